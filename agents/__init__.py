@@ -1,0 +1,41 @@
+"""Agents: whatever does work in Podium, behind one Runnable."""
+
+from agents.agent import Agent, Answer, Assignment
+from agents.errors import (
+    AgentError,
+    ConfigurationError,
+    DecisionError,
+    EmptyReplyError,
+    ModelNotFoundError,
+    PodiumError,
+    TeamFileError,
+    TransientError,
+    UnknownAgentError,
+)
+from agents.models import chat_model
+from agents.retry import Retry
+from agents.settings import Settings
+from agents.team import load_team, team
+
+__podium__ = True
+"""Tells `graphs` that this is not another distribution's package of the same name."""
+
+__all__ = [
+    "Agent",
+    "AgentError",
+    "Answer",
+    "Assignment",
+    "ConfigurationError",
+    "DecisionError",
+    "EmptyReplyError",
+    "ModelNotFoundError",
+    "PodiumError",
+    "Retry",
+    "Settings",
+    "TeamFileError",
+    "TransientError",
+    "UnknownAgentError",
+    "chat_model",
+    "load_team",
+    "team",
+]

@@ -1,0 +1,246 @@
+"""An agent: one Runnable for every kind of worker, from an assignment to an answer."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from functools import partial
+from typing import Any, TypedDict
+
+from langchain_core.language_models import BaseChatModel, BaseLanguageModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config, merge_configs, var_child_runnable_config
+from langchain_core.tools import BaseTool
+from langgraph.errors import GraphRecursionError
+from langgraph.pregel.protocol import PregelProtocol
+from pydantic import BaseModel
+
+from agents.errors import AgentError, ConfigurationError
+from agents.faults import check_reply
+from agents.once import IO, Blocking, Once, Waiting, iterate
+from agents.prompts import Assignment, prompt
+from agents.roles import Role
+from agents.usage import Tally, Usage, named
+
+MAX_TURNS = 25
+"""Turns of a tool-using agent (a model call and its tools) before it is stopped as going in circles."""
+
+
+class Answer(TypedDict):
+    """What an agent gives back."""
+
+    text: str
+    data: Any
+    """The JSON of a structured reply, else None."""
+    status: str
+    """`completed`; of an agent that is itself a pattern also `partial`, `escalated` or `needs_input`."""
+    errors: list[dict[str, str]]
+    """What went wrong inside, `{where, kind, message}` each, though there is an answer."""
+    usage: Usage
+
+
+class Agent(Once["Assignment | str", Answer]):
+    """A named worker: exactly one of a chat model with a role, a Runnable or graph with messages, or a function.
+
+    A function takes the task's text and, where it has parameters of that name, `context`, `request` and `config`; it
+    returns text or JSON data, and may be async. A Runnable gets and gives `{"messages": [...]}`.
+
+    Raises:
+        ConfigurationError: The name is no identifier, or there is not exactly one kind of worker.
+        AgentError: (when called) there was no usable answer: empty, refused, filtered, cut off, or going in circles.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        description: str = "",
+        *,
+        instructions: str = "",
+        model: BaseChatModel | str | None = None,
+        tools: Sequence[BaseTool | Callable[..., Any]] = (),
+        response_format: type[BaseModel] | dict[str, Any] | None = None,
+        runnable: Runnable[Any, Any] | None = None,
+        function: Callable[..., Any] | None = None,
+        examples: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.description = description
+        """What the agent is for; planners and routers choose by it."""
+        self.examples = tuple(examples)
+        """Requests this agent is right for; they help a small model to choose more than anything else."""
+        self.function = function
+        self.runnable = runnable
+        self.role = Role(name, instructions, model, tuple(tools), response_format)
+        self._check(bool(instructions or model or tools or response_format))
+
+    def _check(self, has_role: bool) -> None:
+        if not self.name.isidentifier():
+            raise ConfigurationError(f"Agent name {self.name!r} must be an identifier: letters, digits and _ only")
+        kinds = sum((has_role, self.runnable is not None, self.function is not None))
+        if kinds > 1:
+            raise ConfigurationError(
+                f"Agent {self.name!r} must be one of: a chat model (instructions, model, tools, response_format),"
+                " a runnable, or a function"
+            )
+        if self.function is not None:
+            self._is_async = inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(
+                getattr(self.function, "__call__", None)  # noqa: B004 - an object with an async __call__
+            )
+            self._takes_task, self._extras = _parameters(self.function)
+
+    async def run(self, io: IO, value: Assignment | str, config: RunnableConfig) -> Answer:
+        """Do one assignment."""
+        assignment = _assignment(value)
+        tally = Tally()
+        with tally.counting():
+            if self.function is not None:
+                with _current(tally.watching(config)) as current:
+                    return await self._call(io, self.function, assignment, current, tally)
+            worker = self.runnable or self.role.worker()
+            try:
+                reply = await io.invoke(worker, _input(worker, assignment), self._configured(config, tally))
+            except GraphRecursionError as error:
+                raise self._in_circles() from error
+            return self._answer(reply, tally.usage)
+
+    def stream(
+        self, input: Assignment | str, config: RunnableConfig | None = None, **kwargs: Any  # noqa: A002
+    ) -> Iterator[Any]:
+        """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
+        return iterate(self._chunks(Blocking(), input, ensure_config(config)))
+
+    async def astream(
+        self, input: Assignment | str, config: RunnableConfig | None = None, **kwargs: Any  # noqa: A002
+    ) -> AsyncIterator[Any]:
+        """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
+        async for chunk in self._chunks(Waiting(), input, ensure_config(config)):
+            yield chunk
+
+    async def _chunks(self, io: IO, value: Assignment | str, config: RunnableConfig) -> AsyncIterator[Any]:
+        worker = None if self.function is not None else self.runnable or self.role.worker()
+        if not isinstance(worker, PregelProtocol):
+            yield await self.run(io, value, config)
+            return
+        tally = Tally()
+        state: Any = {}
+        with tally.counting():
+            try:
+                configured = self._configured(config, tally)
+                modes = ["messages", "values"]
+                async for mode, chunk in io.stream(
+                    worker, _input(worker, _assignment(value)), configured, stream_mode=modes
+                ):
+                    if mode == "values":
+                        state = chunk
+                    elif isinstance(chunk[0], AIMessageChunk) and chunk[0].text:
+                        yield {"delta": chunk[0].text}
+            except GraphRecursionError as error:
+                raise self._in_circles() from error
+            yield self._answer(state, tally.usage)
+
+    def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
+        own: RunnableConfig = {"run_name": self.name, "recursion_limit": 2 * MAX_TURNS + 1}
+        return merge_configs(tally.watching(config), own if self.runnable is None else {"run_name": self.name})
+
+    async def _call(
+        self, io: IO, function: Callable[..., Any], assignment: Assignment, config: RunnableConfig, tally: Tally
+    ) -> Answer:
+        known: dict[str, Any] = {"context": {}, "request": "", **assignment, "config": config}
+        work = partial(function, assignment["task"]) if self._takes_task else function
+        arguments = {name: known[name] for name in self._extras}
+        result = await (io.coroutine if self._is_async else io.function)(work, arguments)
+        return self._answer(result, tally.usage)
+
+    def _answer(self, reply: Any, usage: Usage) -> Answer:
+        """Turn whatever a worker gave back into an answer, or say why it is none."""
+        if isinstance(reply, dict) and "messages" in reply and "status" in reply:
+            return self._from_pattern(reply)
+        if isinstance(reply, dict) and "messages" in reply:
+            data = reply.get("structured_response")
+            return self._from_message(reply["messages"][-1] if reply["messages"] else AIMessage(""), data, usage)
+        if isinstance(reply, BaseMessage):
+            return self._from_message(reply, None, usage)
+        if reply is None or (isinstance(reply, str) and not reply.strip()):
+            raise AgentError(f"Agent {self.name!r} returned nothing", kind="empty")
+        if isinstance(reply, str):
+            return _completed(reply, None, usage)
+        data = self._plain(reply)
+        return _completed(json.dumps(data, ensure_ascii=False), data, usage)
+
+    def _from_message(self, message: BaseMessage, data: Any, usage: Usage) -> Answer:
+        if data is not None:
+            data = self._plain(data)
+            return _completed(json.dumps(data, ensure_ascii=False), data, usage)
+        check_reply(message if isinstance(message, AIMessage) else AIMessage(message.content), self.name)
+        return _completed(message.text, None, usage)
+
+    def _from_pattern(self, state: dict[str, Any]) -> Answer:
+        usage: Usage = state["usage"]
+        if state["status"] == "failed":
+            reason = state.get("stop_reason") or "no reason given"
+            raise AgentError(f"Agent {self.name!r} failed: {reason}", usage=usage)
+        text = state["messages"][-1].text
+        return {"text": text, "data": None, "status": state["status"], "errors": state["errors"], "usage": usage}
+
+    def _plain(self, data: Any) -> Any:
+        if isinstance(data, BaseModel):
+            return data.model_dump(mode="json")
+        if is_dataclass(data) and not isinstance(data, type):
+            data = asdict(data)
+        try:
+            return json.loads(json.dumps(data))
+        except (TypeError, ValueError) as error:
+            raise AgentError(f"Agent {self.name!r} returned {type(data).__name__}, which is no JSON: {error}") from error
+
+    def _in_circles(self) -> AgentError:
+        return AgentError(f"Agent {self.name!r} gave no answer in {MAX_TURNS} turns of tool use", kind="loop")
+
+    def booked(self, usage: Usage) -> Usage:
+        """Book what an assignment cost on this agent's name."""
+        return named(usage, self.name)
+
+
+def _completed(text: str, data: Any, usage: Usage) -> Answer:
+    return {"text": text, "data": data, "status": "completed", "errors": [], "usage": usage}
+
+
+def _assignment(value: Assignment | str) -> Assignment:
+    return {"task": value} if isinstance(value, str) else value
+
+
+_EXTRAS = ("context", "request", "config")
+"""What a function gets by name where it has such a parameter; `config` is the LangGraph config of the call."""
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[bool, list[str]]:
+    """Return whether a function takes the task (first, by position), and which of the extras it has."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # a builtin without a signature
+        return True, []
+    positional = [
+        name
+        for name, one in parameters.items()
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.VAR_POSITIONAL)
+    ]
+    extras = [name for name in _EXTRAS if name in parameters]
+    return bool(positional) and positional[0] not in extras, extras
+
+
+@contextmanager
+def _current(config: RunnableConfig) -> Iterator[RunnableConfig]:
+    """Make a config the one that Runnables called without a config inherit, as LangChain does for its lambdas."""
+    token = var_child_runnable_config.set(config)
+    try:
+        yield config
+    finally:
+        var_child_runnable_config.reset(token)
+
+
+def _input(worker: Runnable[Any, Any] | PregelProtocol, assignment: Assignment) -> Any:
+    messages = [HumanMessage(prompt(assignment))]
+    return messages if isinstance(worker, BaseLanguageModel) else {"messages": messages}

@@ -1,0 +1,158 @@
+"""A model's typed decision: asked as JSON, repaired where it is broken, returned to the model where it is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict
+
+import json_repair
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import merge_configs
+from langgraph.constants import TAG_NOSTREAM
+from pydantic import BaseModel, ValidationError
+
+from agents.errors import DecisionError
+from agents.faults import check_reply
+from agents.models import chat_model
+from agents.once import IO, Once
+from agents.settings import settings
+from agents.usage import Tally, Usage
+
+_FENCED = re.compile(r"```+\w*\s*(?=[\[{])")
+_HARMLESS = ("Multiple top-level", "Empty key")
+"""What json-repair's strict mode also objects to, though the value is plain to see."""
+
+AGAIN = """That answer cannot be used: {mistake}
+Answer again with one corrected JSON object and nothing else."""
+
+IN_PLAIN_JSON = """Answer with one JSON object and nothing else, valid for this JSON schema:
+{schema}"""
+
+
+class Decided(TypedDict):
+    """A decision: its JSON `value`, the `mistakes` made on the way to it, and what it cost."""
+
+    value: dict[str, Any]
+    mistakes: list[str]
+    usage: Usage
+
+
+def read_json(text: str) -> Any:
+    """Read the JSON in a model's reply, fenced, surrounded by prose, cut off or slightly broken as it may be.
+
+    Raises:
+        DecisionError: There is no JSON, or it is broken so that its meaning would be a guess.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    fence = _FENCED.search(text)
+    # A lone backslash at the end is half of an escape that was cut off; strict mode tells repair from guesswork.
+    body = (text[fence.end() :] if fence else text).rstrip("\\")
+    try:
+        json_repair.loads(body, strict=True)
+    except ValueError as error:
+        if not str(error).startswith(_HARMLESS):
+            raise DecisionError(f"the JSON is broken: {error}") from error
+    value = json_repair.loads(body)
+    if value == "":
+        raise DecisionError("there is no JSON in the reply")
+    return value
+
+
+class Decision(Once[Sequence[BaseMessage], Decided]):
+    """Asks a chat model for one object of a form, in the provider's structured output where it has one.
+
+    What fails the form's validation goes back to the model with the reason, `attempts` replies at most.
+
+    Raises:
+        DecisionError: No reply was of the form.
+        AgentError: The model refused, was filtered, or was cut off.
+    """
+
+    def __init__(
+        self, form: type[BaseModel], *, model: BaseChatModel | str | None = None, attempts: int = 3, name: str = ""
+    ) -> None:
+        self.form = form
+        self.model = model
+        self.attempts = attempts
+        self.name = name or form.__name__
+        self._schema = {**form.model_json_schema(), "title": form.__name__, "additionalProperties": False}
+
+    async def run(self, io: IO, value: Sequence[BaseMessage], config: RunnableConfig) -> Decided:
+        """Ask until a reply is of the form."""
+        tally = Tally()
+        quiet = merge_configs(tally.watching(config), {"tags": [TAG_NOSTREAM], "run_name": self.name})
+        messages = list(value)
+        mistakes: list[str] = []
+        with tally.counting():
+            while len(mistakes) < self.attempts:
+                reply = await self._ask(io, messages, quiet)
+                try:
+                    return {"value": self._read(reply), "mistakes": mistakes, "usage": tally.usage}
+                except DecisionError as error:
+                    mistakes.append(str(error))
+                    messages += [AIMessage(reply.text or json.dumps(_calls(reply))), _again(error)]
+            raise DecisionError(f"{self.name}: no usable decision in {self.attempts} replies; {mistakes[-1]}")
+
+    async def _ask(self, io: IO, messages: list[BaseMessage], config: RunnableConfig) -> AIMessage:
+        model = chat_model(self.model or settings().model or None)
+        try:
+            structured = _structured(model, self._schema)
+            reply = (await io.invoke(structured, messages, config))["raw"]
+        except Exception as error:
+            if not _unsupported(error):
+                raise
+            asked = HumanMessage(IN_PLAIN_JSON.format(schema=json.dumps(self._schema)))
+            reply = await io.invoke(model, [*messages, asked], config)
+        check_reply(reply, self.name)
+        message: AIMessage = reply
+        return message
+
+    def _read(self, reply: AIMessage) -> dict[str, Any]:
+        found = _calls(reply) or read_json(reply.text)
+        candidates = [found, *reversed(found)] if isinstance(found, list) else [found]
+        return _first_valid(candidates, lambda one: self.form.model_validate(one).model_dump(mode="json"))
+
+
+def _structured(model: BaseChatModel, schema: dict[str, Any]) -> Runnable[Any, Any]:
+    return model.with_structured_output(schema, method="json_schema", include_raw=True)
+
+
+def _unsupported(error: Exception) -> bool:
+    """Tell a model or endpoint that knows no structured output."""
+    if isinstance(error, NotImplementedError):
+        return True
+    said = str(error)
+    return getattr(error, "status_code", None) in (400, 404, 422) and (
+        "response_format" in said or "json_schema" in said or "structured output" in said.lower()
+    )
+
+
+def _calls(reply: AIMessage) -> list[Any]:
+    """Return the arguments of the tool calls by which some providers give structured output."""
+    return [call["args"] for call in reply.tool_calls]
+
+
+def _first_valid(candidates: Sequence[Any], validate: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    reason: DecisionError | None = None
+    for candidate in candidates:
+        try:
+            return validate(candidate)
+        except ValidationError as error:
+            reason = reason or DecisionError(_reasons(error))
+    raise reason or DecisionError("the reply holds no JSON object")
+
+
+def _reasons(error: ValidationError) -> str:
+    found = [f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}" for one in error.errors()]
+    return "; ".join(found[:5])
+
+
+def _again(error: DecisionError) -> HumanMessage:
+    return HumanMessage(AGAIN.format(mistake=error))

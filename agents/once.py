@@ -1,0 +1,212 @@
+"""Write a Runnable once, call it from sync and from async code.
+
+The logic is one coroutine that reaches the world only through an `IO` object. `Waiting` really awaits. `Blocking`
+does the same by blocking, so its coroutine never suspends and runs to its end within one `send`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
+from concurrent import futures
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+from anyio.from_thread import BlockingPortalProvider
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config, run_in_executor
+from langgraph.func import task
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+T = TypeVar("T")
+
+_event_loop = BlockingPortalProvider("asyncio")
+"""The one event loop on which async functions run when they are called from sync code."""
+
+
+class IO(Protocol):
+    """Everything a coroutine of a `Once` may wait for."""
+
+    async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
+        """Call a Runnable."""
+        ...
+
+    def stream(self, runnable: Any, value: Any, config: RunnableConfig | None, **options: Any) -> AsyncIterator[Any]:
+        """Stream from a Runnable; `options` go to its `stream` or `astream`."""
+        ...
+
+    async def function(self, function: Callable[..., T], arguments: Mapping[str, Any]) -> T:
+        """Call a plain function."""
+        ...
+
+    async def coroutine(self, function: Callable[..., Coroutine[Any, Any, T]], arguments: Mapping[str, Any]) -> T:
+        """Call an async function."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for a time."""
+        ...
+
+    async def first(self, pending: Collection[Any]) -> None:
+        """Wait until one of some futures is done, without cancelling or raising anything."""
+        ...
+
+    async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
+        """Do some work, raising `TimeoutError` after so many seconds (None: no limit)."""
+        ...
+
+    def task(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: Any) -> Any:
+        """Start work as a durable LangGraph task, `shown` as its input; return its future."""
+        ...
+
+    def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
+        """Give a semaphore that lets so many in at once (None: all)."""
+        ...
+
+
+class Waiting:
+    """`IO` for async callers."""
+
+    async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
+        return await runnable.ainvoke(value, config)
+
+    def stream(self, runnable: Any, value: Any, config: RunnableConfig | None, **options: Any) -> AsyncIterator[Any]:
+        chunks: AsyncIterator[Any] = runnable.astream(value, config, **options)
+        return chunks
+
+    async def function(self, function: Callable[..., T], arguments: Mapping[str, Any]) -> T:
+        return await run_in_executor(None, partial(function, **arguments))
+
+    async def coroutine(self, function: Callable[..., Coroutine[Any, Any, T]], arguments: Mapping[str, Any]) -> T:
+        return await function(**arguments)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def first(self, pending: Collection[asyncio.Future[Any]]) -> None:
+        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+
+    async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
+        async with asyncio.timeout(seconds):
+            return await work
+
+    def task(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: Any) -> Any:
+        async def step(shown: Any) -> Any:
+            return await work()
+
+        return task(step, name=name)(shown)
+
+    def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
+        return nullcontext() if number is None else asyncio.Semaphore(number)
+
+
+class Blocking:
+    """`IO` for sync callers; none of its coroutines ever suspends."""
+
+    async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
+        return runnable.invoke(value, config)
+
+    async def stream(
+        self, runnable: Any, value: Any, config: RunnableConfig | None, **options: Any
+    ) -> AsyncIterator[Any]:
+        for chunk in runnable.stream(value, config, **options):
+            yield chunk
+
+    async def function(self, function: Callable[..., T], arguments: Mapping[str, Any]) -> T:
+        return function(**arguments)
+
+    async def coroutine(self, function: Callable[..., Coroutine[Any, Any, T]], arguments: Mapping[str, Any]) -> T:
+        with _event_loop as portal:
+            return portal.call(partial(function, **arguments))
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this class is for
+
+    async def first(self, pending: Collection[futures.Future[Any]]) -> None:
+        futures.wait(pending, return_when=futures.FIRST_COMPLETED)
+
+    async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
+        return await work if seconds is None else _in_thread(seconds, work)
+
+    def task(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: Any) -> Any:
+        def step(shown: Any) -> Any:
+            return finish(work())
+
+        return task(step, name=name)(shown)
+
+    def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
+        return nullcontext() if number is None else _Slots(number)
+
+
+class _Slots:
+    """`threading.Semaphore` for `async with`."""
+
+    def __init__(self, number: int) -> None:
+        self._semaphore = threading.Semaphore(number)
+
+    async def __aenter__(self) -> None:
+        self._semaphore.acquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._semaphore.release()
+
+
+def _in_thread(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Give up on blocking work after a time; its thread cannot be stopped, only left behind."""
+    result: futures.Future[T] = futures.Future()
+
+    def run() -> None:
+        try:
+            result.set_result(finish(work))
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            result.set_exception(error)
+
+    threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
+    return result.result(seconds)
+
+
+def finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends, and return its result."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coroutine.close()
+    raise RuntimeError(f"{coroutine!r} waited for something other than its IO object")
+
+
+def iterate(chunks: AsyncIterator[T]) -> Iterator[T]:
+    """Iterate over an async iterator that never suspends."""
+
+    async def next_chunk() -> T:
+        return await anext(chunks)
+
+    while True:
+        try:
+            yield finish(next_chunk())
+        except StopAsyncIteration:
+            return
+
+
+class Once(Runnable[In, Out]):
+    """A Runnable whose `invoke` and `ainvoke` come from one coroutine, `run`."""
+
+    @abstractmethod
+    async def run(self, io: IO, value: In, config: RunnableConfig) -> Out:
+        """Do the work; wait for nothing but `io`."""
+
+    def invoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
+        return finish(self.run(Blocking(), input, ensure_config(config)))
+
+    async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
+        return await self.run(Waiting(), input, ensure_config(config))

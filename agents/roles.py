@@ -1,0 +1,57 @@
+"""A chat model with a role: instructions, tools and perhaps a form for its reply, compiled to a graph."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from langchain.agents import create_agent
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.tools import tool as as_tool
+from pydantic import BaseModel
+
+from agents.models import chat_model
+from agents.settings import settings
+from agents.tool_choice import tool_choice_graph
+
+
+class Role:
+    """Builds the graph of a role when it is first needed, so that constructing an agent needs no model."""
+
+    def __init__(
+        self,
+        name: str,
+        instructions: str,
+        model: BaseChatModel | str | None,
+        tools: tuple[BaseTool | Callable[..., Any], ...],
+        response_format: type[BaseModel] | dict[str, Any] | None,
+    ) -> None:
+        self.name = name
+        self.instructions = instructions
+        self.model = model
+        self.tools = [one if isinstance(one, BaseTool) else as_tool(one) for one in tools]
+        self.response_format = response_format
+        self._built: tuple[BaseChatModel, Runnable[Any, Any]] | None = None
+        self._lock = threading.Lock()
+
+    def worker(self) -> Runnable[Any, Any]:
+        """Return the graph for the model of this run, built once per model."""
+        model = chat_model(self.model or settings().model or None)
+        with self._lock:
+            if self._built is None or self._built[0] is not model:
+                self._built = (model, self._build(model))
+            return self._built[1]
+
+    def _build(self, model: BaseChatModel) -> Runnable[Any, Any]:
+        if self.tools and (model.profile or {}).get("tool_calling") is False:
+            return tool_choice_graph(model, self.tools, self.instructions, name=self.name)
+        return create_agent(
+            model,
+            self.tools,
+            system_prompt=self.instructions or None,
+            response_format=self.response_format,
+            name=self.name,
+        )

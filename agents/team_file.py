@@ -1,0 +1,160 @@
+"""Team files: TOML that says who is in a team; docs/team.toml is an example.
+
+read -> TOML -> every problem found, with its line -> TeamFile
+
+A table `[[agents]]` for each agent has a `name` and as needed `description`, `instructions`, `model`, `tools` and
+`examples`. Before them `folder` may say what the file tools read: a folder relative to the file, else the file's own.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from agents.errors import TeamFileError
+from agents.tools import TOOLS, can_search
+
+Place = tuple[int | str, ...]
+"""Where something is in the data: `("agents", 0, "name")`."""
+
+_TOKENS = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}' + r"|'''.*?'{3,5}" + r'|"(?:\\.|[^"\\\n])*"' + r"|'[^'\n]*'" + r"|#[^\n]*", re.DOTALL
+)
+_AGENT = re.compile(r"""\s*\[\[\s*["']?agents["']?\s*\]\]""")
+_KEY = re.compile(r"""\s*(["']?)([\w-]+)\1\s*=""")
+
+
+def _identifier(name: str) -> str:
+    if not name.isidentifier():
+        raise ValueError(f"{name!r} is not a valid name: use letters, digits and _ only, no digit first")
+    return name
+
+
+def _known_tool(name: str) -> str:
+    if name not in TOOLS:
+        raise ValueError(f"unknown tool {name!r}; known: {', '.join(TOOLS)}")
+    if name == "web_search" and not can_search():
+        raise ValueError("the tool 'web_search' needs: pip install \"podium[web]\"")
+    return name
+
+
+class AgentEntry(BaseModel):
+    """One table `[[agents]]`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Annotated[str, AfterValidator(_identifier)]
+    description: str = ""
+    instructions: str = ""
+    model: str | None = None
+    tools: list[Annotated[str, AfterValidator(_known_tool)]] = []
+    examples: list[str] = []
+
+
+class TeamFile(BaseModel):
+    """A whole team file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    folder: str = "."
+    agents: list[AgentEntry] = Field(min_length=1)
+
+
+def read_team_file(path: Path) -> TeamFile:
+    """Read and check a team file.
+
+    Raises:
+        TeamFileError: With one line for each problem: file:line: what is wrong and what is known.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise TeamFileError(f"{path}: the team file cannot be read: {error}") from error
+    try:
+        data = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise TeamFileError(f"{path}:{_line_of(error, text)}: this is not TOML: {error}") from error
+    if problems := list(_problems(data, path.parent)):
+        lines = _lines(text)
+        found = sorted((_line(lines, place), problem) for place, problem in problems)
+        raise TeamFileError("\n".join(f"{path}:{line}: {problem}" for line, problem in found))
+    return TeamFile.model_validate(data)
+
+
+def _problems(data: dict[str, Any], parent: Path) -> Iterator[tuple[Place, str]]:
+    try:
+        TeamFile.model_validate(data)
+    except ValidationError as error:
+        yield from ((found["loc"], _in_words(found)) for found in error.errors())
+    folder = data.get("folder", ".")
+    if isinstance(folder, str) and not _is_folder(parent / folder):
+        yield ("folder",), f"there is no folder {folder!r}; it is relative to the team file"
+    names: list[str] = []
+    entries = data.get("agents")
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if isinstance(name, str):
+            if name in names:
+                yield ("agents", index, "name"), f"the name {name!r} is taken by an agent above"
+            names.append(name)
+
+
+def _in_words(found: ErrorDetails) -> str:
+    key = ".".join(part for part in found["loc"] if isinstance(part, str) and part != "agents")
+    match found["type"], found["loc"]:
+        case (("missing" | "too_short"), ("agents",)):
+            return "there are no agents; write a table [[agents]] for each"
+        case "missing", _:
+            return f"{key!r} is missing"
+        case "extra_forbidden", place:
+            known = AgentEntry.model_fields if place[0] == "agents" else TeamFile.model_fields
+            return f"unknown key {key!r}; known: {', '.join(known)}"
+        case "value_error", _:
+            return found["msg"].removeprefix("Value error, ")
+    wanted = found["type"].removesuffix("_type").replace("model", "table [[agents]]")
+    return f"{key or 'agents'!r} must be a {wanted}, not {found['input']!r}"
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except ValueError:  # a NUL in the name
+        return False
+
+
+def _line_of(error: Exception, text: str) -> int:
+    stated = re.search(r"at line (\d+)", str(error))
+    return int(stated[1]) if stated else text.count("\n") + 1
+
+
+def _lines(text: str) -> dict[Place, int]:
+    """Return the line of each key; tomllib gives none, so the text is scanned for tables and keys."""
+    lines: dict[Place, int] = {}
+    table: Place = ()
+    agents = 0
+    for number, line in enumerate(_TOKENS.sub(_without_text, text).split("\n"), 1):
+        if _AGENT.match(line):
+            table = ("agents", agents)
+            agents += 1
+            lines[table] = number
+        elif key := _KEY.match(line):
+            lines.setdefault((*table, key[2]), number)
+    return lines
+
+
+def _without_text(token: re.Match[str]) -> str:
+    """Blank out comments and texts of several lines, which may look like keys; the lines stay."""
+    return token[0] if token[0][0] != "#" and token[0][:3] not in ('"""', "'''") else "\n" * token[0].count("\n")
+
+
+def _line(lines: dict[Place, int], place: Place) -> int:
+    """Return the line of a place, or of the nearest thing around it."""
+    while place and place not in lines:
+        place = place[:-1]
+    return lines.get(place, 1)

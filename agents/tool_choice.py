@@ -1,0 +1,111 @@
+"""Tool use for chat models that cannot call tools: choose one by a typed decision, call it, answer without tools.
+
+`choose -> answer`. Models of this kind (the local one among them) repeat a call or make needless ones when the tools
+stay on offer after a result; they answer well when the tools are taken away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal, Union
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.tools import BaseTool
+from langgraph.graph import START, MessagesState, StateGraph
+from pydantic import BaseModel, Field, create_model
+
+from agents.decisions import Decision
+from agents.once import IO, Once
+from agents.prompts import quote
+
+CHOOSE = """{instructions}
+
+Before you answer you may use one tool. Choose the tool whose result you need, or none.
+{tools}
+- none: you can answer without a tool.
+
+Answer as JSON: {{"choice": {{"tool": the name, "arguments": its arguments}}}}"""
+
+USE_RESULT = "Answer the task now, using this result; do not mention the tool."
+
+
+class NoTool(BaseModel):
+    """The choice to answer without a tool."""
+
+    tool: Literal["none"]
+
+
+def choice_form(tools: Sequence[BaseTool]) -> type[BaseModel]:
+    """Return the form of a choice among some tools, with the arguments that each of them takes."""
+    kinds: list[Any] = [NoTool]
+    for one in tools:
+        kinds.append(
+            create_model(f"Use_{one.name}", tool=(Literal[one.name], ...), arguments=(one.get_input_schema(), ...))
+        )
+    choice = Union[tuple(kinds)]  # noqa: UP007 - the members are known at run time only
+    form: type[BaseModel] = create_model("ToolChoice", choice=(choice, Field(discriminator="tool")))
+    return form
+
+
+class Choose(Once[MessagesState, dict[str, Any]]):
+    """Asks which tool to use and calls it; the call and its result are added to the messages."""
+
+    def __init__(self, model: BaseChatModel, tools: Sequence[BaseTool], instructions: str) -> None:
+        self.tools = {one.name: one for one in tools}
+        self.decision = Decision(choice_form(tools), model=model)
+        listed = "\n".join(f"- {one.name}: {one.description.splitlines()[0]}" for one in tools)
+        self.system = SystemMessage(CHOOSE.format(instructions=instructions, tools=listed))
+
+    async def run(self, io: IO, value: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+        """Return the messages of one tool call, or none."""
+        decided = await io.invoke(self.decision, [self.system, *value["messages"]], config)
+        choice = decided["value"]["choice"]
+        if choice["tool"] == "none":
+            return {"messages": []}
+        call = {"name": choice["tool"], "args": choice["arguments"], "id": "choice", "type": "tool_call"}
+        result = await io.invoke(self.tools[choice["tool"]], call, config)
+        return {"messages": [AIMessage("", tool_calls=[call]), result]}
+
+
+class AnswerWithoutTools(Once[MessagesState, dict[str, Any]]):
+    """Asks for the answer, with the tool's result quoted as data."""
+
+    def __init__(self, model: BaseChatModel, instructions: str) -> None:
+        self.model = model
+        self.instructions = instructions
+
+    async def run(self, io: IO, value: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+        """Return the model's answer."""
+        system = [SystemMessage(self.instructions)] if self.instructions else []
+        return {"messages": [await io.invoke(self.model, [*system, *without_calls(value["messages"])], config)]}
+
+
+def without_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Rewrite tool calls and results as plain text, for models whose template knows neither."""
+    plain: list[BaseMessage] = []
+    calls: dict[str, Any] = {}
+    for message in messages:
+        if isinstance(message, AIMessage) and message.tool_calls:
+            calls |= {call["id"] or "": call for call in message.tool_calls}
+        elif isinstance(message, ToolMessage):
+            call = calls.get(message.tool_call_id, {"name": message.name, "args": {}})
+            label = f"Result of {call['name']} for {json.dumps(call['args'], ensure_ascii=False)}"
+            plain.append(HumanMessage(f"{quote(label, message.text)}\n\n{USE_RESULT}"))
+        else:
+            plain.append(message)
+    return plain
+
+
+def tool_choice_graph(
+    model: BaseChatModel, tools: Sequence[BaseTool], instructions: str, *, name: str
+) -> Runnable[Any, Any]:
+    """Compile the graph of an agent that uses at most one tool per answer."""
+    graph = StateGraph(MessagesState)
+    graph.add_node("choose", Choose(model, tools, instructions))
+    graph.add_node("answer", AnswerWithoutTools(model, instructions))
+    graph.add_edge(START, "choose")
+    graph.add_edge("choose", "answer")
+    return graph.compile(name=name)

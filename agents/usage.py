@@ -1,0 +1,117 @@
+"""What a run cost: calls and tokens, in all and per agent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Self, TypedDict
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
+
+
+class Tokens(TypedDict):
+    """Model calls and the tokens they read and wrote."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Usage(Tokens):
+    """`Tokens` in all, and under `agents` the share of each agent by name (nested ones as `outer/inner`)."""
+
+    agents: dict[str, Tokens]
+
+
+COUNTS = ("calls", "input_tokens", "output_tokens")
+
+
+def no_usage() -> Usage:
+    """Return a usage of nothing."""
+    return {"calls": 0, "input_tokens": 0, "output_tokens": 0, "agents": {}}
+
+
+def _plus(one: Tokens, other: Tokens) -> Tokens:
+    return {
+        "calls": one["calls"] + other["calls"],
+        "input_tokens": one["input_tokens"] + other["input_tokens"],
+        "output_tokens": one["output_tokens"] + other["output_tokens"],
+    }
+
+
+def add_usage(one: Usage | None, other: Usage | None) -> Usage:
+    """Add two usages; the reducer of `usage` in every graph's state."""
+    if not one or not other:
+        return other or one or no_usage()
+    agents = dict(one["agents"])
+    for name, tokens in other["agents"].items():
+        agents[name] = _plus(agents[name], tokens) if name in agents else tokens
+    return {**_plus(one, other), "agents": agents}
+
+
+def sum_usage(usages: Iterable[Usage | None]) -> Usage:
+    """Add any number of usages."""
+    total = no_usage()
+    for usage in usages:
+        total = add_usage(total, usage)
+    return total
+
+
+def named(usage: Usage, name: str) -> Usage:
+    """Book a usage on an agent: its own calls under its name, those of agents inside it under `name/inner`."""
+    inside = {f"{name}/{inner}": tokens for inner, tokens in usage["agents"].items()}
+    booked = sum_usage({**tokens, "agents": {}} for tokens in usage["agents"].values())
+    own: Tokens = {
+        "calls": usage["calls"] - booked["calls"],
+        "input_tokens": usage["input_tokens"] - booked["input_tokens"],
+        "output_tokens": usage["output_tokens"] - booked["output_tokens"],
+    }
+    agents = {name: own, **inside} if any(own.values()) else inside
+    return {**usage, "agents": agents}
+
+
+def usage_of(error: BaseException) -> Usage | None:
+    """Return what a failed call had cost before it failed, where that was noted."""
+    usage: Usage | None = getattr(error, "usage", None)
+    return usage
+
+
+class Tally(BaseCallbackHandler):
+    """Counts the chat model calls made beneath a config."""
+
+    run_inline = True
+
+    def __init__(self) -> None:
+        self.usage = no_usage()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def counting(self) -> Iterator[Self]:
+        """Note on any error that leaves the block what had been spent before it."""
+        try:
+            yield self
+        except Exception as error:
+            with suppress(AttributeError):  # an exception class may forbid new attributes
+                error.usage = self.usage  # type: ignore[attr-defined]
+            raise
+
+    def watching(self, config: RunnableConfig) -> RunnableConfig:
+        """Return a config whose calls are counted here."""
+        return merge_configs(config, {"callbacks": [self]})
+
+    def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
+        """Add one call, with the tokens that its provider reported."""
+        call: Usage = {**no_usage(), "calls": 1}
+        for generations in response.generations:
+            for generation in generations:
+                message = generation.message if isinstance(generation, ChatGeneration) else None
+                if isinstance(message, AIMessage) and message.usage_metadata:
+                    call["input_tokens"] += message.usage_metadata["input_tokens"]
+                    call["output_tokens"] += message.usage_metadata["output_tokens"]
+        with self._lock:
+            self.usage = add_usage(self.usage, call)

@@ -1,0 +1,166 @@
+"""How close a workflow comes to its critical path, beside a static LangGraph graph of the same steps.
+
+    python benchmarks/workflow.py [FOLDER] [--seconds 2] [--mode async|sync] [--steps 500,1000,2000]
+
+FOLDER holds workflow runs as JSON: {"name", "tasks": [{"id", "deps", "seconds"}]}; without one, shapes made here are
+used. Seconds are scaled so that the critical path takes `--seconds`; every step is an async function that sleeps.
+`bound` is the makespan if every level waited for its slowest step, `CPU` the processor time of the run per step.
+`--steps` measures instead the CPU per step of workflows of that many steps that do nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+
+from agents import Agent
+from graphs import Step, Workflow
+
+Task = dict[str, Any]
+
+
+def layered(levels: int, width: int, seed: int) -> list[Task]:
+    """Make a random layered workflow whose steps take between 1 and 10 units."""
+    chance = random.Random(seed)
+    tasks: list[Task] = []
+    for level in range(levels):
+        above = [f"s{level - 1}_{one}" for one in range(width)] if level else []
+        for one in range(width):
+            deps = sorted(chance.sample(above, min(2, len(above))))
+            tasks.append({"id": f"s{level}_{one}", "deps": deps, "seconds": chance.uniform(1, 10)})
+    return tasks
+
+
+def made_here() -> dict[str, list[Task]]:
+    return {"layers 10x4": layered(10, 4, 1), "layers 5x20": layered(5, 20, 2), "layers 20x10": layered(20, 10, 3)}
+
+
+def from_folder(folder: Path) -> dict[str, list[Task]]:
+    found = {}
+    for file in sorted(folder.glob("*.json")):
+        run = json.loads(file.read_text())
+        found[run["name"]] = run["tasks"]
+    return found
+
+
+def levels_of(tasks: list[Task]) -> dict[str, int]:
+    deps = {one["id"]: one["deps"] for one in tasks}
+    level: dict[str, int] = {}
+    while len(level) < len(deps):
+        for one, before in deps.items():
+            if one not in level and all(dep in level for dep in before):
+                level[one] = max((level[dep] + 1 for dep in before), default=0)
+    return level
+
+
+def critical_path(tasks: list[Task]) -> float:
+    seconds = {one["id"]: one for one in tasks}
+    level = levels_of(tasks)
+    end: dict[str, float] = {}
+    for one in sorted(level, key=lambda name: level[name]):
+        end[one] = seconds[one]["seconds"] + max((end[dep] for dep in seconds[one]["deps"]), default=0.0)
+    return max(end.values())
+
+
+def barrier(tasks: list[Task]) -> float:
+    level = levels_of(tasks)
+    slowest: dict[int, float] = {}
+    for one in tasks:
+        slowest[level[one["id"]]] = max(slowest.get(level[one["id"]], 0.0), one["seconds"])
+    return sum(slowest.values())
+
+
+def podium_graph(tasks: list[Task], scale: float) -> Any:
+    seconds = {one["id"]: one["seconds"] * scale for one in tasks}
+
+    async def work(task: str) -> str:
+        await asyncio.sleep(seconds[task])
+        return "done"
+
+    steps = [Step(one["id"], "worker", one["id"], one["deps"]) for one in tasks]
+    return Workflow(steps, agents=[Agent("worker", function=work)]).compile()
+
+
+def static_graph(tasks: list[Task], scale: float) -> Any:
+    """Build the same steps as LangGraph nodes, one per step, joined by edges."""
+    graph = StateGraph(dict)
+
+    def node(seconds: float) -> Any:
+        async def work(state: dict[str, Any]) -> None:
+            await asyncio.sleep(seconds)
+
+        return work
+
+    used = {dep for one in tasks for dep in one["deps"]}
+    for one in tasks:
+        graph.add_node(one["id"], node(one["seconds"] * scale))
+    for one in tasks:
+        graph.add_edge(one["deps"] or START, one["id"])
+        if one["id"] not in used:
+            graph.add_edge(one["id"], END)
+    return graph.compile()
+
+
+def timed(run: Any) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    run()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def measure(graph: Any, mode: str) -> tuple[float, float]:
+    def run() -> None:
+        given = {"messages": "go"}
+        config = {"recursion_limit": 10_000}
+        graph.invoke(given, config) if mode == "sync" else asyncio.run(graph.ainvoke(given, config))
+
+    return timed(run)
+
+
+def compare(runs: dict[str, list[Task]], seconds: float, mode: str) -> None:
+    print(f"critical path scaled to {seconds:g} s, {mode}; static LangGraph graph always async")
+    print(f"{'workflow':34} {'steps':>5} {'bound':>6} {'podium':>7} {'ratio':>6} {'static':>7} {'CPU ms/step':>12} {'static':>7}")
+    for name, tasks in runs.items():
+        path = critical_path(tasks)
+        scale = seconds / path
+        wall, cpu = measure(podium_graph(tasks, scale), mode)
+        static_wall, static_cpu = measure(static_graph(tasks, scale), "async")
+        each = 1000 / len(tasks)
+        print(
+            f"{name[:34]:34} {len(tasks):5} {barrier(tasks) * scale:6.2f} {wall:7.2f} {wall / seconds:6.2f}"
+            f" {static_wall:7.2f} {cpu * each:12.2f} {static_cpu * each:7.2f}",
+            flush=True,
+        )
+
+
+def cpu_per_step(sizes: list[int], mode: str) -> None:
+    print(f"CPU per step of steps that do nothing, {mode}\n{'steps':>6} {'wide':>8} {'layers':>8} {'chain':>8}  ms")
+    for size in sizes:
+        wide = [{"id": f"s{one}", "deps": [], "seconds": 0.0} for one in range(size)]
+        chain = [{"id": f"s{one}", "deps": [f"s{one - 1}"] if one else [], "seconds": 0.0} for one in range(size)]
+        layers = [{**one, "seconds": 0.0} for one in layered(size // 20, 20, 1)]
+        each = [measure(podium_graph(tasks, 1), mode)[1] * 1000 / len(tasks) for tasks in (wide, layers, chain)]
+        print(f"{size:6} {each[0]:8.2f} {each[1]:8.2f} {each[2]:8.2f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, help="folder of workflow runs as JSON")
+    parser.add_argument("--seconds", type=float, default=2.0, help="what the critical path is scaled to")
+    parser.add_argument("--mode", choices=["async", "sync"], default="async")
+    parser.add_argument("--steps", help="measure CPU per step for these numbers of steps, as 500,1000,2000")
+    given = parser.parse_args()
+    if given.steps:
+        cpu_per_step([int(one) for one in given.steps.split(",")], given.mode)
+    else:
+        compare(from_folder(given.folder) if given.folder else made_here(), given.seconds, given.mode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Every error that Podium raises on purpose.
+
+    PodiumError                      never retried, unless it is a TransientError too
+    ├── ConfigurationError           put together wrongly: raised when built, before anything runs (a ValueError)
+    │   ├── UnknownAgentError        a name that no agent of the team has
+    │   ├── InvalidPlanError         steps that cannot be run; lists everything wrong with them
+    │   └── TeamFileError            a team file that cannot be used; says file and line
+    ├── ModelNotFoundError           no chat model is configured; says what to set
+    ├── DecisionError                a model gave no decision of the wanted form
+    ├── AgentError                   an agent gave no usable answer (refused, filtered, cut off, in circles)
+    │   └── EmptyReplyError          ... nothing at all; also a TransientError
+    └── TransientError               may succeed the next time, so it is retried
+
+Errors of others (a provider's, a tool's) are kept as they are; `agents.faults` decides which of them are retried.
+While a graph runs, errors end in its state (`status`, `errors`); only wrong construction raises.
+"""
+
+from agents.errors import (
+    AgentError,
+    ConfigurationError,
+    DecisionError,
+    EmptyReplyError,
+    ModelNotFoundError,
+    PodiumError,
+    TeamFileError,
+    TransientError,
+    UnknownAgentError,
+)
+
+
+class InvalidPlanError(ConfigurationError):
+    """Steps that cannot be run."""
+
+    def __init__(self, findings: list[str]) -> None:
+        super().__init__("These steps cannot be run:\n" + "\n".join(f"- {finding}" for finding in findings))
+        self.findings = findings
+        """One sentence for each thing that is wrong."""
+
+
+__all__ = [
+    "AgentError",
+    "ConfigurationError",
+    "DecisionError",
+    "EmptyReplyError",
+    "InvalidPlanError",
+    "ModelNotFoundError",
+    "PodiumError",
+    "TeamFileError",
+    "TransientError",
+    "UnknownAgentError",
+]

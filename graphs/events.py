@@ -1,0 +1,19 @@
+"""Progress of a run, on LangGraph's `custom` stream: small JSON events that say where, what and when."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from langgraph.config import get_config, get_stream_writer
+
+
+def report(event: str, **fields: Any) -> None:
+    """Stream one event: `{"event", "path", "time", ...}`; `path` names the nodes and steps it came through."""
+    get_stream_writer()({"event": event, "path": path(), "time": time.time(), **fields})
+
+
+def path() -> str:
+    """Return the place of the current call in the run, as `execute/draft/work`."""
+    namespace: str = get_config().get("configurable", {}).get("checkpoint_ns", "")
+    return "/".join(part.split(":")[0] for part in namespace.split("|") if not part.isdigit())

@@ -1,0 +1,187 @@
+"""What all patterns share: a node made of pure halves, the graph that is built, and the compiled graph."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.graph import Graph
+from langgraph.graph import StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Overwrite
+
+from agents.agent import Agent
+from agents.once import IO, Once
+from agents.retry import Attempts, Retry
+from agents.settings import Settings
+from agents.usage import no_usage
+from graphs.errors import ConfigurationError, UnknownAgentError
+from graphs.state import Input, request
+
+ENOUGH_THREADS = 1_000_000
+"""LangGraph's pool size in sync runs. Threads start only when needed; steps that wait for others need one each."""
+
+CALLERS_LIMIT = "__max_parallel"
+"""Where the caller's own `max_concurrency` is kept in the config: as a limit on working steps, not on threads."""
+
+_ADDED = ("errors", "usage")
+"""State keys with a reducer; a new record must overwrite them."""
+
+
+class Node(Once[Any, dict[str, Any]]):
+    """`before` makes the input from the state, `work` does the I/O, `after` turns the reply into the update.
+
+    The halves are pure. Without `work` there is only `after(state)`. Faults of the work that retrying does not
+    cure go to `failed(state, error)`; without it they are raised. What the work cost is booked as `booked` says.
+
+    Args:
+        blank: Given for the first node of a graph: its record, empty. When a thread brings a new message, the
+            record starts anew with this node.
+    """
+
+    def __init__(
+        self,
+        before: Callable[[Any], Any] | None = None,
+        work: Runnable[Any, Any] | None = None,
+        after: Callable[..., dict[str, Any]] | None = None,
+        *,
+        failed: Callable[[Any, Exception], dict[str, Any]] | None = None,
+        booked: Callable[[Any], Any] = lambda usage: usage,
+        retry: Retry | None = None,
+        blank: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.before = before or (lambda state: state)
+        self.work = Attempts(work, retry) if work is not None else None
+        self.after = after or (lambda state, *reply: {})
+        self.failed = failed
+        self.booked = booked
+        self.blank = None if blank is None else {"stop_reason": None, "errors": [], "usage": no_usage(), **blank}
+
+    async def run(self, io: IO, value: Any, config: RunnableConfig) -> dict[str, Any]:
+        """Do the node's work on a state and return the update."""
+        opening = self._opening(value)
+        state = {**value, **opening}
+        if self.work is None:
+            return _overwriting(opening, self.after(state))
+        outcome = await io.invoke(self.work, self.before(state), config)
+        if outcome.error is None:
+            update = self.after(state, outcome.reply)
+        elif self.failed is None:
+            raise outcome.error
+        else:
+            update = self.failed(state, outcome.error)
+        return _overwriting(opening, {"usage": self.booked(outcome.usage), **update})
+
+    def _opening(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the empty record where the state's last message opens a new one."""
+        turn = request(state["messages"]).id or ""
+        if self.blank is None or state.get("turn") == turn:
+            return {}
+        return {**self.blank, "turn": turn, "status": "running"}
+
+
+def _overwriting(opening: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
+    whole = {**opening, **update}
+    return {key: Overwrite(value) if opening and key in _ADDED else value for key, value in whole.items()}
+
+
+class PatternGraph(StateGraph[Any, Any, Any, Any]):
+    """A `StateGraph` that remembers its pattern, so that the compiled graph can draw what the pattern knows."""
+
+    def __init__(self, pattern: Pattern, state: type, *, input_schema: type = Input) -> None:
+        super().__init__(state, context_schema=Settings, input_schema=input_schema)
+        self.pattern = pattern
+
+    def compile(self, *args: Any, **options: Any) -> CompiledPattern:
+        """Compile as `StateGraph.compile` does."""
+        options.setdefault("name", self.pattern.name)
+        plain = super().compile(*args, **options)
+        public = {key: value for key, value in vars(plain).items() if not key.startswith("_")}
+        compiled = CompiledPattern(**public)
+        vars(compiled).update(vars(plain))
+        return compiled
+
+
+class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
+    """A compiled graph that draws its steps and reads `max_concurrency` as a limit on the steps at work."""
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # type: ignore[override]  # noqa: A002
+        """Stream as every LangGraph graph does."""
+        return super().stream(input, self._with_threads(config), **options)
+
+    async def astream(  # type: ignore[override]
+        self, input: Any, config: RunnableConfig | None = None, **options: Any  # noqa: A002
+    ) -> AsyncIterator[Any]:
+        """Stream as every LangGraph graph does."""
+        async for chunk in super().astream(input, self._with_threads(config), **options):
+            yield chunk
+
+    def _with_threads(self, config: RunnableConfig | None) -> RunnableConfig:
+        wanted = (config or {}).get("max_concurrency") or (self.config or {}).get("max_concurrency")
+        own: RunnableConfig = {**(config or {}), "max_concurrency": ENOUGH_THREADS}
+        if wanted and wanted != ENOUGH_THREADS:
+            own["configurable"] = {**own.get("configurable", {}), CALLERS_LIMIT: wanted}
+        return own
+
+    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
+        """Return the drawing; with `xray` the pattern's steps and agents in it."""
+        return self._redrawn(super().get_graph(config, xray=xray), xray)
+
+    async def aget_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
+        """Return the drawing; with `xray` the pattern's steps and agents in it."""
+        return self._redrawn(await super().aget_graph(config, xray=xray), xray)
+
+    def _redrawn(self, graph: Graph, xray: int | bool) -> Graph:
+        builder = self.builder
+        return builder.pattern.drawing(graph) if xray and isinstance(builder, PatternGraph) else graph
+
+
+class Pattern(ABC):
+    """A way of coordinating agents: `build` gives the `StateGraph`, `compile` the graph to run."""
+
+    name = "pattern"
+
+    @abstractmethod
+    def build(self) -> PatternGraph:
+        """Return the uncompiled graph."""
+
+    def compile(self, checkpointer: Any = None, **options: Any) -> CompiledPattern:
+        """Compile the graph; takes what `StateGraph.compile` takes (`checkpointer`, `store`, `interrupt_before`, …)."""
+        return self.build().compile(checkpointer, **options)
+
+    def as_agent(self, name: str, description: str = "", *, examples: Sequence[str] = ()) -> Agent:
+        """Return this pattern as an agent for any other pattern; it uses the outer run's checkpointer and budget."""
+        return Agent(name, description, runnable=self.compile(name=name), examples=examples)
+
+    def drawing(self, graph: Graph) -> Graph:
+        """Return a drawing with what LangGraph cannot know filled in."""
+        return graph
+
+
+def by_name(agents: Iterable[Agent]) -> dict[str, Agent]:
+    """Index a team by name.
+
+    Raises:
+        ConfigurationError: There is no agent, or two have one name.
+    """
+    team: dict[str, Agent] = {}
+    for agent in agents:
+        if agent.name in team:
+            raise ConfigurationError(f"Two agents are called {agent.name!r}; names must be unique in a team")
+        team[agent.name] = agent
+    if not team:
+        raise ConfigurationError("A team needs at least one agent")
+    return team
+
+
+def known(name: str, team: Mapping[str, Agent], *, role: str) -> Agent:
+    """Return the agent of that name.
+
+    Raises:
+        UnknownAgentError: There is none.
+    """
+    if name not in team:
+        raise UnknownAgentError(f"The {role} {name!r} is not in the team; known: {', '.join(sorted(team))}")
+    return team[name]

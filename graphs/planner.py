@@ -1,0 +1,291 @@
+"""A planner: plan -> check -> (mend) plan | approve -> execute -> assess -> (replan) plan | synthesize."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langgraph.graph import END, START
+from pydantic import BaseModel, WithJsonSchema
+
+from agents.agent import Agent, Answer
+from agents.decisions import Decided, Decision
+from agents.prompts import Assignment, quote
+from agents.retry import Retry
+from agents.usage import named
+from graphs import prompts
+from graphs.execute import Execute
+from graphs.pattern import Node, Pattern, PatternGraph, by_name, known
+from graphs.state import Envelope, problem, request
+from graphs.steps import OnFailure, Step, StepRecord, findings
+from graphs.workflow import closing_text, judge
+
+
+class PlannerState(Envelope, total=False):
+    """The envelope, the plan, and what became of its steps."""
+
+    plan: list[dict[str, Any]]
+    steps: dict[str, StepRecord]
+    abandoned: list[StepRecord]
+    """Steps that failed and were replaced by a new plan."""
+    approved: list[dict[str, Any]]
+    """The plan that may run."""
+    flaws: list[str]
+    """What is wrong with the plan, to be mended by the model."""
+    plan_attempts: int
+    """Plans written since the last one that could be run."""
+    replans: int
+
+
+class Planner(Pattern):
+    """Plans a request, gives the steps to a team, and answers from their results.
+
+    Args:
+        model: Plans and writes the final answer; None for the default chat model.
+        default_agent: Name of the agent that gets the whole request when no sound plan was written; None for the
+            first of the team.
+        synthesizer: Agent that writes the final answer; None for one made of `model`.
+        max_plan_attempts: Plans written before the request goes to the default agent.
+        max_replans: New plans for the rest after steps have failed.
+        on_failure, max_parallel, retry: As in `Workflow`.
+    """
+
+    name = "planner"
+
+    def __init__(
+        self,
+        agents: Iterable[Agent],
+        *,
+        model: BaseChatModel | str | None = None,
+        default_agent: str | None = None,
+        synthesizer: Agent | None = None,
+        max_steps: int = 10,
+        max_plan_attempts: int = 3,
+        max_replans: int = 1,
+        on_failure: OnFailure = "skip",
+        max_parallel: int | None = None,
+        retry: Retry | None = None,
+    ) -> None:
+        self.agents = by_name(agents)
+        self.default = known(default_agent or next(iter(self.agents)), self.agents, role="default agent")
+        self.max_steps = max_steps
+        self.max_plan_attempts = max_plan_attempts
+        self.max_replans = max_replans
+        self.retry = retry
+        self.decide = Decision(plan_form(list(self.agents)), model=model, name="plan")
+        self.synthesizer = synthesizer or Agent("synthesizer", instructions=prompts.SYNTHESIZE, model=model)
+        self.execute = Execute(self.agents, on_failure=on_failure, max_parallel=max_parallel, retry=retry)
+        self.system = prompts.PLAN.format(
+            team=describe(self.agents.values()), max_steps=max_steps, examples=examples_of(list(self.agents.values()))
+        )
+
+    def ask_for_plan(self, state: PlannerState) -> list[BaseMessage]:
+        """Put the conversation to the model, with what was wrong with its last plan or how that went."""
+        messages = [SystemMessage(self.system), *state["messages"]]
+        if state["flaws"]:
+            told = json.dumps({"steps": [_briefly(step) for step in state["plan"]]}, ensure_ascii=False)
+            flaws = "\n".join(f"- {flaw}" for flaw in state["flaws"])
+            return [*messages, AIMessage(told), HumanMessage(prompts.MEND_PLAN.format(flaws=flaws))]
+        if state["steps"]:
+            messages.append(HumanMessage(replan_text(state["steps"])))
+        return messages
+
+    def take_plan(self, state: PlannerState, decided: Decided) -> dict[str, Any]:
+        """Keep the steps that are done, and put the new ones behind them."""
+        done = {one: record for one, record in state["steps"].items() if record["status"] == "completed"}
+        kept = [step for step in state["plan"] if step["id"] in done]
+        new = [Step(**step).as_dict() for step in decided["value"]["steps"] if step["id"] not in done]
+        update = {"plan": kept + new, "plan_attempts": state["plan_attempts"] + 1, "flaws": []}
+        if done and not new:
+            update["stop_reason"] = judge(state["steps"], None)[1]
+        return update
+
+    def plan_failed(self, state: PlannerState, error: Exception) -> dict[str, Any]:
+        """Go on without a plan of the model's."""
+        told = problem("plan", error)
+        return {**self._without_plan(state, told["message"]), "errors": [told]}
+
+    def check(self, state: PlannerState) -> dict[str, Any]:
+        """Find what is wrong with the plan; when it has been mended too often, do without."""
+        if state["stop_reason"]:
+            return {}
+        flaws = findings(state["plan"], self.agents, most=self.max_steps)
+        if flaws and state["plan_attempts"] >= self.max_plan_attempts:
+            errors = [{"where": "check", "kind": "InvalidPlanError", "message": flaw} for flaw in flaws]
+            return {**self._without_plan(state, f"no sound plan in {self.max_plan_attempts} attempts"), "errors": errors}
+        return {"flaws": flaws}
+
+    def _without_plan(self, state: PlannerState, reason: str) -> dict[str, Any]:
+        """Keep what is done; if nothing is, give the whole request to the default agent."""
+        done = {one for one, record in state["steps"].items() if record["status"] == "completed"}
+        if done:
+            kept = [step for step in state["plan"] if step["id"] in done]
+            return {"plan": kept, "flaws": [], "stop_reason": f"The rest could not be planned: {reason}"}
+        asked = request(state["messages"]).text.replace("{", "{{").replace("}", "}}") or "Answer."
+        step = Step("answer", self.default.name, asked).as_dict()
+        told = f"The request went to {self.default.name!r} as a whole: {reason}"
+        return {"plan": [step], "flaws": [], "stop_reason": told}
+
+    def approve(self, state: PlannerState) -> dict[str, Any]:
+        """Let every sound plan run as it stands."""
+        return {"approved": state["plan"]}
+
+    def checked(self, state: PlannerState) -> Literal["plan", "approve"]:
+        """Let the model mend a flawed plan."""
+        return "plan" if state["flaws"] else "approve"
+
+    def assess(self, state: PlannerState) -> dict[str, Any]:
+        """Judge how the steps went; where there is nothing to put together, answer at once."""
+        steps = state["steps"]
+        status, reason = judge(steps, state["stop_reason"])
+        done = [one for one in steps.values() if one["status"] == "completed"]
+        if self._may_replan(state):
+            failed = [one for one in steps.values() if one["status"] == "failed"]
+            return {
+                "replans": state["replans"] + 1,
+                "plan_attempts": 0,
+                "abandoned": [*state["abandoned"], *failed],
+            }
+        verdict = {"status": status, "stop_reason": reason}
+        if not done or len(steps) == 1:
+            return {**verdict, "messages": [AIMessage(closing_text(steps, reason))]}
+        return verdict
+
+    def _may_replan(self, state: PlannerState) -> bool:
+        failed = any(one["status"] == "failed" for one in state["steps"].values())
+        return failed and not state["stop_reason"] and state["replans"] < self.max_replans
+
+    def assessed(self, state: PlannerState) -> Literal["plan", "synthesize", "__end__"]:
+        """Plan the rest again after failures, or go on to the answer unless it is there already."""
+        if state["status"] == "running":
+            return "plan"
+        return END if isinstance(state["messages"][-1], AIMessage) else "synthesize"
+
+    def ask_for_answer(self, state: PlannerState) -> Assignment:
+        """Give the synthesizer the request and every result, or why there is none."""
+        return {
+            "task": prompts.SYNTHESIZE_TASK,
+            "context": {one["id"]: _told(one) for one in state["steps"].values()},
+            "request": request(state["messages"]).text,
+        }
+
+    def take_answer(self, state: PlannerState, answer: Answer) -> dict[str, Any]:
+        """Answer the user."""
+        return {"messages": [AIMessage(answer["text"])]}
+
+    def answer_failed(self, state: PlannerState, error: Exception) -> dict[str, Any]:
+        """Answer with the results as they are."""
+        told = problem("synthesize", error)
+        reason = state["stop_reason"] or f"The results could not be put together: {told['message']}"
+        text = closing_text(state["steps"], reason)
+        return {"messages": [AIMessage(text)], "status": "partial", "stop_reason": reason, "errors": [told]}
+
+    def build(self) -> PatternGraph:
+        """Return the uncompiled graph."""
+        graph = PatternGraph(self, PlannerState)
+        graph.add_node("plan", self._planning())
+        graph.add_node("check", Node(after=self.check))
+        graph.add_node("approve", Node(after=self.approve))
+        graph.add_node("execute", self.execute)
+        graph.add_node("assess", Node(after=self.assess))
+        graph.add_node("synthesize", self._synthesis())
+        graph.add_edge(START, "plan")
+        graph.add_edge("plan", "check")
+        graph.add_conditional_edges("check", self.checked)
+        graph.add_edge("approve", "execute")
+        graph.add_edge("execute", "assess")
+        graph.add_conditional_edges("assess", self.assessed)
+        graph.add_edge("synthesize", END)
+        return graph
+
+    def _planning(self) -> Node:
+        return Node(
+            self.ask_for_plan,
+            self.decide,
+            self.take_plan,
+            failed=self.plan_failed,
+            booked=lambda usage: named(usage, "planner"),
+            retry=self.retry,
+            blank=BLANK,
+        )
+
+    def _synthesis(self) -> Node:
+        return Node(
+            self.ask_for_answer,
+            self.synthesizer,
+            self.take_answer,
+            failed=self.answer_failed,
+            booked=self.synthesizer.booked,
+            retry=self.retry,
+        )
+
+
+BLANK: dict[str, Any] = {
+    "plan": [],
+    "steps": {},
+    "abandoned": [],
+    "approved": [],
+    "flaws": [],
+    "plan_attempts": 0,
+    "replans": 0,
+}
+
+
+def plan_form(names: Sequence[str]) -> type[BaseModel]:
+    """Return the form of a plan. The model sees the team's names as the only choice; `findings` explains others."""
+
+    class PlannedStep(BaseModel):
+        id: str
+        agent: Annotated[str, WithJsonSchema({"type": "string", "enum": list(names)})]
+        task: str
+        dependencies: list[str]
+
+    class Plan(BaseModel):
+        steps: list[PlannedStep]
+
+    return Plan
+
+
+def describe(agents: Iterable[Agent]) -> str:
+    """List a team for a prompt."""
+    return "\n".join(f"- {one.name}: {one.description or 'no description'}" for one in agents)
+
+
+def examples_of(agents: Sequence[Agent]) -> str:
+    """Make example plans of the requests that agents are right for: one step; and two at once, then a third."""
+    able = [one for one in agents if one.examples]
+    made: list[tuple[str, list[dict[str, Any]]]] = []
+    if able:
+        made.append((able[-1].examples[0], [_example("answer", able[-1], ())]))
+    if len(able) >= 3:
+        one, two, three = able[:3]
+        asked = f"{one.examples[0]} {two.examples[0]} Then: {three.examples[0]}"
+        made.append((asked, [_example("a", one, ()), _example("b", two, ()), _example("c", three, ("a", "b"))]))
+    return "".join(
+        prompts.EXAMPLE.format(request=asked, answer=json.dumps({"steps": steps}, ensure_ascii=False))
+        for asked, steps in made
+    )
+
+
+def _example(name: str, agent: Agent, dependencies: Sequence[str]) -> dict[str, Any]:
+    return {"id": name, "agent": agent.name, "task": agent.examples[0], "dependencies": list(dependencies)}
+
+
+def _briefly(step: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: step[key] for key in ("id", "agent", "task", "dependencies")}
+
+
+def _told(record: StepRecord) -> str:
+    if record["status"] == "completed":
+        return record["result"] or ""
+    return prompts.MISSING.format(what=record["task"], why=record["error"])
+
+
+def replan_text(steps: Mapping[str, StepRecord]) -> str:
+    """Tell the model which steps are done, with their results, and which failed and why."""
+    done = [quote(one["id"], one["result"] or "") for one in steps.values() if one["status"] == "completed"]
+    failed = [f"- {quote(one['id'], _told(one))}" for one in steps.values() if one["status"] != "completed"]
+    return prompts.REPLAN.format(done="\n".join(done) or "nothing", failed="\n".join(failed))

