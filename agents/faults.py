@@ -119,10 +119,11 @@ def explain(error: BaseException) -> str:
     """Say in one sentence what went wrong and what to do, without keys, prompts or bodies."""
     if isinstance(error, BaseExceptionGroup):
         return explain(error.exceptions[0])
-    kind = None if isinstance(error, PodiumError) else _kind(error)
+    if isinstance(error, PodiumError):
+        return _masked(" ".join(str(error).split())) or type(error).__name__
+    kind = _kind(error)
     if kind is None:
-        said = _masked(str(error))
-        return said if said and isinstance(error, PodiumError) else f"{type(error).__name__}: {said}".removesuffix(": ")
+        return f"{type(error).__name__}: {_masked(str(error))}".removesuffix(": ")
     return f"{_KINDS[kind].sentence}{_codes(error)}."
 
 
@@ -201,9 +202,10 @@ def _kind_of(error: BaseException) -> str | None:
         return "time-out"
     if re.search("Connect|Network|Protocol|ReadError", transport):
         return "connection"
-    if getattr(error, "body", None) or isinstance(error, ModelError) or is_unreadable(error):
+    unreadable = is_unreadable(error)
+    if getattr(error, "body", None) or isinstance(error, ModelError) or (unreadable and isinstance(error, ValueError)):
         return _kind_by_words(_status_by_label(error), words_of(error))
-    return None
+    return "unreadable" if unreadable else None
 
 
 def _status_by_label(error: BaseException) -> int:

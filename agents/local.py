@@ -20,8 +20,8 @@ from agents.errors import ModelNotFoundError, PodiumError
 from agents.weights import DEFAULT, find, own_file
 
 SLOTS = 2
-"""Requests answered at once, others wait: two finish in a third less time than one after the other on two cores,
-and each further slot costs 0.25 GB."""
+"""Requests answered at once, others wait. On two cores two together take a little less time than one after the
+other, and a short one need not wait for a long one; each further slot costs 0.25 GB."""
 CONTEXT = 8192
 """Tokens of prompt and reply together, per request."""
 REPLY_LIMIT = 2048
@@ -53,12 +53,18 @@ class _Server:
             # Threads that spin while they wait slow a busy machine down to 1 or 2 tokens a second.
             env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
         )
+        try:
+            self.address = self._wait_until_loaded(path)
+        except BaseException:  # Ctrl-C too
+            self.stop()
+            raise
+
+    def _wait_until_loaded(self, path: Path) -> str:
         assert self.process.stdout is not None  # noqa: S101
         said = json.loads(self.process.stdout.readline() or "{}")
         if "address" not in said:
-            self.stop()
             raise LocalModelError(f"{path.name} could not be loaded: {said.get('error', 'the runtime ended at once')}")
-        self.address: str = said["address"]
+        return str(said["address"])
 
     @property
     def running(self) -> bool:

@@ -14,11 +14,10 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent import futures
 from contextlib import AbstractAsyncContextManager, nullcontext
-from functools import partial
+from functools import cache, partial
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from anyio.from_thread import BlockingPortalProvider
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, run_in_executor
 from langgraph.func import task
@@ -27,8 +26,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 T = TypeVar("T")
 
-_event_loop = BlockingPortalProvider("asyncio")
-"""The one event loop on which async functions run when they are called from sync code."""
+_starting = threading.Lock()
 
 
 class IO(Protocol):
@@ -56,6 +54,10 @@ class IO(Protocol):
 
     async def first(self, pending: Collection[Any]) -> None:
         """Wait until one of some futures is done, without cancelling or raising anything."""
+        ...
+
+    def signal(self) -> Any:
+        """Make a future for `first` to wait on, which somebody else sets."""
         ...
 
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
@@ -93,6 +95,9 @@ class Waiting:
     async def first(self, pending: Collection[asyncio.Future[Any]]) -> None:
         await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
 
+    def signal(self) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()
+
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
         async with asyncio.timeout(seconds):
             return await work
@@ -123,14 +128,21 @@ class Blocking:
         return function(**arguments)
 
     async def coroutine(self, function: Callable[..., Coroutine[Any, Any, T]], arguments: Mapping[str, Any]) -> T:
-        with _event_loop as portal:
-            return portal.call(partial(function, **arguments))
+        running = asyncio.run_coroutine_threadsafe(function(**arguments), _event_loop())
+        try:
+            return running.result()
+        except BaseException:
+            running.cancel()
+            raise
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this class is for
 
     async def first(self, pending: Collection[futures.Future[Any]]) -> None:
         futures.wait(pending, return_when=futures.FIRST_COMPLETED)
+
+    def signal(self) -> futures.Future[None]:
+        return futures.Future()
 
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
         return await work if seconds is None else _in_thread(seconds, work)
@@ -143,6 +155,19 @@ class Blocking:
 
     def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
         return nullcontext() if number is None else _Slots(number)
+
+
+@cache
+def _background_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="podium-async", daemon=True).start()
+    return loop
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """Return the one event loop on which async functions run when they are called from sync code."""
+    with _starting:
+        return _background_loop()
 
 
 class _Slots:

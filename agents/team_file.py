@@ -24,7 +24,14 @@ Place = tuple[int | str, ...]
 """Where something is in the data: `("agents", 0, "name")`."""
 
 _TOKENS = re.compile(
-    r'"""(?:\\.|[^\\])*?"{3,5}' + r"|'''.*?'{3,5}" + r'|"(?:\\.|[^"\\\n])*"' + r"|'[^'\n]*'" + r"|#[^\n]*", re.DOTALL
+    r"""
+      ["]{3} (?: \\. | [^\\] )*? ["]{3,5}  # a text of several lines, with escapes
+    | [']{3} .*? [']{3,5}                   # the same without escapes
+    | ["] (?: \\. | [^"\\\n] )* ["]
+    | ['] [^'\n]* [']
+    | [#] [^\n]*
+    """,
+    re.DOTALL | re.VERBOSE,
 )
 _AGENT = re.compile(r"""\s*\[\[\s*["']?agents["']?\s*\]\]""")
 _KEY = re.compile(r"""\s*(["']?)([\w-]+)\1\s*=""")

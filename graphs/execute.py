@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import time
+from asyncio import InvalidStateError
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from concurrent import futures
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -32,8 +34,6 @@ from graphs.steps import read_plan, reason_to_skip
 WINDOW = 1000
 """Steps that are open (waiting or working) at once. LangGraph looks at all open calls whenever one ends, so their
 number decides the cost of a step: 10,000 opened at once took over a minute."""
-
-Futures = dict[str, Any]
 
 
 class Execute(Once[Mapping[str, Any], dict[str, Any]]):
@@ -65,6 +65,36 @@ class Execute(Once[Mapping[str, Any], dict[str, Any]]):
         }
 
 
+class Window:
+    """Keeps the number of open calls within `WINDOW`; waiting costs the same however many are open."""
+
+    def __init__(self, io: IO) -> None:
+        self.io = io
+        self.open: set[Any] = set()
+        self.ended = io.signal()
+
+    async def add(self, future: Any) -> None:
+        """Count a call as open, and wait until there is room for another."""
+        self.open.add(future)
+        future.add_done_callback(self._end)
+        await self._until_open(WINDOW - 1)
+
+    async def close(self) -> None:
+        """Wait until no call is open."""
+        await self._until_open(0)
+
+    def _end(self, future: Any) -> None:
+        self.open.discard(future)
+        with suppress(InvalidStateError, futures.InvalidStateError):  # another one ended at the same time
+            self.ended.set_result(None)
+
+    async def _until_open(self, most: int) -> None:
+        while len(self.open) > most:
+            self.ended = self.io.signal()
+            if len(self.open) > most:
+                await self.io.first([self.ended])
+
+
 class StepRun:
     """One run of some steps."""
 
@@ -81,26 +111,19 @@ class StepRun:
         self.slots = slots
         self.finished = finished
         self.request = request_text
-        self.futures: Futures = {}
+        self.futures: dict[str, Any] = {}
         self.failed: str | None = None
         """The first step that failed, under `on_failure="stop"`."""
 
     async def open_all(self, steps: Sequence[Step]) -> None:
         """Call every step's task, at most `WINDOW` open at once, and wait until all are done."""
-        pending: set[Any] = set()
+        calls = Window(self.io)
         for step in steps:
-            if len(pending) >= WINDOW:
-                pending = await self._some(pending)
             future = self.io.task(step.id, lambda step=step: self.step(step), step.as_dict())
             future.add_done_callback(self._note_failure)
             self.futures[step.id] = future
-            pending.add(future)
-        while pending:
-            pending = await self._some(pending)
-
-    async def _some(self, pending: set[Any]) -> set[Any]:
-        await self.io.first(pending)
-        return {one for one in pending if not one.done()}
+            await calls.add(future)
+        await calls.close()
 
     def _note_failure(self, future: Any) -> None:
         if self.node.on_failure == "stop" and not future.cancelled() and not future.exception():
@@ -196,17 +219,14 @@ class StepRun:
             items = _items(listed)
         except AgentError as error:
             return new_record(step, "failed", error=str(error), problems=[problem(step.id, error)])
-        pending: set[Any] = set()
+        calls = Window(self.io)
         tasks: list[Any] = []
         for number, item in enumerate(items, 1):
             one = {**context, "item": item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)}
             named = f"{step.id}[{number}]"
             tasks.append(self.io.task(named, lambda one=one: self._attempt(step, one, begin), {"item": item}))
-            pending.add(tasks[-1])
-            if len(pending) >= WINDOW:
-                pending = await self._some(pending)
-        while pending:
-            pending = await self._some(pending)
+            await calls.add(tasks[-1])
+        await calls.close()
         return _gathered(step, [one.result() for one in tasks])
 
 
