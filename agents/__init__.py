@@ -1,6 +1,6 @@
 """Agents: whatever does work in Podium, behind one Runnable."""
 
-from agents.agent import Agent, Answer, Assignment
+from agents.agent import Agent, Answer
 from agents.errors import (
     AgentError,
     ConfigurationError,
@@ -13,6 +13,7 @@ from agents.errors import (
     UnknownAgentError,
 )
 from agents.models import chat_model
+from agents.prompts import Assignment
 from agents.retry import Retry
 from agents.settings import Settings
 from agents.team import load_team, team

@@ -67,7 +67,7 @@ class Agent(Once["Assignment | str", Answer]):
         function: Callable[..., Any] | None = None,
         examples: Sequence[str] = (),
     ) -> None:
-        self.name = name
+        self.name: str = name
         self.description = description
         """What the agent is for; planners and routers choose by it."""
         self.examples = tuple(examples)
@@ -100,7 +100,7 @@ class Agent(Once["Assignment | str", Answer]):
             if self.function is not None:
                 with _current(tally.watching(config)) as current:
                     return await self._call(io, self.function, assignment, current, tally)
-            worker = self.runnable or self.role.worker()
+            worker = self.runnable or await self.role.worker(io)
             try:
                 reply = await io.invoke(worker, _input(worker, assignment), self._configured(config, tally))
             except GraphRecursionError as error:
@@ -108,20 +108,26 @@ class Agent(Once["Assignment | str", Answer]):
             return self._answer(reply, tally.usage)
 
     def stream(
-        self, input: Assignment | str, config: RunnableConfig | None = None, **kwargs: Any  # noqa: A002
+        self,
+        input: Assignment | str,
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
     ) -> Iterator[Any]:
         """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
         return iterate(self._chunks(Blocking(), input, ensure_config(config)))
 
     async def astream(
-        self, input: Assignment | str, config: RunnableConfig | None = None, **kwargs: Any  # noqa: A002
+        self,
+        input: Assignment | str,
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
         async for chunk in self._chunks(Waiting(), input, ensure_config(config)):
             yield chunk
 
     async def _chunks(self, io: IO, value: Assignment | str, config: RunnableConfig) -> AsyncIterator[Any]:
-        worker = None if self.function is not None else self.runnable or self.role.worker()
+        worker = None if self.function is not None else self.runnable or await self.role.worker(io)
         if not isinstance(worker, PregelProtocol):
             yield await self.run(io, value, config)
             return
@@ -143,8 +149,8 @@ class Agent(Once["Assignment | str", Answer]):
             yield self._answer(state, tally.usage)
 
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
-        own: RunnableConfig = {"run_name": self.name, "recursion_limit": 2 * MAX_TURNS + 1}
-        return merge_configs(tally.watching(config), own if self.runnable is None else {"run_name": self.name})
+        configured = merge_configs(tally.watching(config), RunnableConfig(run_name=self.name))
+        return configured if self.runnable else {**configured, "recursion_limit": 2 * MAX_TURNS + 1}
 
     async def _call(
         self, io: IO, function: Callable[..., Any], assignment: Assignment, config: RunnableConfig, tally: Tally
@@ -194,7 +200,9 @@ class Agent(Once["Assignment | str", Answer]):
         try:
             return json.loads(json.dumps(data))
         except (TypeError, ValueError) as error:
-            raise AgentError(f"Agent {self.name!r} returned {type(data).__name__}, which is no JSON: {error}") from error
+            raise AgentError(
+                f"Agent {self.name!r} returned {type(data).__name__}, which is no JSON: {error}"
+            ) from error
 
     def _in_circles(self) -> AgentError:
         return AgentError(f"Agent {self.name!r} gave no answer in {MAX_TURNS} turns of tool use", kind="loop")
@@ -241,6 +249,6 @@ def _current(config: RunnableConfig) -> Iterator[RunnableConfig]:
         var_child_runnable_config.reset(token)
 
 
-def _input(worker: Runnable[Any, Any] | PregelProtocol, assignment: Assignment) -> Any:
+def _input(worker: Runnable[Any, Any], assignment: Assignment) -> Any:
     messages = [HumanMessage(prompt(assignment))]
     return messages if isinstance(worker, BaseLanguageModel) else {"messages": messages}

@@ -70,6 +70,11 @@ def _factorial(number: float) -> int:
     return math.factorial(number)  # type: ignore[arg-type]  # a fraction is refused by math itself
 
 
+def _round(number: float, digits: int = 0) -> float:
+    # Python would compute 10 ** -digits first, however large.
+    return round(number, max(-MAX_BITS, min(digits, MAX_BITS)))
+
+
 def _mean(first: float, *others: float) -> float:
     return sum(others, first) / (1 + len(others))
 
@@ -92,7 +97,7 @@ _OF_MATH = [
 ]
 # fmt: on
 _FUNCTIONS: dict[str, Callable[..., Any]] = {name: getattr(math, name) for name in _OF_MATH}
-_FUNCTIONS |= {"abs": abs, "max": max, "min": min, "round": round, "pow": _power, "ln": math.log}
+_FUNCTIONS |= {"abs": abs, "max": max, "min": min, "round": _round, "pow": _power, "ln": math.log}
 _FUNCTIONS |= {"factorial": _factorial, "mean": _mean, "sum": lambda *numbers: sum(numbers)}
 _NAMES = {"pi": math.pi, "e": math.e}
 # Attributes and indexing are left out: simpleeval would let `(1).to_bytes(10**9)` through.

@@ -17,9 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from agents.errors import DecisionError
 from agents.faults import check_reply
-from agents.models import chat_model
 from agents.once import IO, Once
-from agents.settings import settings
+from agents.settings import model_of_run
 from agents.usage import Tally, Usage
 
 _FENCED = re.compile(r"```+\w*\s*(?=[\[{])")
@@ -81,13 +80,13 @@ class Decision(Once[Sequence[BaseMessage], Decided]):
         self.form = form
         self.model = model
         self.attempts = attempts
-        self.name = name or form.__name__
+        self.name: str = name or form.__name__
         self._schema = {**form.model_json_schema(), "title": form.__name__, "additionalProperties": False}
 
     async def run(self, io: IO, value: Sequence[BaseMessage], config: RunnableConfig) -> Decided:
         """Ask until a reply is of the form."""
         tally = Tally()
-        quiet = merge_configs(tally.watching(config), {"tags": [TAG_NOSTREAM], "run_name": self.name})
+        quiet = merge_configs(tally.watching(config), RunnableConfig(tags=[TAG_NOSTREAM], run_name=self.name))
         messages = list(value)
         mistakes: list[str] = []
         with tally.counting():
@@ -101,7 +100,7 @@ class Decision(Once[Sequence[BaseMessage], Decided]):
             raise DecisionError(f"{self.name}: no usable decision in {self.attempts} replies; {mistakes[-1]}")
 
     async def _ask(self, io: IO, messages: list[BaseMessage], config: RunnableConfig) -> AIMessage:
-        model = chat_model(self.model or settings().model or None)
+        model = await model_of_run(io, self.model)
         try:
             structured = _structured(model, self._schema)
             reply = (await io.invoke(structured, messages, config))["raw"]

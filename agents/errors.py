@@ -5,7 +5,10 @@ The base class decides whether a failed call is made again: a `TransientError` i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agents.usage import Usage
 
 
 class PodiumError(Exception):
@@ -39,7 +42,7 @@ class DecisionError(PodiumError):
 class AgentError(PodiumError):
     """An agent gave no usable answer."""
 
-    def __init__(self, message: str, *, kind: str = "failed", usage: dict[str, Any] | None = None) -> None:
+    def __init__(self, message: str, *, kind: str = "failed", usage: Usage | None = None) -> None:
         super().__init__(message)
         self.kind = kind
         """One word for the cause: `empty`, `refused`, `filtered`, `truncated`, `loop` or `failed`."""
@@ -50,5 +53,5 @@ class AgentError(PodiumError):
 class EmptyReplyError(AgentError, TransientError):
     """A reply without text, which often succeeds when asked again."""
 
-    def __init__(self, message: str, *, usage: dict[str, Any] | None = None) -> None:
+    def __init__(self, message: str, *, usage: Usage | None = None) -> None:
         super().__init__(message, kind="empty", usage=usage)

@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, run_in_executor
-from langgraph.func import task
+from langgraph import func
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -106,7 +106,8 @@ class Waiting:
         async def step(shown: Any) -> Any:
             return await work()
 
-        return task(step, name=name)(shown)
+        task: Any = func.task(name=name)
+        return task(step)(shown)
 
     def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
         return nullcontext() if number is None else asyncio.Semaphore(number)
@@ -151,7 +152,8 @@ class Blocking:
         def step(shown: Any) -> Any:
             return finish(work())
 
-        return task(step, name=name)(shown)
+        task: Any = func.task(name=name)
+        return task(step)(shown)
 
     def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
         return nullcontext() if number is None else _Slots(number)
@@ -192,7 +194,7 @@ def _in_thread(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     def run() -> None:
         try:
             result.set_result(finish(work))
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+        except BaseException as error:  # handed to the thread that waits
             result.set_exception(error)
 
     threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()

@@ -46,7 +46,8 @@ def page_text(page: Page, *, links: bool = False) -> str:
                 text.end(tag)
             case ("text", str(words)):
                 text.write(words)
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", "".join(text.pieces))).strip()
+    lines = "\n".join(line.rstrip() for line in "".join(text.pieces).split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", lines).strip()
 
 
 class _Text:
@@ -66,7 +67,7 @@ class _Text:
         if tag in _BLOCKS:
             self.pieces.append("\n\n" if tag in _PARAGRAPHS else "\n")
         if mark := _MARKS.get(tag):
-            self.pieces.append(mark)
+            self.write(mark)
         if tag == "a" and self.links:
             self.target = attributes.get("href") or ""
 

@@ -13,8 +13,8 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as as_tool
 from pydantic import BaseModel
 
-from agents.models import chat_model
-from agents.settings import settings
+from agents.once import IO
+from agents.settings import model_of_run
 from agents.tool_choice import tool_choice_graph
 
 
@@ -37,9 +37,9 @@ class Role:
         self._built: tuple[BaseChatModel, Runnable[Any, Any]] | None = None
         self._lock = threading.Lock()
 
-    def worker(self) -> Runnable[Any, Any]:
+    async def worker(self, io: IO) -> Runnable[Any, Any]:
         """Return the graph for the model of this run, built once per model."""
-        model = chat_model(self.model or settings().model or None)
+        model = await model_of_run(io, self.model)
         with self._lock:
             if self._built is None or self._built[0] is not model:
                 self._built = (model, self._build(model))

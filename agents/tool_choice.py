@@ -42,10 +42,9 @@ def choice_form(tools: Sequence[BaseTool]) -> type[BaseModel]:
     """Return the form of a choice among some tools, with the arguments that each of them takes."""
     kinds: list[Any] = [NoTool]
     for one in tools:
-        kinds.append(
-            create_model(f"Use_{one.name}", tool=(Literal[one.name], ...), arguments=(one.get_input_schema(), ...))
-        )
-    choice = Union[tuple(kinds)]  # noqa: UP007 - the members are known at run time only
+        fields: dict[str, Any] = {"tool": Literal[one.name], "arguments": one.get_input_schema()}
+        kinds.append(create_model(f"Use_{one.name}", **fields))
+    choice: Any = Union[tuple(kinds)]  # noqa: UP007 - the members are known at run time only
     form: type[BaseModel] = create_model("ToolChoice", choice=(choice, Field(discriminator="tool")))
     return form
 

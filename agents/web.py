@@ -49,7 +49,8 @@ _NOT_PUBLIC = [
     ]
 ]
 _UNICAST = ip_network("2000::/3")
-_NUMBER = re.compile(r"(?:0x[0-9a-f]*|\d+)\.?", re.IGNORECASE)
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+", re.IGNORECASE)
+_NUMBER = re.compile(r"0x[0-9a-f]*|\d+", re.IGNORECASE)
 
 
 def is_public(address: str) -> bool:
@@ -197,10 +198,17 @@ def _checked(address: str) -> httpx2.URL:
         raise ToolException(f"{address!r} is not a web address. Write it in full, such as https://example.com/page.")
     if url.userinfo:
         raise ToolException("Addresses with a user name or password are not fetched.")
-    # 2130706433, 0177.1 and 0x7f.1 are 127.0.0.1 to many resolvers: a host that ends in a number must be plain.
-    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) and not _is_ipv4(host):
+    if url.port is not None and not 0 < url.port < 65536:
+        raise ToolException(f"{url.port} is not a valid port.")
+    if not _HOST.fullmatch(host) or _is_disguised(host):
         raise ToolException(f"{host!r} is not a valid host.")
     return url
+
+
+def _is_disguised(host: str) -> bool:
+    """Whether a host is a number to some resolvers: 2130706433, 0177.1 and 0x7f.1 are 127.0.0.1 to them."""
+    last = host.rstrip(".").rpartition(".")[2]
+    return ":" not in host and bool(_NUMBER.fullmatch(last)) and not _is_ipv4(host)
 
 
 def _is_ipv4(host: str) -> bool:

@@ -13,6 +13,7 @@ from asyncio import InvalidStateError
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -28,15 +29,25 @@ from agents.usage import Usage, no_usage, sum_usage
 from graphs.events import report
 from graphs.pattern import CALLERS_LIMIT
 from graphs.state import Problem, problem, request
-from graphs.steps import OnFailure, Step, StepRecord, context_of, fill_task, in_order, may_start, new_record
-from graphs.steps import read_plan, reason_to_skip
+from graphs.steps import (
+    OnFailure,
+    Step,
+    StepRecord,
+    context_of,
+    fill_task,
+    in_order,
+    may_start,
+    new_record,
+    read_plan,
+    reason_to_skip,
+)
 
 WINDOW = 1000
 """Steps that are open (waiting or working) at once. LangGraph looks at all open calls whenever one ends, so their
 number decides the cost of a step: 10,000 opened at once took over a minute."""
 
 
-class Execute(Once[Mapping[str, Any], dict[str, Any]]):
+class Execute(Once[Any, dict[str, Any]]):
     """Runs the steps of `state["plan"]` that have no result in `state["steps"]` yet."""
 
     def __init__(
@@ -47,7 +58,7 @@ class Execute(Once[Mapping[str, Any], dict[str, Any]]):
         self.max_parallel = max_parallel
         self.retry = retry or Retry()
 
-    async def run(self, io: IO, value: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+    async def run(self, io: IO, value: Any, config: RunnableConfig) -> dict[str, Any]:
         """Return the records of all steps, and what they add to `errors` and `usage`."""
         steps, _ = read_plan(value["plan"])
         finished: dict[str, StepRecord] = {
@@ -119,7 +130,7 @@ class StepRun:
         """Call every step's task, at most `WINDOW` open at once, and wait until all are done."""
         calls = Window(self.io)
         for step in steps:
-            future = self.io.task(step.id, lambda step=step: self.step(step), step.as_dict())
+            future = self.io.task(step.id, partial(self.step, step), step.as_dict())
             future.add_done_callback(self._note_failure)
             self.futures[step.id] = future
             await calls.add(future)
@@ -186,7 +197,8 @@ class StepRun:
             "context": {one: text for one, text in context.items() if one != "item"},
             "request": self.request,
         }
-        attempts, usage, problems = 0, no_usage(), []
+        attempts, usage = 0, no_usage()
+        problems: list[Problem] = []
         async with self.slots:
             if self.failed is not None:
                 stopped = f"Step {step.id!r} was skipped: the run was stopped when {self.failed!r} failed"
@@ -224,7 +236,7 @@ class StepRun:
         for number, item in enumerate(items, 1):
             one = {**context, "item": item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)}
             named = f"{step.id}[{number}]"
-            tasks.append(self.io.task(named, lambda one=one: self._attempt(step, one, begin), {"item": item}))
+            tasks.append(self.io.task(named, partial(self._attempt, step, one, begin), {"item": item}))
             await calls.add(tasks[-1])
         await calls.close()
         return _gathered(step, [one.result() for one in tasks])

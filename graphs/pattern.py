@@ -107,12 +107,15 @@ class PatternGraph(StateGraph[Any, Any, Any, Any]):
 class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
     """A compiled graph that draws its steps and reads `max_concurrency` as a limit on the steps at work."""
 
-    def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # type: ignore[override]  # noqa: A002
+    def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # noqa: A002
         """Stream as every LangGraph graph does."""
         return super().stream(input, self._with_threads(config), **options)
 
-    async def astream(  # type: ignore[override]
-        self, input: Any, config: RunnableConfig | None = None, **options: Any  # noqa: A002
+    async def astream(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        **options: Any,
     ) -> AsyncIterator[Any]:
         """Stream as every LangGraph graph does."""
         async for chunk in super().astream(input, self._with_threads(config), **options):

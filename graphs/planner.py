@@ -84,7 +84,7 @@ class Planner(Pattern):
 
     def ask_for_plan(self, state: PlannerState) -> list[BaseMessage]:
         """Put the conversation to the model, with what was wrong with its last plan or how that went."""
-        messages = [SystemMessage(self.system), *state["messages"]]
+        messages: list[BaseMessage] = [SystemMessage(self.system), *state["messages"]]
         if state["flaws"]:
             told = json.dumps({"steps": [_briefly(step) for step in state["plan"]]}, ensure_ascii=False)
             flaws = "\n".join(f"- {flaw}" for flaw in state["flaws"])
@@ -115,7 +115,10 @@ class Planner(Pattern):
         flaws = findings(state["plan"], self.agents, most=self.max_steps)
         if flaws and state["plan_attempts"] >= self.max_plan_attempts:
             errors = [{"where": "check", "kind": "InvalidPlanError", "message": flaw} for flaw in flaws]
-            return {**self._without_plan(state, f"no sound plan in {self.max_plan_attempts} attempts"), "errors": errors}
+            return {
+                **self._without_plan(state, f"no sound plan in {self.max_plan_attempts} attempts"),
+                "errors": errors,
+            }
         return {"flaws": flaws}
 
     def _without_plan(self, state: PlannerState, reason: str) -> dict[str, Any]:
@@ -162,7 +165,7 @@ class Planner(Pattern):
         """Plan the rest again after failures, or go on to the answer unless it is there already."""
         if state["status"] == "running":
             return "plan"
-        return END if isinstance(state["messages"][-1], AIMessage) else "synthesize"
+        return "__end__" if isinstance(state["messages"][-1], AIMessage) else "synthesize"
 
     def ask_for_answer(self, state: PlannerState) -> Assignment:
         """Give the synthesizer the request and every result, or why there is none."""

@@ -108,7 +108,9 @@ def read_plan(items: Iterable[Step | Mapping[str, Any]]) -> tuple[list[Step], li
     return steps, flaws
 
 
-def findings(items: Iterable[Step | Mapping[str, Any]], agents: Collection[str], *, most: int | None = None) -> list[str]:
+def findings(
+    items: Iterable[Step | Mapping[str, Any]], agents: Collection[str], *, most: int | None = None
+) -> list[str]:
     """Return everything that is wrong with some steps, each as a sentence that a person or a model can act on."""
     steps, unreadable = read_plan(items)
     flaws = Flaws(unreadable)
@@ -138,7 +140,9 @@ def _check_fields(step: Step, agents: Collection[str], flaws: Flaws) -> None:
     for name in {step.agent, step.fallback} - {None}:
         flaws.add(name not in agents, f"{who} needs agent {name!r}; known: {', '.join(sorted(agents))}.")
     flaws.add(not step.task.strip(), f"{who} has an empty task; say what is to be done.")
-    flaws.add(step.timeout is not None and step.timeout <= 0, f"{who} has a timeout of {step.timeout} s; use more than 0.")
+    flaws.add(
+        step.timeout is not None and step.timeout <= 0, f"{who} has a timeout of {step.timeout} s; use more than 0."
+    )
 
 
 def _check_dependencies(step: Step, known: Collection[str], flaws: Flaws) -> None:
@@ -155,7 +159,9 @@ def _check_dependencies(step: Step, known: Collection[str], flaws: Flaws) -> Non
             f"{quotes}, which is neither 'request' nor a dependency; for plain braces write {{{{{name}}}}}.",
         )
     if step.for_each is not None:
-        flaws.add(step.for_each not in step.dependencies, f"{who} runs for each of {step.for_each!r}: not a dependency.")
+        flaws.add(
+            step.for_each not in step.dependencies, f"{who} runs for each of {step.for_each!r}: not a dependency."
+        )
     if step.when is not None:
         tests = [key for key in step.when if key in CONDITIONS]
         flaws.add(
@@ -251,7 +257,9 @@ def holds(when: Mapping[str, str], settled: Mapping[str, StepRecord]) -> bool:
 def context_of(step: Step, settled: Mapping[str, StepRecord]) -> dict[str, str]:
     """Return by id what a step is told of its dependencies: their results, or that they have none."""
     return {
-        one: settled[one]["result"] or f"(no result: {settled[one]['error']})" for one in step.dependencies if one in settled
+        one: settled[one]["result"] or f"(no result: {settled[one]['error']})"
+        for one in step.dependencies
+        if one in settled
     }
 
 

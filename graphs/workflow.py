@@ -126,9 +126,9 @@ def closing_text(steps: Mapping[str, StepRecord], reason: str | None) -> str:
 def with_steps(graph: Graph, steps: Sequence[Step]) -> Graph:
     """Return a drawing with the steps and their dependencies in place of the node `execute`."""
     drawn = Graph()
-    for one in graph.nodes.values():
-        if one.id != "execute":
-            drawn.add_node(one.data, one.id, metadata=one.metadata)
+    for node in graph.nodes.values():
+        if node.id != "execute":
+            drawn.add_node(node.data, node.id, metadata=node.metadata)
     for step in steps:
         drawn.add_node(None, f"execute:{step.id}", metadata={"agent": step.agent})
     used = {one for step in steps for one in step.dependencies}

@@ -13,8 +13,7 @@ import pytest
 import trustme
 from langchain_core.tools import ToolException
 
-from agents.pages import Page, page_text
-from agents.web import Fetcher, can_search, fetch_page, is_public, results_text, web_search
+from agents.web import Fetcher, can_search, fetch_page, results_text, web_search
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 Reply = tuple[int, dict[str, str], bytes]
@@ -37,7 +36,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.requests.append((self.path, dict(self.headers)))
         if self.path == "/slow":
-            return self.never_end()
+            self.never_end()
+            return
         status, headers, content = self.server.pages.get(self.path, (404, HTML, b""))
         self.send_response(status)
         for name, value in headers.items():
@@ -91,71 +91,7 @@ def resolving(**known: str) -> Fetcher:
     return Fetcher(allowed=only_loopback, resolve=resolve)
 
 
-# Which addresses
-
-
-@pytest.mark.parametrize("address", ["93.184.215.14", "8.8.8.8", "172.32.0.1", "2606:4700::1111", "2a00:1450:4001::8a"])
-def test_public_addresses(address: str) -> None:
-    assert is_public(address)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("127.0.0.1", "127.255.255.254", "::1"),  # loopback
-        *("10.0.0.1", "172.16.0.1", "192.168.1.1", "fc00::1", "fd00:ec2::254"),  # private
-        *("169.254.169.254", "169.254.170.2", "fe80::1", "fe80::1%eth0"),  # link-local, with cloud metadata
-        *("168.63.129.16", "192.0.0.192", "100.100.100.200"),  # metadata elsewhere
-        *("0.0.0.0", "0.1.2.3", "::"),  # unspecified
-        *("224.0.0.1", "239.1.1.1", "ff02::1", "ff0e::1"),  # multicast
-        *("240.0.0.1", "255.255.255.255", "192.0.2.1", "198.51.100.1", "203.0.113.1", "198.18.0.1"),  # reserved
-        *("2001:db8::1", "3fff::1", "100.64.0.1", "192.88.99.1", "4000::1"),
-        *("::ffff:127.0.0.1", "::ffff:8.8.8.8", "::7f00:1", "64:ff9b::7f00:1", "64:ff9b:1::a00:1"),  # wrapped IPv4
-        *("2002:7f00:1::1", "2001::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2"),
-    ],
-)
-def test_other_addresses(address: str) -> None:
-    assert not is_public(address)
-
-
-@pytest.mark.parametrize(
-    ("url", "why"),
-    [
-        ("http://127.0.0.1/", "not on the public internet"),
-        ("http://localhost:8080/", "not on the public internet"),
-        ("https://[::1]/", "not on the public internet"),
-        ("http://[::ffff:127.0.0.1]/", "not on the public internet"),
-        ("http://[64:ff9b::7f00:1]/", "not on the public internet"),
-        ("http://169.254.169.254/latest/meta-data/", "not on the public internet"),
-        ("http://0.0.0.0/", "not on the public internet"),
-        ("http://2130706433/", "not a valid host"),
-        ("http://134744072/", "not a valid host"),
-        ("http://0177.0.0.1/", "not a valid host"),
-        ("http://0x7f.0.0.1/", "not a valid host"),
-        ("http://0x7f000001/", "not a valid host"),
-        ("http://127.1/", "not a valid host"),
-        ("http://127.0.0.1./", "not a valid host"),
-        ("http://name:secret@example.com/", "user name"),
-        ("http://example.com\\@127.0.0.1/", "user name"),
-        ("file:///etc/passwd", "not a web address"),
-        ("ftp://example.com/", "not a web address"),
-        ("data:text/html,hello", "not a web address"),
-        ("javascript:alert(1)", "not a web address"),
-        ("example.com/page", "https://example.com/page"),
-        ("//example.com/", "not a web address"),
-        ("https:///page", "not a web address"),
-        ("", "not a web address"),
-        ("http://exa mple.com/", "not a valid address"),
-        ("http://example.com:99999/", "not a valid address"),
-        ("http://a\r\nHost: b/", "not a valid address"),
-        ("http://a\0b/", "not a valid address"),
-        ("http://[::1", "not a valid address"),
-        ("http://" + "a" * 70 + ".example/", "There is no host"),
-        ("http://" + "a" * 3000, "longer than"),
-    ],
-)
-def test_refused_addresses(url: str, why: str) -> None:
-    assert why in fetch_page.invoke({"url": url})
+# Addresses
 
 
 @pytest.mark.parametrize("addresses", ["127.0.0.1 10.0.0.1", "10.0.0.1 127.0.0.1", "10.0.0.1"])
@@ -229,7 +165,7 @@ def test_follows_redirects(site: Website) -> None:
         ("http://2130706433/", "not a valid host"),
         ("http://me:you@127.0.0.1/", "user name"),
         ("file:///etc/passwd", "not a web address"),
-        ("http://[", "not a valid address"),
+        ("http://[", "not a valid host"),
     ],
 )
 def test_every_redirect_is_checked(site: Website, location: str, why: str) -> None:
@@ -333,73 +269,6 @@ def test_the_tool_is_async_too() -> None:
         return str(await fetch_page.ainvoke({"url": "http://127.0.0.1/"}))
 
     assert "not on the public internet" in anyio.run(call)
-
-
-# From HTML to text
-
-ARTICLE = """<!doctype html><title>Tea &amp; Time</title><style>p {}</style><script>if (a<b) alert("x")</script>
-<body><nav><a href="/">Home</a></nav><h1>All about   <em>tea</em></h1><p>Green
-tea, <a href="black?x=1&amp;y">black tea</a><a href="#note">*</a><br>and more.</p>
-<ol><li>Boil<li>Pour<ul><li>slowly</ul></ol><table><tr><th>Tea<th>Minutes<tr><td>Green<td>2</table>
-<pre>
-  kettle
-    on</pre><noscript><p>No scripts!</p></noscript><svg><title>Cup</title></svg>2 < 3 <!-- hidden -->"""
-
-
-def html(text: str, **settings: bool) -> str:
-    return page_text(Page("https://tea.example/guide/", "text/html", "utf-8", text.encode()), **settings)
-
-
-def test_a_page_becomes_text() -> None:
-    assert html(ARTICLE) == (
-        "Tea & Time\n\nHome\n\n# All about tea\n\nGreen tea, black tea*\nand more.\n\n- Boil\n- Pour\n\n- slowly\n\n"
-        "| Tea | Minutes\n| Green | 2\n\n  kettle\n    on\n\nCup\n\n2 < 3"
-    )
-
-
-def test_links_are_shown_on_request() -> None:
-    text = html(ARTICLE, links=True)
-    assert "black tea <https://tea.example/guide/black?x=1&y>*" in text
-    assert html('<a href="javascript:x()">a</a> <a href="http://[">b</a> <a>c</a>', links=True) == "a b c"
-
-
-@pytest.mark.parametrize(
-    ("content", "charset"),
-    [
-        ("Grüße".encode("latin-1"), "latin-1"),
-        ('<meta charset="iso-8859-1">Grüße'.encode("latin-1"), None),
-        ("\ufeffGrüße".encode(), None),
-        ("\ufeffGrüße".encode("utf-16"), None),
-        ("<meta charset=utf-8>Grüße".encode(), "no-such-thing"),
-    ],
-)
-def test_encodings(content: bytes, charset: str | None) -> None:
-    assert page_text(Page("", "text/html", charset, content)).lstrip("\ufeff") == "Grüße"
-
-
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        "<div>" * 200_000,
-        "<ul><li>" * 50_000,
-        "<" * 1_000_000,
-        "<!--" * 300_000,
-        '<a href="' * 100_000,
-        "<a " + "b " * 500_000,
-        "</p>" * 300_000,
-        "<script>" + "<!--<script>" * 100_000,
-        "<td>" * 300_000,
-        "&#x41;" * 200_000,
-        "<svg>" * 200_000,
-        " " * 1_000_000,
-        "\n \t" * 300_000 + "x",
-        "<pre>" + " \n" * 500_000 + "x" + " " * 500_000 + "x",
-    ],
-)
-def test_hostile_pages_take_little_time(hostile: str) -> None:
-    began = time.monotonic()
-    html(hostile)
-    assert time.monotonic() - began < 10
 
 
 # Searching

@@ -1,0 +1,74 @@
+"""Which addresses may be fetched at all; nothing here gets as far as a connection."""
+
+import pytest
+
+from agents.web import fetch_page, is_public
+
+
+@pytest.mark.parametrize("address", ["93.184.215.14", "8.8.8.8", "172.32.0.1", "2606:4700::1111", "2a00:1450:4001::8a"])
+def test_public_addresses(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "127.255.255.254", "::1"),  # loopback
+        *("10.0.0.1", "172.16.0.1", "192.168.1.1", "fc00::1", "fd00:ec2::254"),  # private
+        *("169.254.169.254", "169.254.170.2", "fe80::1", "fe80::1%eth0"),  # link-local, with cloud metadata
+        *("168.63.129.16", "192.0.0.192", "100.100.100.200"),  # metadata elsewhere
+        *("0.0.0.0", "0.1.2.3", "::"),  # unspecified
+        *("224.0.0.1", "239.1.1.1", "ff02::1", "ff0e::1"),  # multicast
+        *("240.0.0.1", "255.255.255.255", "192.0.2.1", "198.51.100.1", "203.0.113.1", "198.18.0.1"),  # reserved
+        *("2001:db8::1", "3fff::1", "100.64.0.1", "192.88.99.1", "4000::1"),
+        *("::ffff:127.0.0.1", "::ffff:8.8.8.8", "::7f00:1", "64:ff9b::7f00:1", "64:ff9b:1::a00:1"),  # wrapped IPv4
+        *("2002:7f00:1::1", "2001::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2"),
+    ],
+)
+def test_other_addresses(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1/", "not on the public internet"),
+        ("http://localhost:8080/", "not on the public internet"),
+        ("https://[::1]/", "not on the public internet"),
+        ("http://[::ffff:127.0.0.1]/", "not on the public internet"),
+        ("http://[64:ff9b::7f00:1]/", "not on the public internet"),
+        ("http://169.254.169.254/latest/meta-data/", "not on the public internet"),
+        ("http://0.0.0.0/", "not on the public internet"),
+        ("http://2130706433/", "not a valid host"),
+        ("http://134744072/", "not a valid host"),
+        ("http://0177.0.0.1/", "not a valid address"),
+        ("http://0x7f.0.0.1/", "not a valid host"),
+        ("http://0x7f000001/", "not a valid host"),
+        ("http://0177.1/", "not a valid host"),
+        ("http://127.1/", "not a valid host"),
+        ("http://%31%32%37.0.0.1/", "not a valid host"),
+        ("http://\u2460\u2461\u2466.0.0.1/", "not a valid address"),  # digits in circles
+        ("http://127\u30020\u30020\u30021/", "not on the public internet"),  # ideographic full stops
+        ("http://[fe80::1%25eth0]/", "not a valid host"),
+        ("http://127.0.0.1./", "not a valid host"),
+        ("http://name:secret@example.com/", "user name"),
+        ("http://example.com\\@127.0.0.1/", "user name"),
+        ("file:///etc/passwd", "not a web address"),
+        ("ftp://example.com/", "not a web address"),
+        ("data:text/html,hello", "not a web address"),
+        ("javascript:alert(1)", "not a web address"),
+        ("example.com/page", "https://example.com/page"),
+        ("//example.com/", "not a web address"),
+        ("https:///page", "not a web address"),
+        ("", "not a web address"),
+        ("http://exa mple.com/", "not a valid host"),
+        ("http://example.com:99999/", "not a valid port"),
+        ("http://a\r\nHost: b/", "not a valid address"),
+        ("http://a\0b/", "not a valid address"),
+        ("http://[::1", "not a valid address"),
+        ("http://" + "a" * 70 + ".example/", "There is no host"),
+        ("http://" + "a" * 3000, "longer than"),
+    ],
+)
+def test_refused_addresses(url: str, why: str) -> None:
+    assert why in fetch_page.invoke({"url": url})

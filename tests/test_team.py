@@ -1,0 +1,188 @@
+"""The default team, and team files: what they give and how they are refused."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from agents.agent import Agent
+from agents.errors import TeamFileError
+from agents.team import load_team, team
+from agents.testing import ScriptedModel
+from agents.web import can_search
+
+EXAMPLE = Path(__file__).parent.parent / "docs" / "team.toml"
+FILE_TOOLS = {"list_files", "read_file", "search_files"}
+
+
+def tools(agent: Agent) -> dict[str, object]:
+    return {tool.name: tool for tool in agent.role.tools}
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "team.toml"
+    path.write_text(dedent(text).lstrip("\n"), encoding="utf-8")
+    return path
+
+
+# The default team
+
+
+def test_the_default_team(tmp_path: Path) -> None:
+    online = {"fetch_page", "web_search"} if can_search() else {"fetch_page"}
+    assert {agent.name: set(tools(agent)) for agent in team(folder=tmp_path)} == {
+        "researcher": FILE_TOOLS | online,
+        "analyst": FILE_TOOLS | {"calculator"},
+        "coder": FILE_TOOLS,
+        "writer": set(),
+        "critic": set(),
+    }
+
+
+def test_each_agent_is_told_apart(tmp_path: Path) -> None:
+    members = team(folder=tmp_path)
+    for texts in (
+        [agent.description for agent in members],
+        [agent.role.instructions for agent in members],
+        [example for agent in members for example in agent.examples],
+    ):
+        assert all(texts)
+        assert len(set(texts)) == len(texts)
+    assert all(len(agent.examples) == 2 for agent in members)
+    assert all(len(agent.role.instructions) < 600 for agent in members), "a small model reads this with every call"
+
+
+def test_the_file_tools_read_the_given_folder(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("here")
+    coder = next(agent for agent in team(folder=tmp_path) if agent.name == "coder")
+    assert coder.role.tools[0].invoke({}) == "note.txt"
+
+
+def test_the_file_tools_read_the_working_directory_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "note.txt").write_text("here")
+    monkeypatch.chdir(tmp_path)
+    coder = next(agent for agent in team() if agent.name == "coder")
+    assert coder.role.tools[0].invoke({}) == "note.txt"
+
+
+def test_the_team_takes_a_model(tmp_path: Path) -> None:
+    model = ScriptedModel(["A poem."])
+    assert all(agent.role.model is model for agent in team(folder=tmp_path, model=model))
+
+
+# Team files
+
+
+def test_the_example_file() -> None:
+    agents = load_team(EXAMPLE)
+    assert {agent.name: set(tools(agent)) for agent in agents} == {
+        "librarian": FILE_TOOLS,
+        "accountant": {"calculator"},
+        "reporter": {"fetch_page"},
+    }
+    assert all(agent.description and agent.examples for agent in agents)
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    (tmp_path / "material").mkdir()
+    (tmp_path / "material" / "note.txt").write_text("here")
+    path = write(
+        tmp_path,
+        """
+        folder = "material"
+        [[agents]]
+        name = "größe"
+        description = "Measures."
+        instructions = "You measure."
+        model = "openai:some-model"
+        tools = ["files", "calculator", "files"]
+        examples = ["How tall?", "How wide?"]
+        [[agents]]
+        name = "plain"
+        """,
+    )
+    agent, plain = load_team(str(path), model="the-team's")
+    assert (agent.name, agent.description, agent.role.instructions) == ("größe", "Measures.", "You measure.")
+    assert (agent.role.model, plain.role.model) == ("openai:some-model", "the-team's")
+    assert agent.examples == ("How tall?", "How wide?")
+    assert [tool.name for tool in agent.role.tools] == ["list_files", "read_file", "search_files", "calculator"]
+    assert agent.role.tools[0].invoke({}) == "note.txt"
+
+
+def test_the_files_own_folder_is_read_by_default(tmp_path: Path) -> None:
+    path = write(tmp_path, '[[agents]]\nname = "a"\ntools = ["files"]')
+    assert load_team(path)[0].role.tools[0].invoke({}) == "team.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ("", 1, "there are no agents; write a table [[agents]] for each"),
+        ("agents = []", 1, "there are no agents"),
+        ("# none\nagents = 1", 2, "'agents' must be a list, not 1"),
+        ("[[agents]]\n", 1, "'name' is missing"),
+        ("\n[agents]\nname = 'a'\n", 1, "'agents' must be a list"),
+        ("[[agents]]\nname = 'a b'", 2, "'a b' is not a valid name"),
+        ("[[agents]]\nname = ''", 2, "'' is not a valid name"),
+        ("[[agents]]\nname = 1", 2, "'name' must be a string, not 1"),
+        ("[[agents]]\nname = 'a'\n\n[[agents]]\nname = 'a'", 5, "'a' is taken by an agent above"),
+        ("[[agents]]\nname = 'a'\ntool = []", 3, "unknown key 'tool'; known: name, description"),
+        ("[[agents]]\nname = 'a'\n'tool' = []", 3, "unknown key 'tool'"),
+        ("team = 1\n[[agents]]\nname = 'a'", 1, "unknown key 'team'; known: folder, agents"),
+        ("[[agents]]\nname = 'a'\ntools = 'files'", 3, "'tools' must be a list, not 'files'"),
+        ("[[agents]]\nname = 'a'\ntools = [\n  'files',\n  'fly',\n]", 3, "unknown tool 'fly'; known: calculator"),
+        ("[[agents]]\nname = 'a'\nexamples = [1]", 3, "'examples' must be a string, not 1"),
+        ("folder = 'none'\n[[agents]]\nname = 'a'", 1, "there is no folder 'none'"),
+        ("folder = 1\n[[agents]]\nname = 'a'", 1, "'folder' must be a string, not 1"),
+        ('folder = "a\\u0000b"\n[[agents]]\nname = "a"', 1, "there is no folder"),
+        ("[[agents]]\nname = 'a'\nname = 'b'", 3, "this is not TOML: Cannot overwrite a value"),
+        ("[[agents]]\nname = \n", 2, "this is not TOML: Invalid value"),
+        ("[[agents]]\nname = [", 2, "this is not TOML"),
+        ("a = " + "[" * 5000, 1, "this is not TOML"),
+        ('[[agents]]\r\nname = "a"\r\nrole = ""\r\n', 3, "unknown key 'role'"),
+        # What only looks like a table or a key does not count.
+        ('# [[agents]]\n[[agents]]\ninstructions = """\n[[agents]]\nnam = 1"""\nname = "a"\nnam = 1', 7, "key 'nam'"),
+        ("[[agents]]\nname = 'a' # '''\nnam = 1 # '''", 3, "unknown key 'nam'"),
+        ("agents = [{name = 'a'}, {nam = 'b'}]", 1, "unknown key 'nam'"),
+        ("[[agents]]\nname = 'a'\n[agents.more]\nx = 1", 1, "unknown key 'more'"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, line: int, why: str) -> None:
+    path = write(tmp_path, "")
+    path.write_bytes(text.encode())
+    with pytest.raises(TeamFileError) as refused:
+        load_team(path)
+    assert f"{path}:{line}: " in str(refused.value)
+    assert why in str(refused.value)
+
+
+def test_all_problems_are_told_at_once_in_order(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        folder = "none"
+        [[agents]]
+        description = 1
+        [[agents]]
+        name = "9lives"
+        tools = ["fly", "swim"]
+        """,
+    )
+    with pytest.raises(TeamFileError) as refused:
+        load_team(path)
+    told = [problem.removeprefix(f"{path}:").split(":")[0] for problem in str(refused.value).splitlines()]
+    assert told == ["1", "2", "3", "5", "6", "6"]
+
+
+@pytest.mark.skipif(can_search(), reason="ddgs is installed")
+def test_a_tool_whose_library_is_missing_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, '[[agents]]\nname = "a"\ntools = ["web_search"]')
+    with pytest.raises(TeamFileError, match=r":3: the tool 'web_search' needs: pip install"):
+        load_team(path)
+
+
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\xff")
+    for path in (tmp_path / "none.toml", tmp_path, tmp_path / "binary.toml"):
+        with pytest.raises(TeamFileError, match="cannot be read"):
+            load_team(path)
