@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from functools import partial
-from typing import Any, TypedDict
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel, BaseLanguageModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
@@ -18,6 +18,7 @@ from langchain_core.tools import BaseTool
 from langgraph.errors import GraphRecursionError
 from langgraph.pregel.protocol import PregelProtocol
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from agents.errors import AgentError, ConfigurationError
 from agents.faults import check_reply
@@ -163,7 +164,7 @@ class Agent(Once["Assignment | str", Answer]):
 
     def _answer(self, reply: Any, usage: Usage) -> Answer:
         """Turn whatever a worker gave back into an answer, or say why it is none."""
-        if isinstance(reply, dict) and "messages" in reply and "status" in reply:
+        if isinstance(reply, dict) and reply.keys() >= _ENVELOPE:
             return self._from_pattern(reply)
         if isinstance(reply, dict) and "messages" in reply:
             data = reply.get("structured_response")
@@ -219,6 +220,9 @@ def _completed(text: str, data: Any, usage: Usage) -> Answer:
 def _assignment(value: Assignment | str) -> Assignment:
     return {"task": value} if isinstance(value, str) else value
 
+
+_ENVELOPE = {"messages", "status", "errors", "usage"}
+"""The keys by which the result of one of our own patterns is known."""
 
 _EXTRAS = ("context", "request", "config")
 """What a function gets by name where it has such a parameter; `config` is the LangGraph config of the call."""

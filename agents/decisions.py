@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import json_repair
 from langchain_core.language_models import BaseChatModel
@@ -14,6 +14,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel, ValidationError
+from typing_extensions import TypedDict
 
 from agents.errors import DecisionError
 from agents.faults import check_reply
@@ -50,7 +51,7 @@ def read_json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         pass
-    fence = _FENCED.search(text)
+    fence = None if text.lstrip().startswith(("{", "[")) else _FENCED.search(text)
     # A lone backslash at the end is half of an escape that was cut off; strict mode tells repair from guesswork.
     body = (text[fence.end() :] if fence else text).rstrip("\\")
     try:

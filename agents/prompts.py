@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Required, TypedDict
+from typing import Required
 
-_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_][\w.\-]*)\}")
+from typing_extensions import TypedDict
+
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w[\w.\-]*)\}")
 
 
 class Assignment(TypedDict, total=False):
@@ -46,9 +48,14 @@ def prompt(assignment: Assignment) -> str:
     """Write an assignment for a chat model: the results it builds on, the request behind it, then the task."""
     context = assignment.get("context", {})
     request = assignment.get("request", "")
-    below = {label: f"[the result of {label}, quoted here]" for label in context}
-    task = fill(assignment.get("template", assignment["task"]), {**below, "request": "[the user's request]"})
-    parts = [quote(f"Result of {label}", text) for label, text in context.items()]
+    below = {label: f"[{_called(label)}, quoted here]" for label in context}
+    values = {**below, "request": "[the user's request]"}
+    task = fill(assignment["template"], values) if "template" in assignment else assignment["task"]
+    parts = [quote(_called(label), text) for label, text in context.items()]
     if request and request != task:
         parts.append(quote("The user's whole request, of which your task is a part", request))
     return "\n\n".join([*parts, f"Your task: {task}"]) if parts else task
+
+
+def _called(label: str) -> str:
+    return "The item" if label == "item" else f"Result of {label}"

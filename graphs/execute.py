@@ -21,7 +21,7 @@ from langgraph.errors import GraphInterrupt
 
 from agents.agent import Agent, Answer
 from agents.decisions import read_json
-from agents.errors import AgentError
+from agents.errors import AgentError, DecisionError
 from agents.once import IO, Once
 from agents.prompts import Assignment
 from agents.retry import Attempts, Outcome, Retry
@@ -170,7 +170,7 @@ class StepRun:
         elif reason is None:
             record = await self._attempt(step, context, begin)
         else:
-            record = new_record(step, "skipped", error=f"Step {step.id!r} was skipped: it {reason}")
+            record = new_record(step, "skipped", error=f"Step {step.id!r} was skipped: {reason}")
         if started is not None:
             record = {**record, "started": started, "ended": time.time()}
         report("step", **{key: record[key] for key in _REPORTED}, step=step.id)  # type: ignore[literal-required]
@@ -194,7 +194,7 @@ class StepRun:
         assignment: Assignment = {
             "task": fill_task(step, context, self.request),
             "template": step.task,
-            "context": {one: text for one, text in context.items() if one != "item"},
+            "context": dict(context),
             "request": self.request,
         }
         attempts, usage = 0, no_usage()
@@ -230,7 +230,8 @@ class StepRun:
         try:
             items = _items(listed)
         except AgentError as error:
-            return new_record(step, "failed", error=str(error), problems=[problem(step.id, error)])
+            told = problem(step.id, AgentError(f"Step {step.id!r} failed: {error}"))
+            return new_record(step, "failed", error=told["message"], problems=[told])
         calls = Window(self.io)
         tasks: list[Any] = []
         for number, item in enumerate(items, 1):
@@ -270,7 +271,10 @@ def _failure(step: Step, name: str, outcome: Outcome) -> Problem:
 
 def _items(listed: StepRecord) -> list[Any]:
     """Read the list that a `for_each` step runs over."""
-    data = listed["data"] if listed["data"] is not None else read_json(listed["result"] or "")
+    try:
+        data = listed["data"] if listed["data"] is not None else read_json(listed["result"] or "")
+    except DecisionError as error:
+        raise AgentError(f"the result of {listed['id']!r} is no JSON list to run over: {error}") from error
     if isinstance(data, dict) and len(data) == 1:
         data = next(iter(data.values()))  # a list that was wrapped, as schemas of providers demand
     if not isinstance(data, list):

@@ -6,9 +6,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, Literal, TypedDict
+from typing import Any, ClassVar, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from agents.prompts import fill, placeholders
 from agents.retry import Retry
@@ -28,6 +29,8 @@ _MOST_FINDINGS = 20
 @dataclass(frozen=True)
 class Step:
     """One step of a workflow. Its task may quote `{request}` and the result of each dependency as `{step_id}`."""
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid", revalidate_instances="always")
 
     id: str
     agent: str
@@ -99,9 +102,11 @@ def read_plan(items: Iterable[Step | Mapping[str, Any]]) -> tuple[list[Step], li
     """Read steps from Python or JSON; return those that could be read, and a sentence for each that could not."""
     steps: list[Step] = []
     flaws: list[str] = []
+    if not isinstance(items, Iterable) or isinstance(items, str | Mapping):
+        return [], [f"The steps must be a list, not {type(items).__name__}."]
     for number, item in enumerate(items, 1):
         try:
-            steps.append(item if isinstance(item, Step) else _as_step.validate_python(item))
+            steps.append(_as_step.validate_python(item))
         except ValidationError as error:
             fields = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
             flaws.append(f"Step number {number} is no step: {fields}")
@@ -155,7 +160,7 @@ def _check_dependencies(step: Step, known: Collection[str], flaws: Flaws) -> Non
         quotes = f"{who} quotes {{{name}}}"
         flaws.add(missing and name in known, f"{quotes} but does not depend on it; add {name!r} to its dependencies.")
         flaws.add(
-            missing and name not in known,
+            missing and name not in known and not name[0].isdigit(),
             f"{quotes}, which is neither 'request' nor a dependency; for plain braces write {{{{{name}}}}}.",
         )
     if step.for_each is not None:
@@ -220,9 +225,10 @@ def new_record(step: Step, status: str = "pending", **known: Any) -> StepRecord:
 
 def may_start(step: Step, settled: Mapping[str, StepRecord]) -> bool:
     """Tell whether a step has waited for enough of its dependencies."""
+    needed = list(step.dependencies)
     if step.join == "any" and any(record["status"] == "completed" for record in settled.values()):
-        return True
-    return all(one in settled for one in step.dependencies)
+        needed = [one for one in needed if one in (step.for_each, (step.when or {}).get("step"))]
+    return all(one in settled for one in needed)
 
 
 def reason_to_skip(step: Step, settled: Mapping[str, StepRecord], on_failure: OnFailure) -> str | None:
@@ -230,7 +236,7 @@ def reason_to_skip(step: Step, settled: Mapping[str, StepRecord], on_failure: On
     missing = [one for one in settled.values() if one["status"] != "completed"]
     enough = len(missing) < len(settled) if step.join == "any" else not missing
     if settled and not enough and not (on_failure == "continue" and any(one["status"] == "failed" for one in missing)):
-        return "needs " + ", ".join(f"{one['id']!r}, which {_fate(one)}" for one in missing)
+        return "it needs " + ", ".join(f"{one['id']!r}, which {_fate(one)}" for one in missing)
     if step.when and not holds(step.when, settled):
         condition = next(f"{key} {step.when[key]!r}" for key in CONDITIONS if key in step.when)
         return f"its condition is not met: {step.when['step']!r} {condition}"
@@ -256,11 +262,11 @@ def holds(when: Mapping[str, str], settled: Mapping[str, StepRecord]) -> bool:
 
 def context_of(step: Step, settled: Mapping[str, StepRecord]) -> dict[str, str]:
     """Return by id what a step is told of its dependencies: their results, or that they have none."""
-    return {
-        one: settled[one]["result"] or f"(no result: {settled[one]['error']})"
-        for one in step.dependencies
-        if one in settled
-    }
+    return {one: _result(settled[one]) if one in settled else "(no result yet)" for one in step.dependencies}
+
+
+def _result(record: StepRecord) -> str:
+    return record["result"] or f"(no result: {record['error']})"
 
 
 def fill_task(step: Step, context: Mapping[str, str], request: str) -> str:

@@ -66,7 +66,7 @@ class Workflow(Pattern):
 
     def plan(self, state: WorkflowState) -> dict[str, Any]:
         """Take the steps from the constructor or else from the input, and refuse those that cannot be run."""
-        plan = [step.as_dict() for step in self.steps] or state.get("plan", [])
+        plan = [step.as_dict() for step in self.steps] or state.get("plan") or []
         flaws = [] if self.steps else findings(plan, self.agents)
         if not flaws:
             return {"plan": plan}

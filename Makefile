@@ -1,0 +1,49 @@
+# Every target makes its own environment in .venv on first use, from a bare python3 and constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+REQUEST ?= A 10 km bus ride costs 3.20 and a taxi 2.10 per km. Compare both for one person and for three, and recommend one.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: .venv/base ## Answer a real request: with your key, or without one with a small local model (1.1 GB, asked for once)
+	@if [ -z "$$PODIUM_MODEL$$OPENAI_API_KEY$$OPENAI_BASE_URL" ]; then $(MAKE) --no-print-directory .venv/local && $(BIN)/podium model pull; fi
+	$(BIN)/podium "$(REQUEST)"
+
+test: .venv/dev ## Run the tests (no key, no network)
+	$(BIN)/python -m pytest -q
+
+check: .venv/dev ## Lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/dev ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/dev ## Measure the workflow engine
+	$(BIN)/python benchmarks/workflow.py
+	$(BIN)/python benchmarks/workflow.py --steps 500,1000,2000
+
+clean: ## Remove the environment and everything built
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache
+
+.venv/base: pyproject.toml constraints.txt
+	@echo "Making .venv (first use, about a minute) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) install -c constraints.txt pip
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+.venv/dev: .venv/base
+	@$(PIP) install -c constraints.txt -e . --group dev
+	@touch $@
+
+.venv/local: .venv/base
+	@$(PIP) install -c constraints.txt -e '.[local]'
+	@touch $@

@@ -1,0 +1,180 @@
+"""What is known of a run while it streams, as plain values: event -> `View.apply` -> the next view.
+
+The events are those of `graph.astream(..., stream_mode=MODES, subgraphs=True)`. Drawing is elsewhere (live.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from langchain_core.messages import AIMessageChunk
+
+from graphs.steps import Step, StepRecord, new_record, read_plan
+
+MODES = ("updates", "custom", "messages", "values")
+EXECUTE = "execute"
+"""The node under which patterns run their steps."""
+PLANNING, CHECKING, WORKING, REPLANNING, ANSWERING = "planning", "checking", "working", "replanning", "answering"
+
+_NEXT = {"plan": CHECKING, "check": WORKING, "approve": WORKING, EXECUTE: "assessing", "assess": ANSWERING}
+"""What a planner or workflow does after each of its nodes."""
+
+Path = tuple[str, ...]
+Event = tuple[Path, str, Any]
+"""Namespace, mode and chunk, as LangGraph streams them."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One step of a run, as far as it has come."""
+
+    record: StepRecord
+    written: int = 0
+    """Pieces of text its agent has streamed; about as many tokens."""
+    failures: int = 0
+    """Attempts that failed and were followed by another."""
+    reason: str | None = None
+    """Why the last attempt failed."""
+    again: float | None = None
+    """When the next attempt begins, in seconds since the epoch."""
+
+    @property
+    def status(self) -> str:
+        """The status of the record."""
+        return self.record["status"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One thing the pattern as a whole did, and when; the last one has not ended."""
+
+    name: str
+    started: float
+    ended: float | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """A run as seen from outside; `apply` never changes it but returns the next one."""
+
+    phases: tuple[Phase, ...]
+    works: Mapping[Path, Work] = field(default_factory=dict)
+    """The steps by path (`("execute", "draft")`); those inside a step's agent have longer ones."""
+    flaws: tuple[str, ...] = ()
+    """What was wrong with the last plan."""
+    answer: str = ""
+    """The answer as far as it was streamed."""
+    answer_id: str | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """The last state of the outermost graph."""
+
+    @classmethod
+    def begin(cls, phase: str, now: float) -> View:
+        """Return the view of a run that starts now."""
+        return cls((Phase(phase, now),))
+
+    @property
+    def began(self) -> float:
+        """When the run started, in seconds since the epoch."""
+        return self.phases[0].started
+
+    @property
+    def phase(self) -> str:
+        """What the run is doing."""
+        return self.phases[-1].name
+
+    def records(self) -> dict[str, StepRecord]:
+        """Return the records of the outermost graph's own steps, those of abandoned plans included."""
+        return {path[-1]: work.record for path, work in self.works.items() if not self.owner(path[:-1])}
+
+    def finished(self) -> dict[str, str]:
+        """Return the results that are there, by step."""
+        return {one: told["result"] or "" for one, told in self.records().items() if told["status"] == "completed"}
+
+    def owner(self, path: Path) -> Path | None:
+        """Return the innermost step that a path leads through or to."""
+        return next((path[:end] for end in range(len(path), 0, -1) if path[:end] in self.works), None)
+
+    def apply(self, event: Event, now: float) -> View:
+        """Take in one event; events of other kinds change nothing."""
+        namespace, mode, chunk = event
+        place = tuple(name for part in namespace if not (name := part.partition(":")[0]).isdigit())
+        if mode == "custom" and isinstance(chunk, Mapping) and chunk.get("event") in ("step", "retry"):
+            return self._with_progress(chunk)
+        if mode == "updates":
+            view = self
+            for node, update in chunk.items():
+                if isinstance(update, Mapping):
+                    view = view._with_update(place, node, update, now)
+            return view
+        if mode == "messages" and isinstance(chunk[0], AIMessageChunk) and chunk[0].text:
+            return self._with_text(place, chunk[0])
+        if mode == "values" and not namespace:
+            return replace(self, state=chunk)
+        return self
+
+    def _with_progress(self, told: Mapping[str, Any]) -> View:
+        path = _path_of(told)
+        work = self.works.get(path) or Work(new_record(Step(told["step"], told["agent"], "")))
+        if told["event"] == "retry":
+            again = told["time"] + told["wait"]
+            return self._with(path, replace(work, failures=told["attempt"], reason=told["error"], again=again))
+        known = {key: value for key, value in told.items() if key in work.record}
+        if told["status"] == "running":
+            known["started"] = told["time"]
+        return self._with(path, replace(work, record={**work.record, **known}))  # type: ignore[typeddict-item]
+
+    def _with_update(self, place: Path, node: str, update: Mapping[str, Any], now: float) -> View:
+        if update.get("id") == node and "attempts" in update:  # the record of a step, not the update of a node
+            path = (*place, EXECUTE, node)
+            work = self.works.get(path, Work(update))  # type: ignore[arg-type]
+            return self._with(path, replace(work, record=update))
+        plan = update.get("approved") or (node == "check" and update.get("plan"))
+        view = self._with_plan((*place, EXECUTE), plan) if plan else self
+        if place:
+            return view
+        flaws = tuple(update.get("flaws") or ()) if node == "check" else self.flaws
+        return replace(view, flaws=flaws)._in_phase(_phase_after(node, update), now)
+
+    def _with_plan(self, place: Path, plan: Iterable[Mapping[str, Any]]) -> View:
+        """Show the new plan's steps behind what an earlier plan has already done."""
+        steps, _ = read_plan(plan)
+        new = {(*place, step.id): Work(new_record(step)) for step in steps}
+        kept = {
+            path: work
+            for path, work in self.works.items()
+            if path[:-1] != place or work.status == "completed" or (work.status == "failed" and path not in new)
+        }
+        return replace(self, works={**kept, **{path: work for path, work in new.items() if path not in kept}})
+
+    def _with_text(self, place: Path, chunk: AIMessageChunk) -> View:
+        if owner := self.owner(place):
+            return self._with(owner, replace(self.works[owner], written=self.works[owner].written + 1))
+        before = self.answer if chunk.id == self.answer_id else ""  # another id: an attempt that starts over
+        return replace(self, answer=before + chunk.text, answer_id=chunk.id)
+
+    def _with(self, path: Path, work: Work) -> View:
+        return replace(self, works={**self.works, path: work})
+
+    def _in_phase(self, name: str, now: float) -> View:
+        if name == self.phase:
+            return self
+        return replace(self, phases=(*self.phases[:-1], replace(self.phases[-1], ended=now), Phase(name, now)))
+
+
+def _phase_after(node: str, update: Mapping[str, Any]) -> str:
+    if node == "check" and update.get("flaws"):
+        return REPLANNING
+    if node == "assess" and update.get("replans"):
+        return REPLANNING
+    return _NEXT.get(node, ANSWERING if update.get("messages") else node)
+
+
+def _path_of(told: Mapping[str, Any]) -> Path:
+    """Return the path of an event's step; that of an item of a `for_each` step is the step's."""
+    path = tuple(told["path"].split("/"))
+    step = told["step"]
+    last = max((number for number, part in enumerate(path) if part == step), default=None)
+    return (*path, step) if last is None else path[: last + 1]
