@@ -6,10 +6,12 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import asdict, is_dataclass
 from functools import partial
 from typing import Any
 
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models import BaseChatModel, BaseLanguageModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -95,18 +97,21 @@ class Agent(Once["Assignment | str", Answer]):
 
     async def run(self, io: IO, value: Assignment | str, config: RunnableConfig) -> Answer:
         """Do one assignment."""
-        assignment = _assignment(value)
         tally = Tally()
         with tally.counting():
-            if self.function is not None:
-                with _current(tally.watching(config)) as current:
-                    return await self._call(io, self.function, assignment, current, tally)
-            worker = self.runnable or await self.role.worker(io)
-            try:
-                reply = await io.invoke(worker, _input(worker, assignment), self._configured(config, tally))
-            except GraphRecursionError as error:
-                raise self._in_circles() from error
-            return self._answer(reply, tally.usage)
+            return self.answer(await self.reply(io, value, config, tally), tally.usage)
+
+    async def reply(self, io: IO, value: Assignment | str, config: RunnableConfig, tally: Tally) -> Any:
+        """Do one assignment and return what the worker itself gave back: a state, a message, a function's result."""
+        assignment = _assignment(value)
+        if self.function is not None:
+            with _current(tally.watching(config)) as current:
+                return await self._call(io, self.function, assignment, current)
+        worker = self.runnable or await self.role.worker(io)
+        try:
+            return await io.invoke(worker, _input(worker, assignment), self._configured(config, tally))
+        except GraphRecursionError as error:
+            raise self._in_circles() from error
 
     def stream(
         self,
@@ -147,26 +152,36 @@ class Agent(Once["Assignment | str", Answer]):
                         yield {"delta": chunk[0].text}
             except GraphRecursionError as error:
                 raise self._in_circles() from error
-            yield self._answer(state, tally.usage)
+            yield self.answer(state, tally.usage)
 
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
         configured = merge_configs(tally.watching(config), RunnableConfig(run_name=self.name))
         return configured if self.runnable else {**configured, "recursion_limit": 2 * MAX_TURNS + 1}
 
     async def _call(
-        self, io: IO, function: Callable[..., Any], assignment: Assignment, config: RunnableConfig, tally: Tally
-    ) -> Answer:
+        self, io: IO, function: Callable[..., Any], assignment: Assignment, config: RunnableConfig
+    ) -> Any:
         known: dict[str, Any] = {"context": {}, "request": "", **assignment, "config": config}
         work = partial(function, assignment["task"]) if self._takes_task else function
         arguments = {name: known[name] for name in self._extras}
-        result = await (io.coroutine if self._is_async else io.function)(work, arguments)
-        return self._answer(result, tally.usage)
+        return await (io.coroutine if self._is_async else io.function)(work, arguments)
 
-    def _answer(self, reply: Any, usage: Usage) -> Answer:
+    def with_tools(self, tools: Sequence[BaseTool], *middleware: AgentMiddleware[Any, Any]) -> Agent:
+        """Return a copy that also has these tools; only an agent that is a chat model with a role can have any."""
+        copied = copy(self)
+        copied.role = self.role.with_tools(tools, middleware)
+        return copied
+
+    @property
+    def is_role(self) -> bool:
+        """Whether this is a chat model with a role, not a Runnable or a function."""
+        return self.function is None and self.runnable is None
+
+    def answer(self, reply: Any, usage: Usage) -> Answer:
         """Turn whatever a worker gave back into an answer, or say why it is none."""
         if isinstance(reply, dict) and reply.keys() >= _ENVELOPE:
             return self._from_pattern(reply)
-        if isinstance(reply, dict) and "messages" in reply:
+        if isinstance(reply, dict) and isinstance(reply.get("messages"), list):
             data = reply.get("structured_response")
             return self._from_message(reply["messages"][-1] if reply["messages"] else AIMessage(""), data, usage)
         if isinstance(reply, BaseMessage):
@@ -190,8 +205,11 @@ class Agent(Once["Assignment | str", Answer]):
         if state["status"] == "failed":
             reason = state.get("stop_reason") or "no reason given"
             raise AgentError(f"Agent {self.name!r} failed: {reason}", usage=usage)
+        errors = list(state["errors"])
+        if state["status"] != "completed":
+            errors.append({"where": self.name, "kind": state["status"], "message": state.get("stop_reason") or ""})
         text = state["messages"][-1].text
-        return {"text": text, "data": None, "status": state["status"], "errors": state["errors"], "usage": usage}
+        return {"text": text, "data": None, "status": state["status"], "errors": errors, "usage": usage}
 
     def _plain(self, data: Any) -> Any:
         if isinstance(data, BaseModel):

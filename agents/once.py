@@ -13,7 +13,7 @@ import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent import futures
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import cache, partial
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -162,8 +162,15 @@ class Blocking:
 @cache
 def _background_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="podium-async", daemon=True).start()
+    threading.Thread(target=_run_for_good, args=(loop,), name="podium-async", daemon=True).start()
     return loop
+
+
+def _run_for_good(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop; an interrupt or exit raised in one of its coroutines ends that coroutine only."""
+    while True:
+        with suppress(KeyboardInterrupt, SystemExit):
+            loop.run_forever()
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
@@ -28,14 +29,21 @@ class Role:
         model: BaseChatModel | str | None,
         tools: tuple[BaseTool | Callable[..., Any], ...],
         response_format: type[BaseModel] | dict[str, Any] | None,
+        middleware: tuple[AgentMiddleware[Any, Any], ...] = (),
     ) -> None:
         self.name = name
         self.instructions = instructions
         self.model = model
         self.tools = [one if isinstance(one, BaseTool) else as_tool(one) for one in tools]
         self.response_format = response_format
+        self.middleware = middleware
         self._built: tuple[BaseChatModel, Runnable[Any, Any]] | None = None
         self._lock = threading.Lock()
+
+    def with_tools(self, tools: Iterable[BaseTool], middleware: Iterable[AgentMiddleware[Any, Any]] = ()) -> Role:
+        """Return the same role with more tools, and middleware around its model and tools."""
+        every = (*self.tools, *tools)
+        return Role(self.name, self.instructions, self.model, every, self.response_format, tuple(middleware))
 
     async def worker(self, io: IO) -> Runnable[Any, Any]:
         """Return the graph for the model of this run, built once per model."""
@@ -53,5 +61,6 @@ class Role:
             self.tools,
             system_prompt=self.instructions or None,
             response_format=self.response_format,
+            middleware=self.middleware,
             name=self.name,
         )

@@ -97,6 +97,9 @@ class Tally(BaseCallbackHandler):
         try:
             yield self
         except Exception as error:
+            noted = usage_of(error)
+            if noted and noted["calls"] >= self.usage["calls"]:
+                raise  # the same calls, booked on the agents that made them
             with suppress(AttributeError):  # an exception class may forbid new attributes
                 error.usage = self.usage  # type: ignore[attr-defined]
             raise

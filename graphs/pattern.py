@@ -26,14 +26,15 @@ ENOUGH_THREADS = 1_000_000
 CALLERS_LIMIT = "__max_parallel"
 """Where the caller's own `max_concurrency` is kept in the config: as a limit on working steps, not on threads."""
 
-_ADDED = ("errors", "usage")
+_ADDED = ("errors", "usage", "replies")
 """State keys with a reducer; a new record must overwrite them."""
 
 
 class Node(Once[Any, dict[str, Any]]):
     """`before` makes the input from the state, `work` does the I/O, `after` turns the reply into the update.
 
-    The halves are pure. Without `work` there is only `after(state)`. Faults of the work that retrying does not
+    The halves are pure. Without `work` there is only `after(state)`; where `before` returns None there is nothing to
+    ask, and `after` gets None. Faults of the work that retrying does not
     cure go to `failed(state, error)`; without it they are raised. What the work cost is booked as `booked` says.
 
     Args:
@@ -65,7 +66,10 @@ class Node(Once[Any, dict[str, Any]]):
         state = {**value, **opening}
         if self.work is None:
             return _overwriting(opening, self.after(state))
-        outcome = await io.invoke(self.work, self.before(state), config)
+        asked = self.before(state)
+        if asked is None:
+            return _overwriting(opening, self.after(state, None))
+        outcome = await io.invoke(self.work, asked, config)
         if outcome.error is None:
             update = self.after(state, outcome.reply)
         elif self.failed is None:
@@ -188,3 +192,8 @@ def known(name: str, team: Mapping[str, Agent], *, role: str) -> Agent:
     if name not in team:
         raise UnknownAgentError(f"The {role} {name!r} is not in the team; known: {', '.join(sorted(team))}")
     return team[name]
+
+
+def describe(team: Iterable[Agent]) -> str:
+    """List a team for a prompt."""
+    return "\n".join(f"- {one.name}: {one.description or 'no description'}" for one in team)

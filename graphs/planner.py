@@ -18,7 +18,7 @@ from agents.retry import Retry
 from agents.usage import named
 from graphs import prompts
 from graphs.execute import Execute
-from graphs.pattern import Node, Pattern, PatternGraph, by_name, known
+from graphs.pattern import Node, Pattern, PatternGraph, by_name, describe, known
 from graphs.state import Envelope, problem, request
 from graphs.steps import OnFailure, Step, StepRecord, findings
 from graphs.workflow import closing_text, judge
@@ -250,11 +250,6 @@ def plan_form(names: Sequence[str]) -> type[BaseModel]:
         steps: list[PlannedStep]
 
     return Plan
-
-
-def describe(agents: Iterable[Agent]) -> str:
-    """List a team for a prompt."""
-    return "\n".join(f"- {one.name}: {one.description or 'no description'}" for one in agents)
 
 
 def examples_of(agents: Sequence[Agent]) -> str:

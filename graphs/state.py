@@ -11,6 +11,7 @@ from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
 from agents.faults import explain
+from agents.prompts import Assignment
 from agents.usage import Usage, add_usage
 
 
@@ -44,6 +45,18 @@ class Envelope(Input, total=False):
 def request(messages: Sequence[Any]) -> HumanMessage:
     """Return the message that is being answered: the last one a person wrote, or an empty one."""
     return next((one for one in reversed(messages) if isinstance(one, HumanMessage)), HumanMessage("", id=""))
+
+
+def assignment(messages: Sequence[Any]) -> Assignment:
+    """Return the request as a task for one agent, with what was said before it in the same thread as context."""
+    asked = request(messages)
+    before = list(messages)[: messages.index(asked)] if asked in messages else []
+    told = "\n\n".join(f"{_speaker(one)}: {one.text}" for one in before if one.text)
+    return {"task": asked.text, "context": {"the conversation before": told} if told else {}}
+
+
+def _speaker(message: Any) -> str:
+    return "User" if isinstance(message, HumanMessage) else "Assistant"
 
 
 def problem(where: str, error: BaseException) -> Problem:

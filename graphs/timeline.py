@@ -13,7 +13,7 @@ CRITICAL, OTHER = "█", "▒"
 
 _LABEL = 18
 _WORKER = 14
-_FATE = 16
+_FATE = 20
 """Columns of the step, its worker, and at the end the seconds and what became of it."""
 _LEAST_BAR = 10
 _INVISIBLE = 0.05
@@ -68,9 +68,10 @@ def lines(spans: Sequence[Span], began: float, ended: float, width: int) -> list
     label = min(_LABEL, max((len(span.label) for span in spans), default=0))
     worker = min(_WORKER, max((len(span.worker) for span in spans), default=0))
     cells = max(_LEAST_BAR, width - label - worker - _FATE - 4)
+    drawn = ((span, bar(span, began, ended, cells)) for span in spans)
     return [
-        f"{_cut(span.label, label)}  {_cut(span.worker, worker)}  {bar(span, began, ended, cells)}{_fate(span)}".rstrip()
-        for span in spans
+        f"{_cut(span.label, label)}  {_cut(span.worker, worker)}  {drawing}{_fate(span)}".rstrip()
+        for span, drawing in drawn
     ]
 
 
@@ -86,7 +87,7 @@ def bar(span: Span, began: float, ended: float, cells: int) -> str:
 
 def _fate(span: Span) -> str:
     if span.started is None or span.ended is None:
-        return f" {span.fate}"
+        return f"{span.fate:>{_FATE}}"
     return f" {span.ended - span.started:6.1f} s  {span.fate}"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import AIMessageChunk
 
@@ -129,8 +129,8 @@ class View:
     def _with_update(self, place: Path, node: str, update: Mapping[str, Any], now: float) -> View:
         if update.get("id") == node and "attempts" in update:  # the record of a step, not the update of a node
             path = (*place, EXECUTE, node)
-            work = self.works.get(path, Work(update))  # type: ignore[arg-type]
-            return self._with(path, replace(work, record=update))
+            record = cast(StepRecord, update)
+            return self._with(path, replace(self.works.get(path, Work(record)), record=record))
         plan = update.get("approved") or (node == "check" and update.get("plan"))
         view = self._with_plan((*place, EXECUTE), plan) if plan else self
         if place:

@@ -1,0 +1,290 @@
+"""One coroutine serves sync and async callers."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langgraph.func import entrypoint
+
+from agents.once import IO, Blocking, Once, Waiting, finish, iterate
+
+who: ContextVar[str] = ContextVar("who", default="nobody")
+
+
+class Using(Once[Any, Any]):
+    """A `Once` whose work is given as a function of its IO object."""
+
+    def __init__(self, work: Callable[[IO, Any], Any]) -> None:
+        self.work = work
+
+    async def run(self, io: IO, value: Any, config: RunnableConfig) -> Any:
+        return await self.work(io, value)
+
+
+async def async_double(number: int) -> int:
+    await asyncio.sleep(0)
+    return 2 * number
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+async def call_everything(io: IO, value: int) -> list[int]:
+    return [
+        await io.invoke(RunnableLambda(double, afunc=async_double), value, None),
+        await io.function(double, {"number": value}),
+        await io.coroutine(async_double, {"number": value}),
+    ]
+
+
+def test_runnables_functions_and_async_functions_are_called(call: Any) -> None:
+    assert call(Using(call_everything), 4) == [8, 8, 8]
+
+
+def test_a_batch_is_a_batch_of_runs() -> None:
+    assert Using(call_everything).batch([1, 2]) == [[2, 2, 2], [4, 4, 4]]
+    assert asyncio.run(Using(call_everything).abatch([1, 2])) == [[2, 2, 2], [4, 4, 4]]
+
+
+async def fail(io: IO, value: Any) -> Any:
+    return await io.coroutine(async_fail, {})
+
+
+async def async_fail() -> None:
+    raise LookupError("gone")
+
+
+def test_errors_pass_through(call: Any) -> None:
+    with pytest.raises(LookupError, match="gone"):
+        call(Using(fail), None)
+
+
+async def suspend(io: IO, value: Any) -> None:
+    await asyncio.sleep(0)
+
+
+def test_waiting_past_the_io_object_is_refused_in_sync_code() -> None:
+    with pytest.raises(RuntimeError, match="waited for something other than its IO object"):
+        Using(suspend).invoke(None)
+
+
+async def read_context(io: IO, value: Any) -> list[str]:
+    async def async_who() -> str:
+        return who.get()
+
+    return [await io.function(who.get, {}), await io.coroutine(async_who, {}), await io.within(5, of(io))]
+
+
+async def of(io: IO) -> str:
+    return await io.function(who.get, {})
+
+
+def test_context_variables_reach_functions_in_any_thread(call: Any) -> None:
+    token = who.set("ada")
+    try:
+        assert call(Using(read_context), None) == ["ada", "ada", "ada"]
+    finally:
+        who.reset(token)
+
+
+async def hang(io: IO, value: threading.Event) -> Any:
+    return await io.within(0.02, io.function(value.wait, {"timeout": 5}))
+
+
+def test_work_is_given_up_after_its_time() -> None:
+    event = threading.Event()
+    with pytest.raises(TimeoutError):
+        Using(hang).invoke(event)
+    event.set()
+
+
+def test_async_work_is_cancelled_after_its_time() -> None:
+    seen: list[str] = []
+
+    async def never() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append("cancelled")
+
+    async def within(io: IO, value: Any) -> Any:
+        return await io.within(0.02, io.coroutine(never, {}))
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(Using(within).ainvoke(None))
+    assert seen == ["cancelled"]
+
+
+async def in_time(io: IO, value: Any) -> Any:
+    return await io.within(5, io.coroutine(async_double, {"number": value}))
+
+
+def test_work_within_its_time_gives_its_result(call: Any) -> None:
+    assert call(Using(in_time), 2) == 4
+
+
+async def fail_in_time(io: IO, value: Any) -> Any:
+    return await io.within(5, io.coroutine(async_fail, {}))
+
+
+def test_an_error_within_the_time_is_raised(call: Any) -> None:
+    with pytest.raises(LookupError, match="gone"):
+        call(Using(fail_in_time), None)
+
+
+async def nap(io: IO, value: float) -> None:
+    await io.sleep(value)
+
+
+def test_sleeping_takes_its_time(call: Any) -> None:
+    start = time.monotonic()
+    call(Using(nap), 0.02)
+    assert time.monotonic() - start >= 0.02
+
+
+async def use_tasks(io: IO, value: list[int]) -> list[int]:
+    async def work(number: int) -> int:
+        return await io.coroutine(async_double, {"number": number})
+
+    pending = [io.task(f"double {number}", lambda number=number: work(number), number) for number in value]
+    while not all(one.done() for one in pending):
+        await io.first([one for one in pending if not one.done()])
+    return [one.result() for one in pending]
+
+
+def test_tasks_run_in_a_graph(call: Any) -> None:
+    assert call(workflow_of(use_tasks), [1, 2, 3]) == [2, 4, 6]
+
+
+class workflow_of:  # noqa: N801 - reads as a function
+    """A LangGraph entrypoint around a `Once`, sync or async as it is called."""
+
+    def __init__(self, work: Callable[[IO, Any], Any]) -> None:
+        self.once = Using(work)
+
+    def invoke(self, value: Any, config: Any) -> Any:
+        @entrypoint()
+        def graph(value: Any) -> Any:
+            return self.once.invoke(value)
+
+        return graph.invoke(value, config)
+
+    async def ainvoke(self, value: Any, config: Any) -> Any:
+        @entrypoint()
+        async def graph(value: Any) -> Any:
+            return await self.once.ainvoke(value)
+
+        return await graph.ainvoke(value, config)
+
+
+async def signal_itself(io: IO, value: Any) -> bool:
+    signal = io.signal()
+    signal.set_result(None)
+    await io.first([signal, io.signal()])
+    return bool(signal.done())
+
+
+def test_a_signal_ends_the_waiting(call: Any) -> None:
+    assert call(Using(signal_itself), None)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_slots_let_so_many_in_at_once(number: int) -> None:
+    inside, peak = 0, 0
+
+    async def count(slots: Any) -> None:
+        nonlocal inside, peak
+        async with slots:
+            inside += 1
+            peak = max(peak, inside)
+            await asyncio.sleep(0)
+            inside -= 1
+
+    async def run() -> None:
+        slots = Waiting().slots(number)
+        await asyncio.gather(*(count(slots) for _ in range(9)))
+
+    asyncio.run(run())
+    assert peak == number
+
+
+def test_slots_of_threads_are_given_back_after_an_error() -> None:
+    slots = Blocking().slots(1)
+
+    async def enter(error: Exception | None) -> None:
+        async with slots:
+            if error:
+                raise error
+
+    with pytest.raises(LookupError):
+        finish(enter(LookupError()))
+    finish(enter(None))
+
+
+async def numbers() -> AsyncIterator[int]:
+    for number in range(3):
+        yield number
+
+
+def test_iterating_over_an_async_iterator_that_never_waits() -> None:
+    assert list(iterate(numbers())) == [0, 1, 2]
+
+
+def test_iterating_may_end_early() -> None:
+    closed: list[bool] = []
+
+    async def endless() -> AsyncIterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.append(True)
+
+    chunks = iterate(endless())
+    assert next(chunks) == 1
+    chunks.close()  # type: ignore[attr-defined]
+    del chunks
+    assert closed == [True]
+
+
+def test_async_functions_called_from_threads_share_one_loop() -> None:
+    loops = set()
+
+    async def note() -> None:
+        loops.add(id(asyncio.get_running_loop()))
+
+    async def work(io: IO, value: Any) -> None:
+        await io.coroutine(note, {})
+
+    threads = [threading.Thread(target=Using(work).invoke, args=(None,)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert len(loops) == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_async_functions_work_on_after_one_was_interrupted(error: type[BaseException]) -> None:
+    async def interrupted() -> None:
+        raise error
+
+    async def work(io: IO, value: Any) -> Any:
+        return await io.coroutine(value, {})
+
+    async def fine() -> str:
+        return "fine"
+
+    with pytest.raises(error):
+        Using(work).invoke(interrupted)
+    result: list[Any] = []
+    thread = threading.Thread(target=lambda: result.append(Using(work).invoke(fine)), daemon=True)
+    thread.start()
+    thread.join(1)
+    assert result == ["fine"]

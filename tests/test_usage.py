@@ -1,0 +1,104 @@
+"""Calls and tokens are counted, in all and per agent."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, Generation, LLMResult
+
+from agents.testing import Reply, ScriptedModel
+from agents.usage import Tally, Usage, add_usage, named, no_usage, sum_usage, usage_of
+
+
+def used(calls: int, tokens_in: int, tokens_out: int, **agents: tuple[int, int, int]) -> Usage:
+    shares: Any = {name.replace("__", "/"): used_by(*tokens) for name, tokens in agents.items()}
+    return {**used_by(calls, tokens_in, tokens_out), "agents": shares}  # type: ignore[typeddict-item]
+
+
+def used_by(calls: int, tokens_in: int, tokens_out: int) -> dict[str, int]:
+    return {"calls": calls, "input_tokens": tokens_in, "output_tokens": tokens_out}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "total"),
+    [
+        (None, None, no_usage()),
+        (None, used(1, 2, 3), used(1, 2, 3)),
+        (used(1, 2, 3), None, used(1, 2, 3)),
+        (used(1, 2, 3), used(4, 5, 6), used(5, 7, 9)),
+        (used(1, 2, 3, a=(1, 2, 3)), used(1, 1, 1, b=(1, 1, 1)), used(2, 3, 4, a=(1, 2, 3), b=(1, 1, 1))),
+        (used(1, 2, 3, a=(1, 2, 3)), used(1, 1, 1, a=(1, 1, 1)), used(2, 3, 4, a=(2, 3, 4))),
+    ],
+)
+def test_adding(one: Usage | None, other: Usage | None, total: Usage) -> None:
+    assert add_usage(one, other) == total
+
+
+def test_adding_changes_neither() -> None:
+    one, other = used(1, 2, 3, a=(1, 2, 3)), used(1, 1, 1, a=(1, 1, 1))
+    add_usage(one, other)
+    assert (one, other) == (used(1, 2, 3, a=(1, 2, 3)), used(1, 1, 1, a=(1, 1, 1)))
+
+
+def test_a_sum_of_nothing_is_nothing() -> None:
+    assert sum_usage([]) == sum_usage([None, None]) == no_usage()
+
+
+@pytest.mark.parametrize(
+    ("usage", "booked"),
+    [
+        (no_usage(), no_usage()),
+        (used(1, 2, 3), used(1, 2, 3, ann=(1, 2, 3))),
+        (used(3, 5, 7, bob=(3, 5, 7)), used(3, 5, 7, ann__bob=(3, 5, 7))),
+        (used(3, 5, 7, bob=(1, 2, 3)), used(3, 5, 7, ann=(2, 3, 4), ann__bob=(1, 2, 3))),
+    ],
+)
+def test_booking_on_a_name_keeps_the_shares_of_those_inside(usage: Usage, booked: Usage) -> None:
+    assert named(usage, "ann") == booked
+
+
+def test_every_call_beneath_a_config_is_counted() -> None:
+    tally = Tally()
+    model = ScriptedModel([Reply("one", usage=(10, 1)), Reply("two", usage=(20, 2))])
+    model.invoke("x", tally.watching({"tags": ["kept"]}))
+    list(model.stream("x", tally.watching({})))
+    assert tally.usage == used(2, 30, 3)
+
+
+def test_calls_from_many_threads_are_all_counted() -> None:
+    tally = Tally()
+    model = ScriptedModel(Reply("x", usage=(1, 1)))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: model.invoke("x", tally.watching({})), range(100)))
+    assert tally.usage == used(100, 100, 100)
+
+
+@pytest.mark.parametrize("generation", [Generation(text="x"), ChatGeneration(message=AIMessage("x"))])
+def test_a_call_without_reported_tokens_still_counts(generation: Generation) -> None:
+    tally = Tally()
+    tally.on_llm_end(LLMResult(generations=[[generation]]))
+    assert tally.usage == used(1, 0, 0)
+
+
+def test_an_error_carries_what_was_spent_before_it() -> None:
+    tally = Tally()
+    ScriptedModel(Reply("x", usage=(3, 4))).invoke("x", tally.watching({}))
+    with pytest.raises(LookupError) as caught, tally.counting():
+        raise LookupError
+    assert usage_of(caught.value) == used(1, 3, 4)
+
+
+class ClosedError(Exception):
+    @property
+    def usage(self) -> None:
+        return None
+
+
+def test_an_error_that_takes_no_note_is_raised_all_the_same() -> None:
+    with pytest.raises(ClosedError), Tally().counting():
+        raise ClosedError
+
+
+def test_an_error_from_elsewhere_has_no_usage() -> None:
+    assert usage_of(ValueError()) is None
