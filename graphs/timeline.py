@@ -13,8 +13,9 @@ CRITICAL, OTHER = "█", "▒"
 
 _LABEL = 18
 _WORKER = 14
-_FATE = 20
-"""Columns of the step, its worker, and at the end the seconds and what became of it."""
+_SECONDS = 11
+_FATE = 9
+"""Columns of the step, its worker, and after the bars its seconds and what became of it."""
 _LEAST_BAR = 10
 _INVISIBLE = 0.05
 """Seconds; a phase that was shorter has no line."""
@@ -67,7 +68,7 @@ def lines(spans: Sequence[Span], began: float, ended: float, width: int) -> list
     """Draw one line per span, the whole run across the bars' column."""
     label = min(_LABEL, max((len(span.label) for span in spans), default=0))
     worker = min(_WORKER, max((len(span.worker) for span in spans), default=0))
-    cells = max(_LEAST_BAR, width - label - worker - _FATE - 4)
+    cells = max(_LEAST_BAR, width - label - worker - _SECONDS - _FATE - 4)
     drawn = ((span, bar(span, began, ended, cells)) for span in spans)
     return [
         f"{_cut(span.label, label)}  {_cut(span.worker, worker)}  {drawing}{_fate(span)}".rstrip()
@@ -87,7 +88,7 @@ def bar(span: Span, began: float, ended: float, cells: int) -> str:
 
 def _fate(span: Span) -> str:
     if span.started is None or span.ended is None:
-        return f"{span.fate:>{_FATE}}"
+        return f"{'':{_SECONDS}}{span.fate}"
     return f" {span.ended - span.started:6.1f} s  {span.fate}"
 
 

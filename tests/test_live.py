@@ -39,7 +39,7 @@ def approved(*steps: Step) -> Event:
 
 
 def text(written: str, *namespace: str, message: str = "m1") -> Event:
-    return namespace, "messages", (AIMessageChunk(written, id=message), {})
+    return namespace, "messages", (AIMessageChunk(content=written, id=message), {})
 
 
 def seen(*events: Event) -> View:
@@ -222,7 +222,8 @@ def test_the_last_picture_has_all_steps_and_no_heading() -> None:
 
 
 def told(*events: Event) -> list[str]:
-    view, lines = View.begin("planning", ZERO), []
+    view = View.begin("planning", ZERO)
+    lines: list[str] = []
     for one in events:
         before, view = view, view.apply(one, ZERO)
         lines += news(before, view)
