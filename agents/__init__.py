@@ -18,9 +18,6 @@ from agents.retry import Retry
 from agents.settings import Settings
 from agents.team import load_team, team
 
-__podium__ = True
-"""Tells `graphs` that this is not another distribution's package of the same name."""
-
 __all__ = [
     "Agent",
     "AgentError",

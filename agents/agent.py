@@ -27,6 +27,7 @@ from agents.faults import check_reply
 from agents.once import IO, Blocking, Once, Waiting, iterate
 from agents.prompts import Assignment, prompt
 from agents.roles import Role
+from agents.settings import settings
 from agents.usage import Tally, Usage, named
 
 MAX_TURNS = 25
@@ -97,7 +98,7 @@ class Agent(Once["Assignment | str", Answer]):
 
     async def run(self, io: IO, value: Assignment | str, config: RunnableConfig) -> Answer:
         """Do one assignment."""
-        tally = Tally()
+        tally = Tally(settings().prices)
         with tally.counting():
             return self.answer(await self.reply(io, value, config, tally), tally.usage)
 
@@ -134,33 +135,26 @@ class Agent(Once["Assignment | str", Answer]):
 
     async def _chunks(self, io: IO, value: Assignment | str, config: RunnableConfig) -> AsyncIterator[Any]:
         worker = None if self.function is not None else self.runnable or await self.role.worker(io)
-        if not isinstance(worker, PregelProtocol):
+        if not isinstance(worker, PregelProtocol | BaseLanguageModel):
             yield await self.run(io, value, config)
             return
-        tally = Tally()
-        state: Any = {}
+        tally = Tally(settings().prices)
         with tally.counting():
             try:
-                configured = self._configured(config, tally)
-                modes = ["messages", "values"]
-                async for mode, chunk in io.stream(
-                    worker, _input(worker, _assignment(value)), configured, stream_mode=modes
-                ):
-                    if mode == "values":
-                        state = chunk
-                    elif isinstance(chunk[0], AIMessageChunk) and chunk[0].text:
-                        yield {"delta": chunk[0].text}
+                given, configured = _input(worker, _assignment(value)), self._configured(config, tally)
+                async for delta, whole in _written(io, worker, given, configured):
+                    if delta:
+                        yield {"delta": delta}
             except GraphRecursionError as error:
                 raise self._in_circles() from error
-            yield self.answer(state, tally.usage)
+            yield self.answer(whole, tally.usage)
 
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
-        configured = merge_configs(tally.watching(config), RunnableConfig(run_name=self.name))
+        # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.
+        configured = merge_configs(tally.watching(config), RunnableConfig(run_name=f"agent:{self.name}"))
         return configured if self.runnable else {**configured, "recursion_limit": 2 * MAX_TURNS + 1}
 
-    async def _call(
-        self, io: IO, function: Callable[..., Any], assignment: Assignment, config: RunnableConfig
-    ) -> Any:
+    async def _call(self, io: IO, function: Callable[..., Any], assignment: Assignment, config: RunnableConfig) -> Any:
         known: dict[str, Any] = {"context": {}, "request": "", **assignment, "config": config}
         work = partial(function, assignment["task"]) if self._takes_task else function
         arguments = {name: known[name] for name in self._extras}
@@ -217,7 +211,7 @@ class Agent(Once["Assignment | str", Answer]):
         if is_dataclass(data) and not isinstance(data, type):
             data = asdict(data)
         try:
-            return json.loads(json.dumps(data))
+            return json.loads(json.dumps(data, allow_nan=False))
         except (TypeError, ValueError) as error:
             raise AgentError(
                 f"Agent {self.name!r} returned {type(data).__name__}, which is no JSON: {error}"
@@ -269,6 +263,21 @@ def _current(config: RunnableConfig) -> Iterator[RunnableConfig]:
         yield config
     finally:
         var_child_runnable_config.reset(token)
+
+
+async def _written(io: IO, worker: Any, given: Any, config: RunnableConfig) -> AsyncIterator[tuple[str, Any]]:
+    """Yield what a graph or chat model writes: each new piece of text, with all that there is so far."""
+    whole: Any = None
+    if isinstance(worker, BaseLanguageModel):
+        async for chunk in io.stream(worker, given, config):
+            whole = chunk if whole is None else whole + chunk
+            yield chunk.text, whole
+        return
+    async for mode, chunk in io.stream(worker, given, config, stream_mode=["messages", "values"]):
+        if mode == "values":
+            whole = chunk
+        is_new = mode == "messages" and isinstance(chunk[0], AIMessageChunk)
+        yield chunk[0].text if is_new else "", whole
 
 
 def _input(worker: Runnable[Any, Any], assignment: Assignment) -> Any:

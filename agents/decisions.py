@@ -19,10 +19,11 @@ from typing_extensions import TypedDict
 from agents.errors import DecisionError
 from agents.faults import check_reply
 from agents.once import IO, Once
-from agents.settings import model_of_run
+from agents.settings import model_of_run, settings
 from agents.usage import Tally, Usage
 
 _FENCED = re.compile(r"```+\w*\s*(?=[\[{])")
+_ONLY_OBJECT = re.compile(r"(?:```+\w*\s*)?(\{.*\})(?:\s*```+)?", re.DOTALL)
 _HARMLESS = ("Multiple top-level", "Empty key")
 """What json-repair's strict mode also objects to, though the value is plain to see."""
 
@@ -65,10 +66,27 @@ def read_json(text: str) -> Any:
     return value
 
 
+def read_only_json(text: str) -> dict[str, Any]:
+    """Read a reply that is one JSON object, fenced perhaps, and nothing else: what stands in prose may be a quotation.
+
+    Raises:
+        DecisionError: There is anything besides it, or it is broken; nothing is repaired, for that is guesswork.
+    """
+    found = _ONLY_OBJECT.fullmatch(text.strip())
+    try:
+        value = json.loads(found[1], strict=False) if found else None
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise DecisionError("the reply is not one JSON object and nothing else")
+    return value
+
+
 class Decision(Once[Sequence[BaseMessage], Decided]):
     """Asks a chat model for one object of a form, in the provider's structured output where it has one.
 
-    What fails the form's validation goes back to the model with the reason, `attempts` replies at most.
+    What fails the form's validation goes back to the model with the reason, `attempts` replies at most. With
+    `only_json` a reply that holds other text too is no decision: it may only quote one.
 
     Raises:
         DecisionError: No reply was of the form.
@@ -76,18 +94,25 @@ class Decision(Once[Sequence[BaseMessage], Decided]):
     """
 
     def __init__(
-        self, form: type[BaseModel], *, model: BaseChatModel | str | None = None, attempts: int = 3, name: str = ""
+        self,
+        form: type[BaseModel],
+        *,
+        model: BaseChatModel | str | None = None,
+        attempts: int = 3,
+        name: str = "",
+        only_json: bool = False,
     ) -> None:
         self.form = form
         self.model = model
         self.attempts = attempts
         self.name: str = name or form.__name__
+        self._read_text: Callable[[str], Any] = read_only_json if only_json else read_json
         self._schema = {**form.model_json_schema(), "title": form.__name__, "additionalProperties": False}
 
     async def run(self, io: IO, value: Sequence[BaseMessage], config: RunnableConfig) -> Decided:
         """Ask until a reply is of the form."""
-        tally = Tally()
-        quiet = merge_configs(tally.watching(config), RunnableConfig(tags=[TAG_NOSTREAM], run_name=self.name))
+        tally = Tally(settings().prices)
+        quiet = merge_configs(tally.watching(config), RunnableConfig(tags=[TAG_NOSTREAM], run_name=f"decision:{self.name}"))
         messages = list(value)
         mistakes: list[str] = []
         with tally.counting():
@@ -115,7 +140,7 @@ class Decision(Once[Sequence[BaseMessage], Decided]):
         return message
 
     def _read(self, reply: AIMessage) -> dict[str, Any]:
-        found = _calls(reply) or read_json(reply.text)
+        found = _calls(reply) or self._read_text(reply.text)
         candidates = [found, *reversed(found)] if isinstance(found, list) else [found]
         return _first_valid(candidates, lambda one: self.form.model_validate(one).model_dump(mode="json"))
 

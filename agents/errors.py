@@ -39,6 +39,10 @@ class DecisionError(PodiumError):
     """A model gave no decision of the wanted form, also after its mistakes were shown to it."""
 
 
+class StorageError(PodiumError):
+    """What was done cannot be stored or read back; it ends a run at once, for nothing after it would be kept."""
+
+
 class AgentError(PodiumError):
     """An agent gave no usable answer."""
 

@@ -26,6 +26,9 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 T = TypeVar("T")
 
+MOST_THREADS = 1000
+"""Plain functions at work at once when called from async code; a thread starts only when none is idle."""
+
 _starting = threading.Lock()
 
 
@@ -84,7 +87,8 @@ class Waiting:
         return chunks
 
     async def function(self, function: Callable[..., T], arguments: Mapping[str, Any]) -> T:
-        return await run_in_executor(None, partial(function, **arguments))
+        call = partial(contextvars.copy_context().run, partial(function, **arguments))
+        return await run_in_executor(_threads(), call)
 
     async def coroutine(self, function: Callable[..., Coroutine[Any, Any, T]], arguments: Mapping[str, Any]) -> T:
         return await function(**arguments)
@@ -157,6 +161,12 @@ class Blocking:
 
     def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
         return nullcontext() if number is None else _Slots(number)
+
+
+@cache
+def _threads() -> futures.ThreadPoolExecutor:
+    """Return the threads in which plain functions run for async callers; asyncio's own pool has as few as five."""
+    return futures.ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="podium")
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphBubbleUp
 
-from agents.errors import ConfigurationError
+from agents.errors import ConfigurationError, StorageError
 from agents.faults import is_transient, retry_after
 from agents.once import IO, Once
 from agents.usage import Usage, add_usage, no_usage, usage_of
@@ -54,7 +54,10 @@ class Outcome(NamedTuple):
 
 
 class Attempts(Once[Any, Outcome]):
-    """Calls a Runnable until it succeeds or trying again is no use; faults end in the `Outcome`, never raised."""
+    """Calls a Runnable until it succeeds or trying again is no use.
+
+    Faults end in the `Outcome`, never raised, except that what was done can no longer be stored.
+    """
 
     def __init__(
         self,
@@ -78,7 +81,7 @@ class Attempts(Once[Any, Outcome]):
         while True:
             try:
                 reply = await io.within(self.timeout, io.invoke(self.work, value, config))
-            except GraphBubbleUp:
+            except (GraphBubbleUp, StorageError):
                 raise
             except Exception as error:
                 spent = add_usage(spent, usage_of(error))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import get_runtime
 
+from agents.errors import ConfigurationError
 from agents.models import chat_model
 from agents.once import IO
 
@@ -19,12 +20,34 @@ class Settings:
         default="",
         metadata={"description": "Chat model as provider:model for all that name none of their own; empty: default."},
     )
+    approval: bool = field(default=False, metadata={"description": "Have a person approve each plan before it runs."})
+    max_calls: int = field(default=0, metadata={"description": "Model calls in the whole run; 0: no limit."})
+    max_tokens: int = field(default=0, metadata={"description": "Tokens read and written in all; 0: no limit."})
+    max_cost: float = field(default=0.0, metadata={"description": "Cost by the price table; 0: no limit."})
+    max_seconds: float = field(default=0.0, metadata={"description": "Seconds of work; 0: no limit."})
+    prices: dict[str, list[float]] = field(
+        default_factory=dict,
+        metadata={"description": "Prices per million tokens by model: {model or *: [input, output]}."},
+    )
+
+    def __post_init__(self) -> None:
+        if min(self.max_calls, self.max_tokens, self.max_cost, self.max_seconds) < 0:
+            raise ConfigurationError("A limit must not be negative; 0 means no limit")
+        if wrong := [name for name, price in self.prices.items() if len(price) != 2 or min(price) < 0]:
+            raise ConfigurationError(f"A price is [input, output] per million tokens; wrong for {', '.join(wrong)}")
+        if self.max_cost and not self.prices:
+            raise ConfigurationError("max_cost needs prices: {model or *: [input, output]} per million tokens")
+
+    @property
+    def limited(self) -> bool:
+        """Whether a run has any budget."""
+        return bool(self.max_calls or self.max_tokens or self.max_cost or self.max_seconds)
 
 
 def settings() -> Settings:
     """Return the settings of the run this is called in; the defaults outside a run or in a graph with others."""
     try:
-        context = get_runtime().context
+        context = getattr(get_runtime(), "context", None)  # a chain outside of graphs has no runtime
     except (RuntimeError, KeyError):
         return Settings()
     return context if isinstance(context, Settings) else Settings()

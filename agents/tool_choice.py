@@ -7,14 +7,14 @@ stay on offer after a result; they answer well when the tools are taken away.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Union
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
-from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import BaseModel, Field, create_model
 
 from agents.decisions import Decision
@@ -98,6 +98,18 @@ def without_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     return plain
 
 
+def _after(tools: Sequence[BaseTool]) -> Callable[[MessagesState], str]:
+    """Return the route that ends where the result of a `return_direct` tool is the answer, or a handoff."""
+    direct = {one.name for one in tools if one.return_direct}
+
+    def after_choice(state: MessagesState) -> str:
+        last = state["messages"][-1]
+        is_result = isinstance(last, ToolMessage) and last.name in direct and last.status != "error"
+        return END if is_result else "answer"
+
+    return after_choice
+
+
 def tool_choice_graph(
     model: BaseChatModel, tools: Sequence[BaseTool], instructions: str, *, name: str
 ) -> Runnable[Any, Any]:
@@ -106,5 +118,5 @@ def tool_choice_graph(
     graph.add_node("choose", Choose(model, tools, instructions))
     graph.add_node("answer", AnswerWithoutTools(model, instructions))
     graph.add_edge(START, "choose")
-    graph.add_edge("choose", "answer")
+    graph.add_conditional_edges("choose", _after(tools), ["answer", END])
     return graph.compile(name=name)

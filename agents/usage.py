@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Self
+from typing import Any, NotRequired, Self
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
@@ -21,6 +21,8 @@ class Tokens(TypedDict):
     calls: int
     input_tokens: int
     output_tokens: int
+    cost: NotRequired[float]
+    """In the currency of the run's price table; only there if the run has one."""
 
 
 class Usage(Tokens):
@@ -38,11 +40,14 @@ def no_usage() -> Usage:
 
 
 def _plus(one: Tokens, other: Tokens) -> Tokens:
-    return {
+    total: Tokens = {
         "calls": one["calls"] + other["calls"],
         "input_tokens": one["input_tokens"] + other["input_tokens"],
         "output_tokens": one["output_tokens"] + other["output_tokens"],
     }
+    if "cost" in one or "cost" in other:
+        total["cost"] = one.get("cost", 0.0) + other.get("cost", 0.0)
+    return total
 
 
 def add_usage(one: Usage | None, other: Usage | None) -> Usage:
@@ -72,6 +77,8 @@ def named(usage: Usage, name: str) -> Usage:
         "input_tokens": usage["input_tokens"] - booked["input_tokens"],
         "output_tokens": usage["output_tokens"] - booked["output_tokens"],
     }
+    if "cost" in usage:
+        own["cost"] = usage["cost"] - booked.get("cost", 0.0)
     agents = {name: own, **inside} if any(own.values()) else inside
     return {**usage, "agents": agents}
 
@@ -82,13 +89,36 @@ def usage_of(error: BaseException) -> Usage | None:
     return usage
 
 
+Prices = Mapping[str, Sequence[float]]
+"""By model name, or `*` for any other: the price of a million input tokens and of a million output tokens."""
+
+NO_PRICES: Prices = {}
+
+
+def usage_of_call(response: LLMResult, model: str, prices: Prices) -> Usage:
+    """Return what one finished call has cost, with the tokens that its provider reported."""
+    call: Usage = {**no_usage(), "calls": 1}
+    for generations in response.generations:
+        for generation in generations:
+            message = generation.message if isinstance(generation, ChatGeneration) else None
+            if isinstance(message, AIMessage) and message.usage_metadata:
+                call["input_tokens"] += message.usage_metadata["input_tokens"]
+                call["output_tokens"] += message.usage_metadata["output_tokens"]
+    if prices:
+        read, written = prices.get(model) or prices.get("*") or (0.0, 0.0)
+        call["cost"] = (call["input_tokens"] * read + call["output_tokens"] * written) / 1e6
+    return call
+
+
 class Tally(BaseCallbackHandler):
     """Counts the chat model calls made beneath a config."""
 
     run_inline = True
 
-    def __init__(self) -> None:
+    def __init__(self, prices: Prices = NO_PRICES) -> None:
         self.usage = no_usage()
+        self.prices = prices
+        self._models: dict[Any, str] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -108,14 +138,18 @@ class Tally(BaseCallbackHandler):
         """Return a config whose calls are counted here."""
         return merge_configs(config, {"callbacks": [self]})
 
-    def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
-        """Add one call, with the tokens that its provider reported."""
-        call: Usage = {**no_usage(), "calls": 1}
-        for generations in response.generations:
-            for generation in generations:
-                message = generation.message if isinstance(generation, ChatGeneration) else None
-                if isinstance(message, AIMessage) and message.usage_metadata:
-                    call["input_tokens"] += message.usage_metadata["input_tokens"]
-                    call["output_tokens"] += message.usage_metadata["output_tokens"]
+    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **about: Any) -> None:
+        """Note which model is called, for its price."""
+        if self.prices:
+            self._models[run_id] = model_called(about)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: Any = None, **about: Any) -> None:
+        """Add one call."""
+        call = usage_of_call(response, self._models.pop(run_id, ""), self.prices)
         with self._lock:
             self.usage = add_usage(self.usage, call)
+
+
+def model_called(about: Mapping[str, Any]) -> str:
+    """Return the name of the model of a call, as LangChain tells it to callbacks."""
+    return str((about.get("metadata") or {}).get("ls_model_name") or "")

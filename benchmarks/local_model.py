@@ -18,7 +18,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from openai import OpenAIError
 
 from agents import team
 from agents.local import SLOTS, local_model
@@ -42,6 +43,7 @@ class Plan(NamedTuple):
     """Whether two steps should run at the same time."""
 
 
+PLAN_MEASURES = ("sound", "right agents", "order", "parallel", "critic not last", "figures kept")
 PLANS = [
     Plan(
         "Compare a heat pump and a gas boiler for an old house, and recommend one in a short paragraph.",
@@ -148,14 +150,15 @@ def judge_plan(plan: Plan, steps: Sequence[dict[str, Any]], names: Sequence[str]
     last = {agent[one] for one in agent if not any(one in known for known in above.values())}
     wanted = numbers(plan.request)
     told = numbers(" ".join(step["task"] for step in steps))
-    return {
-        "sound": not findings(steps, names),
-        "right agents": all(used & set(one.split("|")) for one in plan.agents),
-        "order": all(one in pairs for one in plan.order),
-        "parallel": together or not plan.parallel,
-        "critic not last": last != {"critic"} or used == {"critic"},
-        "figures kept": len(wanted & told) / len(wanted) if wanted else 1,
-    }
+    judged = (
+        not findings(steps, names),
+        all(used & set(one.split("|")) for one in plan.agents),
+        all(one in pairs for one in plan.order),
+        together or not plan.parallel,
+        last != {"critic"} or used == {"critic"},
+        len(wanted & told) / len(wanted) if wanted else 1,
+    )
+    return dict(zip(PLAN_MEASURES, map(float, judged), strict=True))
 
 
 def bench_plans(details: bool) -> list[Outcome]:
@@ -163,8 +166,11 @@ def bench_plans(details: bool) -> list[Outcome]:
     planner = Planner(agents, model=local_model())
 
     def one(plan: Plan) -> Outcome:
-        state: Any = {"messages": [HumanMessage(plan.request)], "flaws": [], "steps": {}, "plan": []}
-        steps = planner.decide.invoke(planner.ask_for_plan(state))["value"]["steps"]
+        try:
+            decided = planner.decide.invoke([SystemMessage(planner.system), HumanMessage(plan.request)])
+        except OpenAIError as error:  # it wrote and wrote until it was cut off
+            return show(details, plan.request, type(error).__name__, dict.fromkeys(PLAN_MEASURES, 0.0))
+        steps = decided["value"]["steps"]
         shown = [f"{step['id']} {step['agent']} {step['dependencies']}: {step['task']}" for step in steps]
         return show(details, plan.request, "\n      ".join(shown), judge_plan(plan, steps, [a.name for a in agents]))
 

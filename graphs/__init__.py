@@ -1,14 +1,9 @@
 """The patterns of agent orchestration, each compiled to a LangGraph state machine."""
 
-import agents
+import graphs.own_agents  # noqa: F401 - first, because everything else imports `agents`
 
-if not hasattr(agents, "__podium__"):
-    raise ImportError(
-        f"Podium needs its own package 'agents', but Python found another one at {agents.__path__[0]}."
-        " PyPI's openai-agents, for one, installs a package of that name;"
-        " put Podium into an environment without it, or its folder first on the path."
-    )
-
+# isort: split
+from graphs.classifiers import EmbeddingClassifier
 from graphs.errors import (
     AgentError,
     ConfigurationError,
@@ -18,7 +13,6 @@ from graphs.errors import (
     PodiumError,
     UnknownAgentError,
 )
-from graphs.classifiers import EmbeddingClassifier
 from graphs.handoff import handoff_tool
 from graphs.network import Network
 from graphs.orchestrator import Orchestrator

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Protocol, TypedDict
+from typing import Annotated, Any, Protocol
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, Field, WithJsonSchema
+from typing_extensions import TypedDict
 
 from agents.agent import Agent
 from agents.decisions import Decision
 from agents.once import IO, Once
-from agents.usage import Usage, no_usage
+from agents.retry import Attempts, Retry
+from agents.settings import settings
+from agents.usage import Tally, Usage, add_usage, no_usage
 from graphs import prompts
-from graphs.errors import DecisionError
+from graphs.errors import ConfigurationError, DecisionError
 from graphs.pattern import describe
+from graphs.state import Problem, problem
 
 NOBODY = "none"
 """What a classifier names when no agent of the team suits the request."""
+
+LEAST_PER_CENT = 2
+"""A confidence from here on is read as per cent; what is a little over 1 was rounded."""
 
 
 class Candidate(TypedDict):
@@ -80,44 +86,54 @@ class ModelClassifier:
 
 
 class FunctionClassifier:
-    """Asks a function of the request's text: a name, (name, confidence), {name: confidence}, or None if not sure."""
+    """Asks a function, also an async one, of the request's text.
 
-    def __init__(self, function: Callable[[str], Any]) -> None:
-        self.function = function
+    It returns a name, several names, (name, confidence) or {name: confidence}; None or nothing if it is not sure.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
         self.name = getattr(function, "__name__", type(function).__name__)
+        self.asked = Agent("classifier", function=function)
 
     async def rank(
         self, io: IO, messages: Sequence[BaseMessage], team: Sequence[Agent], config: RunnableConfig
     ) -> Classified | None:
         """Return what the function says."""
-        asked = {next(iter(inspect.signature(self.function).parameters)): _last(messages)}
-        call = io.coroutine if inspect.iscoroutinefunction(self.function) else io.function
-        said = await call(self.function, asked)
+        tally = Tally(settings().prices)
+        said = await self.asked.reply(io, _last(messages), config, tally)
         if not said:
             return None
-        found: Mapping[str, float]
-        if isinstance(said, str):
-            found = {said: 1.0}
-        elif isinstance(said, Mapping):
-            found = said
-        elif isinstance(said, tuple) and len(said) == 2:  # noqa: PLR2004
-            found = {said[0]: said[1]}
-        else:
-            raise DecisionError(
-                f"The classifier {self.name!r} returned {said!r}; it must return a name, (name, confidence), "
-                "{name: confidence} or None"
-            )
-        ranked = sorted((_candidate(name, confidence) for name, confidence in found.items()), key=_falling)
-        return {"candidates": ranked, "reason": f"{self.name} said so", "decided_by": self.name, "usage": no_usage()}
+        ranked = sorted((_candidate(*one) for one in self._read(said).items()), key=_falling)
+        return {
+            "candidates": ranked,
+            "reason": f"{self.name} said so",
+            "decided_by": self.name,
+            "usage": tally.usage,
+        }
+
+    def _read(self, said: Any) -> Mapping[str, float]:
+        match said:
+            case str():
+                return {said: 1.0}
+            case Mapping():
+                return said
+            case (str() as name, int() | float() as confidence):
+                return {name: confidence}
+            case [*names] if all(isinstance(one, str) for one in names):
+                return dict.fromkeys(names, 1.0)
+        raise DecisionError(
+            f"The classifier {self.name!r} returned {said!r}; it must return a name, several names, "
+            "(name, confidence), {name: confidence} or None"
+        )
 
 
 class EmbeddingClassifier:
     """Compares a request with the agents' descriptions and example requests; passes on when it is not sure.
 
     Args:
-        threshold: Least cosine similarity of the best agent, -1 to 1.
-        margin: Least lead of the best agent over the second.
-        sharpness: How fast confidence falls with similarity (the softmax's inverse temperature).
+        threshold: The cosine similarity, -1 to 1, that counts as a confidence of one half.
+        margin: Least lead in similarity of the best agent over the second; 0 where several may be meant.
+        sharpness: How fast confidence rises with similarity (the steepness of a logistic curve).
     """
 
     name = "embeddings"
@@ -135,18 +151,22 @@ class EmbeddingClassifier:
     async def rank(
         self, io: IO, messages: Sequence[BaseMessage], team: Sequence[Agent], config: RunnableConfig
     ) -> Classified | None:
-        """Return a ranking if the best agent is near enough and ahead of the second."""
+        """Return a ranking, unless the best two agents are too close together."""
         scores = await io.function(self.scores, {"text": _last(messages), "team": team})
         ranked = sorted(scores.items(), key=lambda one: -one[1])
-        lead = ranked[0][1] - (ranked[1][1] if len(ranked) > 1 else -1.0)
-        if ranked[0][1] < self.threshold or lead < self.margin:
+        best, second = [score for _, score in (*ranked, ("", -1.0))][:2]
+        if best - second < self.margin:
             return None
-        weights = [math.exp(self.sharpness * (score - ranked[0][1])) for _, score in ranked]
-        candidates = [
-            _candidate(name, weight / sum(weights)) for (name, _), weight in zip(ranked, weights, strict=True)
-        ]
-        reason = f"similarity {ranked[0][1]:.2f}, ahead by {lead:.2f}"
-        return {"candidates": candidates, "reason": reason, "decided_by": self.name, "usage": no_usage()}
+        return {
+            "candidates": [_candidate(name, self.confidence(score)) for name, score in ranked],
+            "reason": f"similarity {best:.2f}, ahead by {best - second:.2f}",
+            "decided_by": self.name,
+            "usage": no_usage(),
+        }
+
+    def confidence(self, similarity: float) -> float:
+        """Return the confidence that a similarity stands for."""
+        return (1 + math.tanh(self.sharpness * (similarity - self.threshold) / 2)) / 2
 
     def scores(self, text: str, team: Sequence[Agent]) -> dict[str, float]:
         """Return for each agent the cosine similarity of a text to the nearest of its utterances, -1 to 1."""
@@ -161,33 +181,66 @@ class EmbeddingClassifier:
     def _vectors(self, texts: tuple[str, ...]) -> list[list[float]]:
         with self._lock:
             if texts not in self._known:
-                self._known[texts] = self.embeddings.embed_documents(list(texts))
+                self._known[texts] = self.embeddings.embed_documents(list(texts)) if texts else []
             return self._known[texts]
 
 
-class Classify(Once[Sequence[BaseMessage], Classified]):
-    """Asks classifiers in turn until one is sure."""
+class Ranking(Classified):
+    """What came of asking several classifiers: the last ranking that there was, sure or not, and all that failed."""
 
-    def __init__(self, classifiers: Sequence[Classifier], team: Sequence[Agent]) -> None:
-        self.classifiers = classifiers
+    errors: list[Problem]
+
+
+class _Ask(Once[Sequence[BaseMessage], Classified]):
+    """Asks one classifier; one that passes on has no candidates."""
+
+    def __init__(self, classifier: Classifier, team: Sequence[Agent]) -> None:
+        self.classifier = classifier
         self.team = team
 
     async def run(self, io: IO, value: Sequence[BaseMessage], config: RunnableConfig) -> Classified:
-        """Return the first ranking."""
-        for one in self.classifiers:
-            ranked = await one.rank(io, value, self.team, config)
-            if ranked is not None:
-                return ranked
-        return {"candidates": [], "reason": "no classifier was sure", "decided_by": NOBODY, "usage": no_usage()}
+        return await self.classifier.rank(io, value, self.team, config) or _undecided()
+
+
+class Classify(Once[Sequence[BaseMessage], Ranking]):
+    """Asks classifiers in turn until one names somebody with enough confidence; one that fails passes on, too."""
+
+    def __init__(
+        self, classifiers: Sequence[Classifier], team: Sequence[Agent], threshold: float, retry: Retry | None = None
+    ) -> None:
+        self.asked = [(one.name, Attempts(_Ask(one, team), retry)) for one in classifiers]
+        self.threshold = threshold
+
+    async def run(self, io: IO, value: Sequence[BaseMessage], config: RunnableConfig) -> Ranking:
+        """Return the ranking; what goes wrong is in its `errors`, never raised."""
+        best = _undecided()
+        errors: list[Problem] = []
+        usage = no_usage()
+        for name, attempts in self.asked:
+            outcome = await io.invoke(attempts, value, config)
+            usage = add_usage(usage, outcome.usage)
+            if outcome.error is not None:
+                errors.append(problem(f"classify/{name}", outcome.error))
+                continue
+            best = outcome.reply if outcome.reply["candidates"] else best
+            if any(one["confidence"] >= self.threshold for one in best["candidates"]):
+                break
+        return {**best, "usage": usage, "errors": errors}
 
 
 def as_classifier(given: Any) -> Classifier:
-    """Accept a classifier, an embedding model, or a function."""
+    """Accept a classifier, an embedding model, or a function.
+
+    Raises:
+        ConfigurationError: It is none of these.
+    """
     if isinstance(given, Embeddings):
         return EmbeddingClassifier(given)
     if hasattr(given, "rank"):
         classifier: Classifier = given
         return classifier
+    if not callable(given):
+        raise ConfigurationError(f"A classifier is a function, Embeddings or a Classifier, not {given!r}")
     return FunctionClassifier(given)
 
 
@@ -205,10 +258,16 @@ def ranking_form(names: Sequence[str]) -> type[BaseModel]:
     return Ranking
 
 
+def _undecided() -> Classified:
+    return {"candidates": [], "reason": "no classifier was sure", "decided_by": NOBODY, "usage": no_usage()}
+
+
 def _candidate(name: str, confidence: float) -> Candidate:
-    """Read a confidence; models also write per cent."""
-    share = confidence / 100 if 1 < confidence <= 100 else confidence  # noqa: PLR2004
-    return {"agent": name, "confidence": round(min(max(float(share), 0.0), 1.0), 4)}
+    """Read a confidence; models also write per cent, and what is no number counts as none."""
+    share = float(confidence)
+    if share >= LEAST_PER_CENT:
+        share /= 100
+    return {"agent": name, "confidence": round(min(max(share, 0.0), 1.0), 4) if math.isfinite(share) else 0.0}
 
 
 def _falling(candidate: Candidate) -> float:

@@ -21,14 +21,22 @@ from agents.errors import ConfigurationError, ModelNotFoundError, PodiumError
 from agents.models import chat_model, model_name
 from agents.team import load_team, team
 from agents.weights import DEFAULT, MODELS, describe_download, find, installed
+from graphs.network import Network
+from graphs.orchestrator import Orchestrator
 from graphs.pattern import Pattern
 from graphs.planner import Planner
-from graphs.run import BAD_USAGE, COMPLETED, FAILED, leave, run
+from graphs.router import Router
+from graphs.run import BAD_USAGE, COMPLETED, FAILED, interrupted, leave, run
+from graphs.supervisor import Supervisor
 
 PATTERNS: dict[str, Callable[[list[Agent], BaseChatModel | None], Pattern]] = {
     "planner": lambda agents, model: Planner(agents, model=model),
+    "router": lambda agents, model: Router(agents, model=model),
+    "supervisor": lambda agents, model: Supervisor(Planner(agents, model=model).as_agent("team"), model=model),
+    "network": lambda agents, model: Network(agents),
+    "orchestrator": lambda agents, model: Orchestrator(agents, model=model),
 }
-"""What `--pattern` and `draw` know, by name."""
+"""What `--pattern` and `draw` know, by name; each is built from a team and the model of the whole run."""
 
 HELP = f"""Give a request to a team of AI agents and get one answer.
 
@@ -67,6 +75,7 @@ app = App(
     result_action="return_value",
     exit_on_error=False,
     print_error=False,
+    suppress_keyboard_interrupt=False,
 )
 models = App(name="model", help="Fetch and list the local models, which need no key.", help_format="plaintext")
 app.command(models)
@@ -210,9 +219,12 @@ def command(arguments: Sequence[str] | None = None) -> int:
     except PodiumError as error:
         return _complain(str(error), FAILED)
     except KeyboardInterrupt:
+        interrupted.set()
         return _complain("interrupted", FAILED)
     except BrokenPipeError:  # whoever read the output has had enough
         return FAILED
+    except OSError as error:
+        return _complain(str(error), FAILED)
     return code or COMPLETED
 
 

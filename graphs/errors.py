@@ -7,12 +7,14 @@
     │   └── TeamFileError            a team file that cannot be used; says file and line
     ├── ModelNotFoundError           no chat model is configured; says what to set
     ├── DecisionError                a model gave no decision of the wanted form
+    ├── BudgetError                  the run's budget is used up, so no new call is made
+    ├── StorageError                 what was done cannot be stored or read back; ends a run at once
     ├── AgentError                   an agent gave no usable answer (refused, filtered, cut off, in circles)
     │   └── EmptyReplyError          ... nothing at all; also a TransientError
     └── TransientError               may succeed the next time, so it is retried
 
 Errors of others (a provider's, a tool's) are kept as they are; `agents.faults` decides which of them are retried.
-While a graph runs, errors end in its state (`status`, `errors`); only wrong construction raises.
+While a graph runs, errors end in its state (`status`, `errors`); only wrong construction and lost storage raise.
 """
 
 from agents.errors import (
@@ -22,6 +24,7 @@ from agents.errors import (
     EmptyReplyError,
     ModelNotFoundError,
     PodiumError,
+    StorageError,
     TeamFileError,
     TransientError,
     UnknownAgentError,
@@ -37,14 +40,20 @@ class InvalidPlanError(ConfigurationError):
         """One sentence for each thing that is wrong."""
 
 
+class BudgetError(PodiumError):
+    """The run's budget is used up; no new call is made."""
+
+
 __all__ = [
     "AgentError",
+    "BudgetError",
     "ConfigurationError",
     "DecisionError",
     "EmptyReplyError",
     "InvalidPlanError",
     "ModelNotFoundError",
     "PodiumError",
+    "StorageError",
     "TeamFileError",
     "TransientError",
     "UnknownAgentError",

@@ -5,12 +5,19 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config, get_stream_writer
 
 
 def report(event: str, **fields: Any) -> None:
     """Stream one event: `{"event", "path", "time", ...}`; `path` names the nodes and steps it came through."""
     get_stream_writer()({"event": event, "path": path(), "time": time.time(), **fields})
+
+
+def place(config: RunnableConfig) -> str:
+    """Return the checkpoint namespace of the graph in which a node is called; that of the outermost is empty."""
+    namespace: str = config.get("configurable", {}).get("checkpoint_ns", "")
+    return namespace.rpartition("|")[0]
 
 
 def path() -> str:

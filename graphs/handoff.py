@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, StructuredTool
+from langgraph.errors import ParentCommand
+from langgraph.types import Command
+from typing_extensions import TypedDict
 
 from agents.agent import Agent
-from agents.errors import AgentError
+from agents.errors import AgentError, EmptyReplyError
 from agents.once import IO, Once
 from agents.prompts import Assignment
+from agents.settings import settings
 from agents.usage import Tally, Usage
 
 HANDOFF = "podium_handoff"
 """Key in a tool message's artifact under which a handoff, or the end of a group chat, is found."""
 FINISH = "finish"
 """What a peer of a group chat hands to in order to end it."""
+HANDOFF_TOOL = "handoff_to_"
+"""How the names of handoff tools begin; the peer's name follows."""
 
 
 class Handoff(TypedDict):
@@ -49,7 +55,7 @@ def handoff_tool(to: str, description: str = "") -> BaseTool:
 
     return StructuredTool.from_function(
         hand_over,
-        name=f"handoff_to_{to}",
+        name=f"{HANDOFF_TOOL}{to}",
         description=f"Hand the work over to {to}. {description} Say what it is to do, completely, and why.".strip(),
         return_direct=True,
         response_format="content_and_artifact",
@@ -76,50 +82,64 @@ class StopAfterHandoff(AgentMiddleware[Any, Any]):
 
     @hook_config(can_jump_to=["end"])
     def before_model(self, state: AgentState[Any], runtime: Any) -> dict[str, Any] | None:
-        """Leave when one of the tool results since the last model reply is a handoff."""
-        return {"jump_to": "end"} if _last_results(state["messages"]) else None
+        """Leave when one of the turn's tool results is a handoff."""
+        return {"jump_to": "end"} if _handoffs(state["messages"]) else None
 
 
-def _last_results(messages: Sequence[BaseMessage]) -> list[Handoff]:
-    """Return the handoffs among the tool results at the end of a conversation, in the order of the calls."""
-    results: list[ToolMessage] = []
-    for message in reversed(messages):
-        if isinstance(message, AIMessage):
-            order = {call["id"]: place for place, call in enumerate(message.tool_calls)}
-            results.sort(key=lambda one: order.get(one.tool_call_id, len(order)))
-            break
-        if isinstance(message, ToolMessage):
-            results.append(message)
-    return [one.artifact[HANDOFF] for one in results if isinstance(one.artifact, dict) and HANDOFF in one.artifact]
+def _since_last(kind: type[BaseMessage], messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+    places = [place for place, one in enumerate(messages) if isinstance(one, kind)]
+    return messages[places[-1] + 1 :] if places else messages
+
+
+def _handoffs(messages: Sequence[BaseMessage]) -> list[Handoff]:
+    """Return the handoffs made since somebody last spoke to the agent, in the order of the calls."""
+    results = [one.artifact for one in _since_last(HumanMessage, messages) if isinstance(one, ToolMessage)]
+    return [one[HANDOFF] for one in results if isinstance(one, dict) and HANDOFF in one]
 
 
 class TakeTurn(Once[Assignment, Turn]):
-    """Lets an agent take one turn; chat models with a role get `tools` for handing over."""
+    """Lets an agent take one turn; chat models with a role get those of the `tools` that they do not have."""
 
     def __init__(self, agent: Agent, tools: Sequence[BaseTool]) -> None:
-        self.agent = agent.with_tools(tools, StopAfterHandoff()) if agent.is_role else agent
+        own = {one.name for one in agent.role.tools}
+        new = [one for one in tools if one.name not in own]
+        self.agent = agent.with_tools(new, StopAfterHandoff()) if agent.is_role else agent
 
     async def run(self, io: IO, value: Assignment, config: RunnableConfig) -> Turn:
         """Return the answer or the handoff."""
-        tally = Tally()
+        tally = Tally(settings().prices)
         with tally.counting():
-            reply = await self.agent.reply(io, value, config, tally)
-            wishes = self._wishes(reply)
-            if not wishes:
-                answer = self.agent.answer(reply, tally.usage)
-                return {**_turn(answer["text"], [], answer["usage"]), **_inside(answer)}  # type: ignore[typeddict-item]
-            return _turn(_said_beside(reply), wishes, tally.usage)
+            try:
+                reply = await self.agent.reply(io, value, config, tally)
+            except ParentCommand as command:
+                return _turn("", _of_command(command.args[0]), tally.usage)
+            messages = _messages(reply)
+            if wishes := self._wishes(reply) or _handoffs(messages):
+                return _turn(_said_beside(messages), wishes, tally.usage)
+            if messages and isinstance(messages[-1], ToolMessage) and messages[-1].status == "error":
+                raise EmptyReplyError(f"Agent {self.agent.name!r} ended on a failed tool call: {messages[-1].text}")
+            answer = self.agent.answer(reply, tally.usage)
+            inside: Any = {"status": answer["status"], "errors": answer["errors"]}
+            return {**_turn(answer["text"], [], answer["usage"]), **inside}
 
     def _wishes(self, reply: Any) -> list[Handoff]:
-        if isinstance(reply, dict) and "to" in reply and self.agent.function is not None:
-            if not isinstance(reply["to"], str):
-                raise AgentError(f"Agent {self.agent.name!r} handed over to {reply['to']!r}, which is no name")
-            return [{"to": reply["to"], "task": str(reply.get("task", "")), "reason": str(reply.get("reason", ""))}]
-        return _last_results(reply["messages"]) if isinstance(reply, dict) and "messages" in reply else []
+        """Read the handoff that a function has returned."""
+        if self.agent.function is None or not isinstance(reply, dict) or "to" not in reply:
+            return []
+        if not isinstance(reply["to"], str):
+            raise AgentError(f"Agent {self.agent.name!r} handed over to {reply['to']!r}, which is no name")
+        return [{"to": reply["to"], "task": str(reply.get("task", "")), "reason": str(reply.get("reason", ""))}]
 
 
-def _inside(answer: Any) -> dict[str, Any]:
-    return {"status": answer["status"], "errors": answer["errors"]}
+def _messages(reply: Any) -> list[BaseMessage]:
+    messages = reply.get("messages") if isinstance(reply, dict) else None
+    return messages if isinstance(messages, list) else []
+
+
+def _of_command(command: Command[Any]) -> list[Handoff]:
+    """Read `Command(goto=peer, graph=Command.PARENT)`, by which the handoff tools of langgraph-swarm go to a peer."""
+    places: Any = command.goto if isinstance(command.goto, list | tuple) else [command.goto]
+    return [{"to": getattr(one, "node", one), "task": "", "reason": ""} for one in places]
 
 
 def _turn(text: str, wishes: list[Handoff], usage: Usage) -> Turn:
@@ -134,7 +154,9 @@ def _turn(text: str, wishes: list[Handoff], usage: Usage) -> Turn:
     }
 
 
-def _said_beside(reply: Any) -> str:
-    """Return what a model said in the reply in which it handed over."""
-    messages = reply.get("messages", []) if isinstance(reply, dict) else []
-    return next((one.text for one in reversed(messages) if isinstance(one, AIMessage)), "")
+def _said_beside(messages: Sequence[BaseMessage]) -> str:
+    """Return what a model said as it handed over, and what other tools then gave, which it has not seen."""
+    words = [one.text for one in messages if isinstance(one, AIMessage)][-1:]
+    results = [one for one in _since_last(AIMessage, messages) if isinstance(one, ToolMessage)]
+    unseen = [f"{one.name}: {one.text}" for one in results if one.status != "error" and not _handoffs([one])]
+    return "\n\n".join(one for one in (*words, *unseen) if one)

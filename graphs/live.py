@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from graphs.view import ANSWERING, Path, View, Work
+from graphs.view import Path, View, Work
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -85,7 +85,7 @@ def draw(view: View, now: float, console: Console, *, ended: bool = False) -> Re
         parts.append(Text(f"  … and {hidden} more steps", "dim"))
     if shown:
         parts.append(_table(shown, now))
-    if view.answer and view.phase == ANSWERING and not ended:
+    if view.answer and not ended:
         left = max(1, console.height - len(console.render_lines(Group(*parts), pad=False)) - _AROUND)
         lines = Text(clean(view.answer[-_TAIL:])).wrap(console, console.width)
         parts += [Text(""), Text("\n").join(lines[-left:])]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
 
 from langchain_core.messages import AIMessage
 from langgraph.graph import END, START
+from typing_extensions import TypedDict
 
 from agents.agent import Agent
 from agents.prompts import Assignment
 from agents.retry import Retry
 from graphs import prompts
 from graphs.errors import ConfigurationError
-from graphs.handoff import FINISH, Handoff, TakeTurn, Turn, finish_tool, handoff_tool
+from graphs.handoff import FINISH, HANDOFF_TOOL, Handoff, TakeTurn, Turn, finish_tool, handoff_tool
 from graphs.pattern import Node, Pattern, PatternGraph, by_name, known
 from graphs.state import Envelope, Problem, assignment, problem
 
@@ -89,6 +90,7 @@ class Network(Pattern):
         self.max_turns = max_turns
         self.retry = retry
         self.links = self._links(links)
+        self._check_tools()
 
     def _links(self, links: Mapping[str, Sequence[str]] | None) -> dict[str, list[str]]:
         names = list(self.agents)
@@ -99,13 +101,22 @@ class Network(Pattern):
         for one, others in links.items():
             for name in (one, *others):
                 known(name, self.agents, role="link")
+            if one in others:
+                raise ConfigurationError(f"The peer {one!r} is linked to itself; a handoff goes to another peer")
         return {one: list(dict.fromkeys(links.get(one, ()))) for one in names}
+
+    def _check_tools(self) -> None:
+        for name, agent in self.agents.items():
+            own = [one.name.removeprefix(HANDOFF_TOOL) for one in agent.role.tools if one.name.startswith(HANDOFF_TOOL)]
+            if beyond := set(own) - set(self.links[name] if self.turns == "handoff" else ()):
+                raise ConfigurationError(
+                    f"Agent {name!r} has a tool for handing over to {', '.join(beyond)}: no such link"
+                )
 
     def assign(self, name: str, state: NetworkState) -> Assignment:
         """Give a peer the request or the task it was handed, with as much of the run before it as `history` says."""
         asked = assignment(state["messages"])
         context = dict(asked["context"])
-        handed = state["handoffs"][-1] if state["handoffs"] else None
         if self.turns == "round_robin":
             task = prompts.YOUR_TURN.format(name=name)
             told = "\n\n".join(f"{one['by']}: {one['text']}" for one in state["said"])
@@ -114,36 +125,37 @@ class Network(Pattern):
                 "context": {**context, "the discussion so far": told} if told else context,
                 "request": asked["task"],
             }
-        if handed is None:
-            return {**asked, "context": context}
-        if handed.get("refused"):
-            context["your last handoff was not possible"] = handed["refused"]
+        if refused := state["handoffs"] and state["handoffs"][-1].get("refused"):
+            context["your last handoff, which was not possible"] = refused
         if told := self._told(state):
             context["what happened before"] = told
-        return {"task": handed["task"] or asked["task"], "context": context, "request": asked["task"]}
+        handed = _followed(state)
+        task = handed[-1]["task"] if handed else ""
+        return {"task": task or asked["task"], "context": context, "request": asked["task"]}
 
     def _told(self, state: NetworkState) -> str:
         if self.history == "last":
             return ""
-        lines = [f"{one['by']} handed over to {one['to']}: {one['reason']}" for one in state["handoffs"]]
+        handed = _followed(state)
+        lines = [f"{one['by']} handed over to {one['to']}: {one['reason']}" for one in handed]
         if self.history == "full":
             lines += [f"{one['by']} said: {one['text']}" for one in state["said"]]
-            lines += [f"The task for {one['to']} was: {one['task']}" for one in state["handoffs"][:-1]]
+            lines += [f"The task for {one['to']} was: {one['task']}" for one in handed[:-1]]
         return "\n".join(lines)
 
     def take_turn(self, name: str, state: NetworkState, turn: Turn) -> dict[str, Any]:
         """Answer, or pass the floor on."""
-        spoken: list[Said] = [{"by": name, "text": turn["text"]}] if turn["text"] else []
-        said = [*state["said"], *spoken]
         inside: list[Problem] = [{**one, "where": f"{name}/{one['where']}"} for one in turn["errors"]]  # type: ignore[typeddict-item]
-        update: dict[str, Any] = {"active": name, "said": said, "errors": inside}
-        handoff = turn["handoff"]
+        update: dict[str, Any] = {"active": name, "errors": inside}
         if self.turns == "round_robin":
-            return {**update, **self._spoken(name, state, turn, len(said))}
-        if handoff is None:
+            return {**update, **self._spoken(name, state, turn)}
+        said: list[Said] = [*state["said"], {"by": name, "text": turn["text"]}] if turn["text"] else state["said"]
+        update["said"] = said
+        if turn["handoff"] is None:
             status = turn["status"]
             reason = None if status == "completed" else f"{name!r} ended as {status}"
             return {**update, "status": status, "stop_reason": reason, "messages": [AIMessage(turn["text"])]}
+        handoff = turn["handoff"]
         record: HandoffRecord = {
             "by": name,
             "to": handoff["to"],
@@ -151,25 +163,34 @@ class Network(Pattern):
             "reason": handoff["reason"],
             "ignored": turn["ignored"],
         }
-        if handoff["to"] not in self.links[name]:
-            links = ", ".join(self.links[name]) or "nobody"
-            record["refused"] = f"{name!r} may hand over to {links}, not to {handoff['to']!r}"
-            told: Problem = {"where": name, "kind": "UnknownAgentError", "message": record["refused"]}
-            update["errors"] = [*inside, told]
-        else:
-            update["active"] = handoff["to"]
         stop = self._reason_to_stop(state, record)
+        if refused := stop or self._unlinked(record):
+            record["refused"] = refused
         update["handoffs"] = [*state["handoffs"], record]
-        return {**update, **self._stopped(stop, said)} if stop else update
+        if stop:
+            return {**update, **self._stopped(stop, said)}
+        if refused:
+            told: Problem = {"where": name, "kind": "UnknownAgentError", "message": refused}
+            return {**update, "errors": [*inside, told]}
+        return {**update, "active": record["to"]}
 
-    def _spoken(self, name: str, state: NetworkState, turn: Turn, spoken: int) -> dict[str, Any]:
+    def _unlinked(self, record: HandoffRecord) -> str | None:
+        linked = self.links[record["by"]]
+        if record["to"] in linked:
+            return None
+        return f"{record['by']!r} may hand over to {', '.join(linked) or 'nobody'}, not to {record['to']!r}"
+
+    def _spoken(self, name: str, state: NetworkState, turn: Turn) -> dict[str, Any]:
         """Go on with the next peer of a round-robin, unless it is over."""
-        if turn["handoff"] and turn["handoff"]["to"] == FINISH:
-            return {"status": "completed", "messages": [AIMessage(turn["handoff"]["task"] or turn["text"])]}
-        if spoken >= self.max_turns:
-            reason = f"Nobody finished in {self.max_turns} turns"
-            return {"status": "partial", "stop_reason": reason, "messages": [AIMessage(turn["text"])]}
-        return {"active": self.links[name][0]}
+        handoff = turn["handoff"]
+        text = turn["text"] or (handoff["task"] if handoff else "")
+        said: list[Said] = [*state["said"], {"by": name, "text": text}]
+        if handoff and handoff["to"] == FINISH:
+            answer = handoff["task"] or _last_words(said) or f"{name!r} finished without an answer"
+            return {"said": said, "status": "completed", "messages": [AIMessage(answer)]}
+        if len(said) >= self.max_turns:
+            return {"said": said, **self._stopped(f"Nobody finished in {self.max_turns} turns", said)}
+        return {"said": said, "active": self.links[name][0]}
 
     def _reason_to_stop(self, state: NetworkState, record: HandoffRecord) -> str | None:
         if any(_same(one, record) for one in state["handoffs"]):
@@ -180,9 +201,9 @@ class Network(Pattern):
 
     def _stopped(self, reason: str, said: Sequence[Said]) -> dict[str, Any]:
         """End with the last words of any peer, or the reason."""
-        text = said[-1]["text"] if said else reason
-        status = "partial" if said else "failed"
-        return {"status": status, "stop_reason": reason, "messages": [AIMessage(text)]}
+        words = _last_words(said)
+        status = "partial" if words else "failed"
+        return {"status": status, "stop_reason": reason, "messages": [AIMessage(words or reason)]}
 
     def turn_failed(self, name: str, state: NetworkState, error: Exception) -> dict[str, Any]:
         """End with what was said before the failure."""
@@ -192,7 +213,8 @@ class Network(Pattern):
 
     def first(self, state: NetworkState) -> str:
         """Return the peer that answered last in this thread, or the one to start with."""
-        return state.get("active") or self.start
+        active = state.get("active")
+        return active if active in self.agents else self.start
 
     def next(self, state: NetworkState) -> str:
         """Return the peer that has the floor, until the run is over."""
@@ -206,7 +228,7 @@ class Network(Pattern):
         graph.add_conditional_edges(START, self.first, list(self.agents))
         for name in self.agents:
             # Only functions and Runnables can name a peer they are not linked to, and are then asked again.
-            again = [] if self.agents[name].is_role else [name]
+            again = [] if self.agents[name].is_role or self.turns == "round_robin" else [name]
             graph.add_conditional_edges(name, self.next, [*self.links[name], *again, END])
         return graph
 
@@ -224,6 +246,14 @@ class Network(Pattern):
             retry=self.retry,
             blank={"handoffs": [], "said": []},
         )
+
+
+def _followed(state: NetworkState) -> list[HandoffRecord]:
+    return [one for one in state["handoffs"] if "refused" not in one]
+
+
+def _last_words(said: Sequence[Said]) -> str:
+    return next((one["text"] for one in reversed(said) if one["text"]), "")
 
 
 def _same(one: Handoff, other: Handoff) -> bool:

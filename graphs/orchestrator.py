@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START
-from pydantic import BaseModel, WithJsonSchema
 
 from agents.agent import Agent, Answer
 from agents.decisions import Decided, Decision
-from agents.once import IO, Once
-from agents.prompts import Assignment, prompt
+from agents.prompts import prompt
 from agents.retry import Retry
 from agents.usage import named
 from graphs import prompts
@@ -23,9 +20,12 @@ from graphs.planner import Planner
 from graphs.state import assignment, problem
 from graphs.steps import StepRecord
 from graphs.supervisor import Supervisor, SupervisorState
-from graphs.verdicts import CRITERIA, Check
+from graphs.triage import Delegate, triage_examples, triage_form
+from graphs.verdicts import Check
 
 FINAL_CRITERIA = ("It answers everything that the request asks for.", "It is directly usable by the person who asked.")
+
+NO_PLAN: dict[str, Any] = {"triage": {}, "plan": [], "steps": {}, "abandoned": []}
 
 
 class OrchestratorState(SupervisorState, total=False):
@@ -70,11 +70,13 @@ class Orchestrator(Supervisor):
     ) -> None:
         self.agents = by_name(agents)
         team = list(self.agents.values())
-        steps = [self._supervised(one, reviewer, model, step_revisions, retry) for one in team] if supervised else team
-        self.planner = Planner(steps, model=model, retry=retry, **planning)
-        self.baseline = Agent("assistant", instructions=prompts.BASELINE, model=model) if baseline else None
+        reviewing = {"reviewer": reviewer, "max_revisions": step_revisions, "model": model, "retry": retry}
+        workers = [_supervised(one, **reviewing) for one in team] if supervised else team
+        self.planner = Planner(workers, model=model, retry=retry, **planning)
+        self.baseline = baseline
+        assistant = Agent("assistant", instructions=prompts.BASELINE, model=model)
         super().__init__(
-            self.planner.as_agent("planner"),
+            assistant if baseline else self.planner.as_agent("planner"),
             reviewer=reviewer,
             criteria=criteria,
             checks=checks,
@@ -84,20 +86,7 @@ class Orchestrator(Supervisor):
             retry=retry,
         )
         self.sorting = Decision(triage_form(list(self.agents)), model=model, name="triage")
-        self.system = SystemMessage(prompts.TRIAGE.format(team=describe(team), examples=_examples(team)))
-
-    def _supervised(
-        self,
-        agent: Agent,
-        reviewer: Agent | None,
-        model: BaseChatModel | str | None,
-        revisions: int,
-        retry: Retry | None,
-    ) -> Agent:
-        careful = Supervisor(
-            agent, reviewer=reviewer, criteria=CRITERIA, max_revisions=revisions, model=model, retry=retry
-        )
-        return careful.as_agent(agent.name, agent.description, examples=agent.examples)
+        self.system = SystemMessage(prompts.TRIAGE.format(team=describe(team), examples=triage_examples(team)))
 
     def ask_for_triage(self, state: OrchestratorState) -> list[BaseMessage]:
         """Put the conversation to the model."""
@@ -121,50 +110,67 @@ class Orchestrator(Supervisor):
         """Hand the request to the agent that triage chose."""
         return {"agent": state["triage"]["agent"], "assignment": assignment(state["messages"])}
 
+    def take_delegated(self, state: OrchestratorState, answer: Answer) -> dict[str, Any]:
+        """Keep the agent's answer as the work in hand."""
+        return self.take_work(state, answer, node="agent")
+
+    def delegate_failed(self, state: OrchestratorState, error: Exception) -> dict[str, Any]:
+        """Note it; the request will be planned instead."""
+        return {"errors": [problem("agent", error)]}
+
+    def delegated(self, state: OrchestratorState) -> Literal["review", "plan", "__end__"]:
+        """Review the agent's answer; plan the request if there is none."""
+        if state["status"] == "needs_input":
+            return "__end__"
+        return "review" if state["work"] else "plan"
+
     def ask_planner(self, state: OrchestratorState) -> dict[str, Any]:
         """Give the planner the conversation; after a review with the last answer and what was wrong with it."""
-        messages = list(state["messages"])
-        return {"messages": messages if not state["reviews"] else [HumanMessage(prompt(self.assign(state)))]}
+        sent_back = state["reviews"] or state["ruling"]
+        return {"messages": [HumanMessage(prompt(self.assign(state)))] if sent_back else list(state["messages"])}
 
     def take_planned(self, state: OrchestratorState, planned: dict[str, Any]) -> dict[str, Any]:
         """Keep the planner's answer as the work in hand, and its record."""
         record = {key: planned[key] for key in ("plan", "steps", "abandoned")}
         if planned["status"] == "failed":
-            reason = f"The plan failed: {planned['stop_reason']}"
-            return {**record, "stop_reason": reason, "errors": planned["errors"]}
-        answer: Any = {"text": planned["messages"][-1].text, "errors": planned["errors"]}
-        return {**record, **self.take_work(state, answer)}
+            inside = [{**one, "where": f"plan/{one['where']}"} for one in planned["errors"]]
+            return {**record, "stop_reason": f"The plan failed: {planned['stop_reason']}", "errors": inside}
+        answer = self.worker.answer(planned, planned["usage"])
+        if answer["status"] != "needs_input":  # the final review judges what came of steps that nobody accepted
+            failed = any(one["status"] == "failed" for one in planned["steps"].values())
+            answer = {**answer, "status": "partial" if failed else "completed"}
+        return {**record, **self.take_work(state, answer, node="plan")}
 
-    def accept(self, state: OrchestratorState) -> dict[str, Any]:  # type: ignore[override]
-        """Answer with the accepted work; it stays partial where steps of the plan failed."""
-        failed = [one for one in state["steps"].values() if one["status"] == "failed"]
-        if not failed:
-            return super().accept(state)
-        return {**super().accept(state), "status": "partial", "stop_reason": failed[0]["error"]}
+    def take_alone(self, state: OrchestratorState, answer: Answer) -> dict[str, Any]:
+        """Answer with what a single agent said."""
+        return {"status": "completed", "messages": [AIMessage(answer["text"])]}
+
+    def alone_failed(self, state: OrchestratorState, error: Exception) -> dict[str, Any]:
+        """End without an answer."""
+        update = self.work_failed(state, error)
+        failed: Any = {**state, **update}
+        return {**update, **self.give_best(failed)}
 
     def build(self) -> PatternGraph:
         """Return the uncompiled graph."""
         graph = PatternGraph(self, OrchestratorState)
         if self.baseline:
-            graph.add_node("assistant", self._alone(self.baseline))
+            graph.add_node("assistant", self._alone())
             graph.add_edge(START, "assistant")
             graph.add_edge("assistant", END)
             return graph
         graph.add_node("triage", self._sorting())
         graph.add_node("agent", self._delegating())
-        graph.add_node(
-            "plan", Node(self.ask_planner, self.planner.compile(), self.take_planned, failed=self.work_failed)
-        )
+        graph.add_node("plan", self._planning())
         graph.add_node("review", self._reviewing())
         graph.add_node("answer", Node(after=self.accept))
         graph.add_node("escalate", self._escalating())
         graph.add_edge(START, "triage")
         graph.add_conditional_edges("triage", self.sorted)
-        graph.add_conditional_edges("agent", self.worked)
+        graph.add_conditional_edges("agent", self.delegated)
         graph.add_conditional_edges("plan", self.worked)
-        graph.add_conditional_edges(
-            "review", self.reviewed, {"accept": "answer", "work": "plan", "escalate": "escalate"}
-        )
+        verdicts: dict[Hashable, str] = {"accept": "answer", "work": "plan", "escalate": "escalate"}
+        graph.add_conditional_edges("review", self.reviewed, verdicts)
         graph.add_edge("answer", END)
         graph.add_conditional_edges("escalate", self.ruled, {"work": "plan", "__end__": END})
         return graph
@@ -177,64 +183,33 @@ class Orchestrator(Supervisor):
             failed=self.triage_failed,
             booked=lambda usage: named(usage, "triage"),
             retry=self.retry,
-            blank={**self.blank, "triage": {}, "plan": [], "steps": {}, "abandoned": []},
+            blank={**self.blank, **NO_PLAN},
         )
 
     def _delegating(self) -> Node:
-        return Node(self.delegate, Delegate(self.agents), self.take_work, failed=self.work_failed, retry=self.retry)
-
-    def _alone(self, agent: Agent) -> Node:
-        def answered(state: OrchestratorState, answer: Answer) -> dict[str, Any]:
-            return {"status": "completed", "messages": [AIMessage(answer["text"])]}
-
-        def failed(state: OrchestratorState, error: Exception) -> dict[str, Any]:
-            told = problem("assistant", error)
-            text = told["message"]
-            return {"status": "failed", "stop_reason": text, "errors": [told], "messages": [AIMessage(text)]}
-
         return Node(
-            lambda state: assignment(state["messages"]),
-            agent,
-            answered,
-            failed=failed,
-            booked=agent.booked,
+            self.delegate,
+            Delegate(self.agents),
+            self.take_delegated,
+            failed=self.delegate_failed,
             retry=self.retry,
-            blank={**self.blank, "triage": {}, "plan": [], "steps": {}, "abandoned": []},
+        )
+
+    def _planning(self) -> Node:
+        return Node(self.ask_planner, self.worker.runnable, self.take_planned, failed=self.work_failed)
+
+    def _alone(self) -> Node:
+        return Node(
+            self.assign,
+            self.worker,
+            self.take_alone,
+            failed=self.alone_failed,
+            booked=self.worker.booked,
+            retry=self.retry,
+            blank={**self.blank, **NO_PLAN},
         )
 
 
-class Delegate(Once[dict[str, Any], Answer]):
-    """Calls the agent that is named in its input."""
-
-    def __init__(self, agents: dict[str, Agent]) -> None:
-        self.agents = agents
-
-    async def run(self, io: IO, value: dict[str, Any], config: RunnableConfig) -> Answer:
-        """Return that agent's answer, booked on its name."""
-        agent = self.agents[value["agent"]]
-        given: Assignment = value["assignment"]
-        answer = await io.invoke(agent, given, config)
-        return {**answer, "usage": agent.booked(answer["usage"])}
-
-
-def triage_form(names: Sequence[str]) -> type[BaseModel]:
-    """Return the form of the triage."""
-
-    class Triage(BaseModel):
-        reason: str
-        small: bool
-        agent: Annotated[str, WithJsonSchema({"type": "string", "enum": list(names)})]
-
-    return Triage
-
-
-def _examples(team: Sequence[Agent]) -> str:
-    """Make examples: what one agent is right for is small; what needs two of them is not."""
-    able = [one for one in team if one.examples]
-    shown = [(one.examples[0], True, one.name) for one in able[:3]]
-    if len(able) > 1:
-        shown.append((f"{able[0].examples[-1]} Then: {able[-1].examples[-1]}", False, able[0].name))
-    return "".join(
-        prompts.TRIAGE_EXAMPLE.format(request=asked, small=str(small).lower(), agent=name)
-        for asked, small, name in shown
-    )
+def _supervised(agent: Agent, **reviewing: Any) -> Agent:
+    """Have an agent's work reviewed, under the agent's own name."""
+    return Supervisor(agent, **reviewing).as_agent(agent.name, agent.description, examples=agent.examples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ from agents.retry import Attempts, Retry
 from agents.settings import Settings
 from agents.usage import no_usage
 from graphs.errors import ConfigurationError, UnknownAgentError
+from graphs.events import place
+from graphs.limits import take_over, with_ledger
 from graphs.state import Input, request
 
 ENOUGH_THREADS = 1_000_000
@@ -26,8 +29,12 @@ ENOUGH_THREADS = 1_000_000
 CALLERS_LIMIT = "__max_parallel"
 """Where the caller's own `max_concurrency` is kept in the config: as a limit on working steps, not on threads."""
 
-_ADDED = ("errors", "usage", "replies")
+_ADDED = ("errors", "usage", "seconds", "replies")
 """State keys with a reducer; a new record must overwrite them."""
+
+
+NOTHING_YET: dict[str, Any] = {"stop_reason": None, "errors": [], "usage": no_usage(), "seconds": 0.0}
+"""The envelope at the beginning of a record."""
 
 
 class Node(Once[Any, dict[str, Any]]):
@@ -58,17 +65,23 @@ class Node(Once[Any, dict[str, Any]]):
         self.after = after or (lambda state, *reply: {})
         self.failed = failed
         self.booked = booked
-        self.blank = None if blank is None else {"stop_reason": None, "errors": [], "usage": no_usage(), **blank}
+        self.blank = None if blank is None else {**NOTHING_YET, **blank}
 
     async def run(self, io: IO, value: Any, config: RunnableConfig) -> dict[str, Any]:
         """Do the node's work on a state and return the update."""
+        began = time.monotonic()
         opening = self._opening(value)
         state = {**value, **opening}
+        take_over(config, place(config), state.get("usage"), state.get("seconds", 0.0))
+        update = await self._update(io, state, config)
+        return _overwriting(opening, {**update, "seconds": time.monotonic() - began})
+
+    async def _update(self, io: IO, state: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
         if self.work is None:
-            return _overwriting(opening, self.after(state))
+            return self.after(state)
         asked = self.before(state)
         if asked is None:
-            return _overwriting(opening, self.after(state, None))
+            return self.after(state, None)
         outcome = await io.invoke(self.work, asked, config)
         if outcome.error is None:
             update = self.after(state, outcome.reply)
@@ -76,7 +89,7 @@ class Node(Once[Any, dict[str, Any]]):
             raise outcome.error
         else:
             update = self.failed(state, outcome.error)
-        return _overwriting(opening, {"usage": self.booked(outcome.usage), **update})
+        return {"usage": self.booked(outcome.usage), **update}
 
     def _opening(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """Return the empty record where the state's last message opens a new one."""
@@ -113,7 +126,7 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # noqa: A002
         """Stream as every LangGraph graph does."""
-        return super().stream(input, self._with_threads(config), **options)
+        return super().stream(input, self._prepared(config, options.get("context")), **options)
 
     async def astream(
         self,
@@ -122,15 +135,15 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
         **options: Any,
     ) -> AsyncIterator[Any]:
         """Stream as every LangGraph graph does."""
-        async for chunk in super().astream(input, self._with_threads(config), **options):
+        async for chunk in super().astream(input, self._prepared(config, options.get("context")), **options):
             yield chunk
 
-    def _with_threads(self, config: RunnableConfig | None) -> RunnableConfig:
+    def _prepared(self, config: RunnableConfig | None, context: Any) -> RunnableConfig:
         wanted = (config or {}).get("max_concurrency") or (self.config or {}).get("max_concurrency")
         own: RunnableConfig = {**(config or {}), "max_concurrency": ENOUGH_THREADS}
         if wanted and wanted != ENOUGH_THREADS:
             own["configurable"] = {**own.get("configurable", {}), CALLERS_LIMIT: wanted}
-        return own
+        return with_ledger(own, context)
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """Return the drawing; with `xray` the pattern's steps and agents in it."""

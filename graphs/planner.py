@@ -17,7 +17,10 @@ from agents.prompts import Assignment, quote
 from agents.retry import Retry
 from agents.usage import named
 from graphs import prompts
+from graphs.approval import Approval, AskApproval, Proposal
+from graphs.errors import BudgetError
 from graphs.execute import Execute
+from graphs.limits import RESERVED
 from graphs.pattern import Node, Pattern, PatternGraph, by_name, describe, known
 from graphs.state import Envelope, problem, request
 from graphs.steps import OnFailure, Step, StepRecord, findings
@@ -33,6 +36,8 @@ class PlannerState(Envelope, total=False):
     """Steps that failed and were replaced by a new plan."""
     approved: list[dict[str, Any]]
     """The plan that may run."""
+    feedback: str
+    """Why a person rejected the plan."""
     flaws: list[str]
     """What is wrong with the plan, to be mended by the model."""
     plan_attempts: int
@@ -48,6 +53,8 @@ class Planner(Pattern):
         default_agent: Name of the agent that gets the whole request when no sound plan was written; None for the
             first of the team.
         synthesizer: Agent that writes the final answer; None for one made of `model`.
+        approval: Have a person approve, edit or reject every plan before it runs (needs a checkpointer); see
+            `graphs.approval`. A run's `Settings.approval` also asks for it.
         max_plan_attempts: Plans written before the request goes to the default agent.
         max_replans: New plans for the rest after steps have failed.
         on_failure, max_parallel, retry: As in `Workflow`.
@@ -62,6 +69,7 @@ class Planner(Pattern):
         model: BaseChatModel | str | None = None,
         default_agent: str | None = None,
         synthesizer: Agent | None = None,
+        approval: bool = False,
         max_steps: int = 10,
         max_plan_attempts: int = 3,
         max_replans: int = 1,
@@ -75,6 +83,7 @@ class Planner(Pattern):
         self.max_plan_attempts = max_plan_attempts
         self.max_replans = max_replans
         self.retry = retry
+        self.approval = AskApproval(self.agents, max_steps, wanted=approval)
         self.decide = Decision(plan_form(list(self.agents)), model=model, name="plan")
         self.synthesizer = synthesizer or Agent("synthesizer", instructions=prompts.SYNTHESIZE, model=model)
         self.execute = Execute(self.agents, on_failure=on_failure, max_parallel=max_parallel, retry=retry)
@@ -85,12 +94,16 @@ class Planner(Pattern):
     def ask_for_plan(self, state: PlannerState) -> list[BaseMessage]:
         """Put the conversation to the model, with what was wrong with its last plan or how that went."""
         messages: list[BaseMessage] = [SystemMessage(self.system), *state["messages"]]
-        if state["flaws"]:
-            told = json.dumps({"steps": [_briefly(step) for step in state["plan"]]}, ensure_ascii=False)
-            flaws = "\n".join(f"- {flaw}" for flaw in state["flaws"])
-            return [*messages, AIMessage(told), HumanMessage(prompts.MEND_PLAN.format(flaws=flaws))]
         if state["steps"]:
             messages.append(HumanMessage(replan_text(state["steps"])))
+        told: list[str] = []
+        if state["feedback"]:
+            told.append(prompts.REJECTED.format(feedback=quote("Feedback", state["feedback"])))
+        if state["flaws"]:
+            told.append(prompts.MEND_PLAN.format(flaws="\n".join(f"- {flaw}" for flaw in state["flaws"])))
+        if told:
+            plan = json.dumps({"steps": [_briefly(step) for step in state["plan"]]}, ensure_ascii=False)
+            messages += [AIMessage(plan), HumanMessage("\n\n".join(told))]
         return messages
 
     def take_plan(self, state: PlannerState, decided: Decided) -> dict[str, Any]:
@@ -132,9 +145,19 @@ class Planner(Pattern):
         told = f"The request went to {self.default.name!r} as a whole: {reason}"
         return {"plan": [step], "flaws": [], "stop_reason": told}
 
-    def approve(self, state: PlannerState) -> dict[str, Any]:
-        """Let every sound plan run as it stands."""
-        return {"approved": state["plan"]}
+    def ask_for_approval(self, state: PlannerState) -> Proposal:
+        """Show a person the plan, and what has changed in it since they approved one."""
+        return {"plan": state["plan"], "approved": state["approved"]}
+
+    def take_approval(self, state: PlannerState, approval: Approval) -> dict[str, Any]:
+        """Run what was approved as it stands, or plan again with the person's feedback."""
+        if approval["type"] == "reject":
+            return {"feedback": approval["message"], "plan_attempts": 0, "stop_reason": None}
+        return {"plan": approval["plan"], "approved": approval["plan"], "feedback": ""}
+
+    def approved(self, state: PlannerState) -> Literal["plan", "execute"]:
+        """Run the plan, unless a person rejected it."""
+        return "plan" if state["feedback"] else "execute"
 
     def checked(self, state: PlannerState) -> Literal["plan", "approve"]:
         """Let the model mend a flawed plan."""
@@ -144,7 +167,6 @@ class Planner(Pattern):
         """Judge how the steps went; where there is nothing to put together, answer at once."""
         steps = state["steps"]
         status, reason = judge(steps, state["stop_reason"])
-        done = [one for one in steps.values() if one["status"] == "completed"]
         if self._may_replan(state):
             failed = [one for one in steps.values() if one["status"] == "failed"]
             return {
@@ -153,25 +175,32 @@ class Planner(Pattern):
                 "abandoned": [*state["abandoned"], *failed],
             }
         verdict = {"status": status, "stop_reason": reason}
-        if not done or len(steps) == 1:
-            return {**verdict, "messages": [AIMessage(closing_text(steps, reason))]}
-        return verdict
+        if self._needs_synthesis(state):
+            return verdict
+        return {**verdict, "messages": [AIMessage(closing_text(steps, reason))]}
+
+    def _needs_synthesis(self, state: PlannerState) -> bool:
+        done = [one for one in state["steps"].values() if one["status"] == "completed"]
+        whole_plan = len(state["steps"]) == 1 and not state["abandoned"]
+        return bool(done) and not whole_plan
 
     def _may_replan(self, state: PlannerState) -> bool:
-        failed = any(one["status"] == "failed" for one in state["steps"].values())
-        return failed and not state["stop_reason"] and state["replans"] < self.max_replans
+        failed = [one for one in state["steps"].values() if one["status"] == "failed"]
+        broke = any(told["kind"] == BudgetError.__name__ for one in failed for told in one["problems"])
+        return bool(failed) and not broke and not state["stop_reason"] and state["replans"] < self.max_replans
 
     def assessed(self, state: PlannerState) -> Literal["plan", "synthesize", "__end__"]:
         """Plan the rest again after failures, or go on to the answer unless it is there already."""
         if state["status"] == "running":
             return "plan"
-        return "__end__" if isinstance(state["messages"][-1], AIMessage) else "synthesize"
+        return "synthesize" if self._needs_synthesis(state) else "__end__"
 
     def ask_for_answer(self, state: PlannerState) -> Assignment:
         """Give the synthesizer the request and every result, or why there is none."""
+        given_up = state["abandoned"] if state["stop_reason"] else []
         return {
             "task": prompts.SYNTHESIZE_TASK,
-            "context": {one["id"]: _told(one) for one in state["steps"].values()},
+            "context": {one["id"]: _told(one) for one in [*given_up, *state["steps"].values()]},
             "request": request(state["messages"]).text,
         }
 
@@ -191,14 +220,14 @@ class Planner(Pattern):
         graph = PatternGraph(self, PlannerState)
         graph.add_node("plan", self._planning())
         graph.add_node("check", Node(after=self.check))
-        graph.add_node("approve", Node(after=self.approve))
+        graph.add_node("approve", Node(self.ask_for_approval, self.approval, self.take_approval))
         graph.add_node("execute", self.execute)
         graph.add_node("assess", Node(after=self.assess))
         graph.add_node("synthesize", self._synthesis())
         graph.add_edge(START, "plan")
         graph.add_edge("plan", "check")
         graph.add_conditional_edges("check", self.checked)
-        graph.add_edge("approve", "execute")
+        graph.add_conditional_edges("approve", self.approved)
         graph.add_edge("execute", "assess")
         graph.add_conditional_edges("assess", self.assessed)
         graph.add_edge("synthesize", END)
@@ -218,7 +247,7 @@ class Planner(Pattern):
     def _synthesis(self) -> Node:
         return Node(
             self.ask_for_answer,
-            self.synthesizer,
+            self.synthesizer.with_config(tags=[RESERVED]),
             self.take_answer,
             failed=self.answer_failed,
             booked=self.synthesizer.booked,
@@ -231,6 +260,7 @@ BLANK: dict[str, Any] = {
     "steps": {},
     "abandoned": [],
     "approved": [],
+    "feedback": "",
     "flaws": [],
     "plan_attempts": 0,
     "replans": 0,

@@ -104,3 +104,8 @@ Example request: {request}
 Example answer: {{"reason": "…", "small": {small}, "agent": "{agent}"}}"""
 
 BASELINE = "You are a helpful assistant. Answer the user's request directly and completely."
+
+REJECTED = """A person has read your plan and rejected it.
+{feedback}
+
+Write the whole plan again so that it meets the feedback."""

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langgraph.graph import END, START
+from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
 from agents.prompts import Assignment
 from agents.retry import Retry
 from agents.usage import named
 from graphs import prompts
-from graphs.classifiers import Candidate, Classified, Classifier, Classify, ModelClassifier, as_classifier
+from graphs.classifiers import NOBODY, Candidate, Classifier, Classify, ModelClassifier, Ranking, as_classifier
 from graphs.errors import ConfigurationError
 from graphs.pattern import Node, Pattern, PatternGraph, by_name
 from graphs.state import Envelope, Problem, assignment, problem
 
-OWN_NODES = ("classify", "fallback", "clarify", "merge")
+TAKEN_NAMES = ("classify", "fallback", "clarify", "merge", NOBODY)
 
 
 class Route(TypedDict):
@@ -57,10 +58,11 @@ class Router(Pattern):
         fallback: Gets what no agent suits, in an unknown name, with too little confidence, or after the candidates
             have failed; without one the user is asked (status `needs_input`).
         classifier: Asked before the model: a function, LangChain `Embeddings`, a `Classifier`, or several of them in
-            turn; one that is not sure passes on.
-        model: Decides when no classifier is sure; None for the default chat model, False for none at all.
-        threshold: Least confidence of an agent that is asked, 0 to 1.
-        multiple: Ask all candidates above the threshold at once, `max_agents` at most, and merge their answers.
+            turn; one that is not sure, or fails, passes on.
+        model: Decides when no classifier is sure, and merges; None for the default chat model, False for none at all.
+        threshold: Least confidence of an agent that is asked, 0 to 1; a classifier with less is not sure.
+        multiple: Ask all candidates above the threshold at once, `max_agents` at most, and merge their answers. If one
+            of them fails, the rest is a `partial` answer.
     """
 
     name = "router"
@@ -71,50 +73,49 @@ class Router(Pattern):
         *,
         fallback: Agent | None = None,
         classifier: Classifier | Embeddings | Callable[[str], Any] | Sequence[Any] = (),
-        model: BaseChatModel | str | bool | None = None,
+        model: BaseChatModel | str | Literal[False] | None = None,
         threshold: float = 0.5,
         multiple: bool = False,
         max_agents: int = 3,
         retry: Retry | None = None,
     ) -> None:
         self.agents = by_name(agents)
-        reserved = sorted(set(self.agents) & set(OWN_NODES))
-        if reserved:
-            raise ConfigurationError(f"Agents of a router may not be called {', '.join(reserved)}: its nodes are")
-        if not 0 <= threshold <= 1:
-            raise ConfigurationError(f"threshold must be between 0 and 1, not {threshold}")
+        if taken := [one for one in self.agents if one in TAKEN_NAMES]:
+            raise ConfigurationError(
+                f"Agents of a router may not be called {', '.join(taken)}: that means another thing"
+            )
+        if not 0 <= threshold <= 1 or max_agents < 1:
+            raise ConfigurationError("threshold must be between 0 and 1, max_agents 1 or more")
         self.fallback = fallback
         self.threshold = threshold
         self.most = max_agents if multiple else 1
         self.retry = retry
         team = list(self.agents.values())
-        given = classifier if isinstance(classifier, Sequence) else [classifier]
+        given = classifier if isinstance(classifier, Sequence) and not isinstance(classifier, str) else [classifier]
         classifiers = [as_classifier(one) for one in given]
-        if not isinstance(model, bool):
+        self.merger = None
+        if model is not False:
             classifiers.append(ModelClassifier(team, model))
+            self.merger = Agent("merger", instructions=prompts.SYNTHESIZE, model=model)
         if not classifiers:
             raise ConfigurationError("A router without a model needs a classifier")
-        self.classify = Classify(classifiers, team)
-        self.merger = Agent("merger", instructions=prompts.SYNTHESIZE, model=None if isinstance(model, bool) else model)
+        self.classify = Classify(classifiers, team, threshold, retry)
 
-    def take_ranking(self, state: RouterState, ranked: Classified) -> dict[str, Any]:
+    def take_ranking(self, state: RouterState, ranked: Ranking) -> dict[str, Any]:
         """Choose among the candidates: those of the team with enough confidence, else the fallback."""
-        return {"route": self._route(ranked, self._eligible(ranked["candidates"])[: self.most])}
-
-    def ranking_failed(self, state: RouterState, error: Exception) -> dict[str, Any]:
-        """Go on without a decision."""
-        told = problem("classify", error)
-        undecided: Classified = {"candidates": [], "reason": told["message"], "decided_by": "none", "usage": {}}  # type: ignore[typeddict-item]
-        return {"route": self._route(undecided, []), "errors": [told]}
-
-    def _route(self, ranked: Classified, chosen: list[str]) -> Route:
-        return {
+        chosen = self._eligible(ranked["candidates"])[: self.most] or (["fallback"] if self.fallback else [])
+        route: Route = {
             "candidates": ranked["candidates"],
             "threshold": self.threshold,
             "reason": ranked["reason"],
             "decided_by": ranked["decided_by"],
-            "chosen": chosen or (["fallback"] if self.fallback else []),
+            "chosen": chosen,
         }
+        update: dict[str, Any] = {"route": route, "errors": ranked["errors"]}
+        if chosen or ranked["candidates"] or all(one["kind"] == "DecisionError" for one in ranked["errors"]):
+            return update
+        reason = f"The request could not be classified: {ranked['errors'][-1]['message']}"
+        return {**update, "status": "failed", "stop_reason": reason, "messages": [AIMessage(reason)]}
 
     def _eligible(self, candidates: Sequence[Candidate]) -> list[str]:
         """Return the known agents with enough confidence, from the most confident down."""
@@ -125,8 +126,8 @@ class Router(Pattern):
         return [one for one in dict.fromkeys(able) if one in self.agents] if best in self.agents else []
 
     def to_agents(self, state: RouterState) -> list[str]:
-        """Go to the chosen agents, or ask the user."""
-        return state["route"]["chosen"] or ["clarify"]
+        """Go to the chosen agents, or ask the user; end if no classifier could be reached."""
+        return (state["route"]["chosen"] or ["clarify"]) if state["status"] == "running" else [END]
 
     def ask_agent(self, state: RouterState) -> Assignment:
         """Hand the request on as it is."""
@@ -141,34 +142,44 @@ class Router(Pattern):
 
     def ask_merger(self, state: RouterState) -> Assignment | None:
         """Have several answers made into one."""
-        answered = [one for one in state["replies"] if one["text"] is not None]
-        if len(answered) < 2 or self._next(state):  # noqa: PLR2004
+        context = {one["agent"]: one["text"] or "" for one in self._answered(state)}
+        if len(context) < 2 or self.merger is None:
             return None
-        context = {one["agent"]: one["text"] or "" for one in answered}
         return {**assignment(state["messages"]), "task": prompts.MERGE_TASK, "context": context}
 
-    def merge(self, state: RouterState, merged: Answer | None) -> dict[str, Any]:
+    def merge(self, state: RouterState, merged: Answer | None = None) -> dict[str, Any]:
         """Answer the user, or turn to the next best candidate when all that were asked have failed."""
         if (following := self._next(state)) is not None:
             return {"route": {**state["route"], "chosen": [*state["route"]["chosen"], following]}}
-        answered = [one for one in state["replies"] if one["text"] is not None]
+        answered = self._answered(state)
         if not answered:
             reason = f"Every agent that was asked has failed: {', '.join(state['route']['chosen'])}"
             return {"status": "failed", "stop_reason": reason, "messages": [AIMessage(reason)]}
         text = merged["text"] if merged else "\n\n".join(one["text"] or "" for one in answered)
-        status = next((one["status"] for one in answered if one["status"] != "completed"), "completed")
-        why = None if status == "completed" else f"{answered[0]['agent']!r} ended as {status}"
+        # Of several that were asked each was to do its part; otherwise the next best has done what another could not.
+        short = [one for one in (state["replies"] if self.most > 1 else answered) if one["status"] != "completed"]
+        if not short:
+            return {"status": "completed", "messages": [AIMessage(text)]}
+        status = next((one["status"] for one in short if one["text"] is not None), "partial")
+        why = ", ".join(f"{one['agent']!r} ended as {one['status']}" for one in short)
         return {"status": status, "stop_reason": why, "messages": [AIMessage(text)]}
+
+    def _answered(self, state: RouterState) -> list[Reply]:
+        """Return the replies of those that did not fail, from the best candidate down."""
+        answered = [one for one in state["replies"] if one["text"] is not None]
+        return sorted(answered, key=lambda one: state["route"]["chosen"].index(one["agent"]))
 
     def merging_failed(self, state: RouterState, error: Exception) -> dict[str, Any]:
         """Answer with the answers one after the other."""
-        return {**self.merge(state, None), "errors": [problem("merge", error)]}
+        return {**self.merge(state), "errors": [problem("merge", error)]}
 
     def _next(self, state: RouterState) -> str | None:
         if any(one["text"] is not None for one in state["replies"]):
             return None
-        order = [*self._eligible(state["route"]["candidates"]), *(["fallback"] if self.fallback else [])]
-        return next((one for one in order if one not in state["route"]["chosen"]), None)
+        chosen = state["route"]["chosen"]
+        again = any(self.agents.get(one) is self.fallback for one in chosen)
+        order = [*self._eligible(state["route"]["candidates"]), *(["fallback"] if self.fallback and not again else [])]
+        return next((one for one in order if one not in chosen), None)
 
     def merged(self, state: RouterState) -> str:
         """Go to the next best candidate, or end."""
@@ -184,7 +195,7 @@ class Router(Pattern):
         graph.add_node("clarify", Node(after=self.ask_user))
         graph.add_node("merge", self._merging())
         graph.add_edge(START, "classify")
-        graph.add_conditional_edges("classify", self.to_agents, [*nodes, "clarify"])
+        graph.add_conditional_edges("classify", self.to_agents, [*nodes, "clarify", END])
         for name in nodes:
             graph.add_edge(name, "merge")
         graph.add_conditional_edges("merge", self.merged, [*nodes, END])
@@ -196,9 +207,7 @@ class Router(Pattern):
             lambda state: state["messages"],
             self.classify,
             self.take_ranking,
-            failed=self.ranking_failed,
             booked=lambda usage: named(usage, "classifier"),
-            retry=self.retry,
             blank={"route": {}, "replies": []},
         )
 
@@ -222,6 +231,6 @@ class Router(Pattern):
             self.merger,
             self.merge,
             failed=self.merging_failed,
-            booked=self.merger.booked,
+            booked=lambda usage: named(usage, "merger"),
             retry=self.retry,
         )

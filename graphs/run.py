@@ -15,17 +15,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import Any, NoReturn
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from rich.console import Console
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.text import Text
 
 from agents.faults import explain
-from agents.usage import no_usage
+from agents.usage import no_usage, sum_usage
 from graphs import timeline
 from graphs.live import clean, draw, news, one_line
 from graphs.view import ANSWERING, MODES, PLANNING, REPLANNING, WORKING, Event, View
@@ -56,9 +56,9 @@ def run(graph: Any, request: str, *, as_json: bool = False, quiet: bool = False)
     out, progress = Console(highlight=False), Console(stderr=True, highlight=False)
     view = View.begin(PLANNING if "plan" in graph.nodes else WORKING, time.time())
     background = Background(graph, request)
-    with stop_on_signal() as asked, redirect_stdout(sys.stderr):
+    with noting_signals(), redirect_stdout(sys.stderr):
         watch = _quietly if quiet else _drawn if _moves(progress) else _told
-        view, fault = watch(view, background, asked, progress)
+        view, fault = watch(view, background, progress)
     now = time.time()
     state = final_state(view, fault, now)
     _print_answer(state, out, as_json=as_json)
@@ -70,12 +70,14 @@ def run(graph: Any, request: str, *, as_json: bool = False, quiet: bool = False)
 
 
 def leave(code: int) -> NoReturn:
-    """End the process, without waiting for threads that are still at work for a run that was given up."""
-    with suppress(BrokenPipeError):
+    """End the process; without any delay after a signal, or when threads are at work for a run that was given up."""
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
+    except OSError:  # nobody reads any more, or the disk is full
+        os._exit(code or FAILED)
     others = [one for one in threading.enumerate() if one is not threading.main_thread()]
-    if any(not one.daemon or one.name == Background.NAME for one in others):
+    if interrupted.is_set() or any(not one.daemon or one.name == Background.NAME for one in others):
         os._exit(code)
     sys.exit(code)
 
@@ -86,7 +88,8 @@ class Background:
     NAME = "podium-run"
 
     def __init__(self, graph: Any, request: str) -> None:
-        self.events: SimpleQueue[Event | BaseException | None] = SimpleQueue()
+        # Not a SimpleQueue: a signal at the end of its time-out can make it wait for ever.
+        self.events: Queue[Event | BaseException | None] = Queue()
         self._cancel: Callable[[], object] = lambda: None
         self._work = self._stream(graph, request)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._work), name=self.NAME, daemon=True)
@@ -107,7 +110,7 @@ class Background:
         else:
             self.events.put(None)
 
-    def batches(self, asked: threading.Event) -> Iterator[list[Event]]:
+    def batches(self) -> Iterator[list[Event]]:
         """Yield what has happened since the last batch, every tick; raise what ended the run.
 
         Raises:
@@ -128,7 +131,7 @@ class Background:
                     raise event
                 batch.append(event)
             yield batch
-            if asked.is_set():
+            if interrupted.is_set():
                 raise KeyboardInterrupt
 
     def close(self) -> None:
@@ -138,22 +141,25 @@ class Background:
         self._thread.join(_FAREWELL)
 
 
-@contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """Give an event that SIGINT (Ctrl-C) and SIGTERM set; a second signal ends the process at once."""
-    asked = threading.Event()
+interrupted = threading.Event()
+"""A signal has asked this process to end."""
 
-    def ask(*_: object) -> None:
-        if asked.is_set():
+
+@contextmanager
+def noting_signals() -> Iterator[None]:
+    """Only note SIGINT (Ctrl-C) and SIGTERM in `interrupted`; a second signal ends the process at once."""
+
+    def note(*_: object) -> None:
+        if interrupted.is_set():
             os._exit(FAILED)
-        asked.set()
+        interrupted.set()
 
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield
         return
-    before = {one: signal.signal(one, ask) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {one: signal.signal(one, note) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
@@ -163,11 +169,9 @@ Watched = tuple[View, BaseException | None]
 """What was seen of a run, and what ended it if it did not end by itself."""
 
 
-def _follow(
-    view: View, background: Background, asked: threading.Event, show: Callable[[View, View], object]
-) -> Watched:
+def _follow(view: View, background: Background, show: Callable[[View, View], object]) -> Watched:
     try:
-        for batch in background.batches(asked):
+        for batch in background.batches():
             for event in batch:
                 before, view = view, view.apply(event, time.time())
                 if view is not before:
@@ -178,27 +182,27 @@ def _follow(
     return view, None
 
 
-def _quietly(view: View, background: Background, asked: threading.Event, console: Console) -> Watched:
-    return _follow(view, background, asked, lambda before, after: None)
+def _quietly(view: View, background: Background, console: Console) -> Watched:
+    return _follow(view, background, lambda before, after: None)
 
 
-def _told(view: View, background: Background, asked: threading.Event, console: Console) -> Watched:
+def _told(view: View, background: Background, console: Console) -> Watched:
     def tell(lines: Iterable[str]) -> None:
         for line in lines:
             print(f"[{time.time() - view.began:6.1f} s] {line}", file=console.file, flush=True)
 
     tell([view.phase])
-    return _follow(view, background, asked, lambda before, after: tell(news(before, after)))
+    return _follow(view, background, lambda before, after: tell(news(before, after)))
 
 
-def _drawn(view: View, background: Background, asked: threading.Event, console: Console) -> Watched:
+def _drawn(view: View, background: Background, console: Console) -> Watched:
     with Live(console=console, auto_refresh=False) as live:
 
         def picture(before: View, after: View) -> None:
             if before is after:  # once a tick, not with every event
                 live.update(draw(after, time.time(), console), refresh=True)
 
-        watched = _follow(view, background, asked, picture)
+        watched = _follow(view, background, picture)
         live.update(draw(watched[0], time.time(), console, ended=True), refresh=True)
     return watched
 
@@ -209,18 +213,23 @@ def _moves(console: Console) -> bool:
 
 def final_state(view: View, fault: BaseException | None, now: float) -> dict[str, Any]:
     """Return the state a run ended with; of one that was cut short what was finished, in the same form."""
-    state: dict[str, Any] = {"stop_reason": None, "errors": [], "usage": no_usage(), **view.state}
+    state: dict[str, Any] = {"stop_reason": None, "errors": [], "messages": [], **view.state}
+    state["usage"] = state.get("usage") or no_usage()
     if fault is None:
-        return {**state, "status": view.state.get("status", "completed")}
-    finished = view.finished()
-    done = f"{len(finished)} of {len(view.records())} steps were finished" if view.works else "no step had begun"
+        asked = [str(one.value) for one in state.pop("__interrupt__", ())]
+        asks = {"status": "needs_input", "stop_reason": "; ".join(asked)} if asked else {}
+        return {"status": "completed", **state, **asks}
+    finished, records = view.finished(), view.records()
+    counted = state.get("steps", {})
+    done = f"{len(finished)} of {len(records)} steps were finished" if records else "no step had begun"
     ending = "Interrupted" if isinstance(fault, KeyboardInterrupt) else f"Broken off ({explain(fault)})"
     return {
         **state,
         "status": "partial" if finished else "failed",
         "stop_reason": f"{ending} after {now - view.began:.0f} s; {done}.",
-        "steps": {**state.get("steps", {}), **view.records()},
-        "messages": [*state.get("messages", []), {"role": "assistant", "content": _results(finished)}],
+        "steps": {**counted, **records},
+        "usage": sum_usage([state["usage"], *(one["usage"] for name, one in records.items() if name not in counted)]),
+        "messages": [*state["messages"], *([AIMessage(_results(finished))] if finished else [])],
     }
 
 
@@ -244,7 +253,7 @@ def _print_answer(state: Mapping[str, Any], console: Console, *, as_json: bool) 
     if as_json:
         print(json.dumps(plain, indent=2), file=console.file, flush=True)
         return
-    last = plain["messages"][-1] if plain.get("messages") else {"role": "", "content": ""}
+    last = plain["messages"][-1] if plain["messages"] else {"role": "", "content": ""}
     if plain["status"] == "failed" or last["role"] != "assistant":
         return
     answer = clean(last["content"])

@@ -38,6 +38,8 @@ class Envelope(Input, total=False):
     """Why it ended otherwise than completed, in one sentence."""
     errors: Annotated[list[Problem], operator.add]
     usage: Annotated[Usage, add_usage]
+    seconds: Annotated[float, operator.add]
+    """Seconds worked; waiting for a person or for being resumed does not count."""
     turn: str
     """The id of the message that is being answered; a new one in the same thread starts a new record."""
 

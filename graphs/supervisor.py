@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START
-from langgraph.types import interrupt
+from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
-from agents.once import IO, Once
 from agents.prompts import Assignment
 from agents.retry import Retry
-from agents.usage import Usage, named, no_usage
+from agents.usage import named
 from graphs import prompts
 from graphs.errors import ConfigurationError
 from graphs.pattern import Node, Pattern, PatternGraph
-from graphs.state import Envelope, assignment, problem
+from graphs.ruling import BEST, AskPerson, Ruling
+from graphs.state import Envelope, Problem, assignment, problem
 from graphs.verdicts import CRITERIA, Check, Review, Verdict
-
-PEOPLE_MAY = ("accept", "edit", "retry", "abort")
-BEST = "the best version so far"
 
 
 class Reviewed(Verdict):
@@ -41,23 +37,15 @@ class Best(TypedDict):
     revision: int
 
 
-class Ruling(TypedDict, total=False):
-    """What became of work that was not accepted."""
-
-    type: str
-    """`accept`, `edit`, `retry`, `abort` or `answer` (by another agent)."""
-    text: str
-    feedback: str
-    usage: Usage
-
-
 class SupervisorState(Envelope, total=False):
     """The envelope, the work in hand, and what was said of it."""
 
     work: str
+    work_status: str
+    """`completed`; of a worker that is itself a pattern also `partial`, `escalated` or `needs_input`."""
     reviews: list[Reviewed]
     revisions: int
-    """Times the work was sent back in this run."""
+    """Times the work was done anew in this run."""
     allowed: int
     """Revisions allowed; a person who asks for a retry allows more."""
     best: Best | None
@@ -91,8 +79,10 @@ class Supervisor(Pattern):
         model: BaseChatModel | str | None = None,
         retry: Retry | None = None,
     ) -> None:
-        if max_revisions < 0 or not criteria:
-            raise ConfigurationError("A supervisor needs max_revisions of 0 or more and at least one criterion")
+        if max_revisions < 0 or not criteria or isinstance(criteria, str):
+            raise ConfigurationError(
+                "A supervisor needs max_revisions of 0 or more and a list of at least one criterion"
+            )
         if not isinstance(escalate, Agent) and escalate not in ("best", "human"):
             raise ConfigurationError(f"escalate must be 'best', 'human' or an Agent, not {escalate!r}")
         self.worker = worker
@@ -102,6 +92,7 @@ class Supervisor(Pattern):
         self.reviewing = Review(reviewer, criteria=criteria, checks=checks, model=model)
         self.blank = {
             "work": "",
+            "work_status": "",
             "reviews": [],
             "revisions": 0,
             "allowed": max_revisions,
@@ -112,28 +103,35 @@ class Supervisor(Pattern):
     def assign(self, state: SupervisorState) -> Assignment:
         """Give the worker the task, and when it is sent back its last version with the feedback."""
         task = assignment(state["messages"])
-        if not state["reviews"]:
+        feedback = state["ruling"].get("feedback") or (state["reviews"][-1]["feedback"] if state["reviews"] else "")
+        if not feedback:
             return task
-        feedback = state["ruling"].get("feedback") or state["reviews"][-1]["feedback"]
-        context = {**task["context"], "your last version": state["work"], "feedback": feedback}
-        return {**task, "task": prompts.REVISE.format(task=task["task"]), "context": context}
+        context = {**task["context"], "feedback": feedback}
+        if not state["work"]:
+            return {**task, "context": context}
+        revise = prompts.REVISE.format(task=task["task"])
+        return {**task, "task": revise, "context": {**context, "your last version": state["work"]}}
 
-    def take_work(self, state: SupervisorState, answer: Answer) -> dict[str, Any]:
+    def take_work(self, state: SupervisorState, answer: Answer, *, node: str = "work") -> dict[str, Any]:
         """Keep the work; the same work again is not worth another review."""
-        update: dict[str, Any] = {"work": answer["text"], "errors": answer["errors"], "ruling": {}}
-        if state["reviews"]:
-            update["revisions"] = state["revisions"] + 1
-            if _same(answer["text"], state["work"]):
-                update["stop_reason"] = "The work did not change after feedback"
-        return update
+        inside: list[Problem] = [{**one, "where": f"{node}/{one['where']}"} for one in answer["errors"]]  # type: ignore[typeddict-item]
+        update = {"work": answer["text"], "work_status": answer["status"], "errors": inside, "ruling": {}}
+        if answer["status"] == "needs_input":
+            return {**update, "status": "needs_input", **_ending(inside[-1]["message"], answer["text"])}
+        if not state["work"]:
+            return update
+        unchanged = "The work did not change after feedback" if _same(answer["text"], state["work"]) else None
+        return {**update, "revisions": state["revisions"] + 1, "stop_reason": unchanged}
 
     def work_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
         """Leave it to the escalation."""
         told = problem("work", error)
         return {"stop_reason": f"{self.worker.name!r} failed: {told['message']}", "errors": [told]}
 
-    def worked(self, state: SupervisorState) -> Literal["review", "escalate"]:
-        """Review the work, unless there is nothing new to review."""
+    def worked(self, state: SupervisorState) -> Literal["review", "escalate", "__end__"]:
+        """Review the work, unless there is nothing new to review, or it is a question to the user."""
+        if state["status"] == "needs_input":
+            return "__end__"
         return "escalate" if state["stop_reason"] else "review"
 
     def submit(self, state: SupervisorState) -> Assignment:
@@ -163,8 +161,9 @@ class Supervisor(Pattern):
     def review_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
         """Neither accept nor reject what nobody has judged."""
         told = problem("review", error)
-        update: dict[str, Any] = {"stop_reason": f"The work was not reviewed: {told['message']}", "errors": [told]}
-        return update if state["best"] else {**update, "best": {"text": state["work"], "score": 0.0, "revision": 0}}
+        unjudged: Best = {"text": state["work"], "score": 0.0, "revision": state["revisions"]}
+        reason = f"The work was not reviewed: {told['message']}"
+        return {"stop_reason": reason, "errors": [told], "best": state["best"] or unjudged}
 
     def reviewed(self, state: SupervisorState) -> Literal["accept", "work", "escalate"]:
         """Accept on a verdict only; send back while that can help."""
@@ -173,13 +172,14 @@ class Supervisor(Pattern):
         return "accept" if state["reviews"][-1]["acceptable"] else "work"
 
     def accept(self, state: SupervisorState) -> dict[str, Any]:
-        """Answer with the accepted work."""
-        return {"status": "completed", "messages": [AIMessage(state["work"])]}
+        """Answer with the accepted work; it stays partial where the worker could not do all of it."""
+        if state["work_status"] != "partial":
+            return {"status": "completed", "messages": [AIMessage(state["work"])]}
+        why = next(one["message"] for one in reversed(state["errors"]) if one["kind"] == "partial")
+        return {"status": "partial", **_ending(why, state["work"])}
 
-    def ask_for_ruling(self, state: SupervisorState) -> Assignment | None:
-        """Put the case to a person or another agent; there is nothing to ask where the best so far will do."""
-        if self.escalation == "best":
-            return None
+    def ask_for_ruling(self, state: SupervisorState) -> Assignment:
+        """Put the case to a person or another agent."""
         task = assignment(state["messages"])
         context = {**task["context"], "why it comes to you": state["stop_reason"] or ""}
         if state["best"]:
@@ -188,27 +188,31 @@ class Supervisor(Pattern):
             context["feedback"] = state["reviews"][-1]["feedback"]
         return {**task, "context": context}
 
-    def take_ruling(self, state: SupervisorState, ruling: Ruling | Answer | None) -> dict[str, Any]:
-        """End as was ruled, or go back to work."""
-        best = state["best"]
-        if ruling is None:
-            status = "escalated" if best else "failed"
-            return {"status": status, "messages": [AIMessage(best["text"] if best else state["stop_reason"] or "")]}
-        if "data" in ruling:
-            return {"status": "escalated", "messages": [AIMessage(ruling["text"])], "errors": ruling["errors"]}  # type: ignore[typeddict-item]
-        kind = ruling["type"]
-        if kind == "retry":
-            return {"ruling": ruling, "stop_reason": None, "allowed": state["revisions"] + 1 + self.max_revisions}
-        if kind == "abort":
-            reason = f"A person stopped it. {state['stop_reason']}"
-            text = best["text"] if best else reason
-            return {"ruling": ruling, "status": "failed", "stop_reason": reason, "messages": [AIMessage(text)]}
-        text = ruling["text"] if kind == "edit" else (best or {"text": ""})["text"]
-        return {"ruling": ruling, "status": "completed", "stop_reason": None, "messages": [AIMessage(text)]}
+    def give_best(self, state: SupervisorState) -> dict[str, Any]:
+        """Answer with the best so far, if there is any."""
+        if state["best"] is None:
+            return {"status": "failed", "messages": [AIMessage(state["stop_reason"] or "")]}
+        return {"status": "escalated", "messages": [AIMessage(state["best"]["text"])]}
 
-    def ruling_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
+    def take_over(self, state: SupervisorState, answer: Answer) -> dict[str, Any]:
+        """Answer with what the agent made of it that the work was escalated to."""
+        inside = [{**one, "where": f"escalate/{one['where']}"} for one in answer["errors"]]
+        return {"status": "escalated", "messages": [AIMessage(answer["text"])], "errors": inside}
+
+    def taking_over_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
         """Return the best so far when the agent that should take over failed too."""
-        return {**self.take_ruling(state, None), "errors": [problem("escalate", error)]}
+        return {**self.give_best(state), "errors": [problem("escalate", error)]}
+
+    def take_ruling(self, state: SupervisorState, ruling: Ruling) -> dict[str, Any]:
+        """End as a person ruled, or go back to work."""
+        best = state["best"]["text"] if state["best"] else ""
+        if ruling["type"] == "retry":
+            return {"ruling": ruling, "stop_reason": None, "allowed": state["revisions"] + 1 + self.max_revisions}
+        if ruling["type"] == "abort":
+            reason = f"A person stopped it. {state['stop_reason']}"
+            return {"ruling": ruling, "status": "failed", **_ending(reason, best or reason)}
+        text = ruling["text"] if ruling["type"] == "edit" else best
+        return {"ruling": ruling, "status": "completed", **_ending(None, text)}
 
     def ruled(self, state: SupervisorState) -> Literal["work", "__end__"]:
         """Work again only if a person asked for it."""
@@ -250,46 +254,22 @@ class Supervisor(Pattern):
         )
 
     def _escalating(self) -> Node:
-        agent = self.escalation if isinstance(self.escalation, Agent) else None
+        if self.escalation == "best":
+            return Node(after=self.give_best)
+        if not isinstance(self.escalation, Agent):
+            return Node(self.ask_for_ruling, AskPerson(), self.take_ruling)
         return Node(
             self.ask_for_ruling,
-            agent or AskPerson(),
-            self.take_ruling,
-            failed=self.ruling_failed,
-            booked=agent.booked if agent else lambda usage: usage,
+            self.escalation,
+            self.take_over,
+            failed=self.taking_over_failed,
+            booked=self.escalation.booked,
             retry=self.retry,
         )
 
 
-class AskPerson(Once[Assignment, Ruling]):
-    """Interrupts the run with the case, and asks again until the answer can be used.
-
-    Resume with `{"type": "accept"}`, `{"type": "edit", "text": …}`, `{"type": "retry", "feedback": …}` or
-    `{"type": "abort"}`.
-    """
-
-    async def run(self, io: IO, value: Assignment, config: RunnableConfig) -> Ruling:
-        """Return what the person ruled."""
-        case = {"question": "Accept this work?", "task": value["task"], **value["context"]}
-        may = [one for one in PEOPLE_MAY if one != "accept" or BEST in value["context"]]
-        note = None
-        while True:
-            said = interrupt({**case, "answers": may, **({"note": note} if note else {})})
-            ruling: Any = {"type": said} if isinstance(said, str) else said
-            note = _unusable(ruling, may)
-            if note is None:
-                usable: Any = {**ruling, "usage": no_usage()}
-                return cast(Ruling, usable)
-
-
-def _unusable(ruling: Any, may: Sequence[str]) -> str | None:
-    kind = ruling.get("type") if isinstance(ruling, dict) else None
-    if kind not in may:
-        return f"Answer with a 'type' of {', '.join(may)}."
-    needed = {"edit": "text", "retry": "feedback"}.get(str(kind))
-    if needed and not str(ruling.get(needed) or "").strip():
-        return f"An answer of type {kind!r} needs {needed!r}."
-    return None
+def _ending(reason: str | None, text: str) -> dict[str, Any]:
+    return {"stop_reason": reason, "messages": [AIMessage(text)]}
 
 
 def _same(one: str, other: str) -> bool:

@@ -99,7 +99,7 @@ def _cut(text: str, width: int) -> str:
 def cost(usage: Usage) -> list[str]:
     """Say what a run cost: in all, then by agent if there were several."""
     if not usage["calls"]:
-        return ["No model was called."]
+        return ["No model answered."]
     if len(usage["agents"]) < 2:
         return [tokens(usage)]
     name = max(len(name) for name in usage["agents"])

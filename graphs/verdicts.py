@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Self, TypedDict
+from functools import partial
+from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
-from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
+from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
+from typing_extensions import TypedDict
 
-from agents.agent import Agent
-from agents.decisions import Decision, read_json
-from agents.errors import DecisionError
+from agents.agent import Agent, Answer
+from agents.decisions import AGAIN, Decision, read_only_json
+from agents.errors import DecisionError, PodiumError
+from agents.faults import explain
 from agents.once import IO, Once
-from agents.prompts import Assignment, prompt, quote
-from agents.usage import Usage, no_usage
+from agents.prompts import Assignment, quote
+from agents.settings import settings
+from agents.usage import Tally, Usage, add_usage, no_usage
 from graphs import prompts
 
 Check = Callable[[str], Any]
 """Judges a text without a model: returns None or True if it passes, else False or what to change."""
+
+CHECKS = "checks"
+"""Who gives a verdict without a model, and the criterion that all checks are passed."""
 
 CRITERIA = ("It does what the task asks, completely.", "What it says is correct.")
 
@@ -60,8 +68,8 @@ class Finding(BaseModel):
 class Review(Once[Assignment, Verdict]):
     """Judges the result in `context["result"]` of a task: the checks, and only if they pass the reviewer.
 
-    The reviewer may be a chat model with a role (its instructions are kept), or an agent with tools, a function or a
-    Runnable that returns `{"criteria": [{"criterion", "met", "evidence"}], "feedback"}` or
+    The reviewer may be a chat model with a role (its instructions are kept), or an agent with tools, a Runnable or a
+    function that gives `{"criteria": [{"criterion", "met", "evidence"}], "feedback"}` or
     `{"acceptable", "evidence", "feedback"}`.
 
     Raises:
@@ -81,57 +89,100 @@ class Review(Once[Assignment, Verdict]):
         self.checks = list(checks)
         self.name: str = reviewer.name if reviewer else "reviewer"
         own = reviewer.role.model if reviewer and reviewer.is_role else None
-        self.decision = Decision(verdict_form(len(self.criteria)), model=own or model, name="verdict")
+        self.decision = Decision(verdict_form(len(self.criteria)), model=own or model, name="verdict", only_json=True)
         instructions = reviewer.role.instructions if reviewer and reviewer.is_role else ""
         listed = "\n".join(f"{number}. {one}" for number, one in enumerate(self.criteria, 1))
         form = ", ".join(
             f'"criterion_{number}": {{"evidence": …, "met": …}}' for number in range(1, len(self.criteria) + 1)
         )
-        self.system = f"{instructions}\n\n{prompts.REVIEW.format(criteria=listed, form=form)}".strip()
+        self.rules = prompts.REVIEW.format(criteria=listed, form=form)
+        self.system = f"{instructions}\n\n{self.rules}".strip()
 
     async def run(self, io: IO, value: Assignment, config: RunnableConfig) -> Verdict:
         """Return the verdict on one result."""
         result = value["context"]["result"]
-        failed = [wrong for check in self.checks if (wrong := await self._checked(io, check, result))]
+        failed = [wrong for check in self.checks if (wrong := await _checked(io, check, result))]
         if failed:
-            judged: list[Judged] = [{"criterion": "checks", "met": False, "evidence": wrong} for wrong in failed]
-            return _verdict(judged, "\n".join(failed), "checks", no_usage())
+            judged: list[Judged] = [{"criterion": CHECKS, "met": False, "evidence": wrong} for wrong in failed]
+            return _verdict(judged, "\n".join(failed), CHECKS, no_usage())
+        verdict = await self._judge(io, value, config)
+        passed: list[Judged] = [{"criterion": CHECKS, "met": True, "evidence": "passed"}] if self.checks else []
+        return {**verdict, "criteria": [*passed, *verdict["criteria"]]}
+
+    async def _judge(self, io: IO, value: Assignment, config: RunnableConfig) -> Verdict:
         if self.reviewer is None or (self.reviewer.is_role and not self.reviewer.role.tools):
-            decided = await io.invoke(self.decision, self._ask(value), config)
-            found, usage = decided["value"], decided["usage"]
-            said = found["criteria"].values()
-            judged = [
-                {"criterion": criterion, "met": one["met"], "evidence": one["evidence"]}
-                for criterion, one in zip(self.criteria, said, strict=True)
-            ]
-            return _verdict(judged, found["feedback"], self.name, usage)
-        return await self._from_agent(io, self.reviewer, value, config)
+            decided = await io.invoke(self.decision, [SystemMessage(self.system), HumanMessage(_case(value))], config)
+            return self._read(decided["value"], decided["usage"])
+        tally = Tally(settings().prices)
+        with tally.counting():
+            return await self._ask(io, self.reviewer, value, tally.watching(config))
 
-    async def _checked(self, io: IO, check: Check, result: str) -> str | None:
-        said = await io.function(lambda: check(result), {})
-        if said is None or said is True:
-            return None
-        return str(said) if said else f"The check {getattr(check, '__name__', 'check')!r} did not pass."
+    async def _ask(self, io: IO, reviewer: Agent, value: Assignment, config: RunnableConfig) -> Verdict:
+        """Ask an agent with tools, a Runnable or a function; what can be asked in words is told its mistake once."""
+        task = f"{self.rules}\n\n{_case(value)}"
+        asked: Assignment = value if reviewer.function else {"task": task}
+        answer = await io.invoke(reviewer, asked, config)
+        try:
+            return self._read(_data(answer), answer["usage"])
+        except DecisionError as error:
+            if reviewer.function:
+                raise
+            mistake = AGAIN.format(mistake=error)
+        again: Assignment = {"task": f"{task}\n\n{quote('You answered', answer['text'])}\n\n{mistake}"}
+        second = await io.invoke(reviewer, again, config)
+        return self._read(_data(second), add_usage(answer["usage"], second["usage"]))
 
-    def _ask(self, value: Assignment) -> list[BaseMessage]:
-        context = {one: text for one, text in value["context"].items() if one != "result"}
-        before = "\n\n".join(quote(one, text) for one, text in context.items())
-        asked = prompts.REVIEW_WORK.format(
-            task=quote("Task", value["task"]),
-            context=f"{before}\n\n" if before else "",
-            work=quote("The work", value["context"]["result"]),
-        )
-        return [SystemMessage(self.system), HumanMessage(asked)]
+    def _read(self, data: Any, usage: Usage) -> Verdict:
+        """Turn what a reviewer gave back into a verdict; it may judge by criteria of its own, but then by no other.
 
-    async def _from_agent(self, io: IO, reviewer: Agent, value: Assignment, config: RunnableConfig) -> Verdict:
-        asked: Assignment = {**value, "task": f"{self.system}\n\n{prompt({'task': value['task']})}"}
-        answer = await io.invoke(reviewer, value if reviewer.function else asked, config)
-        data = answer["data"] if answer["data"] is not None else read_json(answer["text"])
+        Raises:
+            DecisionError: It is none, or it leaves criteria out that the reviewer was asked for.
+        """
         try:
             given = GivenVerdict.model_validate(data)
         except ValidationError as error:
             raise DecisionError(f"Reviewer {self.name!r} gave no typed verdict: {error.errors()[0]['msg']}") from error
-        return _verdict([_judged(one) for one in given.criteria], given.feedback, self.name, answer["usage"])
+        asked = {f"criterion_{number}": one for number, one in enumerate(self.criteria, 1)}
+        judged: list[Judged] = [
+            {"criterion": asked.get(one.criterion, one.criterion), "met": one.met, "evidence": one.evidence}
+            for one in given.findings()
+        ]
+        missing = [one for one in self.criteria if one not in {found["criterion"] for found in judged}]
+        if missing and len(missing) < len(self.criteria):
+            raise DecisionError(f"Reviewer {self.name!r} did not judge {missing[0]!r}")
+        return _verdict(judged, given.feedback, self.name, usage)
+
+
+async def _checked(io: IO, check: Check, result: str) -> str | None:
+    """Return what a check finds wrong with a result, None if it passes."""
+    name = getattr(check, "__name__", "check")
+    call: Any = io.coroutine if inspect.iscoroutinefunction(check) else io.function
+    try:
+        said = await call(partial(check, result), {})
+    except Exception as error:
+        raise PodiumError(f"The check {name!r} failed: {explain(error)}") from error
+    if said is None or said is True:
+        return None
+    if said is False or said == "":
+        return f"The check {name!r} did not pass."
+    if not isinstance(said, str):
+        raise PodiumError(f"The check {name!r} must return None, True, False or what to change, not {said!r:.100}")
+    return said
+
+
+def _case(value: Assignment) -> str:
+    """Put a task and its result before a reviewer; all of it is quoted, for none of it is addressed to them."""
+    context = {one: text for one, text in value["context"].items() if one != "result"}
+    before = "\n\n".join(quote(one, text) for one, text in context.items())
+    return prompts.REVIEW_WORK.format(
+        task=quote("Task", value["task"]),
+        context=f"{before}\n\n" if before else "",
+        work=quote("The work", value["context"]["result"]),
+    )
+
+
+def _data(answer: Answer) -> Any:
+    return answer["data"] if answer["data"] is not None else read_only_json(answer["text"])
 
 
 class GivenFinding(Finding):
@@ -141,32 +192,37 @@ class GivenFinding(Finding):
 
 
 class GivenVerdict(BaseModel):
-    """A verdict as functions and Runnables return it."""
+    """A verdict as functions and Runnables return it, and as models are asked for it."""
 
     criteria: list[GivenFinding] = Field(default_factory=list)
     acceptable: bool | None = None
     evidence: str = ""
     feedback: str = ""
 
-    @model_validator(mode="before")
+    @field_validator("criteria", mode="before")
     @classmethod
     def _as_list(cls, given: Any) -> Any:
-        """Read `{"criteria": {name: {"evidence", "met"}}}` too, the form that models are asked for."""
-        if isinstance(given, dict) and isinstance(given.get("criteria"), dict):
-            found = [{"criterion": name, **one} for name, one in given["criteria"].items() if isinstance(one, dict)]
-            return {**given, "criteria": found}
-        return given
+        """Read `{name: {"evidence", "met"}}` too, the form that models are asked for."""
+        if not isinstance(given, dict):
+            return given
+        return [{"criterion": name, **one} if isinstance(one, dict) else one for name, one in given.items()]
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if not self.criteria:
-            if self.acceptable is None:
-                raise ValueError("a verdict needs 'criteria', or 'acceptable' with 'evidence'")
-            self.criteria = [
-                GivenFinding(criterion="acceptable", met=self.acceptable, evidence=self.evidence or self.feedback)
-            ]
-        _needs_feedback([one.met for one in self.criteria], self.feedback)
+        met = [one.met for one in self.findings()]
+        if self.acceptable is not None and self.acceptable is not all(met):
+            raise ValueError("'acceptable' contradicts the criteria")
+        _needs_feedback(met, self.feedback)
         return self
+
+    def findings(self) -> list[GivenFinding]:
+        """Return the criteria; a verdict that is one word and its reason counts as one criterion."""
+        if self.criteria:
+            return self.criteria
+        if self.acceptable is None:
+            raise ValueError("a verdict needs 'criteria', or 'acceptable' with 'evidence'")
+        evidence = self.evidence or ("" if self.acceptable else self.feedback)
+        return [GivenFinding(criterion="acceptable", met=self.acceptable, evidence=evidence)]
 
 
 def verdict_form(number: int) -> type[BaseModel]:
@@ -189,10 +245,6 @@ def verdict_form(number: int) -> type[BaseModel]:
 def _needs_feedback(met: Sequence[bool], feedback: str) -> None:
     if not all(met) and not feedback.strip():
         raise ValueError("a rejection needs feedback that says what to change")
-
-
-def _judged(one: GivenFinding) -> Judged:
-    return {"criterion": one.criterion, "met": one.met, "evidence": one.evidence}
 
 
 def _verdict(judged: list[Judged], feedback: str, by: str, usage: Usage) -> Verdict:

@@ -19,7 +19,7 @@ EXECUTE = "execute"
 PLANNING, CHECKING, WORKING, REPLANNING, ANSWERING = "planning", "checking", "working", "replanning", "answering"
 
 _NEXT = {"plan": CHECKING, "check": WORKING, "approve": WORKING, EXECUTE: "assessing", "assess": ANSWERING}
-"""What a planner or workflow does after each of its nodes."""
+"""What a planner or workflow does after each of its nodes; other nodes change nothing."""
 
 Path = tuple[str, ...]
 Event = tuple[Path, str, Any]
@@ -112,7 +112,7 @@ class View:
         if mode == "messages" and isinstance(chunk[0], AIMessageChunk) and chunk[0].text:
             return self._with_text(place, chunk[0])
         if mode == "values" and not namespace:
-            return replace(self, state=chunk)
+            return replace(self, state={**self.state, **chunk})
         return self
 
     def _with_progress(self, told: Mapping[str, Any]) -> View:
@@ -133,10 +133,10 @@ class View:
             return self._with(path, replace(self.works.get(path, Work(record)), record=record))
         plan = update.get("approved") or (node == "check" and update.get("plan"))
         view = self._with_plan((*place, EXECUTE), plan) if plan else self
-        if place:
+        if self.owner(place):  # what goes on inside a step is no phase of the run
             return view
         flaws = tuple(update.get("flaws") or ()) if node == "check" else self.flaws
-        return replace(view, flaws=flaws)._in_phase(_phase_after(node, update), now)
+        return replace(view, flaws=flaws)._in_phase(_phase_after(node, update) or self.phase, now)
 
     def _with_plan(self, place: Path, plan: Iterable[Mapping[str, Any]]) -> View:
         """Show the new plan's steps behind what an earlier plan has already done."""
@@ -164,12 +164,12 @@ class View:
         return replace(self, phases=(*self.phases[:-1], replace(self.phases[-1], ended=now), Phase(name, now)))
 
 
-def _phase_after(node: str, update: Mapping[str, Any]) -> str:
+def _phase_after(node: str, update: Mapping[str, Any]) -> str | None:
     if node == "check" and update.get("flaws"):
         return REPLANNING
     if node == "assess" and update.get("replans"):
         return REPLANNING
-    return _NEXT.get(node, ANSWERING if update.get("messages") else node)
+    return _NEXT.get(node)
 
 
 def _path_of(told: Mapping[str, Any]) -> Path:

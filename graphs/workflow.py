@@ -11,11 +11,15 @@ from langgraph.graph import END, START
 
 from agents.agent import Agent
 from agents.retry import Retry
-from graphs.errors import ConfigurationError, InvalidPlanError
+from graphs.errors import InvalidPlanError
 from graphs.execute import Execute
 from graphs.pattern import Node, Pattern, PatternGraph, by_name
-from graphs.state import Envelope, Input
+from graphs.state import Envelope, Input, Problem
 from graphs.steps import OnFailure, Step, StepRecord, findings, read_plan
+
+
+UNFINISHED = ("partial", "escalated", "needs_input")
+"""Ends of a pattern that gave an answer, but not a complete one."""
 
 
 class PlannedInput(Input, total=False):
@@ -56,8 +60,6 @@ class Workflow(Pattern):
         max_parallel: int | None = None,
         retry: Retry | None = None,
     ) -> None:
-        if max_parallel is not None and max_parallel < 1:
-            raise ConfigurationError(f"max_parallel must be at least 1 or None, not {max_parallel}")
         self.agents = by_name(agents)
         self.steps, unreadable = read_plan(items := list(steps))
         if items and (flaws := unreadable or findings(self.steps, self.agents)):
@@ -101,15 +103,28 @@ class Workflow(Pattern):
 
 
 def judge(steps: Mapping[str, StepRecord], stop_reason: str | None) -> tuple[str, str | None]:
-    """Return the status of a run of steps, and the reason if it is not `completed`."""
+    """Return the status of a run of steps, and the reason if it is not `completed`.
+
+    A step whose agent is a pattern that ended as `partial`, `escalated` or `needs_input` makes the run partial; a run
+    of that step alone ends as it did.
+    """
     failed = [one for one in steps.values() if one["status"] == "failed"]
     done = [one for one in steps.values() if one["status"] == "completed"]
+    unfinished = [(one["id"], told) for one in done for told in one["problems"] if _is_ending(one, told)]
+    if not failed and not stop_reason and unfinished:
+        step_id, told = unfinished[0]
+        status = told["kind"] if len(steps) == 1 else "partial"
+        return status, f"Step {step_id!r} ended as {told['kind']}: {told['message']}"
     if not failed and not stop_reason:
         return "completed", None
     reason = stop_reason or failed[0]["error"]
     if len(failed) > 1:
         reason = f"{len(failed)} of {len(steps)} steps failed; the first: {failed[0]['error']}"
     return ("partial" if done else "failed"), reason
+
+
+def _is_ending(record: StepRecord, told: Problem) -> bool:
+    return told["kind"] in UNFINISHED and told["where"] == f"{record['id']}/{record['answered_by']}"
 
 
 def closing_text(steps: Mapping[str, StepRecord], reason: str | None) -> str:

@@ -125,7 +125,6 @@ def test_words_stream_as_they_are_written(kind: str) -> None:
     assert deltas == ["TWO", " WORDS!"]
 
 
-@pytest.mark.xfail(strict=True, reason="only graphs stream their words; a chat model given as runnable does not")
 def test_the_words_of_a_chat_model_as_runnable_stream() -> None:
     assert {"delta": "TWO"} in list(KINDS["chat model"].stream("two words"))
 
@@ -199,7 +198,7 @@ def test_data_is_kept_beside_its_text(result: Any, text: str, data: Any) -> None
     assert (answer["text"], answer["data"]) == (text, data)
 
 
-@pytest.mark.parametrize("result", [{1, 2}, object(), b"bytes", [Point], {"deep": [{3}]}])
+@pytest.mark.parametrize("result", [{1, 2}, object(), b"bytes", [Point], {"deep": [{3}]}, float("nan"), {"x": float("inf")}])
 def test_what_is_no_json_is_no_answer(call: Any, result: Any) -> None:
     with pytest.raises(AgentError, match=r"'a' returned \w+, which is no JSON"):
         call(Agent("a", function=lambda task: result), "x")
@@ -430,7 +429,8 @@ def pattern(**state: Any) -> RunnableLambda[Any, Any]:
 def test_the_status_and_errors_of_a_pattern_are_passed_on() -> None:
     errors = [{"where": "a", "kind": "ValueError", "message": "bad"}]
     answer = Agent("a", runnable=pattern(status="partial", errors=errors)).invoke("x")
-    assert (answer["text"], answer["status"], answer["errors"]) == ("text", "partial", errors)
+    assert (answer["text"], answer["status"]) == ("text", "partial")
+    assert [one["kind"] for one in answer["errors"]] == ["ValueError", "partial"]
 
 
 def test_a_failed_pattern_is_an_error_with_its_reason_and_cost() -> None:

@@ -87,7 +87,7 @@ def test_lines_fit_the_width_and_align(width: int) -> None:
     drawn = lines(made, ZERO, ZERO + 10, width)
     assert max(map(len, drawn)) <= width
     assert drawn[0].startswith("short               worker  ██")
-    assert drawn[1].startswith("a_very_long_name_…  worker     ")
+    assert drawn[1].startswith("a_very_long_name_…  worker   ")
     assert [line.split()[-2] for line in drawn] == ["2.0", "8.0"]
 
 
@@ -102,7 +102,7 @@ def test_the_cost_is_told_in_all_and_by_agent() -> None:
 
 
 def test_a_run_without_models_cost_nothing() -> None:
-    assert cost({"calls": 0, "input_tokens": 0, "output_tokens": 0, "agents": {}}) == ["No model was called."]
+    assert cost({"calls": 0, "input_tokens": 0, "output_tokens": 0, "agents": {}}) == ["No model answered."]
 
 
 def test_there_is_a_drawing_for_terminals_without_unicode() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -94,13 +96,12 @@ def test_the_state_is_plain_json(call: Any) -> None:
 def test_usage_is_counted_per_agent(call: Any) -> None:
     ann = Agent("ann", model=ScriptedModel(Reply("A", usage=(10, 1))))
     bob = Agent("bob", model=ScriptedModel(Reply("B", usage=(20, 2))))
-    state = call(graph_of(step("a", agent="ann"), step("b", agent="bob"), step("c", agent="ann"), agents=[ann, bob]), ASK)
-    assert state["usage"] == {
-        **{"calls": 3, "input_tokens": 40, "output_tokens": 4},
-        "agents": {
-            "ann": {"calls": 2, "input_tokens": 20, "output_tokens": 2},
-            "bob": {"calls": 1, "input_tokens": 20, "output_tokens": 2},
-        },
+    steps = [step("a", agent="ann"), step("b", agent="bob"), step("c", agent="ann")]
+    usage = call(graph_of(*steps, agents=[ann, bob]), ASK)["usage"]
+    assert (usage["calls"], usage["input_tokens"], usage["output_tokens"]) == (3, 40, 4)
+    assert usage["agents"] == {
+        "ann": {"calls": 2, "input_tokens": 20, "output_tokens": 2},
+        "bob": {"calls": 1, "input_tokens": 20, "output_tokens": 2},
     }
 
 
@@ -135,7 +136,7 @@ def test_the_same_result_however_it_is_called() -> None:
 def timeless(state: Any) -> Any:
     """Return a result without what differs from run to run."""
     steps = {one: {**record, "started": None, "ended": None} for one, record in state["steps"].items()}
-    return {**state, "steps": steps, "turn": "", "messages": [one.text for one in state["messages"]]}
+    return {**state, "steps": steps, "turn": "", "seconds": 0, "messages": [one.text for one in state["messages"]]}
 
 
 def test_events_tell_each_steps_beginning_and_end(call: Any) -> None:
@@ -156,6 +157,11 @@ def test_the_words_of_a_model_in_a_step_are_streamed() -> None:
     graph = graph_of(step("a", agent="ann"), agents=[Agent("ann", model=ScriptedModel("two words"))])
     chunks = graph.stream(ASK, stream_mode="messages", subgraphs=True)
     assert "".join(chunk.text for _, (chunk, _) in chunks if chunk.type == "AIMessageChunk") == "two words"
+
+
+def test_a_step_named_like_its_agent_streams_nothing_but_its_answer() -> None:
+    graph = graph_of(step("ann", agent="ann"), agents=[Agent("ann", model=ScriptedModel("two words"))])
+    assert [chunk.text for chunk, _ in graph.stream(ASK, stream_mode="messages")] == ["two words"]
 
 
 def test_its_schemas_are_known() -> None:
@@ -215,7 +221,7 @@ def random_steps(seed: int, number: int = 25) -> list[Step]:
     return [step(one, *chance.sample(ids[:at], min(at, chance.randrange(4)))) for at, one in enumerate(ids)]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("max_parallel", [None, 1, 3])
 def test_no_step_runs_before_its_dependencies(call: Any, seed: int, max_parallel: int | None) -> None:
     steps = random_steps(seed)
@@ -243,8 +249,9 @@ MANY = 40
 
 def meeting(number: int) -> tuple[Any, Any]:
     """Make a function and an async function that return when so many calls are at work at once."""
-    together = threading.Barrier(number, timeout=3)
+    together = threading.Barrier(number, timeout=1)
     arrived: list[str] = []
+    all_arrived = asyncio.Event()
 
     def wait(task: str) -> str:
         together.wait()
@@ -252,9 +259,9 @@ def meeting(number: int) -> tuple[Any, Any]:
 
     async def wait_async(task: str) -> str:
         arrived.append(task)
-        async with asyncio.timeout(3):
-            while len(arrived) < number:
-                await asyncio.sleep(0.001)
+        if len(arrived) == number:
+            all_arrived.set()
+        await asyncio.wait_for(all_arrived.wait(), 2)
         return task
 
     return wait, wait_async
@@ -266,30 +273,19 @@ def test_all_steps_that_are_ready_work_at_once(call: Any) -> None:
     assert call(graph_of(*steps, agents=[Agent("echo", function=wait_async)]), ASK)["status"] == "completed"
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        "invoke",
-        pytest.param(
-            "ainvoke",
-            marks=pytest.mark.xfail(
-                strict=True, reason="plain functions under ainvoke share the loop's pool of at most 32 threads"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("how", ["invoke", "ainvoke"])
 def test_all_steps_with_plain_functions_work_at_once(how: str) -> None:
     wait, _ = meeting(MANY)
-    graph = graph_of(*[step(f"s{at}", retry=Retry(attempts=1)) for at in range(MANY)], agents=[Agent("echo", function=wait)])
+    steps = [step(f"s{at}") for at in range(MANY)]
+    graph = graph_of(*steps, agents=[Agent("echo", function=wait)], retry=Retry(attempts=1))
     state = graph.invoke(ASK) if how == "invoke" else asyncio.run(graph.ainvoke(ASK))
     assert state["status"] == "completed"
 
 
-@pytest.mark.parametrize("shape", ["chain", "wide", "both"])
-def test_fifteen_hundred_steps(call: Any, shape: str) -> None:
-    before = {"chain": lambda at: [at - 1], "wide": lambda at: [], "both": lambda at: [at // 2, max(0, at - 7)]}[shape]
-    steps = [step(f"s{at}", *{f"s{other}" for other in before(at) if 0 <= other < at}) for at in range(1500)]
-    state = call(graph_of(*steps), ASK)
+def test_fifteen_hundred_steps(call: Any) -> None:
+    chain = [step(f"s{at}", *[f"s{at - 1}"] * (at > 0)) for at in range(750)]
+    wide = [step(f"w{at}", f"s{at}") for at in range(750)]
+    state = call(graph_of(*chain, *wide), ASK)
     assert set(field(state, "status").values()) == {"completed"}
 
 
@@ -401,18 +397,18 @@ def test_dependents_may_run_and_be_told_what_failed(call: Any) -> None:
 
 
 def test_after_a_failure_nothing_new_starts(call: Any) -> None:
-    failed = threading.Event()
+    running = threading.Event()
 
     def go_on(task: str) -> str:
-        failed.wait(5)
-        time.sleep(0.02)
+        running.set()
+        time.sleep(0.05)
         return task
 
-    def fail_and_tell(task: str) -> str:
-        failed.set()
+    def fail_later(task: str) -> str:
+        running.wait(5)
         return fail(task)
 
-    agents = [Agent("echo", function=go_on), Agent("fail", function=fail_and_tell)]
+    agents = [Agent("echo", function=go_on), Agent("fail", function=fail_later)]
     steps = [step("a", agent="fail"), step("b"), step("c", "b"), step("d", "a")]
     state = call(graph_of(*steps, agents=agents, on_failure="stop"), ASK)
     assert statuses(state) == "a:failed b:completed c:skipped d:skipped"
@@ -508,7 +504,7 @@ def slow_then_fast() -> tuple[Agent, Agent, Callable[[], None]]:
 
     def work(task: str) -> str:
         if next(calls, None):
-            event.wait(5)
+            event.wait(0.3)
         return task
 
     async def work_later(task: str) -> str:
@@ -567,8 +563,8 @@ def test_when_the_fallback_fails_too_both_are_told(call: Any) -> None:
 @pytest.mark.parametrize(("result", "ran"), [("bug", "b"), ("Question", "c")])
 def test_a_condition_chooses_the_way(call: Any, result: str, ran: str) -> None:
     bug, other = ({"step": "a", key: "bug"} for key in ("equals", "not_equals"))
-    steps = [step("a", task=result), step("b", "a", when=bug), step("c", "a", when=other), step("d", "b", "c", join="any")]
-    state = call(graph_of(*steps), ASK)
+    ways = [step("b", "a", when=bug), step("c", "a", when=other)]
+    state = call(graph_of(step("a", task=result), *ways, step("d", "b", "c", join="any")), ASK)
     assert {one for one, status in field(state, "status").items() if status == "skipped"} == {"b", "c"} - {ran}
     assert (state["status"], state["steps"]["d"]["status"]) == ("completed", "completed")
 
@@ -739,7 +735,8 @@ def test_runs_at_once_in_one_loop_do_not_see_each_other() -> None:
         await asyncio.sleep(random.random() / 100)
         return task
 
-    graph = graph_of(step("a", task="{request}"), step("b", "a", task="{a}{a}"), agents=[Agent("echo", function=slowly)])
+    steps = [step("a", task="{request}"), step("b", "a", task="{a}{a}")]
+    graph = graph_of(*steps, agents=[Agent("echo", function=slowly)])
 
     async def run() -> Any:
         return await asyncio.gather(*(graph.ainvoke({"messages": f"r{at};"}) for at in range(10)))
@@ -797,13 +794,32 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, kind: str, error: typ
     assert log == ["do a", "do b", "do kill", "do kill", "do c"]
 
 
+def test_after_ctrl_c_nothing_new_starts_and_the_run_can_go_on() -> None:
+    log: list[str] = []
+
+    def work(task: str) -> str:
+        log.append(task)
+        if task == "do kill" and log.count(task) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+        return task
+
+    graph = graph_of(*KILLED, agents=[Agent("echo", function=work)], checkpointer=InMemorySaver())
+    with pytest.raises(KeyboardInterrupt):
+        graph.invoke(ASK, THREAD)
+    assert log == ["do a", "do b", "do kill"]
+    assert statuses(graph.invoke(None, THREAD)) == "a:completed b:completed kill:completed c:completed"
+
+
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_a_cancelled_run_goes_on_where_it_was(tmp_path: Path, kind: str) -> None:
     log: list[str] = []
+    reached = asyncio.Event()
 
     async def work(task: str) -> str:
         log.append(task)
         if task == "do kill" and log.count(task) == 1:
+            reached.set()
             await asyncio.sleep(9)
         return task
 
@@ -812,8 +828,7 @@ def test_a_cancelled_run_goes_on_where_it_was(tmp_path: Path, kind: str) -> None
             saver = sqlite if kind == "sqlite" else InMemorySaver()
             graph = graph_of(*KILLED, agents=[Agent("echo", function=work)], checkpointer=saver)
             running = asyncio.create_task(graph.ainvoke(ASK, THREAD))
-            while "do kill" not in log:
-                await asyncio.sleep(0.005)
+            await reached.wait()
             await asyncio.sleep(0.05)  # the results before it are being written
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -921,7 +936,7 @@ def test_a_planner_is_an_agent_of_a_workflow(call: Any) -> None:
 def test_what_went_wrong_inside_is_told_with_its_place(call: Any) -> None:
     inner = Workflow([step("x"), step("y", agent="fail")], agents=[ECHO, FAIL]).as_agent("inner")
     state = call(graph_of(step("a", agent="inner"), agents=[inner]), ASK)
-    assert (statuses(state), [one["where"] for one in state["errors"]]) == ("a:completed", ["a/y"])
+    assert (statuses(state), [one["where"] for one in state["errors"]]) == ("a:completed", ["a/y", "a/inner"])
 
 
 def test_a_failed_pattern_is_a_failed_step(call: Any) -> None:

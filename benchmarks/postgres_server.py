@@ -1,0 +1,58 @@
+"""A Postgres server of the system's own binaries, in a temporary folder and behind a Unix socket, for as long as needed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+USER = "podium"
+FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin", "/usr/local/pgsql/bin")
+UNPRIVILEGED = ("postgres", "nobody")
+"""Users to run the server as when we are root, which it refuses to be."""
+
+
+def binaries() -> Path | None:
+    """Return the folder with `initdb` and `pg_ctl`; None if there is none."""
+    found = shutil.which("initdb")
+    patterns = [one for pattern in FOLDERS for one in sorted(Path("/").glob(pattern[1:]), reverse=True)]
+    folders = [*([Path(found).resolve().parent] if found else []), *patterns]
+    return next((one for one in folders if (one / "initdb").exists() and (one / "pg_ctl").exists()), None)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Start a server and yield the address of an empty database; stop it and remove everything at the end."""
+    found = binaries()
+    if found is None:
+        raise FileNotFoundError("There is no initdb and pg_ctl on this system")
+    folder = Path(tempfile.mkdtemp(prefix="podium-", dir="/tmp"))  # noqa: S108 - a socket's path must be short
+    data = folder / "data"
+    options: dict[str, Any] = {"check": True, "capture_output": True, "text": True, "cwd": folder}
+    if os.geteuid() == 0:
+        account = _unprivileged()
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    try:
+        initdb = [found / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+        subprocess.run(initdb, **options)
+        settings = f"-k {folder} -c listen_addresses='' -c max_connections=100"
+        control = [found / "pg_ctl", "-D", data, "-w"]
+        subprocess.run([*control, "-l", folder / "log", "-o", settings, "start"], **options)
+        try:
+            yield f"postgresql://{USER}@/postgres?host={folder}"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], **options)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unprivileged() -> pwd.struct_passwd:
+    known = {one.pw_name: one for one in pwd.getpwall()}
+    return next(known[name] for name in UNPRIVILEGED if name in known)

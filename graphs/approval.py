@@ -1,0 +1,106 @@
+"""A person's approval of a plan: approve it, edit it, or reject it with feedback, in LangChain's decision shapes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import interrupt
+from typing_extensions import TypedDict
+
+from agents.once import IO, Once
+from agents.settings import settings
+from agents.usage import Usage, no_usage
+from graphs.steps import findings, read_plan
+
+ACTION = "run_plan"
+MAY = ["approve", "edit", "reject"]
+
+
+class Proposal(TypedDict):
+    """A plan to be approved, and the one that was approved before it (empty at first)."""
+
+    plan: list[dict[str, Any]]
+    approved: list[dict[str, Any]]
+
+
+class Approval(TypedDict):
+    """What was decided: `type` is `approve`, `edit` or `reject`."""
+
+    type: str
+    plan: list[dict[str, Any]]
+    """The plan to run, edited or not."""
+    message: str
+    """Why it was rejected."""
+    usage: Usage
+
+
+class AskApproval(Once[Proposal, Approval]):
+    """Interrupts the run with a plan, and asks again until the answer can be used.
+
+    The interrupt's value is LangChain's human-in-the-loop request: one action `run_plan` with `{"steps": [...]}`, whose
+    description shows the plan, or how it differs from the one that was approved. Resume with `{"decisions": [one]}` or
+    the decision alone: `{"type": "approve"}`, `{"type": "edit", "edited_action": {"name": "run_plan", "args": {"steps":
+    [...]}}}`, or `{"type": "reject", "message": why}`. Nobody is asked about a plan that has not changed.
+    """
+
+    def __init__(self, agents: Collection[str], most: int, *, wanted: bool) -> None:
+        self.agents = agents
+        self.most = most
+        self.wanted = wanted
+
+    async def run(self, io: IO, value: Proposal, config: RunnableConfig) -> Approval:
+        """Return the decision."""
+        as_it_is: Approval = {"type": "approve", "plan": value["plan"], "message": "", "usage": no_usage()}
+        if not (self.wanted or settings().approval) or value["plan"] == value["approved"]:
+            return as_it_is
+        note = ""
+        while True:
+            said = _decision(interrupt(request_for(value, note)))
+            if said.get("type") == "approve":
+                return as_it_is
+            if said.get("type") == "reject" and str(said.get("message") or "").strip():
+                return {**as_it_is, "type": "reject", "message": str(said["message"])}
+            if said.get("type") == "edit":
+                steps = said.get("edited_action", {}).get("args", {}).get("steps", [])
+                flaws = findings(steps, self.agents, most=self.most)
+                if not flaws:
+                    return {**as_it_is, "type": "edit", "plan": [step.as_dict() for step in read_plan(steps)[0]]}
+                note = f"The edited plan cannot be run: {' '.join(flaws)}"
+            else:
+                note = "Answer with a 'type' of approve, edit (with edited_action) or reject (with message)."
+
+
+def request_for(value: Proposal, note: str) -> dict[str, Any]:
+    """Return the human-in-the-loop request for a plan."""
+    shown = "\n".join(lines(value["plan"]))
+    if value["approved"]:
+        difference = difflib.ndiff(lines(value["approved"]), lines(value["plan"]))
+        shown = "The plan has changed since it was approved:\n" + "\n".join(
+            line for line in difference if not line.startswith("?")
+        )
+    return {
+        "action_requests": [
+            {"name": ACTION, "args": {"steps": value["plan"]}, "description": f"{note}\n\n{shown}".strip()}
+        ],
+        "review_configs": [{"action_name": ACTION, "allowed_decisions": MAY}],
+    }
+
+
+def lines(plan: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a plan as text, a line per step."""
+    return [
+        f"{step['id']} ({step['agent']}): {step['task']}"
+        + (f"  [after {', '.join(step['dependencies'])}]" if step.get("dependencies") else "")
+        for step in plan
+    ]
+
+
+def _decision(said: Any) -> dict[str, Any]:
+    if isinstance(said, str):
+        return {"type": said}
+    if isinstance(said, dict) and isinstance(said.get("decisions"), list) and said["decisions"]:
+        said = said["decisions"][0]
+    return said if isinstance(said, dict) else {}

@@ -1,0 +1,120 @@
+"""A budget for a whole run, across nested graphs, agents, retries and repairs: what it may cost before it must stop.
+
+A ledger sits among the run's callbacks, so every chat model call beneath passes it. When the budget is used up no new
+call starts; what is running may finish, and the synthesis may use a share that is kept for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.outputs import LLMResult
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
+
+from agents.settings import Settings
+from agents.usage import Usage, add_usage, model_called, no_usage, usage_of_call
+from graphs.errors import BudgetError
+
+LEDGER = "__ledger"
+"""Where a run's ledger is kept in its config; nested graphs inherit it, checkpoints leave it out."""
+
+RESERVED = "podium:reserved"
+"""Tag of calls that may use the share of the budget kept for the synthesis."""
+
+KEPT = 0.1
+"""Share of each limit that is kept for the synthesis; of `max_calls` one call at least, where there are two."""
+
+
+# A refusal is Podium's normal way of ending a run, but LangChain logs every error of a callback as a warning.
+logging.getLogger("langchain_core.callbacks.manager").addFilter(lambda record: "Error in Ledger" not in record.getMessage())
+
+
+class Ledger(BaseCallbackHandler):
+    """Counts what a run has used, and refuses the calls it may no longer make."""
+
+    run_inline = True
+    raise_error = True
+
+    def __init__(self, limits: Settings) -> None:
+        self.limits = limits
+        self.used = no_usage()
+        self._began = time.monotonic()
+        self._taken_over: set[str] = set()
+        self._open: dict[Any, str] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def ignore_chain(self) -> bool:
+        """Only model calls count."""
+        return True
+
+    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **about: Any) -> None:
+        """Let a call begin.
+
+        Raises:
+            BudgetError: The budget is used up, or `max_cost` is set and the model has no price.
+        """
+        model = model_called(about)
+        with self._lock:
+            self._check(model, reserved=RESERVED in (about.get("tags") or ()))
+            self._open[run_id] = model
+
+    def on_llm_end(self, response: LLMResult, *, run_id: Any, **about: Any) -> None:
+        """Book what a call has used."""
+        with self._lock:
+            model = self._open.pop(run_id, "")
+            self.used = add_usage(self.used, usage_of_call(response, model, self.limits.prices))
+
+    def on_llm_error(self, error: BaseException, *, run_id: Any, **about: Any) -> None:
+        """Count a call that failed; its provider may have charged for it."""
+        with self._lock:
+            if self._open.pop(run_id, None) is not None:
+                self.used = add_usage(self.used, {**no_usage(), "calls": 1})
+
+    def take_over(self, place: str, usage: Usage | None, seconds: float = 0.0) -> None:
+        """Book once what a graph or step had used before this process took the run over from another."""
+        with self._lock:
+            if place not in self._taken_over:
+                self._taken_over.add(place)
+                self.used = add_usage(self.used, usage)
+                self._began -= seconds
+
+    def _check(self, model: str, *, reserved: bool) -> None:
+        limits = self.limits
+        kept = 0.0 if reserved else KEPT
+        kept_calls = 0 if reserved or limits.max_calls < 2 else max(1, round(limits.max_calls * KEPT))
+        tokens = self.used["input_tokens"] + self.used["output_tokens"]
+        if limits.max_cost and not {model, "*"} & set(limits.prices):
+            raise BudgetError(f"max_cost is set, but prices has neither {model!r} nor '*'")
+        if limits.max_calls and self.used["calls"] + len(self._open) >= limits.max_calls - kept_calls:
+            raise BudgetError(f"The budget of {limits.max_calls} model calls is used up")
+        if limits.max_tokens and tokens >= limits.max_tokens * (1 - kept):
+            raise BudgetError(f"The budget of {limits.max_tokens} tokens is used up: {tokens} were used")
+        if limits.max_cost and self.used.get("cost", 0.0) >= limits.max_cost * (1 - kept):
+            raise BudgetError(
+                f"The budget of {limits.max_cost:g} is used up: {self.used.get('cost', 0.0):.4g} was spent"
+            )
+        if limits.max_seconds and time.monotonic() - self._began >= limits.max_seconds * (1 - kept):
+            raise BudgetError(f"The budget of {limits.max_seconds:g} seconds is used up")
+
+
+def with_ledger(config: RunnableConfig, context: Any) -> RunnableConfig:
+    """Return a run's config with a ledger, if its settings limit it and it has none from the graph around it."""
+    known = config.get("configurable", {})
+    limits = context if isinstance(context, Settings) else Settings(**(context or {}))
+    if LEDGER in known or not limits.limited:
+        return config
+    ledger = Ledger(limits)
+    return {**merge_configs(config, {"callbacks": [ledger]}), "configurable": {**known, LEDGER: ledger}}
+
+
+def take_over(config: RunnableConfig, place: str, usage: Usage | None, seconds: float = 0.0) -> None:
+    """Book what was used before this process took the run over, if the run has a budget."""
+    ledger = config.get("configurable", {}).get(LEDGER)
+    if ledger is not None:
+        ledger.take_over(place, usage, seconds)

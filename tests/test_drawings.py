@@ -1,0 +1,81 @@
+"""What Studio draws: one Mermaid snapshot per pattern, in tests/drawings."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from langgraph.graph import START, MessagesState, StateGraph
+
+from agents import Agent
+from agents.testing import ScriptedModel
+from graphs import Pattern, Planner, Step, Workflow
+
+DRAWINGS = Path(__file__).parent / "drawings"
+ANN, BOB = (Agent(name, function=str.upper) for name in ("ann", "bob"))
+
+STEPS = [
+    Step("triage", "ann", "Sort {request}"),
+    Step("list", "ann", "List what is to do"),
+    Step("fix", "bob", "Fix {triage}", ["triage"], when={"step": "triage", "equals": "bug"}),
+    Step("each-one", "bob", "Do {item}", ["list"], for_each="list"),
+    Step("report.final", "ann", "Report", ["fix", "each-one"], join="any"),
+]
+PATTERNS = {
+    "planner": Planner([ANN, BOB], model=ScriptedModel()),
+    "workflow": Workflow(STEPS, agents=[ANN, BOB]),
+    "workflow_without_steps": Workflow(agents=[ANN]),
+}
+
+
+def check(name: str, mermaid: str) -> None:
+    """Compare a drawing with its snapshot; with DRAW=1 in the environment, make the snapshot anew."""
+    path = DRAWINGS / f"{name}.mmd"
+    if os.environ.get("DRAW"):
+        path.write_text(mermaid)
+    assert mermaid == path.read_text()
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_states(name: str) -> None:
+    check(name, PATTERNS[name].compile().get_graph().draw_mermaid())
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_states_with_what_is_in_them(name: str) -> None:
+    check(f"{name}_xray", PATTERNS[name].compile().get_graph(xray=True).draw_mermaid())
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_the_server_draws_the_same(name: str) -> None:
+    graph = asyncio.run(PATTERNS[name].compile().aget_graph(xray=True))
+    check(f"{name}_xray", graph.draw_mermaid())
+
+
+def test_every_step_and_dependency_is_drawn() -> None:
+    drawn = PATTERNS["workflow"].compile().get_graph(xray=True)
+    edges = {(edge.source, edge.target) for edge in drawn.edges}
+    for step in STEPS:
+        assert drawn.nodes[f"execute:{step.id}"].metadata == {"agent": step.agent}
+        for other in step.dependencies:
+            assert (f"execute:{other}", f"execute:{step.id}") in edges
+    assert "execute" not in drawn.nodes
+
+
+def test_conditional_ways_are_dotted() -> None:
+    drawn = PATTERNS["workflow"].compile().get_graph(xray=True)
+    dotted = {edge.target.removeprefix("execute:") for edge in drawn.edges if edge.conditional}
+    assert {"fix", "report.final"} <= dotted
+    assert "each-one" not in dotted
+
+
+def test_a_workflow_in_a_users_graph_is_drawn_with_its_steps() -> None:
+    outer = StateGraph(MessagesState)
+    outer.add_node("flow", PATTERNS["workflow"].compile())
+    outer.add_edge(START, "flow")
+    check("workflow_in_a_graph_xray", outer.compile().get_graph(xray=True).draw_mermaid())
+
+
+def test_a_kept_config_does_not_change_the_drawing() -> None:
+    pattern: Pattern = PATTERNS["workflow"]
+    check("workflow_xray", pattern.compile().with_config(tags=["x"]).get_graph(xray=True).draw_mermaid())

@@ -1,0 +1,502 @@
+"""A request is planned, the plan is checked, run and answered from, whatever the model writes."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, interrupt
+
+from agents import Agent, Retry
+from agents.testing import Reply, ScriptedModel
+from graphs import ConfigurationError, Planner, Step, UnknownAgentError, Workflow
+
+ASK = {"messages": "Compare red and blue"}
+AT_ONCE = Retry(wait=0)
+THREAD = {"configurable": {"thread_id": "1"}}
+
+
+def plan(*steps: dict[str, Any]) -> Reply:
+    return Reply(data={"steps": steps}, usage=(100, 10))
+
+
+def step(id: str, *dependencies: str, agent: str = "ann", task: str = "") -> dict[str, Any]:  # noqa: A002
+    return {"id": id, "agent": agent, "task": task or f"do {id}", "dependencies": list(dependencies)}
+
+
+ANSWER = Reply("The answer.", usage=(50, 5))
+SOUND = plan(step("red"), step("blue", agent="bob"), step("both", "red", "blue", task="{red} or {blue}"))
+
+
+class Team:
+    """Ann and Bob, who write down their tasks; a task with `fail` in it fails as often as told."""
+
+    def __init__(self, failures: int = 99) -> None:
+        self.tasks: list[str] = []
+        self.failures = failures
+
+    def work(self, task: str) -> str:
+        self.tasks.append(task)
+        if "fail" in task and self.failures > 0:
+            self.failures -= 1
+            raise ValueError("too hard")
+        return f"[{task}]"
+
+    def planner(self, *script: Any, **options: Any) -> Any:
+        checkpointer = options.pop("checkpointer", None)
+        self.model = ScriptedModel(list(script))
+        agents = [Agent("ann", "Knows red.", function=self.work), Agent("bob", "Knows blue.", function=self.work)]
+        return Planner(agents, model=self.model, **{"retry": AT_ONCE, **options}).compile(checkpointer)
+
+    @property
+    def prompts(self) -> list[str]:
+        return [call.prompt for call in self.model.calls]
+
+
+def statuses(state: Any) -> str:
+    return " ".join(f"{one}:{record['status']}" for one, record in state["steps"].items())
+
+
+def test_a_request_is_planned_done_and_answered(call: Any) -> None:
+    team = Team()
+    state = call(team.planner(SOUND, ANSWER), ASK)
+    assert (state["status"], state["stop_reason"], state["errors"]) == ("completed", None, [])
+    assert state["messages"][-1].text == "The answer."
+    assert statuses(state) == "red:completed blue:completed both:completed"
+    assert sorted(team.tasks) == ["[do red] or [do blue]", "do blue", "do red"]
+
+
+def test_the_planner_is_told_of_the_team_and_the_form() -> None:
+    team = Team()
+    team.planner(SOUND, ANSWER, max_steps=7).invoke(ASK)
+    assert "- ann: Knows red.\n- bob: Knows blue." in team.prompts[0]
+    assert "at most 7" in team.prompts[0]
+    assert team.prompts[0].endswith("Compare red and blue")
+    schema = json.dumps(team.model.calls[0].kwargs["response_format"])
+    assert '"enum": ["ann", "bob"]' in schema
+
+
+def test_examples_of_the_team_make_example_plans() -> None:
+    agents = [Agent(name, "", function=str.upper, examples=[f"Ask {name}."]) for name in ("ann", "bob", "cid")]
+    system = Planner(agents, model=ScriptedModel()).system
+    assert "Example request: Ask cid." in system
+    assert '"agent": "cid", "task": "Ask cid.", "dependencies": ["a", "b"]' in system
+
+
+def test_the_answer_is_written_from_all_results_quoted() -> None:
+    team = Team()
+    team.planner(SOUND, ANSWER).invoke(ASK)
+    asked = team.prompts[1]
+    for said in ("Compare red and blue", "Result of red:\n```\n[do red]\n```", "Result of both:"):
+        assert said in asked
+
+
+def test_the_state_is_plain_json(call: Any) -> None:
+    state = call(Team().planner(SOUND, ANSWER), ASK)
+    plain = {key: value for key, value in state.items() if key != "messages"}
+    assert json.loads(json.dumps(plain)) == plain
+
+
+def test_a_plan_of_one_step_needs_no_synthesis(call: Any) -> None:
+    team = Team()
+    state = call(team.planner(plan(step("red"))), ASK)
+    assert (state["messages"][-1].text, len(team.model.calls)) == ("[do red]", 1)
+
+
+def test_usage_is_counted_per_agent(call: Any) -> None:
+    cid = Agent("cid", model=ScriptedModel(Reply("fine", usage=(7, 3))))
+    model = ScriptedModel([plan(step("a", agent="cid"), step("b", agent="cid")), ANSWER])
+    usage = call(Planner([cid], model=model).compile(), ASK)["usage"]
+    assert usage["agents"] == {
+        "planner": {"calls": 1, "input_tokens": 100, "output_tokens": 10},
+        "cid": {"calls": 2, "input_tokens": 14, "output_tokens": 6},
+        "synthesizer": {"calls": 1, "input_tokens": 50, "output_tokens": 5},
+    }
+    assert (usage["calls"], usage["input_tokens"], usage["output_tokens"]) == (4, 164, 21)
+
+
+def test_a_synthesizer_of_ones_own_writes_the_answer(call: Any) -> None:
+    own = Agent("own", function=lambda task, context: " and ".join(context))
+    assert call(Team().planner(SOUND, synthesizer=own), ASK)["messages"][-1].text == "red and blue and both"
+
+
+@pytest.mark.parametrize("text", ['Explain {{x}}, {y} and {"a": {}}', "{request}", "```\n{a}\n```", "{", "}}"])
+def test_a_request_with_braces_reaches_agents_as_it_is(call: Any, text: str) -> None:
+    team = Team()
+    call(team.planner(plan(step("a", task="{request}"))), {"messages": text})
+    call(team.planner(*["no plan"] * 3), {"messages": text})
+    assert team.tasks == [text, text]
+
+
+# Flawed plans
+
+
+FLAWS = {
+    "no steps": plan(),
+    "needs agent 'eve'; known: ann, bob": plan(step("a", agent="eve")),
+    "depends on itself": plan(step("a", "a")),
+    "depends on 'z', which is no step": plan(step("a", "z")),
+    "wait for each other: a -> b -> a": plan(step("a", "b"), step("b", "a")),
+    "Two steps are called 'a'": plan(step("a"), step("a")),
+    "empty task": plan(step("a", task=" ")),
+    "There are 4 steps; use at most 3": plan(*[step(f"s{at}") for at in range(4)]),
+    "quotes {y}": plan(step("a", task="Use {y}")),
+    "needs an id": plan(step("a b")),
+}
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_a_flawed_plan_goes_back_with_what_is_wrong_and_is_mended(call: Any, flaw: str) -> None:
+    team = Team()
+    state = call(team.planner(FLAWS[flaw], plan(step("red")), max_steps=3), ASK)
+    assert flaw in team.prompts[1]
+    assert (state["status"], statuses(state), state["plan_attempts"]) == ("completed", "red:completed", 2)
+    assert (team.tasks, state["errors"], state["flaws"]) == (["do red"], [], [])
+
+
+def test_the_flawed_plan_itself_is_shown_to_the_model() -> None:
+    team = Team()
+    team.planner(plan(step("a", "z", task="the flawed one")), plan(step("red"))).invoke(ASK)
+    assert [one.type for one in team.model.calls[1].messages] == ["system", "human", "ai", "human"]
+    assert "the flawed one" in team.model.calls[1].messages[2].text
+
+
+@pytest.mark.parametrize(("flaw", "attempts"), [*[(flaw, 3) for flaw in FLAWS], ("no steps", 1), ("no steps", 5)])
+def test_a_plan_that_is_never_mended_goes_to_the_default_agent(call: Any, flaw: str, attempts: int) -> None:
+    team = Team()
+    state = call(team.planner(*[FLAWS[flaw]] * attempts, max_steps=3, max_plan_attempts=attempts), ASK)
+    assert team.tasks == ["Compare red and blue"]
+    assert state["status"] == "partial"
+    assert state["stop_reason"] == f"The request went to 'ann' as a whole: no sound plan in {attempts} attempts"
+    assert state["messages"][-1].text == "[Compare red and blue]"
+    assert flaw in state["errors"][0]["message"]
+    assert len(team.model.calls) == attempts
+
+
+def test_the_default_agent_can_be_chosen() -> None:
+    state = Team().planner(*[plan()] * 3, default_agent="bob").invoke(ASK)
+    assert state["steps"]["answer"]["agent"] == "bob"
+    with pytest.raises(UnknownAgentError, match="default agent 'eve' is not in the team; known: ann, bob"):
+        Team().planner(default_agent="eve")
+
+
+def test_when_the_default_agent_fails_too_the_run_has_failed(call: Any) -> None:
+    state = call(Team().planner(*[plan()] * 3), {"messages": "fail"})
+    assert (state["status"], statuses(state)) == ("failed", "answer:failed")
+    assert "no sound plan" in state["stop_reason"]
+    assert {one["where"] for one in state["errors"]} == {"check", "answer"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "```json\n" + json.dumps({"steps": [step("red")]}) + "\n```",
+        "Here is my plan: {'steps': [{'id': 'red', 'agent': 'ann', 'task': 'do red', 'dependencies': [],}]}",
+        json.dumps({"steps": [step("red")]})[:-2],
+    ],
+)
+def test_broken_json_is_repaired(call: Any, reply: str) -> None:
+    team = Team()
+    assert statuses(call(team.planner(reply), ASK)) == "red:completed"
+    assert len(team.model.calls) == 1
+
+
+def test_a_reply_that_is_no_plan_goes_back_with_the_reason(call: Any) -> None:
+    team = Team()
+    wrong = Reply(data={"steps": [{"id": "a", "agent": "ann", "task": "x"}]})
+    assert call(team.planner("I cannot plan", wrong, plan(step("red"))), ASK)["status"] == "completed"
+    assert "there is no JSON" in team.prompts[1]
+    assert "steps.0.dependencies: Field required" in team.prompts[2]
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        (["no plan"] * 3, "DecisionError"),
+        ([Reply(refusal="I will not")], "AgentError"),
+        ([Reply('{"steps": [', finish_reason="length")], "AgentError"),
+        ([ConnectionError("gone")] * 3, "ConnectionError"),
+        ([ValueError("bad")], "ValueError"),
+    ],
+)
+def test_without_any_plan_the_request_goes_to_the_default_agent(call: Any, script: Any, kind: str) -> None:
+    team = Team()
+    state = call(team.planner(*script), ASK)
+    assert (state["status"], state["errors"][0]["where"], state["errors"][0]["kind"]) == ("partial", "plan", kind)
+    assert state["stop_reason"].startswith("The request went to 'ann' as a whole: ")
+    assert (team.tasks, len(team.model.calls)) == (["Compare red and blue"], len(script))
+
+
+def test_a_model_that_is_busy_is_asked_again(call: Any) -> None:
+    assert call(Team().planner(ConnectionError("gone"), Reply(""), plan(step("red"))), ASK)["status"] == "completed"
+
+
+def test_the_calls_of_failed_planning_count(call: Any) -> None:
+    usage = call(Team().planner(*[Reply("no plan", usage=(1, 1))] * 3), ASK)["usage"]
+    assert usage["agents"]["planner"]["calls"] == 3
+
+
+# Failed steps
+
+
+HALF = plan(step("red"), step("bad", task="fail"), step("end", "red", "bad"))
+
+
+def test_after_a_failure_the_rest_is_planned_anew_and_what_is_done_stays(call: Any) -> None:
+    team = Team()
+    state = call(team.planner(HALF, plan(step("other", "red", task="with {red}")), ANSWER), ASK)
+    assert team.tasks.count("do red") == 1
+    assert statuses(state) == "red:completed other:completed"
+    assert (state["status"], state["replans"]) == ("completed", 1)
+    assert [(one["id"], one["status"]) for one in state["abandoned"]] == [("bad", "failed")]
+    assert state["steps"]["other"]["result"] == "[with [do red]]"
+    assert state["errors"][0]["where"] == "bad"
+
+
+def test_a_new_plan_is_asked_for_with_what_is_done_and_what_failed() -> None:
+    team = Team()
+    team.planner(HALF, plan(step("other")), ANSWER).invoke(ASK)
+    asked = team.prompts[1]
+    assert "red:\n```\n[do red]\n```" in asked
+    assert "too hard" in asked
+    assert "it needs 'bad', which failed" in asked
+
+
+@pytest.mark.parametrize("task", ["do red", "do it anew"])
+def test_a_done_step_that_is_planned_again_does_not_run_twice(call: Any, task: str) -> None:
+    team = Team()
+    state = call(team.planner(HALF, plan(step("red", task=task), step("other")), ANSWER), ASK)
+    assert sorted(team.tasks) == ["do other", "do red", "fail"]
+    assert statuses(state) == "red:completed other:completed"
+
+
+def test_a_failed_step_may_be_planned_again_under_its_id(call: Any) -> None:
+    team = Team(failures=1)
+    state = call(team.planner(HALF, plan(step("bad", task="fail again"), step("end", "red", "bad")), ANSWER), ASK)
+    assert statuses(state) == "red:completed bad:completed end:completed"
+    assert sorted(team.tasks) == ["do end", "do red", "fail", "fail again"]
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+def test_new_plans_are_bounded(call: Any, most: int) -> None:
+    team = Team()
+    state = call(team.planner(*[HALF] * (most + 1), ANSWER, max_replans=most), ASK)
+    assert (state["status"], state["replans"], len(team.model.calls)) == ("partial", most, most + 2)
+    assert team.tasks.count("do red") == 1
+    assert state["stop_reason"].startswith("Step 'bad' failed with agent 'ann'")
+    assert state["messages"][-1].text == "The answer."
+
+
+def test_the_answer_says_what_could_not_be_found_out() -> None:
+    team = Team()
+    team.planner(HALF, ANSWER, max_replans=0).invoke(ASK)
+    assert "Not done: fail (Step 'bad' failed" in team.prompts[1]
+
+
+def test_a_model_may_see_that_nothing_more_can_be_done(call: Any) -> None:
+    team = Team()
+    state = call(team.planner(HALF, plan(), ANSWER), ASK)
+    assert (state["status"], statuses(state)) == ("partial", "red:completed")
+    assert "Step 'bad' failed" in state["stop_reason"]
+    assert [one["id"] for one in state["abandoned"]] == ["bad"]
+
+
+def test_the_answer_says_what_was_given_up() -> None:
+    team = Team()
+    team.planner(plan(step("red"), step("blue"), step("bad", task="fail")), plan(), ANSWER).invoke(ASK)
+    assert "Not done: fail" in team.prompts[2]
+
+
+def test_one_result_of_a_larger_plan_is_not_the_answer() -> None:
+    assert Team().planner(HALF, plan(), ANSWER).invoke(ASK)["messages"][-1].text == "The answer."
+
+
+def test_when_nothing_is_done_and_nothing_more_planned_the_default_agent_gets_the_request(call: Any) -> None:
+    team = Team(failures=1)
+    state = call(team.planner(plan(step("a", task="fail")), *[plan()] * 3), ASK)
+    assert (state["status"], statuses(state)) == ("partial", "answer:completed")
+    assert team.tasks == ["fail", "Compare red and blue"]
+
+
+def test_a_flawed_new_plan_is_mended_too(call: Any) -> None:
+    team = Team()
+    state = call(team.planner(HALF, plan(step("x", "z")), plan(step("x", "red")), ANSWER), ASK)
+    assert (state["status"], statuses(state)) == ("completed", "red:completed x:completed")
+
+
+def test_without_a_sound_new_plan_the_results_are_kept(call: Any) -> None:
+    team = Team()
+    state = call(team.planner(HALF, *[plan(step("x", "z"))] * 3, ANSWER), ASK)
+    assert (state["status"], statuses(state)) == ("partial", "red:completed")
+    assert state["stop_reason"] == "The rest could not be planned: no sound plan in 3 attempts"
+    assert team.tasks.count("Compare red and blue") == 0
+
+
+def test_a_planner_that_breaks_down_while_replanning_keeps_the_results(call: Any) -> None:
+    state = call(Team().planner(HALF, Reply(refusal="No more"), ANSWER), ASK)
+    assert (state["status"], statuses(state)) == ("partial", "red:completed")
+    assert state["stop_reason"].startswith("The rest could not be planned: ")
+
+
+@pytest.mark.parametrize("reply", [Reply(refusal="No"), Reply("cut", finish_reason="length"), ValueError("bad")])
+def test_when_the_answer_cannot_be_written_the_results_are_given(call: Any, reply: Any) -> None:
+    state = call(Team().planner(plan(step("red"), step("blue")), reply), ASK)
+    assert state["messages"][-1].text == "## red\n\n[do red]\n\n## blue\n\n[do blue]"
+    assert state["status"] == "partial"
+    assert state["stop_reason"].startswith("The results could not be put together: ")
+    assert state["errors"][0]["where"] == "synthesize"
+
+
+def test_a_run_in_which_everything_fails_has_failed(call: Any) -> None:
+    team = Team()
+    state = call(team.planner(plan(step("a", task="fail"), step("b", task="fail")), max_replans=0), ASK)
+    assert (state["status"], len(team.model.calls)) == ("failed", 1)
+    assert "2 of 2 steps failed" in state["messages"][-1].text
+
+
+def test_options_of_workflows_hold(call: Any) -> None:
+    team = Team()
+    continued = team.planner(HALF, ANSWER, max_replans=0, on_failure="continue", max_parallel=1)
+    assert statuses(call(continued, ASK)) == "red:completed bad:failed end:completed"
+
+
+@pytest.mark.parametrize("wrong", [{"max_parallel": 0}, {"on_failure": "explode"}, {"agents": []}])
+def test_senseless_options_are_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        Planner(**{"agents": [Agent("ann", function=str.upper)], "model": ScriptedModel(), **wrong})
+
+
+# Conversations, runs at once, kills
+
+
+def test_the_next_message_of_a_thread_is_planned_anew(call: Any) -> None:
+    team = Team()
+    first_plan = plan(step("red"), step("blue"), step("bad", task="fail"))
+    script = [first_plan, *[plan(step("x", "z"))] * 3, ANSWER, plan(step("green")), plan(step("red", task="new red"))]
+    graph = team.planner(*script, checkpointer=InMemorySaver())
+    first = call(graph, ASK, THREAD)
+    second = call(graph, {"messages": "And green?"}, THREAD)
+    third = call(graph, {"messages": "And red again?"}, THREAD)
+    assert first["status"] == "partial"
+    assert (second["status"], second["errors"], second["stop_reason"]) == ("completed", [], None)
+    assert (statuses(second), second["replans"], second["abandoned"]) == ("green:completed", 0, [])
+    assert (statuses(third), third["usage"]["calls"]) == ("red:completed", 1)
+    assert [one.text for one in third["messages"]] == [
+        *["Compare red and blue", "The answer.", "And green?", "[do green]", "And red again?", "[new red]"]
+    ]
+    assert "The answer." in team.prompts[5]
+
+
+def test_a_conversation_that_ends_with_the_assistant_is_answered_too() -> None:
+    messages = [("user", "Compare red and blue"), ("assistant", "Let me see.")]
+    state = Team().planner(plan(step("red"), step("blue")), ANSWER).invoke({"messages": messages})
+    assert state["messages"][-1].text == "The answer."
+
+
+def test_the_same_result_however_it_is_called() -> None:
+    def graph() -> Any:
+        return Team().planner(HALF, plan(step("x", "red")), ANSWER)
+
+    async def streamed() -> Any:
+        return [chunk async for chunk in graph().astream(ASK, stream_mode="values")][-1]
+
+    results = [
+        graph().invoke(ASK),
+        asyncio.run(graph().ainvoke(ASK)),
+        list(graph().stream(ASK, stream_mode="values"))[-1],
+        asyncio.run(streamed()),
+        *graph().batch([ASK]),
+        *asyncio.run(graph().abatch([ASK])),
+    ]
+    told = [(statuses(one), one["status"], one["usage"], one["errors"], one["plan"]) for one in results]
+    assert told == [told[0]] * len(told)
+
+
+def test_runs_at_once_do_not_see_each_other() -> None:
+    def reply(messages: Any) -> Any:
+        return plan(step("a", task=f"{messages[-1].text}!"), step("b", "a", task="{a}"))
+
+    ann = Agent("ann", function=lambda task: task)
+    join = Agent("join", function=lambda task, context: context["b"])
+    graph = Planner([ann], model=ScriptedModel(reply), synthesizer=join).compile()
+
+    async def run() -> Any:
+        return await asyncio.gather(*(graph.ainvoke({"messages": f"r{at}"}) for at in range(10)))
+
+    for states in (asyncio.run(run()), graph.batch([{"messages": f"r{at}"} for at in range(10)])):
+        assert [one["messages"][-1].text for one in states] == [f"r{at}!" for at in range(10)]
+
+
+def once(error: type[BaseException]) -> Callable[[], None]:
+    """Raise at the first call only."""
+    left = [error]
+
+    def maybe() -> None:
+        if left:
+            raise left.pop()
+
+    return maybe
+
+
+def test_a_killed_run_goes_on_without_planning_or_working_again() -> None:
+    log: list[str] = []
+    kill = once(KeyboardInterrupt)
+
+    def work(task: str) -> str:
+        log.append(task)
+        if task == "do blue":
+            kill()
+        return task
+
+    model = ScriptedModel([plan(step("red"), step("blue", "red")), ANSWER])
+    graph = Planner([Agent("ann", function=work)], model=model).compile(InMemorySaver())
+    with pytest.raises(KeyboardInterrupt):
+        graph.invoke(ASK, THREAD)
+    assert graph.invoke(None, THREAD)["status"] == "completed"
+    assert (log, len(model.calls)) == (["do red", "do blue", "do blue"], 2)
+
+
+def test_an_agent_may_ask_a_person(call: Any) -> None:
+    ask = Agent("ask", function=lambda task: f"They said {interrupt(task)}")
+    model = ScriptedModel([plan(step("a", agent="ask"))])
+    graph = Planner([ask], model=model).compile(InMemorySaver())
+    (asked,) = call(graph, ASK, THREAD)["__interrupt__"]
+    assert asked.value == "do a"
+    assert call(graph, Command(resume="yes"), THREAD)["messages"][-1].text == "They said yes"
+
+
+def test_a_workflow_may_be_one_of_the_team(call: Any) -> None:
+    ann = Agent("ann", function=lambda task: task)
+    inner = Workflow([Step("x", "ann", "{request}!")], agents=[ann]).as_agent("inner", "Does it.")
+    model = ScriptedModel([plan(step("a", agent="inner"))])
+    assert call(Planner([inner], model=model).compile(), ASK)["messages"][-1].text.endswith("do a!")
+
+
+def test_a_planner_may_be_one_of_the_team(call: Any) -> None:
+    inner = Planner([Agent("ann", function=lambda task: task)], model=ScriptedModel([plan(step("x"))]))
+    model = ScriptedModel([plan(step("a", agent="inner"))])
+    state = call(Planner([inner.as_agent("inner")], model=model).compile(), ASK)
+    assert state["messages"][-1].text == "do x"
+    assert set(state["usage"]["agents"]) == {"planner", "inner/planner"}
+
+
+def test_events_of_steps_are_streamed() -> None:
+    chunks = list(Team().planner(SOUND, ANSWER).stream(ASK, stream_mode="custom"))
+    events = [(one["step"], one["status"]) for one in chunks if one.get("event") == "step"]
+    assert len(events) == 6
+    assert events[-1] == ("both", "completed")
+
+
+def test_only_the_answer_is_streamed_not_the_plan() -> None:
+    chunks = Team().planner(SOUND, ANSWER).stream(ASK, stream_mode="messages", subgraphs=True)
+    words = [chunk.text for _, (chunk, _) in chunks if isinstance(chunk, AIMessage)]
+    assert "steps" not in "".join(words)
+    assert "The answer." in "".join(words)
+
+
+def test_messages_are_needed_for_nothing_but_the_request() -> None:
+    state = Team().planner(*[plan()] * 3).invoke({"messages": []})
+    assert state["steps"]["answer"]["task"] == "Answer."

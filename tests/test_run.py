@@ -1,0 +1,208 @@
+"""A run for a person: what goes where, with which exit code, and that it ends when asked to."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+
+from agents import Agent
+from agents.testing import Reply, ScriptedModel
+from agents.usage import no_usage
+from graphs import Planner, Step, Workflow
+from graphs.run import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL, final_state, plain_json, run
+from graphs.steps import new_record
+from graphs.view import View
+
+ROOT = Path(__file__).parent.parent
+PLAN = {
+    "steps": [
+        {"id": "one", "agent": "writer", "task": "Write one", "dependencies": []},
+        {"id": "two", "agent": "critic", "task": "Write two", "dependencies": ["one"]},
+    ]
+}
+ENDS_WITHIN = 1.0
+"""Seconds from a signal to the end of the process."""
+
+
+def scripted(replies: dict[str, Any]) -> ScriptedModel:
+    return ScriptedModel({"You are the planner": PLAN, "You write the final": "**The** answer", **replies})
+
+
+def planner(replies: dict[str, Any]) -> Any:
+    model = scripted(replies)
+    team = [Agent(name, instructions=f"You are the {name}.", model=model) for name in ("writer", "critic")]
+    return Planner(team, model=model, max_replans=0).compile()
+
+
+FINE = {"You are the writer": Reply("Text one", usage=(10, 5)), "You are the critic": "Text two"}
+
+
+def test_the_answer_goes_to_stdout_and_progress_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(planner(FINE), "Do it") == COMPLETED
+    told = capsys.readouterr()
+    assert told.out == "**The** answer\n"
+    assert "[   0.0 s] planning\n" in told.err
+    assert max(map(len, told.err.splitlines())) <= 80
+
+
+def test_quiet_leaves_only_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(planner(FINE), "Do it", quiet=True) == COMPLETED
+    assert capsys.readouterr() == ("**The** answer\n", "")
+
+
+def test_a_partial_run_says_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(planner({**FINE, "You are the critic": PermissionError("no entry")}), "Do it") == PARTIAL
+    told = capsys.readouterr()
+    assert told.out == "**The** answer\n"
+    assert "Partial: Step 'two' failed with agent 'critic' after 3 attempts: " in told.err
+    assert "no entry" in told.err
+
+
+def test_a_failed_run_has_no_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    broken = Workflow([Step("a", "a", "Work")], agents=[Agent("a", function=lambda task: 1 / 0)]).compile()
+    assert run(broken, "Do it", quiet=True) == FAILED
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "Failed: Step 'a' failed" in told.err
+
+
+def test_a_graph_that_breaks_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    from langgraph.graph import START, MessagesState, StateGraph
+
+    def broken(state: Any) -> None:
+        raise LookupError("nothing there")
+
+    graph = StateGraph(MessagesState).add_node("broken", broken).add_edge(START, "broken").compile()
+    assert run(graph, "Do it") == FAILED
+    assert "nothing there" in capsys.readouterr().err
+
+
+def test_any_graph_with_messages_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
+    from langchain.agents import create_agent
+
+    assert run(create_agent(ScriptedModel(["Hello"]), []), "Hi", quiet=True) == COMPLETED
+    assert capsys.readouterr().out == "Hello\n"
+
+
+def test_what_an_agent_prints_does_not_get_into_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    def noisy(task: str) -> str:
+        print("noise")
+        return "answer"
+
+    assert run(Workflow([Step("a", "a", "Work")], agents=[Agent("a", function=noisy)]).compile(), "Do it") == COMPLETED
+    assert capsys.readouterr().out == "answer\n"
+
+
+def test_a_state_becomes_plain_json() -> None:
+    state = {"messages": [HumanMessage("Hi"), AIMessage("Ho")], "steps": {"a": (1, None)}, "other": Path("x")}
+    assert plain_json(state) == {
+        "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}],
+        "steps": {"a": [1, None]},
+        "other": "x",
+    }
+
+
+def test_an_interrupted_run_before_any_step_has_failed() -> None:
+    state = final_state(View.begin("planning", 0), KeyboardInterrupt(), 2)
+    assert (state["status"], state["stop_reason"]) == ("failed", "Interrupted after 2 s; no step had begun.")
+
+
+def test_what_an_interrupted_run_has_finished_is_its_answer() -> None:
+    used = {**no_usage(), "calls": 1}
+    record = new_record(Step("a", "worker", "A"), "completed", result="A is done", usage=used)
+    state = final_state(View.begin("planning", 0).apply(((), "updates", {"a": record}), 1), KeyboardInterrupt(), 2)
+    assert (state["status"], state["messages"][-1].text) == ("partial", "## a\n\nA is done")
+    assert state["usage"]["calls"] == 1
+
+
+def test_a_graph_that_asks_for_something_needs_input(capsys: pytest.CaptureFixture[str]) -> None:
+    from langgraph.graph import START, MessagesState, StateGraph
+    from langgraph.types import interrupt
+
+    def ask(state: Any) -> None:
+        interrupt("How many?")
+
+    graph = StateGraph(MessagesState).add_node("ask", ask).add_edge(START, "ask").compile()
+    assert run(graph, "Do it", quiet=True) == NEEDS_INPUT
+    assert "How many?" in capsys.readouterr().err
+
+
+SCRIPT = """
+import asyncio
+import time
+from agents import Agent
+from agents.testing import Reply, ScriptedModel
+from graphs import Step, Workflow
+from graphs.run import leave, run
+
+async def blocking(task):
+    await asyncio.sleep(0.3)
+    time.sleep(60)
+
+slow = {{
+    "function": Agent("slow", function=lambda task: time.sleep(60)),
+    "blocked loop": Agent("slow", function=blocking),
+    "model": Agent("slow", model=ScriptedModel([Reply("late", delay=60)])),
+    "model in a thread": Agent("slow", function=lambda task: ScriptedModel([Reply("late", delay=60)]).invoke(task)),
+}}[{kind!r}]
+quick = Agent("quick", function=lambda task: "Done: " + task)
+steps = [Step("first", "quick", "One"), Step("second", "slow", "Two", dependencies=["first"])]
+if {start}:
+    steps = [Step("second", "slow", "Two")]
+leave(run(Workflow(steps, agents=[quick, slow]).compile(), "Go"))
+"""
+
+
+def interrupted(script: str, number: int) -> tuple[int, str, str, float]:
+    """Run a script until its slow step is at work, send it a signal, and time its end."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    told = ""
+    while "second: running" not in told:
+        told += process.stderr.readline() or pytest.fail(told)
+    time.sleep(0.6)
+    asked = time.monotonic()
+    process.send_signal(number)
+    try:
+        out, rest = process.communicate(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail(f"It goes on: {process.communicate()}")
+    return process.returncode, out, rest, time.monotonic() - asked
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        ("function", signal.SIGINT),
+        ("blocked loop", signal.SIGINT),
+        ("model", signal.SIGTERM),
+        ("model in a thread", signal.SIGINT),
+    ],
+)
+def test_a_signal_ends_a_run_within_a_second_with_what_was_finished(kind: str, number: int) -> None:
+    code, out, told, seconds = interrupted(SCRIPT.format(kind=kind, start=0), number)
+    assert (code, out) == (PARTIAL, "## first\n\nDone: One\n")
+    assert "Partial: Interrupted after" in told
+    assert "1 of 2 steps were finished" in told
+    assert "Traceback" not in told
+    assert seconds < ENDS_WITHIN
+
+
+def test_a_signal_before_anything_was_finished_is_a_failure() -> None:
+    code, out, told, seconds = interrupted(SCRIPT.format(kind="function", start=1), signal.SIGINT)
+    assert (code, out) == (FAILED, "")
+    assert "Failed: Interrupted after" in told
+    assert seconds < ENDS_WITHIN

@@ -1,0 +1,80 @@
+"""The graphs that LangGraph Studio shows: built at once, without a key, a checkpointer or a connection."""
+
+import asyncio
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.graph.state import CompiledStateGraph
+
+from tests.endpoint import Endpoint
+
+ROOT = Path(__file__).parents[1]
+EXPORTED: dict[str, str] = json.loads((ROOT / "langgraph.json").read_text())["graphs"]
+MOST_SECONDS = 0.5
+"""Of processor time, which does not depend on what else the machine does."""
+SEEN_BY_STUDIO = {"supervisor": "review", "orchestrator": "triage", "router": "classify", "planner": "plan"}
+
+
+def graph(name: str) -> Any:
+    module, _, attribute = EXPORTED[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def test_all_six_patterns_are_exported() -> None:
+    assert set(EXPORTED) == {"planner", "router", "workflow", "supervisor", "network", "orchestrator"}
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_an_exported_graph_exists_and_has_no_checkpointer(name: str) -> None:
+    assert isinstance(graph(name), CompiledStateGraph)
+    assert graph(name).checkpointer is None
+    assert graph(name).name == name
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.parametrize("xray", [False, True])
+def test_an_exported_graph_can_be_drawn(name: str, xray: bool) -> None:
+    drawn = graph(name).get_graph(xray=xray)
+    assert {"__start__", "__end__"} < set(drawn.nodes)
+    assert asyncio.run(graph(name).aget_graph(xray=xray)).draw_mermaid() == drawn.draw_mermaid()
+    assert SEEN_BY_STUDIO.get(name, "__start__") in drawn.draw_mermaid()
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_studio_can_show_what_goes_in_and_what_can_be_set(name: str) -> None:
+    assert "messages" in graph(name).get_input_jsonschema()["properties"]
+    assert "model" in graph(name).get_context_jsonschema()["properties"]
+
+
+IMPORTING = """
+import graphs, time
+began = time.process_time()
+import graphs.studio
+print(time.process_time() - began)
+"""
+
+
+def test_exports_are_built_in_no_time_without_a_key() -> None:
+    keys = ("KEY", "OPENAI", "PODIUM", "ANTHROPIC")
+    environment = {name: value for name, value in os.environ.items() if not any(key in name for key in keys)}
+    said = subprocess.run([sys.executable, "-c", IMPORTING], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert said.stderr == ""
+    assert float(said.stdout) < MOST_SECONDS
+
+
+MET = {"evidence": "There is one.", "met": True}
+ACCEPTED = json.dumps({"criteria": {"criterion_1": MET, "criterion_2": MET}, "feedback": ""})
+
+
+def test_a_graph_runs_on_the_plain_dict_that_studio_sends(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Endpoint(["a haiku", ACCEPTED]) as endpoint:
+        monkeypatch.setenv("OPENAI_BASE_URL", endpoint.url)
+        monkeypatch.setenv("OPENAI_MODEL", "test")
+        state = call(graph("supervisor"), {"messages": [{"role": "user", "content": "Write a haiku."}]})
+    assert (state["status"], state["messages"][-1].text) == ("completed", "a haiku")
