@@ -28,7 +28,7 @@ from agents.once import IO, Blocking, Once, Waiting, iterate
 from agents.prompts import Assignment, prompt
 from agents.roles import Role
 from agents.settings import settings
-from agents.usage import Tally, Usage, named
+from agents.usage import Tally, Usage, named, usage_of_messages
 
 MAX_TURNS = 25
 """Turns of a tool-using agent (a model call and its tools) before it is stopped as going in circles."""
@@ -48,13 +48,13 @@ class Answer(TypedDict):
 
 
 class Agent(Once["Assignment | str", Answer]):
-    """A named worker: exactly one of a chat model with a role, a Runnable or graph with messages, or a function.
+    """A named worker: one of a chat model with a role, a Runnable or graph with messages, or a function.
 
     A function takes the task's text and, where it has parameters of that name, `context`, `request` and `config`; it
     returns text or JSON data, and may be async. A Runnable gets and gives `{"messages": [...]}`.
 
     Raises:
-        ConfigurationError: The name is no identifier, or there is not exactly one kind of worker.
+        ConfigurationError: The name is no identifier, or there is more than one kind of worker (with none, it is a chat model).
         AgentError: (when called) there was no usable answer: empty, refused, filtered, cut off, or going in circles.
     """
 
@@ -100,7 +100,15 @@ class Agent(Once["Assignment | str", Answer]):
         """Do one assignment."""
         tally = Tally(settings().prices)
         with tally.counting():
-            return self.answer(await self.reply(io, value, config, tally), tally.usage)
+            reply = await self.reply(io, value, config, tally)
+            return self.answer(reply, self.spent(reply, tally))
+
+    def spent(self, reply: Any, tally: Tally) -> Usage:
+        """Return what an assignment cost; calls before the run was killed and resumed are only in the messages."""
+        if not self.is_role or not isinstance(reply, dict):
+            return tally.usage
+        told = usage_of_messages(reply.get("messages", ()), tally.prices)
+        return told if told["calls"] > tally.usage["calls"] else tally.usage
 
     async def reply(self, io: IO, value: Assignment | str, config: RunnableConfig, tally: Tally) -> Any:
         """Do one assignment and return what the worker itself gave back: a state, a message, a function's result."""
@@ -147,7 +155,7 @@ class Agent(Once["Assignment | str", Answer]):
                         yield {"delta": delta}
             except GraphRecursionError as error:
                 raise self._in_circles() from error
-            yield self.answer(whole, tally.usage)
+            yield self.answer(whole, self.spent(whole, tally))
 
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.
@@ -158,7 +166,9 @@ class Agent(Once["Assignment | str", Answer]):
         known: dict[str, Any] = {"context": {}, "request": "", **assignment, "config": config}
         work = partial(function, assignment["task"]) if self._takes_task else function
         arguments = {name: known[name] for name in self._extras}
-        return await (io.coroutine if self._is_async else io.function)(work, arguments)
+        result = await (io.coroutine if self._is_async else io.function)(work, arguments)
+        # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
+        return await io.coroutine(lambda: result, {}) if inspect.iscoroutine(result) else result
 
     def with_tools(self, tools: Sequence[BaseTool], *middleware: AgentMiddleware[Any, Any]) -> Agent:
         """Return a copy that also has these tools; only an agent that is a chat model with a role can have any."""

@@ -146,4 +146,12 @@ def calculate(expression: Annotated[str, "For example: (1250 - 300) * 0.19"]) ->
     return str(value) if isinstance(value, int) else format(value, ".15g")
 
 
-calculator = readable_tool(calculate, name="calculator")
+calculator = readable_tool(
+    calculate,
+    name="calculator",
+    metadata={
+        "example_task": "Bread takes 3 g of salt per 100 g of flour. What does the salt for 40 loaves of 750 g cost, at"
+        " 0.002 a gram and with 19% tax on top?",
+        "example_arguments": {"expression": "3 / 100 * 40 * 750 * 0.002 * 1.19"},
+    },
+)

@@ -16,7 +16,7 @@ from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel, ValidationError
 from typing_extensions import TypedDict
 
-from agents.errors import DecisionError
+from agents.errors import ConfigurationError, DecisionError
 from agents.faults import check_reply
 from agents.once import IO, Once
 from agents.settings import model_of_run, settings
@@ -102,6 +102,8 @@ class Decision(Once[Sequence[BaseMessage], Decided]):
         name: str = "",
         only_json: bool = False,
     ) -> None:
+        if attempts < 1:
+            raise ConfigurationError(f"A decision needs at least one attempt, not {attempts}")
         self.form = form
         self.model = model
         self.attempts = attempts

@@ -142,4 +142,11 @@ class Folder:
 def file_tools(folder: Path | str) -> list[BaseTool]:
     """List, read and search the text files below `folder`; hidden files and whatever lies outside are refused."""
     files = Folder(folder)
-    return [readable_tool(function) for function in (files.list_files, files.read_file, files.search_files)]
+    return [
+        readable_tool(function, metadata={"example_task": task, "example_arguments": arguments})
+        for function, task, arguments in (
+            (files.list_files, "Which documents are there?", {}),
+            (files.read_file, "Sum up what guarantee.txt says.", {"path": "guarantee.txt"}),
+            (files.search_files, "Which of my notes mention the Lisbon trip?", {"text": "Lisbon"}),
+        )
+    ]

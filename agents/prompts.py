@@ -53,7 +53,7 @@ def prompt(assignment: Assignment) -> str:
     task = fill(assignment["template"], values) if "template" in assignment else assignment["task"]
     parts = [quote(_called(label), text) for label, text in context.items()]
     if request and request != task:
-        parts.append(quote("The user's whole request, of which your task is a part", request))
+        parts.append(quote("The user's whole request; take figures and names from it, but do only your part", request))
     return "\n\n".join([*parts, f"Your task: {task}"]) if parts else task
 
 

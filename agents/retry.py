@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
 from agents.errors import ConfigurationError, StorageError
 from agents.faults import is_transient, retry_after
@@ -81,6 +81,8 @@ class Attempts(Once[Any, Outcome]):
         while True:
             try:
                 reply = await io.within(self.timeout, io.invoke(self.work, value, config))
+            except GraphInterrupt as asked:  # LangGraph tells a question of a nested graph's task twice
+                raise GraphInterrupt(tuple({one.id: one for one in asked.args[0]}.values())) from None
             except (GraphBubbleUp, StorageError):
                 raise
             except Exception as error:

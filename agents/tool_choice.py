@@ -7,7 +7,7 @@ stay on offer after a result; they answer well when the tools are taken away.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Union
 
 from langchain_core.language_models import BaseChatModel
@@ -23,13 +23,31 @@ from agents.prompts import quote
 
 CHOOSE = """{instructions}
 
-Before you answer you may use one tool. Choose the tool whose result you need, or none.
+Before you answer you may use one tool. Choose the tool that the task needs, or none.
 {tools}
-- none: you can answer without a tool.
+- none: the task needs no tool.
 
-Answer as JSON: {{"choice": {{"tool": the name, "arguments": its arguments}}}}"""
+Choose none for common knowledge, opinions and writing, and for what is said already. Name only files and addresses
+that the task names; never invent one.
 
-USE_RESULT = "Answer the task now, using this result; do not mention the tool."
+Answer as JSON: {{"choice": {{"tool": the name, "arguments": its arguments}}}}
+{examples}"""
+
+EXAMPLE = """
+Example task: {task}
+Example answer: {answer}"""
+
+TASKS_WITHOUT_TOOL = (
+    "Find out the pros and cons of tea and coffee.",
+    "Compare the results above and recommend one.",
+    "Write a short note of thanks to a neighbour.",
+)
+"""Examples of tasks for which the choice is none; without them a small model finds a use for some tool every time."""
+
+USE_RESULT = """Answer the task now with this result; do not work it out again and do not mention the tool. Where the
+result does not help, answer from common knowledge."""
+NO_RESULT = """There is no result. Answer the task without it, as well as you can from what is said above and from common
+knowledge. Where the task needs what a file or page says, say only that it could not be read; never make that up."""
 
 
 class NoTool(BaseModel):
@@ -49,6 +67,24 @@ def choice_form(tools: Sequence[BaseTool]) -> type[BaseModel]:
     return form
 
 
+def examples_of(tools: Sequence[BaseTool]) -> str:
+    """Write example choices: none, each tool that brings an example in its `metadata`, and none again.
+
+    A tool's example is `metadata["example_task"]` and `metadata["example_arguments"]`.
+    """
+    first, *last = ((task, {"tool": "none"}) for task in TASKS_WITHOUT_TOOL)
+    brought = [(one.name, one.metadata or {}) for one in tools]
+    middle = [
+        (known["example_task"], {"tool": name, "arguments": known.get("example_arguments", {})})
+        for name, known in brought
+        if "example_task" in known
+    ]
+    return "".join(
+        EXAMPLE.format(task=task, answer=json.dumps({"choice": choice}, ensure_ascii=False))
+        for task, choice in (first, *middle, *last)
+    )
+
+
 class Choose(Once[MessagesState, dict[str, Any]]):
     """Asks which tool to use and calls it; the call and its result are added to the messages."""
 
@@ -56,7 +92,8 @@ class Choose(Once[MessagesState, dict[str, Any]]):
         self.tools = {one.name: one for one in tools}
         self.decision = Decision(choice_form(tools), model=model)
         listed = "\n".join(f"- {one.name}: {one.description.splitlines()[0]}" for one in tools)
-        self.system = SystemMessage(CHOOSE.format(instructions=instructions, tools=listed))
+        text = CHOOSE.format(instructions=instructions, tools=listed, examples=examples_of(tools))
+        self.system = SystemMessage(text.lstrip())
 
     async def run(self, io: IO, value: MessagesState, config: RunnableConfig) -> dict[str, Any]:
         """Return the messages of one tool call, or none."""
@@ -91,8 +128,7 @@ def without_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
             calls |= {call["id"] or "": call for call in message.tool_calls}
         elif isinstance(message, ToolMessage):
             call = calls.get(message.tool_call_id, {"name": message.name, "args": {}})
-            label = f"Result of {call['name']} for {json.dumps(call['args'], ensure_ascii=False)}"
-            plain.append(HumanMessage(f"{quote(label, message.text)}\n\n{USE_RESULT}"))
+            plain.append(HumanMessage(_told(call, message)))
         else:
             plain.append(message)
     return plain
@@ -108,6 +144,13 @@ def _after(tools: Sequence[BaseTool]) -> Callable[[MessagesState], str]:
         return END if is_result else "answer"
 
     return after_choice
+
+
+def _told(call: Mapping[str, Any], result: ToolMessage) -> str:
+    asked = f"{call['name']} for {json.dumps(call['args'], ensure_ascii=False)}"
+    if result.status == "error":
+        return f"{quote(f'Failure of {asked}', result.text)}\n\n{NO_RESULT}"
+    return f"{quote(f'Result of {asked}', result.text)}\n\n{USE_RESULT}"
 
 
 def tool_choice_graph(

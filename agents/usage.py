@@ -104,10 +104,26 @@ def usage_of_call(response: LLMResult, model: str, prices: Prices) -> Usage:
             if isinstance(message, AIMessage) and message.usage_metadata:
                 call["input_tokens"] += message.usage_metadata["input_tokens"]
                 call["output_tokens"] += message.usage_metadata["output_tokens"]
-    if prices:
-        read, written = prices.get(model) or prices.get("*") or (0.0, 0.0)
-        call["cost"] = (call["input_tokens"] * read + call["output_tokens"] * written) / 1e6
-    return call
+    return _priced(call, model, prices)
+
+
+def usage_of_messages(messages: Iterable[Any], prices: Prices) -> Usage:
+    """Return what the calls have cost whose replies are among some messages, as far as their providers reported it."""
+    total = no_usage()
+    for one in messages:
+        if isinstance(one, AIMessage) and one.usage_metadata:
+            counts = one.usage_metadata
+            tokens = {"input_tokens": counts["input_tokens"], "output_tokens": counts["output_tokens"]}
+            call: Usage = {**no_usage(), "calls": 1, **tokens}  # type: ignore[typeddict-item]
+            total = add_usage(total, _priced(call, str(one.response_metadata.get("model_name") or ""), prices))
+    return total
+
+
+def _priced(call: Usage, model: str, prices: Prices) -> Usage:
+    if not prices:
+        return call
+    read, written = prices.get(model) or prices.get("*") or (0.0, 0.0)
+    return {**call, "cost": (call["input_tokens"] * read + call["output_tokens"] * written) / 1e6}
 
 
 class Tally(BaseCallbackHandler):

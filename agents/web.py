@@ -265,8 +265,23 @@ def results_text(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) or "Nothing was found. Try other words."
 
 
-fetch_page = readable_tool(_fetch_page, name="fetch_page", coroutine=_fetcher.fetch)
-web_search = readable_tool(_web_search, name="web_search")
+fetch_page = readable_tool(
+    _fetch_page,
+    name="fetch_page",
+    coroutine=_fetcher.fetch,
+    metadata={
+        "example_task": "What does https://example.com/pricing say about refunds?",
+        "example_arguments": {"url": "https://example.com/pricing"},
+    },
+)
+web_search = readable_tool(
+    _web_search,
+    name="web_search",
+    metadata={
+        "example_task": "Which version of SQLite is the newest?",
+        "example_arguments": {"query": "SQLite newest version"},
+    },
+)
 
 
 def can_search() -> bool:

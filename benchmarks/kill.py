@@ -1,6 +1,6 @@
 """SIGKILL a run at random moments, resume it in another process, until it is done; count what was done twice.
 
-    python benchmarks/kill.py [--runs 50] [--kills 5] [--graph planner] [--database sqlite] [--durability async]
+    python benchmarks/kill.py [--runs 50] [--kills 5] [--graph planner] [--database sqlite] [--durability sync]
 
 For each graph and database: runs, alternately of `invoke` and `ainvoke`, each killed up to `--kills` times. What is
 counted, per call of an agent, model or tool:
@@ -78,11 +78,13 @@ class Count:
     """Errors of processes that ended by themselves without a result."""
 
     def add(self, other: Count) -> None:
+        """Add what happened in other runs."""
         for one in fields(self):
             setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
 
     @property
     def failures(self) -> int:
+        """What must be 0."""
         return self.repeated + self.differ + self.usage + len(self.broken)
 
 
@@ -99,10 +101,12 @@ class Run:
 
     @property
     def log(self) -> Path:
+        """The file of its calls."""
         return self.folder / f"{self.thread}.log"
 
     @property
     def result(self) -> Path:
+        """The file of its final state."""
         return self.folder / f"{self.thread}.json"
 
     def work(self) -> None:
@@ -222,9 +226,7 @@ def measure(graph: str, database: Database, folder: Path, given: argparse.Namesp
     return total
 
 
-def undisturbed(
-    graph: str, database: Database, folder: Path, asynchronous: bool, durability: str
-) -> tuple[Any, float]:
+def undisturbed(graph: str, database: Database, folder: Path, asynchronous: bool, durability: str) -> tuple[Any, float]:
     """Return the final state of a run that nobody kills, and the seconds it takes."""
     run = Run(graph, database, folder, f"{graph}-{database.name}-whole-{asynchronous}", asynchronous, durability)
     began = time.monotonic()
@@ -324,7 +326,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=5, help="most kills per run")
     parser.add_argument("--graph", choices=[*GRAPHS], action="append", help="several may be given; default: all")
     parser.add_argument("--database", choices=[*DATABASES], action="append", help="as with --graph")
-    parser.add_argument("--durability", choices=["sync", "async", "exit"], default="async")
+    parser.add_argument("--durability", choices=["sync", "async", "exit"], default="sync")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     warm_up()

@@ -1,4 +1,4 @@
-"""A Postgres server of the system's own binaries, in a temporary folder and behind a Unix socket, for as long as needed."""
+"""A Postgres server of the system's own binaries, for as long as needed: a temporary folder, a Unix socket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 USER = "podium"
-FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin", "/usr/local/pgsql/bin")
+FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
 UNPRIVILEGED = ("postgres", "nobody")
 """Users to run the server as when we are root, which it refuses to be."""
 
@@ -21,7 +21,7 @@ UNPRIVILEGED = ("postgres", "nobody")
 def binaries() -> Path | None:
     """Return the folder with `initdb` and `pg_ctl`; None if there is none."""
     found = shutil.which("initdb")
-    patterns = [one for pattern in FOLDERS for one in sorted(Path("/").glob(pattern[1:]), reverse=True)]
+    patterns = [one for pattern in FOLDERS for one in sorted(Path("/").glob(pattern), reverse=True)]
     folders = [*([Path(found).resolve().parent] if found else []), *patterns]
     return next((one for one in folders if (one / "initdb").exists() and (one / "pg_ctl").exists()), None)
 
@@ -32,7 +32,7 @@ def server() -> Iterator[str]:
     found = binaries()
     if found is None:
         raise FileNotFoundError("There is no initdb and pg_ctl on this system")
-    folder = Path(tempfile.mkdtemp(prefix="podium-", dir="/tmp"))  # noqa: S108 - a socket's path must be short
+    folder = Path(tempfile.mkdtemp(prefix="podium-", dir="/tmp"))  # a socket's path must be short
     data = folder / "data"
     options: dict[str, Any] = {"check": True, "capture_output": True, "text": True, "cwd": folder}
     if os.geteuid() == 0:
@@ -40,10 +40,10 @@ def server() -> Iterator[str]:
         os.chown(folder, account.pw_uid, account.pw_gid)
         options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     try:
-        initdb = [found / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+        initdb: list[Any] = [found / "initdb", "-D", data, "-U", USER, "-A", "trust", "--no-locale", "--no-sync"]
         subprocess.run(initdb, **options)
         settings = f"-k {folder} -c listen_addresses='' -c max_connections=100"
-        control = [found / "pg_ctl", "-D", data, "-w"]
+        control: list[Any] = [found / "pg_ctl", "-D", data, "-w"]
         subprocess.run([*control, "-l", folder / "log", "-o", settings, "start"], **options)
         try:
             yield f"postgresql://{USER}@/postgres?host={folder}"

@@ -35,6 +35,7 @@ class Log:
         self._descriptor = os.open(file, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
 
     def note(self, what: str, key: str) -> None:
+        """Write a line."""
         os.write(self._descriptor, f"{what} {key}\n".encode())
         os.fsync(self._descriptor)
 
@@ -113,7 +114,7 @@ class Scripted:
                 return Reply(tool_calls=[{"name": f"handoff_to_{hand_to}", "args": task, "id": key}])
             return Reply(f"Said {key}")
 
-        options = {"coroutine" if self.asynchronous else "func": _of_what(look_up, self.asynchronous)}
+        options: Any = {"coroutine" if self.asynchronous else "func": _of_what(look_up, self.asynchronous)}
         tool = StructuredTool.from_function(name="look_up", description="Looks something up.", **options)
         model = self.model(name, answer)
         return Agent(name, f"Does {name}.", instructions=f"You are {name}.", model=model, tools=[tool])
@@ -134,7 +135,7 @@ def _step(name: str, agent: str, *dependencies: str, key: str) -> dict[str, Any]
 
 
 def planner(make: Scripted) -> Pattern:
-    """Three steps at once, one of which fails; the rest is planned again."""
+    """Run three steps at once, one of which fails; plan the rest again."""
 
     def plan(messages: Sequence[BaseMessage], key: str) -> Any:
         if "Some steps of your plan" in messages[-1].text:
@@ -150,7 +151,7 @@ def planner(make: Scripted) -> Pattern:
 
 
 def workflow(make: Scripted) -> Pattern:
-    """Parallel steps, a fallback, a step per item of a list."""
+    """Run steps at once, one with a fallback, one for each item of a list."""
     broken = make.function("broken", lambda key: AgentError(f"Cannot do that {key}"))
     lister = make.function("lister", lambda key: [f"{number} {key}" for number in range(3)])
     team = [make.role("researcher"), make.function("clerk"), lister, broken]
@@ -166,7 +167,7 @@ def workflow(make: Scripted) -> Pattern:
 
 
 def router(make: Scripted) -> Pattern:
-    """The best candidate fails, the next best answers."""
+    """Let the best candidate fail, so that the next best answers."""
 
     def rank(messages: Sequence[BaseMessage], key: str) -> Any:
         return {"reason": key, "candidates": [{"agent": one, "confidence": 0.9} for one in ("broken", "researcher")]}
@@ -205,19 +206,19 @@ def _improving(make: Scripted, name: str) -> Agent:
 
 
 def supervisor(make: Scripted) -> Pattern:
-    """Work that is sent back once, then accepted."""
+    """Send work back once, then accept it."""
     return Supervisor(_improving(make, "writer"), reviewer=_critic(make))
 
 
 def network(make: Scripted) -> Pattern:
-    """Four handoffs, then an answer."""
+    """Hand over four times, then answer."""
     names = ["ann", "ben", "cid", "dee", "eve"]
     peers = [make.role(one, hand_to=other) for one, other in zip(names, [*names[1:], ""], strict=True)]
     return Network(peers)
 
 
 def orchestrator(make: Scripted) -> Pattern:
-    """A plan whose steps are supervised, each revised once, and a reviewed answer."""
+    """Plan steps that are supervised, each revised once, and review the answer."""
 
     def decide(messages: Sequence[BaseMessage], key: str) -> Any:
         system = messages[0].text

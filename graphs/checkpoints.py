@@ -16,6 +16,9 @@ from agents.errors import StorageError
 
 T = TypeVar("T")
 
+STORAGE = "__storage"
+"""Where a run's storage is kept in its config; nested graphs inherit it, checkpoints leave it out."""
+
 _THREADS = (
     "SELECT thread_id, MIN(checkpoint_id), MAX(checkpoint_id) FROM checkpoints"
     " WHERE checkpoint_ns = '' GROUP BY thread_id ORDER BY 3 DESC"
@@ -41,6 +44,8 @@ class Storage(BaseCheckpointSaver[str]):
         self._explain = explain
         self._query = query
         self._thread = ThreadPoolExecutor(1, "podium-storage")
+        self.failed: dict[str, StorageError] = {}
+        """By thread id, why its last write failed."""
 
     def close(self) -> None:
         """Wait for the last write."""
@@ -58,13 +63,13 @@ class Storage(BaseCheckpointSaver[str]):
         """Return checkpoints, the latest first; all are read at once, so that others may write meanwhile."""
         return iter(self._do(lambda: [*self._saver.list(config, **options)]))
 
-    def put(self, *given: Any) -> RunnableConfig:
+    def put(self, config: RunnableConfig, *given: Any) -> RunnableConfig:
         """Keep a checkpoint."""
-        return self._do(self._saver.put, *given)
+        return self._write(self._saver.put, config, *given)
 
-    def put_writes(self, *given: Any, **options: Any) -> None:
+    def put_writes(self, config: RunnableConfig, *given: Any, **options: Any) -> None:
         """Keep what a task has written: all of it or nothing."""
-        self._do(self._saver.put_writes, *given, **options)
+        self._write(self._saver.put_writes, config, *given, **options)
 
     def delete_thread(self, thread_id: str) -> None:
         """Forget a run."""
@@ -95,6 +100,16 @@ class Storage(BaseCheckpointSaver[str]):
         """Forget a run."""
         await self._later(self.delete_thread, thread_id)
 
+    def _write(self, work: Callable[..., T], config: RunnableConfig, *given: Any, **options: Any) -> T:
+        thread_id = str(config["configurable"]["thread_id"])
+        try:
+            written = self._do(work, config, *given, **options)
+        except StorageError as error:
+            self.failed[thread_id] = error
+            raise
+        self.failed.pop(thread_id, None)
+        return written
+
     def _do(self, work: Callable[..., T], *given: Any, **options: Any) -> T:
         try:
             return work(*given, **options)
@@ -107,6 +122,20 @@ class Storage(BaseCheckpointSaver[str]):
         loop = asyncio.get_running_loop()
         # Shielded: a write that waits in the queue must not be dropped because its run was cancelled.
         return await asyncio.shield(loop.run_in_executor(self._thread, partial(work, *given, **options)))
+
+
+def check_storage(config: RunnableConfig) -> None:
+    """Start nothing more in a run whose last write has failed: its result could not be kept.
+
+    LangGraph itself raises the failure only when all that was started has ended.
+
+    Raises:
+        StorageError: It has.
+    """
+    configurable = config.get("configurable", {})
+    storage = configurable.get(STORAGE)
+    if storage is not None and (error := storage.failed.get(str(configurable.get("thread_id")))):
+        raise StorageError(str(error)) from error
 
 
 def strict() -> JsonPlusSerializer:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from typing import Annotated, Any, Protocol
 
 from langchain_core.embeddings import Embeddings
@@ -28,6 +29,8 @@ from graphs.state import Problem, problem
 
 NOBODY = "none"
 """What a classifier names when no agent of the team suits the request."""
+
+_CLAUSE_ENDS = re.compile(r"[,;:.\n]+")
 
 LEAST_PER_CENT = 2
 """A confidence from here on is read as per cent; what is a little over 1 was rounded."""
@@ -63,13 +66,15 @@ class Classifier(Protocol):
 
 
 class ModelClassifier:
-    """Asks a chat model for a typed ranking."""
+    """Asks a chat model for a typed ranking; `out_of_scope` are example requests that suit nobody of the team."""
 
     name = "model"
 
-    def __init__(self, team: Sequence[Agent], model: BaseChatModel | str | None = None) -> None:
+    def __init__(
+        self, team: Sequence[Agent], model: BaseChatModel | str | None = None, *, out_of_scope: Sequence[str] = ()
+    ) -> None:
         self.decision = Decision(ranking_form([one.name for one in team]), model=model, name="route")
-        self.system = SystemMessage(prompts.ROUTE.format(team=describe(team), examples=_examples(team)))
+        self.system = SystemMessage(prompts.ROUTE.format(team=describe(team), examples=_examples(team, out_of_scope)))
 
     async def rank(
         self, io: IO, messages: Sequence[BaseMessage], team: Sequence[Agent], config: RunnableConfig
@@ -103,13 +108,9 @@ class FunctionClassifier:
         said = await self.asked.reply(io, _last(messages), config, tally)
         if not said:
             return None
-        ranked = sorted((_candidate(*one) for one in self._read(said).items()), key=_falling)
-        return {
-            "candidates": ranked,
-            "reason": f"{self.name} said so",
-            "decided_by": self.name,
-            "usage": tally.usage,
-        }
+        ranked = sorted((_candidate(*one) for one in self._read(said).items()), key=lambda one: -one["confidence"])
+        reason = f"{self.name} said so"
+        return {"candidates": ranked, "reason": reason, "decided_by": self.name, "usage": tally.usage}
 
     def _read(self, said: Any) -> Mapping[str, float]:
         match said:
@@ -130,8 +131,11 @@ class FunctionClassifier:
 class EmbeddingClassifier:
     """Compares a request with the agents' descriptions and example requests; passes on when it is not sure.
 
+    An agent's similarity is the mean of two: to its whole description, and to the nearest clause of it or example.
+    The defaults fit `agents.embeddings.LocalEmbeddings`; `benchmarks/router.py --tune` measures them for others.
+
     Args:
-        threshold: The cosine similarity, -1 to 1, that counts as a confidence of one half.
+        threshold: The similarity, -1 to 1, that counts as a confidence of one half; less where no model follows.
         margin: Least lead in similarity of the best agent over the second; 0 where several may be meant.
         sharpness: How fast confidence rises with similarity (the steepness of a logistic curve).
     """
@@ -139,13 +143,13 @@ class EmbeddingClassifier:
     name = "embeddings"
 
     def __init__(
-        self, embeddings: Embeddings, *, threshold: float = 0.3, margin: float = 0.05, sharpness: float = 20.0
+        self, embeddings: Embeddings, *, threshold: float = 0.3, margin: float = 0.02, sharpness: float = 20.0
     ) -> None:
         self.embeddings = embeddings
         self.threshold = threshold
         self.margin = margin
         self.sharpness = sharpness
-        self._known: dict[tuple[str, ...], list[list[float]]] = {}
+        self._known: dict[tuple[str, ...], dict[str, list[float]]] = {}
         self._lock = threading.Lock()
 
     async def rank(
@@ -169,20 +173,29 @@ class EmbeddingClassifier:
         return (1 + math.tanh(self.sharpness * (similarity - self.threshold) / 2)) / 2
 
     def scores(self, text: str, team: Sequence[Agent]) -> dict[str, float]:
-        """Return for each agent the cosine similarity of a text to the nearest of its utterances, -1 to 1."""
-        asked = self.embeddings.embed_query(text)
-        utterances = [(one.name, words) for one in team for words in (one.description, *one.examples) if words]
-        vectors = self._vectors(tuple(words for _, words in utterances))
-        scores = {one.name: -1.0 for one in team}
-        for (name, _), vector in zip(utterances, vectors, strict=True):
-            scores[name] = max(scores[name], _cosine(asked, vector))
+        """Return each agent's similarity to a text, -1 to 1; that of an agent without any words is -1."""
+        known = self._vectors(tuple(words for one in team for words in _utterances(one)))
+        asked = _unit(self.embeddings.embed_query(text))
+        scores = {}
+        for one in team:
+            near = [sum(a * b for a, b in zip(asked, known[words], strict=True)) for words in _utterances(one)]
+            whole = near[:1] if one.description else []
+            scores[one.name] = fmean([*whole, max(near)]) if near else -1.0
         return scores
 
-    def _vectors(self, texts: tuple[str, ...]) -> list[list[float]]:
+    def _vectors(self, texts: tuple[str, ...]) -> dict[str, list[float]]:
         with self._lock:
             if texts not in self._known:
-                self._known[texts] = self.embeddings.embed_documents(list(texts)) if texts else []
+                vectors = self.embeddings.embed_documents(list(texts)) if texts else []
+                self._known[texts] = dict(zip(texts, map(_unit, vectors), strict=True))
             return self._known[texts]
+
+
+def _utterances(agent: Agent) -> list[str]:
+    """Return an agent's description, its clauses, and the example requests."""
+    whole = agent.description.strip().rstrip(".")
+    clauses = [one.strip() for one in _CLAUSE_ENDS.split(whole)]
+    return [one for one in dict.fromkeys([whole, *clauses, *agent.examples]) if one]
 
 
 class Ranking(Classified):
@@ -270,19 +283,20 @@ def _candidate(name: str, confidence: float) -> Candidate:
     return {"agent": name, "confidence": round(min(max(share, 0.0), 1.0), 4) if math.isfinite(share) else 0.0}
 
 
-def _falling(candidate: Candidate) -> float:
-    return -candidate["confidence"]
-
-
 def _last(messages: Sequence[BaseMessage]) -> str:
     return next((one.text for one in reversed(messages) if isinstance(one, HumanMessage)), "")
 
 
-def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    length = math.hypot(*one) * math.hypot(*other)
-    return sum(a * b for a, b in zip(one, other, strict=True)) / length if length else 0.0
+def _unit(vector: Sequence[float]) -> list[float]:
+    length = math.hypot(*vector)
+    return [one / length for one in vector] if length else list(vector)
 
 
-def _examples(team: Sequence[Agent]) -> str:
-    shown = [(asked, one.name) for one in team for asked in one.examples[:2]]
-    return "".join(prompts.ROUTE_EXAMPLE.format(request=asked, agent=json.dumps(name)) for asked, name in shown)
+def _examples(team: Sequence[Agent], out_of_scope: Sequence[str]) -> str:
+    shown = [(asked, one.name, "it is what this agent does") for one in team for asked in one.examples[:2]]
+    # First and last, where a small model heeds them most; without them it finds an agent for everything.
+    nobodys = [(asked, NOBODY, "no agent of the team does this") for asked in out_of_scope[:2]]
+    return "".join(
+        prompts.ROUTE_EXAMPLE.format(request=asked, agent=name, reason=reason)
+        for asked, name, reason in (*nobodys[:1], *shown, *nobodys[1:])
+    )

@@ -1,42 +1,35 @@
-"""The `podium` command: a request goes to a team; `draw`, `team` and `model` show and prepare what there is."""
+"""The `podium` command: a request goes to a team; `draw`, `team` and `model` show and prepare what there is.
+
+The commands about stored runs are in runs_cli.py.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
-from langchain_core.language_models import BaseChatModel
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from agents.agent import Agent
 from agents.errors import ConfigurationError, ModelNotFoundError, PodiumError
-from agents.models import chat_model, model_name
-from agents.team import load_team, team
-from agents.weights import DEFAULT, MODELS, describe_download, find, installed
-from graphs.network import Network
-from graphs.orchestrator import Orchestrator
-from graphs.pattern import Pattern
-from graphs.planner import Planner
-from graphs.router import Router
-from graphs.run import BAD_USAGE, COMPLETED, FAILED, interrupted, leave, run
-from graphs.supervisor import Supervisor
+from agents.weights import DEFAULT, MODELS, describe_download, installed
+from agents.weights import find as find_weights
+from graphs import runs_cli
+from graphs.background import interrupted, leave
+from graphs.pattern import CompiledPattern
+from graphs.recipe import PATTERNS, Choices, Flag, Recipe, TeamFile, known_patterns
+from graphs.run import BAD_USAGE, COMPLETED, FAILED
+from graphs.start import Shown, begin, check_name, find, new_id, opened
+from graphs.stored import State
 
-PATTERNS: dict[str, Callable[[list[Agent], BaseChatModel | None], Pattern]] = {
-    "planner": lambda agents, model: Planner(agents, model=model),
-    "router": lambda agents, model: Router(agents, model=model),
-    "supervisor": lambda agents, model: Supervisor(Planner(agents, model=model).as_agent("team"), model=model),
-    "network": lambda agents, model: Network(agents),
-    "orchestrator": lambda agents, model: Orchestrator(agents, model=model),
-}
-"""What `--pattern` and `draw` know, by name; each is built from a team and the model of the whole run."""
+DEFAULT_PATTERN = "orchestrator"
 
 HELP = f"""Give a request to a team of AI agents and get one answer.
 
@@ -44,20 +37,20 @@ For example:
   podium "Compare tea and coffee for a morning drink"
   podium "Sum up notes.txt" --json > result.json
   podium draw planner
+  podium runs; podium show RUN; podium resume RUN
 
 The model is the one that --model or PODIUM_MODEL names, else OpenAI's or that of OPENAI_BASE_URL, else the local \
 one: {DEFAULT}, which runs on this machine without a key; it is small, answers simply and sometimes wrongly.
 
+Every run is stored (in the file that PODIUM_RUNS names, else among the user's data) under the id that is printed when \
+it starts. One that was killed, interrupted or asks something goes on with `podium resume RUN`; nothing that was \
+finished runs again. --thread NAME continues a conversation.
+
 The answer goes to stdout, everything else to stderr.
 Exit codes: 0 completed, 1 failed, 2 bad usage, 3 partly done, escalated or interrupted, 4 needs input."""
 
-_KNOWN_PATTERNS = f"How the agents are coordinated: {', '.join(PATTERNS)}."
-
-TeamFile = Annotated[
-    Path | None, Parameter("--team", help="TOML file with a team of agents instead of the default one.")
-]
-Pick = Annotated[str, Parameter(help=_KNOWN_PATTERNS)]
-Flag = Parameter(negative="", show_default=False)
+Pick = Annotated[str | None, Parameter(help=known_patterns())]
+Drawn = Annotated[str, Parameter(help=known_patterns([*PATTERNS, "workflow"]))]
 
 
 def _version() -> str:
@@ -79,6 +72,7 @@ app = App(
 )
 models = App(name="model", help="Fetch and list the local models, which need no key.", help_format="plaintext")
 app.command(models)
+runs_cli.add_to(app)
 
 
 @app.default
@@ -88,9 +82,11 @@ def answer(
     ] = None,
     /,
     *,
-    pattern: Pick = "planner",
-    team_file: TeamFile = None,
-    model: Annotated[str | None, Parameter(help="Chat model as provider:model, or local.")] = None,
+    pattern: Pick = None,
+    choices: Choices = Choices(),  # noqa: B008 - frozen
+    baseline: Annotated[bool, Parameter(help="Answer with a single agent, for comparison."), Flag] = False,
+    thread: Annotated[str | None, Parameter(help="Conversation to continue, or to begin under this name.")] = None,
+    no_store: Annotated[bool, Parameter(help="Do not store the run."), Flag] = False,
     as_json: Annotated[bool, Parameter("--json", help="Print the final state as JSON."), Flag] = False,
     quiet: Annotated[bool, Parameter(help="Print nothing but the answer."), Flag] = False,
 ) -> int:
@@ -99,34 +95,58 @@ def answer(
     if text is None:
         app.help_print()
         return COMPLETED
-    build = _builder(pattern)
-    _team(team_file, None)  # a file that cannot be used is refused before the model is loaded
-    chosen = _model(model, quiet=quiet)
-    agents = _team(team_file, chosen)
-    for agent in agents:
-        chat_model(agent.role.model)  # a model that a team file names and that cannot be had is found before the run
-    return run(build(agents, chosen).compile(), text, as_json=as_json, quiet=quiet)
+    if thread and no_store:
+        raise ConfigurationError("--thread continues what is stored; leave --no-store out")
+    recipe = Recipe(pattern=pattern or DEFAULT_PATTERN, baseline=baseline).with_choices(choices)
+    given, shown = {"messages": text}, Shown(as_json, quiet)
+    if no_store:
+        return begin(recipe, given, shown, runs=None, name=None)
+    with opened() as runs:
+        before = find(runs, check_name(thread)) if thread else None
+        if thread and before:
+            recipe = _continued(thread, before, pattern, baseline).with_choices(choices)
+        return begin(recipe, given, shown, runs=runs, name=thread or new_id(runs))
+
+
+def _continued(thread: str, before: State, pattern: str | None, baseline: bool) -> Recipe:
+    """Return the recipe of a conversation, in which the last run must have ended."""
+    if before["ended"] is None:
+        raise ConfigurationError(f"The last run of {thread} has not ended; go on with it first: podium resume {thread}")
+    recipe = Recipe.of(thread, before["metadata"])
+    if pattern not in (None, recipe.pattern) or baseline > recipe.baseline:
+        raise ConfigurationError(f"The conversation {thread} goes on with its pattern, {recipe.pattern}")
+    return recipe
 
 
 @app.command
 def draw(
-    pattern: Pick = "planner",
+    pattern: Drawn = DEFAULT_PATTERN,
     /,
     *,
     xray: Annotated[bool, Parameter(help="Show what is inside the nodes too."), Flag] = False,
     team_file: TeamFile = None,
 ) -> int:
     """Print a graph as Mermaid; needs no model."""
-    graph = _builder(pattern)(_team(team_file, None), None).compile()
+    graph = _example() if pattern == "workflow" else _recipe(pattern, team_file).build(None).compile()
     _say(graph.get_graph(xray=xray).draw_mermaid())
     return COMPLETED
+
+
+def _example() -> CompiledPattern:
+    from graphs.studio import workflow
+
+    return workflow
+
+
+def _recipe(pattern: str, file: Path | None) -> Recipe:
+    return Recipe(pattern=pattern).with_choices(Choices(team_file=file))
 
 
 @app.command(name="team")
 def show_team(*, team_file: TeamFile = None) -> int:
     """List the agents of the team with their tools."""
     table = Table("agent", "what it is for", "tools", box=None, pad_edge=False, header_style="bold")
-    for agent in _team(team_file, None):
+    for agent in _recipe(DEFAULT_PATTERN, team_file).agents(None):
         tools = ", ".join(tool.name for tool in agent.role.tools)
         table.add_row(agent.name, Text(agent.description), Text(tools))
     Console().print(table)
@@ -139,7 +159,7 @@ def pull(name: Annotated[str, Parameter(help=f"One of: {', '.join(MODELS)}.")] =
     from agents.download import pull as fetch
 
     progress = Console(stderr=True, highlight=False)
-    if path := find(name):
+    if path := find_weights(name):
         _say(f"{name} is there: {path}")
         return COMPLETED
     progress.print(Text(describe_download(name)), soft_wrap=True)
@@ -175,29 +195,6 @@ def _request(given: str | None) -> str | None:
     if not text or not text.strip():
         raise ConfigurationError('There is no request; write it in quotes: podium "Compare tea and coffee"')
     return text.strip()
-
-
-def _builder(pattern: str) -> Callable[[list[Agent], BaseChatModel | None], Pattern]:
-    if pattern not in PATTERNS:
-        raise ConfigurationError(f"Unknown pattern {pattern!r}; known: {', '.join(PATTERNS)}")
-    return PATTERNS[pattern]
-
-
-def _team(file: Path | None, model: BaseChatModel | None) -> list[Agent]:
-    return load_team(file, model=model) if file else team(model=model)
-
-
-def _model(name: str | None, *, quiet: bool) -> BaseChatModel:
-    """Get the model ready, which takes seconds if it is the local one, and say which it is."""
-    from agents.local import PROFILE
-
-    console = Console(stderr=True, highlight=False)
-    with console.status("getting the model ready"):
-        model = chat_model(name)
-    if not quiet:
-        local = ", small and on this machine; its answers may be wrong" if model.profile == PROFILE else ""
-        console.print(Text(f"Model: {model_name(model)}{local}", "dim"), soft_wrap=True)
-    return model
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

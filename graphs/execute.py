@@ -23,6 +23,7 @@ from agents.once import IO, Once
 from agents.prompts import Assignment
 from agents.retry import Attempts, Outcome, Retry
 from agents.usage import no_usage, sum_usage
+from graphs.checkpoints import check_storage
 from graphs.events import place, report
 from graphs.limits import take_over
 from graphs.pattern import CALLERS_LIMIT
@@ -37,6 +38,7 @@ from graphs.steps import (
     in_order,
     may_start,
     new_record,
+    quoted,
     read_plan,
     reason_to_skip,
 )
@@ -193,6 +195,7 @@ class StepRun:
             if self.failed is not None:
                 stopped = f"Step {step.id!r} was skipped: the run was stopped when {self.failed!r} failed"
                 return new_record(step, "skipped", error=stopped)
+            check_storage(self.config)
             begin()
             for name in filter(None, (step.agent, step.fallback)):
                 agent = self.node.agents[name]
@@ -224,8 +227,10 @@ class StepRun:
             return new_record(step, "failed", error=told["message"], problems=[told])
         calls = Window(self.io)
         tasks: list[Any] = []
+        # The list itself is no context of its items, unless the task quotes it.
+        shared = {name: text for name, text in context.items() if name != listed["id"] or name in quoted(step)}
         for number, item in enumerate(items, 1):
-            one = {**context, "item": item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)}
+            one = {**shared, "item": item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)}
             named = f"{step.id}[{number}]"
             tasks.append(self._call(named, partial(self._attempt, step, one, begin), {"item": item}))
             await calls.add(tasks[-1])

@@ -113,12 +113,12 @@ class TakeTurn(Once[Assignment, Turn]):
                 reply = await self.agent.reply(io, value, config, tally)
             except ParentCommand as command:
                 return _turn("", _of_command(command.args[0]), tally.usage)
-            messages = _messages(reply)
+            messages, usage = _messages(reply), self.agent.spent(reply, tally)
             if wishes := self._wishes(reply) or _handoffs(messages):
-                return _turn(_said_beside(messages), wishes, tally.usage)
+                return _turn(_said_beside(messages), wishes, usage)
             if messages and isinstance(messages[-1], ToolMessage) and messages[-1].status == "error":
                 raise EmptyReplyError(f"Agent {self.agent.name!r} ended on a failed tool call: {messages[-1].text}")
-            answer = self.agent.answer(reply, tally.usage)
+            answer = self.agent.answer(reply, usage)
             inside: Any = {"status": answer["status"], "errors": answer["errors"]}
             return {**_turn(answer["text"], [], answer["usage"]), **inside}
 

@@ -76,6 +76,8 @@ def draw(view: View, now: float, console: Console, *, ended: bool = False) -> Re
     seconds = f"{now - view.began:.0f} s"
     heading = Text.assemble((f"{_frame(now)} {view.phase}", "bold cyan"), f"  {seconds}")
     parts: list[RenderableType] = [] if ended else [heading]
+    if view.note and not ended:
+        parts.append(Text(f"  {one_line(view.note)}", "dim", no_wrap=True, overflow="ellipsis"))
     parts += [Text(f"  {one_line(flaw)}", "yellow", no_wrap=True, overflow="ellipsis") for flaw in view.flaws]
     shown = list(tree(view))
     room = max(2, console.height - _AROUND - 2)  # beside the heading and a line of the answer
@@ -148,6 +150,8 @@ def _reason(work: Work, now: float) -> str:
     if work.status == "running" and work.reason:
         when = f"again in {work.again - now:.0f} s" if work.again and _waits(work, now) else "trying again"
         return f"attempt {work.failures} failed: {one_line(work.reason)} ({when})"
+    if work.status == "running" and work.review:
+        return f"sent back: {one_line(work.review)}"
     return ""
 
 
@@ -159,6 +163,8 @@ def news(before: View, after: View) -> Iterator[str]:
             yield "plan: " + ", ".join(_planned(_name(after, path), after.works[path]) for path in new)
         for path, work in after.works.items():
             yield from _news_of(_name(after, path), before.works.get(path), work)
+    if after.note != before.note:
+        yield one_line(after.note)
     if after.phase != before.phase:
         yield after.phase
     if after.flaws != before.flaws:
@@ -181,6 +187,8 @@ def _news_of(name: str, before: Work | None, work: Work) -> Iterator[str]:
         return
     if work.failures > (before.failures if before else 0):
         yield f"{name}: attempt {work.failures} failed, trying again: {one_line(work.reason or '')}"
+    if work.review and work.review != (before.review if before else ""):
+        yield f"{name}: sent back: {one_line(work.review)}"
     if work.status == (before.status if before else "pending"):
         return
     if work.status == "running":

@@ -138,7 +138,8 @@ class Orchestrator(Supervisor):
         answer = self.worker.answer(planned, planned["usage"])
         if answer["status"] != "needs_input":  # the final review judges what came of steps that nobody accepted
             failed = any(one["status"] == "failed" for one in planned["steps"].values())
-            answer = {**answer, "status": "partial" if failed else "completed"}
+            lacking = failed or any(one["kind"] == "partial" for one in planned["errors"])
+            answer = {**answer, "status": "partial" if lacking else "completed"}
         return {**record, **self.take_work(state, answer, node="plan")}
 
     def take_alone(self, state: OrchestratorState, answer: Answer) -> dict[str, Any]:

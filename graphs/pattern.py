@@ -18,6 +18,7 @@ from agents.once import IO, Once
 from agents.retry import Attempts, Retry
 from agents.settings import Settings
 from agents.usage import no_usage
+from graphs.checkpoints import STORAGE, Storage
 from graphs.errors import ConfigurationError, UnknownAgentError
 from graphs.events import place
 from graphs.limits import take_over, with_ledger
@@ -126,23 +127,37 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # noqa: A002
         """Stream as every LangGraph graph does."""
-        return super().stream(input, self._prepared(config, options.get("context")), **options)
+        prepared = self._prepared(config, options.get("context"))
+        return super().stream(input, prepared, **self._durable(prepared, options))
 
     async def astream(
         self,
-        input: Any,
+        input: Any,  # noqa: A002
         config: RunnableConfig | None = None,
         **options: Any,
     ) -> AsyncIterator[Any]:
         """Stream as every LangGraph graph does."""
-        async for chunk in super().astream(input, self._prepared(config, options.get("context")), **options):
+        prepared = self._prepared(config, options.get("context"))
+        async for chunk in super().astream(input, prepared, **self._durable(prepared, options)):
             yield chunk
+
+    def _durable(self, config: RunnableConfig, options: dict[str, Any]) -> dict[str, Any]:
+        """Have each checkpoint stored before work goes on, unless the caller or the graph around this one decides.
+
+        With LangGraph's own default, `async`, the result of a call may be stored before the checkpoint that it belongs
+        to; of a process that is killed between the two, the result is lost and the call made again.
+        """
+        nested = config.get("configurable", {}).get("checkpoint_ns")
+        decided = nested or options.get("durability") or "checkpoint_during" in options
+        return options if decided or not self.checkpointer else {**options, "durability": "sync"}
 
     def _prepared(self, config: RunnableConfig | None, context: Any) -> RunnableConfig:
         wanted = (config or {}).get("max_concurrency") or (self.config or {}).get("max_concurrency")
         own: RunnableConfig = {**(config or {}), "max_concurrency": ENOUGH_THREADS}
         if wanted and wanted != ENOUGH_THREADS:
             own["configurable"] = {**own.get("configurable", {}), CALLERS_LIMIT: wanted}
+        if isinstance(self.checkpointer, Storage):
+            own["configurable"] = {**own.get("configurable", {}), STORAGE: self.checkpointer}
         return with_ledger(own, context)
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:

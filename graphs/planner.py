@@ -18,7 +18,7 @@ from agents.retry import Retry
 from agents.usage import named
 from graphs import prompts
 from graphs.approval import Approval, AskApproval, Proposal
-from graphs.errors import BudgetError
+from graphs.errors import BudgetError, ConfigurationError
 from graphs.execute import Execute
 from graphs.limits import RESERVED
 from graphs.pattern import Node, Pattern, PatternGraph, by_name, describe, known
@@ -77,6 +77,8 @@ class Planner(Pattern):
         max_parallel: int | None = None,
         retry: Retry | None = None,
     ) -> None:
+        if max_steps < 1 or max_plan_attempts < 1 or max_replans < 0:
+            raise ConfigurationError("max_steps and max_plan_attempts must be 1 or more, max_replans 0 or more")
         self.agents = by_name(agents)
         self.default = known(default_agent or next(iter(self.agents)), self.agents, role="default agent")
         self.max_steps = max_steps
@@ -272,8 +274,9 @@ def plan_form(names: Sequence[str]) -> type[BaseModel]:
 
     class PlannedStep(BaseModel):
         id: str
-        agent: Annotated[str, WithJsonSchema({"type": "string", "enum": list(names)})]
         task: str
+        # Behind the task: a model writes in this order, and chooses better when it has said what is to be done.
+        agent: Annotated[str, WithJsonSchema({"type": "string", "enum": list(names)})]
         dependencies: list[str]
 
     class Plan(BaseModel):
@@ -283,23 +286,9 @@ def plan_form(names: Sequence[str]) -> type[BaseModel]:
 
 
 def examples_of(agents: Sequence[Agent]) -> str:
-    """Make example plans of the requests that agents are right for: one step; and two at once, then a third."""
-    able = [one for one in agents if one.examples]
-    made: list[tuple[str, list[dict[str, Any]]]] = []
-    if able:
-        made.append((able[-1].examples[0], [_example("answer", able[-1], ())]))
-    if len(able) >= 3:
-        one, two, three = able[:3]
-        asked = f"{one.examples[0]} {two.examples[0]} Then: {three.examples[0]}"
-        made.append((asked, [_example("a", one, ()), _example("b", two, ()), _example("c", three, ("a", "b"))]))
-    return "".join(
-        prompts.EXAMPLE.format(request=asked, answer=json.dumps({"steps": steps}, ensure_ascii=False))
-        for asked, steps in made
-    )
-
-
-def _example(name: str, agent: Agent, dependencies: Sequence[str]) -> dict[str, Any]:
-    return {"id": name, "agent": agent.name, "task": agent.examples[0], "dependencies": list(dependencies)}
+    """List a request that each agent is right for, as far as they bring any."""
+    listed = "\n".join(f"- {one.name}: {one.examples[0]}" for one in agents if one.examples)
+    return prompts.PLAN_EXAMPLES.format(examples=listed) if listed else ""
 
 
 def _briefly(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -269,6 +269,11 @@ def _result(record: StepRecord) -> str:
     return record["result"] or f"(no result: {record['error']})"
 
 
+def quoted(step: Step) -> list[str]:
+    """Return the names that a step's task quotes."""
+    return placeholders(step.task)
+
+
 def fill_task(step: Step, context: Mapping[str, str], request: str) -> str:
     """Return a step's task with the request and its dependencies' results filled in."""
     return fill(step.task, {**context, "request": request})

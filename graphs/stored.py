@@ -15,6 +15,7 @@ from graphs.checkpoints import Storage
 from graphs.state import request
 
 _INTERRUPT = "__interrupt__"
+_RESUME = "__resume__"
 _INPUT = "__start__"
 _RECORD = {"id", "agent", "status", "attempts", "answered_by"}
 """Keys by which the record of a step is known among what tasks have written."""
@@ -111,9 +112,13 @@ def _values(one: CheckpointTuple) -> dict[str, Any]:
 
 
 def _questions(one: CheckpointTuple) -> list[dict[str, Any]]:
-    asked = [question for _, channel, value in one.pending_writes or () if channel == _INTERRUPT for question in value]
-    by_id = {question.id: {"id": question.id, "value": question.value} for question in asked}
-    return list(by_id.values())
+    """Return the open questions: a task that has gone on keeps its own, and the node around it may still list them."""
+    written = one.pending_writes or ()
+    ended = {task for task, channel, _ in written if channel not in (_INTERRUPT, _RESUME)}
+    asked = [(task, question) for task, channel, value in written if channel == _INTERRUPT for question in value]
+    answered = {question.id for task, question in asked if task in ended}
+    by_id = {question.id: {"id": question.id, "value": question.value} for _, question in asked}
+    return [shown for number, shown in by_id.items() if number not in answered]
 
 
 def _finished(storage: Storage, last: CheckpointTuple) -> list[dict[str, Any]]:

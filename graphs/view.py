@@ -16,7 +16,8 @@ from graphs.steps import Step, StepRecord, new_record, read_plan
 MODES = ("updates", "custom", "messages", "values")
 EXECUTE = "execute"
 """The node under which patterns run their steps."""
-PLANNING, CHECKING, WORKING, REPLANNING, ANSWERING = "planning", "checking", "working", "replanning", "answering"
+SORTING, PLANNING, CHECKING, WORKING, REPLANNING = "sorting", "planning", "checking", "working", "replanning"
+REVIEWING, REVISING, ANSWERING, WAITING = "reviewing", "revising", "answering", "waiting for you"
 
 _NEXT = {"plan": CHECKING, "check": WORKING, "approve": WORKING, EXECUTE: "assessing", "assess": ANSWERING}
 """What a planner or workflow does after each of its nodes; other nodes change nothing."""
@@ -39,6 +40,8 @@ class Work:
     """Why the last attempt failed."""
     again: float | None = None
     """When the next attempt begins, in seconds since the epoch."""
+    review: str = ""
+    """What the last review said, while its agent is a supervised one that is sent back."""
 
     @property
     def status(self) -> str:
@@ -64,16 +67,25 @@ class View:
     """The steps by path (`("execute", "draft")`); those inside a step's agent have longer ones."""
     flaws: tuple[str, ...] = ()
     """What was wrong with the last plan."""
+    note: str = ""
+    """The last decision about the run as a whole: who got the request, why an answer was sent back."""
     answer: str = ""
     """The answer as far as it was streamed."""
     answer_id: str | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
     """The last state of the outermost graph."""
+    known: Mapping[str, StepRecord] = field(default_factory=dict)
+    """Steps that an earlier process has finished, by id; they are not streamed again."""
 
     @classmethod
-    def begin(cls, phase: str, now: float) -> View:
-        """Return the view of a run that starts now."""
-        return cls((Phase(phase, now),))
+    def begin(cls, phase: str, now: float, known: Mapping[str, StepRecord] | None = None) -> View:
+        """Return the view of a run that starts now, or goes on."""
+        return cls((Phase(phase, now),), known=known or {})
+
+    def going_on(self, asked: float, now: float) -> View:
+        """Return the view of the run after a person was asked and has answered."""
+        state = {key: value for key, value in self.state.items() if key != "__interrupt__"}
+        return replace(self._in_phase(WAITING, asked)._in_phase(self.phase, now), state=state)
 
     @property
     def began(self) -> float:
@@ -111,8 +123,9 @@ class View:
             return view
         if mode == "messages" and isinstance(chunk[0], AIMessageChunk) and chunk[0].text:
             return self._with_text(place, chunk[0])
-        if mode == "values" and not namespace:
-            return replace(self, state={**self.state, **chunk})
+        if mode == "values" and isinstance(chunk, Mapping):
+            view = self._with_known_plan(place, chunk)
+            return view if namespace else replace(view, state={**self.state, **chunk})
         return self
 
     def _with_progress(self, told: Mapping[str, Any]) -> View:
@@ -133,21 +146,39 @@ class View:
             return self._with(path, replace(self.works.get(path, Work(record)), record=record))
         plan = update.get("approved") or (node == "check" and update.get("plan"))
         view = self._with_plan((*place, EXECUTE), plan) if plan else self
-        if self.owner(place):  # what goes on inside a step is no phase of the run
-            return view
+        if owner := self.owner(place):  # what goes on inside a step is no phase of the run
+            review = _review_in(update, view.works[owner].review)
+            unchanged = review == view.works[owner].review
+            return view if unchanged else view._with(owner, replace(view.works[owner], review=review))
         flaws = tuple(update.get("flaws") or ()) if node == "check" else self.flaws
-        return replace(view, flaws=flaws)._in_phase(_phase_after(node, update) or self.phase, now)
+        note = _note_in(update) or self.note
+        return replace(view, flaws=flaws, note=note)._in_phase(_phase_after(node, update) or self.phase, now)
+
+    def _with_known_plan(self, place: Path, state: Mapping[str, Any]) -> View:
+        """Show the plan that a resumed graph goes on with."""
+        here = (*place, EXECUTE)
+        own = "triage" not in state and state.get("status") == "running"
+        plan = state.get("approved", state.get("plan")) if own else None
+        if not plan or any(path[:-1] == here for path in self.works):
+            return self
+        done = {one: record for one, record in state.get("steps", {}).items() if record["status"] == "completed"}
+        return replace(self, known={**self.known, **done})._with_plan(here, plan)
 
     def _with_plan(self, place: Path, plan: Iterable[Mapping[str, Any]]) -> View:
         """Show the new plan's steps behind what an earlier plan has already done."""
         steps, _ = read_plan(plan)
-        new = {(*place, step.id): Work(new_record(step)) for step in steps}
+        new = {(*place, step.id): Work(self._begun(step)) for step in steps}
         kept = {
             path: work
             for path, work in self.works.items()
             if path[:-1] != place or work.status == "completed" or (work.status == "failed" and path not in new)
         }
         return replace(self, works={**kept, **{path: work for path, work in new.items() if path not in kept}})
+
+    def _begun(self, step: Step) -> StepRecord:
+        """Return the record of a step that an earlier process has finished, else a new one."""
+        known = self.known.get(step.id)
+        return known if known and known["task"] == step.task else new_record(step)
 
     def _with_text(self, place: Path, chunk: AIMessageChunk) -> View:
         if owner := self.owner(place):
@@ -165,6 +196,12 @@ class View:
 
 
 def _phase_after(node: str, update: Mapping[str, Any]) -> str | None:
+    if "triage" in update:
+        return WORKING if update["triage"]["small"] else PLANNING
+    if update.get("reviews"):
+        return ANSWERING if update["reviews"][-1]["acceptable"] else REVISING
+    if update.get("work"):
+        return REVIEWING
     if node == "check" and update.get("flaws"):
         return REPLANNING
     if node == "assess" and update.get("replans"):
@@ -178,3 +215,23 @@ def _path_of(told: Mapping[str, Any]) -> Path:
     step = told["step"]
     last = max((number for number, part in enumerate(path) if part == step), default=None)
     return (*path, step) if last is None else path[: last + 1]
+
+
+def _note_in(update: Mapping[str, Any]) -> str:
+    """Return the decision in an update, as a line."""
+    if told := update.get("triage"):
+        return f"{told['agent'] if told['small'] else 'a plan'}: {told['reason']}"
+    if (told := update.get("route")) and told.get("chosen"):
+        return f"{', '.join(told['chosen'])}: {told['reason']}"
+    if told := update.get("handoffs"):
+        return f"{told[-1]['by']} hands over to {told[-1]['to']}: {told[-1]['reason']}"
+    if told := update.get("reviews"):
+        return "accepted" if told[-1]["acceptable"] else f"sent back: {told[-1]['feedback']}"
+    return ""
+
+
+def _review_in(update: Mapping[str, Any], before: str) -> str:
+    """Return what the reviewer of a step has sent it back with, as far as an update changes it."""
+    if not (told := update.get("reviews")):
+        return before
+    return "" if told[-1]["acceptable"] else str(told[-1]["feedback"])

@@ -17,7 +17,6 @@ from graphs.pattern import Node, Pattern, PatternGraph, by_name
 from graphs.state import Envelope, Input, Problem
 from graphs.steps import OnFailure, Step, StepRecord, findings, read_plan
 
-
 UNFINISHED = ("partial", "escalated", "needs_input")
 """Ends of a pattern that gave an answer, but not a complete one."""
 

@@ -187,10 +187,22 @@ def test_several_may_be_meant_where_no_lead_is_asked_for() -> None:
     assert [one for one, confidence in found(ranking).items() if confidence >= 0.5] == ["one", "two"]
 
 
-def test_the_nearest_utterance_of_an_agent_counts(call: Any) -> None:
-    team = [Agent("one", "a", function=str), Agent("two", "b", function=str, examples=["c", "dd"])]
-    ranking = by_letters(call, "d", team)
-    assert (next(iter(found(ranking))), ranking["reason"]) == ("two", "similarity 1.00, ahead by 1.00")
+@pytest.mark.parametrize(
+    ("description", "examples", "score"),
+    [
+        ("d", [], 1.0),
+        ("D: d, a. A.", [], (math.sqrt(0.5) + 1) / 2),
+        ("a", ["b", "dd"], 0.5),
+        ("", ["b", "d"], 1.0),
+        ("a", [], 0.0),
+        ("", [], -1.0),
+    ],
+)
+def test_an_agent_is_as_near_as_its_description_and_its_nearest_words(
+    description: str, examples: list[str], score: float
+) -> None:
+    one = Agent("one", description, function=str, examples=examples)
+    assert EmbeddingClassifier(Letters()).scores("d", [one])["one"] == pytest.approx(score)
 
 
 def test_the_teams_utterances_are_embedded_once(call: Any) -> None:
@@ -198,7 +210,7 @@ def test_the_teams_utterances_are_embedded_once(call: Any) -> None:
     classifier = EmbeddingClassifier(letters)
     for _ in range(3):
         classify(call, classifier)
-    assert letters.documents == [["Bills and refunds.", "Where is my refund?", "A", "Never shown", "Rain and sun."]]
+    assert letters.documents == [["Bills and refunds", "Where is my refund?", "A", "Never shown", "Rain and sun"]]
 
 
 def test_the_threshold_is_a_confidence_of_one_half() -> None:

@@ -131,7 +131,7 @@ def test_every_tool_call_is_answered() -> None:
     messages = finish(turn.agent.reply(Blocking(), "the task", {}, Tally()))["messages"]
     (asked,) = [one for one in messages if isinstance(one, AIMessage)]
     answered = {one.tool_call_id: one.text for one in messages if isinstance(one, ToolMessage)}
-    assert [answered[one["id"]] for one in asked.tool_calls] == [
+    assert [answered[str(one["id"])] for one in asked.tool_calls] == [
         "order 5 is on its way",
         "Handed over to eve.",
         "Handed over to bob.",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
@@ -17,7 +18,7 @@ from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Network, Router, Step, UnknownAgentError, Workflow, handoff_tool
 
 ASK = {"messages": "the request"}
-THREAD = {"configurable": {"thread_id": "1"}}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "1"}}
 AT_ONCE = Retry(wait=0)
 
 
@@ -310,6 +311,13 @@ def test_models_without_tool_calls_hand_over_by_one_decision(call: Any) -> None:
     assert (outcome(state), state["usage"]["calls"]) == (("completed", "bob", "3"), 3)
 
 
+def test_a_plain_chat_model_is_a_peer_that_answers(call: Any) -> None:
+    model = ScriptedModel(["I am a model."])
+    state = run(call, tells("ann", to("bob", "say who you are")), Agent("bob", runnable=model))
+    assert (outcome(state), state["usage"]["calls"]) == (("completed", "bob", "I am a model."), 1)
+    assert model.calls[0].tools == []
+
+
 # Threads
 
 
@@ -417,6 +425,14 @@ def test_peers_of_langgraph_swarm_hand_over_as_they_are(call: Any) -> None:
     ann = Agent("ann", runnable=create_agent(model, [transfer_to_bob]))
     state = run(call, ann, Agent("bob", function=lambda task: f"bob: {task}"))
     assert (outcome(state), way(state)) == (("completed", "bob", "bob: the request"), ["ann>bob"])
+
+
+def test_a_graph_that_remembers_hands_over_once_per_wish(call: Any) -> None:
+    model = ScriptedModel([hands("bob", "one"), "I know now."])
+    ann = Agent("ann", runnable=create_agent(model, [handoff_tool("bob")], checkpointer=True))
+    graph = Network([ann, tells("bob", to("ann", "two"))]).compile(InMemorySaver())
+    state = call(graph, ASK, THREAD)
+    assert (outcome(state), way(state)) == (("completed", "ann", "I know now."), ["ann>bob", "bob>ann"])
 
 
 def test_the_words_of_peers_stream() -> None:

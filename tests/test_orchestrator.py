@@ -1,4 +1,4 @@
-"""Triage, a plan of supervised steps, a final review: whatever fails, the request is answered or said to have failed."""
+"""Triage, a plan of supervised steps, a final review: whatever fails, the request is answered, or said to be not."""
 
 import json
 from typing import Any
@@ -51,6 +51,10 @@ def model_of(**replies: Any) -> ScriptedModel:
 def asked(model: ScriptedModel, words: str) -> list[str]:
     """Return the prompts of the calls with these words in the system message."""
     return [one.prompt for one in model.calls if words in one.messages[0].text]
+
+
+def first_line(text: str) -> str:
+    return text.splitlines()[0]
 
 
 FINDER = Agent("finder", "Finds facts.", function=lambda task: "it is wet", examples=["What is rain?"])

@@ -142,6 +142,10 @@ def test_a_request_cannot_add_names_to_the_team(call: Any, name: str) -> None:
     assert (state["status"], state["route"]["chosen"]) == ("needs_input", [])
 
 
+def test_the_threshold_itself_is_enough(call: Any) -> None:
+    assert route(call, {"billing": 0.7, "weather": 0.69}, threshold=0.7)["route"]["chosen"] == ["billing"]
+
+
 def test_a_threshold_of_nothing_takes_any_known_agent(call: Any) -> None:
     assert route(call, {"billing": 0.0}, threshold=0)["route"]["chosen"] == ["billing"]
 

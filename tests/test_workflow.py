@@ -800,8 +800,9 @@ def test_after_ctrl_c_nothing_new_starts_and_the_run_can_go_on() -> None:
     def work(task: str) -> str:
         log.append(task)
         if task == "do kill" and log.count(task) == 1:
+            time.sleep(0.05)  # the main thread waits now; on its way there it would notice the signal too late
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.1)
+            time.sleep(0.2)
         return task
 
     graph = graph_of(*KILLED, agents=[Agent("echo", function=work)], checkpointer=InMemorySaver())

@@ -1,0 +1,227 @@
+"""The commands about stored runs: `runs` and `show` read them, `resume` goes on with one, `fork` starts one again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agents.errors import ConfigurationError
+from agents.usage import no_usage
+from graphs import fork as forking
+from graphs import stored, timeline
+from graphs.checkpoints import Storage
+from graphs.live import clean, one_line
+from graphs.outcome import draw_timeline, open_questions, print_json, print_questions
+from graphs.questions import can_ask, read_answers
+from graphs.recipe import Choices, Flag, Recipe
+from graphs.run import COMPLETED, NEEDS_INPUT, resumption
+from graphs.start import Shown, begin, new_id, opened, say
+
+AsJson = Annotated[bool, Parameter("--json", help="Print JSON."), Flag]
+Quiet = Annotated[bool, Parameter(help="Print nothing but the answer."), Flag]
+Name = Annotated[str, Parameter(help="Its id, as `podium runs` lists it, or the name of a conversation.")]
+
+_UNFINISHED = ("running", "needs_input")
+
+
+def add_to(app: App) -> None:
+    """Add the commands."""
+    for command in (runs, show, resume, fork):
+        app.command(command)
+
+
+def runs(*, as_json: AsJson = False, most: Annotated[int, Parameter(help="How many of the latest runs.")] = 50) -> int:
+    """List the stored runs, newest first."""
+    console = Console(highlight=False)
+    with opened(only_if_there=True) as storage:
+        found = stored.runs(storage, most=most)
+    if as_json:
+        print_json(found, console)
+        return COMPLETED
+    table = Table("run", "when", "pattern", "status", "request", box=None, pad_edge=False, header_style="bold")
+    for column in table.columns:
+        column.no_wrap, column.overflow = True, "ellipsis"
+    for one in found:
+        cells = (one["thread_id"], _when(one["started"]), one["pattern"], one["status"], one["request"])
+        table.add_row(*(Text(one_line(cell)) for cell in cells))
+    console.print(table)
+    return COMPLETED
+
+
+def show(run: Name, /, *, as_json: AsJson = False) -> int:
+    """Show what is stored of a run: its plan, steps, reviews, route, handoffs, errors, cost and answer."""
+    console = Console(highlight=False)
+    with opened(only_if_there=True) as storage:
+        state = stored.state(storage, run)
+    if as_json:
+        print_json(state, console)
+        return COMPLETED
+    for line in _head(state):
+        console.print(Text(clean(line)), soft_wrap=True)
+    _show_record(state, console)
+    if state["ended"]:
+        console.print(Text(f"\n{clean(state['values']['messages'][-1].text)}"), soft_wrap=True)
+    print_questions(open_questions(_asking(state)), run, console)
+    if state["status"] == "running":
+        console.print(f"\nIf no process is at work on it, continue it with: podium resume {run}", soft_wrap=True)
+    return COMPLETED
+
+
+def resume(
+    run: Name,
+    /,
+    *,
+    answer: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="What to answer to its question: approve, accept, abort, reject:why, retry:feedback, edit:@file, JSON"
+            " or a text; ID=… where several are open.",
+            negative="",
+            allow_leading_hyphen=True,
+        ),
+    ] = (),
+    choices: Choices = Choices(),  # noqa: B008 - frozen
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Go on with a run that was killed or interrupted, or that waits for a person."""
+    with opened(only_if_there=True) as storage:
+        state = stored.state(storage, run)
+        if state["status"] not in _UNFINISHED:
+            raise ConfigurationError(
+                f"The run {run} has ended ({state['status']}); `podium show {run}` shows it,"
+                f" `podium fork {run}` lists from where it can start again"
+            )
+        recipe = Recipe.of(run, state["metadata"]).with_choices(choices)
+        questions = open_questions(_asking(state))
+        if answer and not questions:
+            raise ConfigurationError(f"The run {run} waits for no answer; leave --answer out to go on with it")
+        given = resumption(read_answers(questions, answer)) if answer else None
+        if given is None and state["ended"]:  # it ended with a question; without an answer there is nothing to do
+            return _ask_again(storage, run, state, recipe, Shown(as_json, quiet))
+        return begin(recipe, given, Shown(as_json, quiet), runs=storage, name=run, before=state)
+
+
+def _ask_again(storage: Storage, run: str, state: stored.State, recipe: Recipe, shown: Shown) -> int:
+    """Put the question that a run has ended with once more."""
+    from graphs.questions import ask
+
+    questions = open_questions(_asking(state))
+    console = Console(stderr=True, highlight=False)
+    if not can_ask():
+        console.print(Text(clean(str(questions[0].value))), soft_wrap=True)
+        print_questions(questions, run, console)
+        return NEEDS_INPUT
+    given = resumption(ask(questions, console))
+    return begin(recipe, given, shown, runs=storage, name=run, before=state)
+
+
+def fork(
+    run: Name,
+    /,
+    *,
+    at: Annotated[str | None, Parameter(help="The step or node that runs again; without it they are listed.")] = None,
+    choices: Choices = Choices(),  # noqa: B008 - frozen
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Start a copy of a run again from a point; what was finished before it keeps its results."""
+    with opened(only_if_there=True) as storage:
+        state = stored.state(storage, run)
+        found = forking.points(storage, run)
+        if at is None:
+            _list_points(run, found, Console(highlight=False))
+            return COMPLETED
+        if all(one.name != at for one in found):
+            raise ConfigurationError(f"{run} has no point {at!r}; known: {', '.join(one.name for one in found)}")
+        recipe = Recipe.of(run, state["metadata"]).with_choices(choices)
+        recipe.agents(None)
+        point = forking.find(found, at)
+        name = new_id(storage)
+        forking.copy(storage, point, name, run)
+        if not quiet:
+            say(f"copied {run} to {name}, from {at} on; kept: {', '.join(point.kept) or 'what came before'}")
+        return begin(recipe, None, Shown(as_json, quiet), runs=storage, name=name, before=stored.state(storage, name))
+
+
+def _list_points(run: str, found: Sequence[forking.Point], console: Console) -> None:
+    table = Table("at", "what", "what runs again", box=None, pad_edge=False, header_style="bold")
+    for one in found:
+        again = "it and all that came after it"
+        if one.kind == "step":
+            again = ", ".join(dict.fromkeys([one.name, *one.rerun])) + ", and the answer"
+        table.add_row(Text(one.name), one.kind, Text(again))
+    console.print(table)
+    console.print(f"\nStart a copy of the run again with: podium fork {run} --at …", soft_wrap=True)
+
+
+def _when(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}" if moment else ""
+
+
+def _asking(state: stored.State) -> dict[str, Any]:
+    """Return a stored run as its graph's result would be."""
+    return {**state["values"], "questions": state["questions"], "status": state["status"]}
+
+
+def _head(state: stored.State) -> list[str]:
+    metadata = state["metadata"]
+    origin = f"  (copy of {metadata['forked_from']} from {metadata['at']} on)" if "forked_from" in metadata else ""
+    told = {
+        "run": state["thread_id"] + origin,
+        "when": _when(state["started"]) + (f" to {_when(state['ended'])}" if state["ended"] else ""),
+        "pattern": state["pattern"],
+        "status": state["status"],
+        "reason": one_line(state["values"].get("stop_reason") or ""),
+        "request": state["request"],
+    }
+    return [f"{name:8} {text}" for name, text in told.items() if text]
+
+
+def _show_record(state: stored.State, console: Console) -> None:
+    """Show what the graph has recorded, and the timeline of its steps."""
+    values = state["values"]
+    for title, lines in _sections(values):
+        console.print(Text(f"\n{title}", "bold"))
+        for line in lines:
+            console.print(Text(f"  {one_line(line)}"), soft_wrap=True)
+    finished = {one["id"]: one for one in state["finished"] if one.get("ended")}
+    records = {**values.get("steps", {}), **finished}
+    times = [one[key] for one in records.values() for key in ("started", "ended") if one[key] is not None]
+    began, ended = (min(times), max(times)) if times else (time.time(), time.time())
+    heading = f"Steps: {ended - began:.1f} s" if records else "Cost"
+    spans = timeline.spans(records, ended)
+    draw_timeline(spans, began, ended, values.get("usage") or no_usage(), console, heading=heading)
+
+
+def _sections(values: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """Return the parts of a record that it has, each as lines."""
+    triage, route = values.get("triage") or {}, values.get("route") or {}
+    small = f"to {triage.get('agent')}" if triage.get("small") else "to a plan"
+    plan = [
+        f"{one['id']} ({one['agent']}): {one['task']}"
+        + (f"  [after {', '.join(one['dependencies'])}]" if one["dependencies"] else "")
+        for one in values.get("plan") or ()
+    ]
+    reviews = [
+        f"{one['revision']}: {'accepted' if one['acceptable'] else 'sent back: ' + one['feedback']} ({one['by']})"
+        for one in values.get("reviews") or ()
+    ]
+    parts = {
+        "Triage": [f"{small}: {triage.get('reason', '')}"] if triage else [],
+        "Route": [f"to {', '.join(route.get('chosen', ())) or 'nobody'}: {route.get('reason', '')}"] if route else [],
+        "Plan": plan,
+        "Results": [f"{one['id']}: {one['result']}" for one in (values.get("steps") or {}).values() if one["result"]],
+        "Abandoned": [f"{one['id']}: {one['error']}" for one in values.get("abandoned") or ()],
+        "Reviews": reviews,
+        "Handoffs": [f"{one['by']} to {one['to']}: {one['reason']}" for one in values.get("handoffs") or ()],
+        "Errors": [f"{one['where']}: {one['message']}" for one in values.get("errors") or ()],
+    }
+    return [(title, lines) for title, lines in parts.items() if lines]

@@ -1,0 +1,211 @@
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, interrupt
+
+from agents import Agent
+from agents.settings import Settings
+from agents.testing import ScriptedModel
+from graphs import Network, Planner, Step, Workflow
+from graphs.pattern import Pattern
+from graphs.storage import sqlite
+from graphs.stored import state as stored
+
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+
+
+def benchmark(name: str, *options: str) -> str:
+    """Run a benchmark and return its table; it fails where a count that must be 0 is not."""
+    command = [sys.executable, "-W", "error", "-m", f"benchmarks.{name}", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_killed_runs_repeat_nothing_that_was_recorded() -> None:
+    assert benchmark("kill", "--runs", "2", "--kills", "2", "--database", "sqlite").count("sqlite") == 6
+
+
+def test_many_runs_of_two_processes_share_a_file() -> None:
+    table = benchmark("many", "--runs", "12", "--processes", "2", "--database", "sqlite", "--graph", "supervisor")
+    assert table.count("       12       0         0") == 2
+
+
+class Slow(InMemorySaver):
+    def put(self, *given: Any) -> Any:
+        time.sleep(0.02)
+        return super().put(*given)
+
+
+@pytest.mark.parametrize(("options", "step"), [({}, 1), ({"durability": "exit"}, None)])
+def test_work_goes_on_once_its_checkpoint_is_stored(options: Any, step: int | None) -> None:
+    saver, seen = Slow(), []
+
+    def second(task: str) -> str:
+        stored = saver.get_tuple(CONFIG)
+        seen.append(stored and stored.metadata["step"])
+        return "done"
+
+    peers = [Agent("first", function=lambda task: {"to": "second"}), Agent("second", function=second)]
+    Network(peers).compile(saver).invoke({"messages": "go"}, CONFIG, **options)
+    assert seen == [step]
+
+
+class Noted:
+    """Agents that note each call in a file, and can have the process killed in one of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, what: str) -> str:
+        with (self.folder / "calls").open("a") as calls:
+            calls.write(f"{what}\n")
+        return f"{what} done"
+
+    def die_once(self, what: str) -> str:
+        if not (self.folder / "died").exists():
+            (self.folder / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self(what)
+
+    @property
+    def calls(self) -> list[str]:
+        return (self.folder / "calls").read_text().split()
+
+
+def elsewhere(work: Any, *arguments: Any) -> int | None:
+    """Do some work in a new process, and return its exit code."""
+    process = get_context("spawn").Process(target=work, args=arguments)
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+# A budget survives the process.
+
+
+def chain(noted: Noted) -> Pattern:
+    def reply(number: int) -> Any:
+        return lambda _: noted.die_once(f"call{number}") if number == 3 else noted(f"call{number}")
+
+    agents = [Agent(f"a{one}", instructions="Work.", model=ScriptedModel(reply(one))) for one in range(1, 7)]
+    steps = [Step(f"s{one}", f"a{one}", "Work", [f"s{one - 1}"] if one > 1 else []) for one in range(1, 7)]
+    return Workflow(steps, agents=agents)
+
+
+def planned(noted: Noted) -> Pattern:
+    steps = [
+        {"id": f"s{one}", "agent": "a", "task": f"Step{one}", "dependencies": [f"s{one - 1}"] if one > 1 else []}
+        for one in range(1, 6)
+    ]
+
+    def plan(_: Any) -> Any:
+        noted("plan")
+        return {"steps": steps}
+
+    def work(messages: Any) -> str:
+        text = messages[-1].text
+        return noted.die_once("Step2") if "Step2" in text else noted("Step")
+
+    agent = Agent("a", instructions="Work.", model=ScriptedModel(work))
+    writer = Agent("synthesizer", model=ScriptedModel(lambda _: noted("synthesis")))
+    return Planner([agent], model=ScriptedModel(plan), synthesizer=writer)
+
+
+BUDGETED = {"chain": chain, "planned": planned}
+
+
+def spend(name: str, folder: Path) -> Any:
+    with sqlite(folder / "runs.sqlite") as saver:
+        graph = BUDGETED[name](Noted(folder)).compile(saver)
+        given = None if saver.get_tuple(CONFIG) else {"messages": "go"}
+        return graph.invoke(given, CONFIG, context=Settings(max_calls=4))
+
+
+@pytest.mark.parametrize("name", BUDGETED)
+def test_a_budget_counts_what_was_used_before_the_process_died(name: str, tmp_path: Path) -> None:
+    assert elsewhere(spend, name, tmp_path) == -signal.SIGKILL
+    state = spend(name, tmp_path)
+    calls = Noted(tmp_path).calls
+    assert state["status"] == "partial"
+    assert "budget of 4 model calls" in state["stop_reason"]
+    assert (
+        state["usage"]["calls"] == len(calls) == len([one for one in calls if one != "synthesis"]) + (name == "planned")
+    )
+    # One call of the four is kept for the synthesis, which a workflow does not have.
+    assert len(calls) == {"chain": 3, "planned": 4}[name]
+
+
+# Questions to people survive the process.
+
+
+def asking(folder: Path) -> Any:
+    """Return the graph: two steps ask a person, one does not, and the last one needs all three."""
+    noted = Noted(folder)
+
+    def ask(task: str) -> str:
+        noted(f"{task}-asks")
+        answer = interrupt({"question": task})
+        noted(f"{task}-goes-on")
+        return f"{task}: {answer}"
+
+    steps = [
+        Step("one", "asks", "one"),
+        Step("two", "asks", "two"),
+        Step("free", "works", "free"),
+        Step("last", "works", "last {one} {two}", ["one", "two", "free"]),
+    ]
+    return Workflow(steps, agents=[Agent("asks", function=ask), Agent("works", function=lambda task: noted(task))])
+
+
+def converse(folder: Path, given: Any, asynchronous: bool = False) -> None:
+    """Start or resume the run, and write down what is open and what came out."""
+    with sqlite(folder / "runs.sqlite") as saver:
+        graph = asking(folder).compile(saver)
+        state = asyncio.run(graph.ainvoke(given, CONFIG)) if asynchronous else graph.invoke(given, CONFIG)
+        questions = {one["value"]["question"]: one["id"] for one in stored(saver, "t")["questions"]}
+    surfaced = [one.value["question"] for one in state.get("__interrupt__", ())]
+    told = {"open": questions, "surfaced": sorted(surfaced), "text": state["messages"][-1].text}
+    (folder / "told").write_text(json.dumps(told))
+
+
+def told(folder: Path) -> Any:
+    return json.loads((folder / "told").read_text())
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_parallel_questions_are_asked_and_answered_together_in_another_process(
+    tmp_path: Path, asynchronous: bool
+) -> None:
+    assert elsewhere(converse, tmp_path, {"messages": "go"}, asynchronous) == 0
+    assert told(tmp_path)["surfaced"] == ["one", "two"]
+    answers = {number: name.upper() for name, number in told(tmp_path)["open"].items()}
+    converse(tmp_path, Command(resume=answers), asynchronous)
+    assert told(tmp_path) == {"open": {}, "surfaced": [], "text": "last one: ONE two: TWO done"}
+    calls = Noted(tmp_path).calls
+    assert calls.count("free") == 1
+    assert [calls.count(f"{one}-goes-on") for one in ("one", "two")] == [1, 1]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_parallel_questions_are_answered_one_by_one(tmp_path: Path, asynchronous: bool) -> None:
+    converse(tmp_path, {"messages": "go"}, asynchronous)
+    answer: Any = Command(resume={told(tmp_path)["open"]["two"]: "TWO"})
+    assert elsewhere(converse, tmp_path, answer, asynchronous) == 0
+    assert (told(tmp_path)["surfaced"], list(told(tmp_path)["open"])) == (["one"], ["one"])
+    converse(tmp_path, Command(resume={told(tmp_path)["open"]["one"]: "ONE"}), asynchronous)
+    assert told(tmp_path)["open"] == {}
+    assert told(tmp_path)["text"] == "last one: ONE two: TWO done"
+    calls = Noted(tmp_path).calls
+    assert calls.count("free") == 1
+    assert [calls.count(f"{one}-goes-on") for one in ("one", "two")] == [1, 1]

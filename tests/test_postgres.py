@@ -1,0 +1,91 @@
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents import Agent
+from benchmarks.postgres_server import binaries, server
+from benchmarks.scripted import GRAPHS, REQUEST, Log, Scripted
+from graphs import Step, Workflow
+from graphs.errors import StorageError
+from graphs.storage import postgres
+from graphs.stored import runs, state
+from tests.test_durability import benchmark
+
+psycopg = pytest.importorskip("psycopg")
+pytest.importorskip("langgraph.checkpoint.postgres")
+pytestmark = pytest.mark.skipif(binaries() is None, reason="no initdb and pg_ctl on this system")
+
+
+@pytest.fixture(scope="module")
+def uri() -> Iterator[str]:
+    with server() as address:
+        yield address
+
+
+def config(thread: str) -> Any:
+    return {"configurable": {"thread_id": thread}, "metadata": {"pattern": "workflow"}}
+
+
+def test_one_storage_serves_sync_and_async_callers(uri: str) -> None:
+    graph = Workflow([Step("one", "echo", "one")], agents=[Agent("echo", function=lambda task: f"{task}!")])
+    with postgres(uri) as saver:
+        compiled = graph.compile(saver)
+        assert compiled.invoke({"messages": "go"}, config("sync"))["status"] == "completed"
+        assert asyncio.run(compiled.ainvoke({"messages": "go"}, config("async")))["status"] == "completed"
+        assert [one["thread_id"] for one in runs(saver, most=2)] == ["async", "sync"]
+        assert state(saver, "sync")["values"]["steps"]["one"]["result"] == "one!"
+        saver.delete_thread("sync")
+        assert [one["status"] for one in runs(saver)] == ["completed"]
+
+
+def test_every_graph_runs_on_it(uri: str, tmp_path: Path) -> None:
+    with postgres(uri) as saver:
+        for name, build in GRAPHS.items():
+            graph = build(Scripted(Log(tmp_path / "log"), pause=0, asynchronous=False)).compile(saver)
+            assert graph.invoke({"messages": REQUEST}, config(name))["status"] == "completed"
+
+
+def test_an_older_database_is_brought_up_to_date_and_a_newer_one_refused(uri: str) -> None:
+    with psycopg.connect(uri, autocommit=True) as connection:
+        newest = connection.execute("SELECT MAX(v) FROM checkpoint_migrations").fetchone()[0]
+        connection.execute("DELETE FROM checkpoint_migrations WHERE v = %s", (newest,))
+        with postgres(uri):
+            pass
+        connection.execute("INSERT INTO checkpoint_migrations VALUES (999)")
+        with pytest.raises(StorageError, match="newer"), postgres(uri):
+            pass
+        connection.execute("DELETE FROM checkpoint_migrations WHERE v = 999")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgres//me:secret@there/db", "no Postgres address"),
+        ("postgresql://me:secret@/db?host=/nowhere", "Postgres cannot be used"),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_explained_without_the_password(address: str, said: str) -> None:
+    with pytest.raises(StorageError, match=said) as caught, postgres(address):
+        pass
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_goes_away_is_explained_and_used_again_when_it_is_back(uri: str) -> None:
+    with postgres(uri) as saver:
+        with psycopg.connect(uri, autocommit=True) as connection:
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename"
+            connection.execute(f"{others} IS NOT NULL")
+        assert isinstance(runs(saver), list)
+
+
+def test_killed_runs_repeat_nothing_that_was_recorded() -> None:
+    options = ["--runs", "2", "--kills", "2", "--graph", "workflow", "--graph", "orchestrator"]
+    assert benchmark("kill", "--database", "postgres", *options).count("postgres") == 2
+
+
+def test_many_runs_of_two_processes_share_a_database() -> None:
+    table = benchmark("many", "--runs", "12", "--processes", "2", "--database", "postgres", "--graph", "supervisor")
+    assert table.count("       12       0         0") == 2

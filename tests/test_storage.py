@@ -1,0 +1,342 @@
+import asyncio
+import json
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.types import Command, Overwrite, Send, interrupt
+
+from agents import Agent
+from benchmarks.scripted import GRAPHS, REQUEST, Log, Scripted
+from graphs import PodiumError, Step, Supervisor, Workflow
+from graphs.checkpoints import Storage
+from graphs.errors import StorageError
+from graphs.storage import default_path, sqlite
+from graphs.stored import runs, state
+
+
+def echo(task: str) -> str:
+    return f"{task}!"
+
+
+def two_steps(*agents: Agent) -> Workflow:
+    steps = [Step("one", "echo", "one"), Step("two", agents[-1].name if agents else "echo", "two", ["one"])]
+    return Workflow(steps, agents=[Agent("echo", function=echo), *agents])
+
+
+def config(thread: str = "t", **metadata: str) -> Any:
+    return {"configurable": {"thread_id": thread}, "metadata": metadata}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "runs.sqlite"
+
+
+def test_one_storage_serves_sync_and_async_callers(file: Path, call: Any) -> None:
+    with sqlite(file) as saver:
+        graph = two_steps().compile(saver)
+        assert call(graph, {"messages": "go"}, config())["status"] == "completed"
+        assert graph.get_state(config()).values["steps"]["two"]["result"] == "two!"
+
+        async def later() -> list[Any]:
+            assert (await graph.aget_state(config())).next == ()
+            return [one async for one in graph.aget_state_history(config())]
+
+        assert len(asyncio.run(later())) > 2
+
+
+def test_history_can_be_read_while_runs_are_written(file: Path) -> None:
+    with sqlite(file) as saver:
+        graph = two_steps().compile(saver)
+        graph.invoke({"messages": "go"}, config())
+        for _ in saver.list(config(), limit=2):
+            graph.invoke({"messages": "go"}, config("other"))
+
+
+def test_a_thread_can_be_forgotten(file: Path) -> None:
+    with sqlite(file) as saver:
+        graph = two_steps().compile(saver)
+        graph.invoke({"messages": "go"}, config())
+        saver.delete_thread("t")
+        graph.invoke({"messages": "go"}, config())
+        asyncio.run(saver.adelete_thread("t"))
+        assert runs(saver) == []
+
+
+def test_the_file_is_made_for_its_owner_only_with_write_ahead_logging(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "folder" / "runs.sqlite"
+    with sqlite(file):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    connection = sqlite3.connect(file)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_the_path_is_the_users_data_unless_it_is_named(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    monkeypatch.delenv("PODIUM_RUNS", raising=False)
+    assert default_path().parts[-2:] == ("podium", "runs.sqlite")
+    monkeypatch.setenv("PODIUM_RUNS", str(file))
+    with sqlite():
+        assert file.exists()
+
+
+# What is wrong with a file is one sentence.
+
+
+def not_a_database(file: Path) -> None:
+    file.write_text("Dear diary, " * 100)
+
+
+def newer(file: Path) -> None:
+    with sqlite(file):
+        pass
+    execute(file, "PRAGMA user_version = 99")
+
+
+def older(file: Path) -> None:
+    execute(file, "CREATE TABLE checkpoints (thread_id TEXT, thread_ts TEXT, parent_ts TEXT, checkpoint BLOB)")
+
+
+def a_folder(file: Path) -> None:
+    file.mkdir()
+
+
+def in_a_file(file: Path) -> None:
+    file.parent.rmdir()
+    file.parent.write_text("not a folder")
+
+
+def execute(file: Path, statement: str) -> None:
+    connection = sqlite3.connect(file)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (not_a_database, "is no SQLite database"),
+        (newer, "was written by a newer Podium"),
+        (older, "was written by an older release"),
+        (a_folder, "cannot be opened"),
+        (in_a_file, "cannot be opened"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_explained(tmp_path: Path, spoil: Any, said: str) -> None:
+    file = tmp_path / "folder" / "runs.sqlite"
+    file.parent.mkdir()
+    spoil(file)
+    with pytest.raises(StorageError, match=said) as caught, sqlite(file):
+        pass
+    assert str(file) in str(caught.value)
+    assert isinstance(caught.value, PodiumError)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_explained(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StorageError, match="Permission denied"), sqlite(tmp_path / "runs.sqlite"):
+        pass
+
+
+def test_a_file_of_langgraphs_own_saver_can_be_used(file: Path) -> None:
+    with sqlite(file) as saver:
+        two_steps().compile(saver).invoke({"messages": "go"}, config())
+    execute(file, "PRAGMA user_version = 0")
+    with sqlite(file) as saver:
+        assert [one["status"] for one in runs(saver)] == ["completed"]
+
+
+def test_a_file_that_stays_locked_is_explained(file: Path) -> None:
+    with sqlite(file, wait=0.1) as saver:
+        graph = two_steps().compile(saver)
+        other = sqlite3.connect(file, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match=r"locked by another process for more than 0\.1 seconds"):
+            graph.invoke({"messages": "go"}, config())
+        other.execute("ROLLBACK")
+        other.close()
+        assert graph.invoke({"messages": "go"}, config())["status"] == "completed"
+
+
+def limit_size(saver: Storage) -> None:
+    """Let the file grow no further, as on a full disk."""
+    connection: Any = saver._saver
+    connection.conn.execute("PRAGMA max_page_count = 1")
+
+
+def test_a_full_disk_ends_the_run_and_loses_nothing(file: Path, call: Any) -> None:
+    ran = []
+
+    def big(task: str) -> str:
+        ran.append(task)
+        return "long " * 50_000
+
+    def build(saver: Storage, full: bool) -> Any:
+        def fill(task: str) -> str:
+            if full:
+                limit_size(saver)
+            return big(task)
+
+        later = [Step(f"s{one}", "fill", f"s{one}", [f"s{one - 1}"]) for one in range(1, 9)]
+        steps = [Step("one", "echo", "one"), Step("s0", "fill", "s0", ["one"]), *later]
+        return Workflow(steps, agents=[Agent("echo", function=echo), Agent("fill", function=fill)]).compile(saver)
+
+    with sqlite(file) as saver, pytest.raises(StorageError, match="the disk is full"):
+        call(build(saver, True), {"messages": "go"}, config())
+    assert len(ran) < 5  # what could not be kept was not started
+    with sqlite(file) as saver:
+        assert state(saver, "t")["status"] == "running"
+        assert [one["id"] for one in state(saver, "t")["finished"]] == ["one"]
+        assert call(build(saver, False), None, config())["status"] == "completed"
+    connection = sqlite3.connect(file)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+def test_a_full_disk_within_a_nested_graph_is_no_failed_step(file: Path) -> None:
+    def fill(task: str) -> str:
+        limit_size(saver)
+        return "long " * 50_000
+
+    nested = Supervisor(Agent("worker", function=fill), reviewer=Agent("critic", function=echo)).as_agent("nested")
+    with sqlite(file) as saver, pytest.raises(StorageError):
+        two_steps(nested).compile(saver).invoke({"messages": "go"}, config())
+
+
+def test_writes_that_fail_halfway_leave_no_half(file: Path) -> None:
+    with sqlite(file) as saver:
+        two_steps().compile(saver).invoke({"messages": "go"}, config())
+        last = saver.get_tuple(config())
+        assert last is not None
+        limit_size(saver)
+        with pytest.raises(StorageError):
+            saver.put_writes(last.config, [("small", "x"), ("big", "long " * 500_000)], "task")
+    with sqlite(file) as saver:
+        assert saver.get_tuple(last.config) == last
+
+
+# What is stored is plain, and read back as nothing else.
+
+JSON = (str, int, float, bool, type(None))
+
+
+def odd(value: Any, allowed: tuple[type, ...] = ()) -> Iterator[str]:
+    """Name every type in a value that is neither JSON nor a message."""
+    if isinstance(value, dict):
+        yield from (one for pair in value.items() for part in pair for one in odd(part, allowed))
+    elif isinstance(value, list | tuple):
+        yield from (one for part in value for one in odd(part, allowed))
+    elif isinstance(value, BaseMessage):
+        yield from odd(value.model_dump(), allowed)
+    elif isinstance(value, allowed):
+        yield from odd(value.arg if isinstance(value, Send) else value.value, allowed)  # type: ignore[attr-defined]
+    elif not isinstance(value, JSON):
+        yield type(value).__qualname__
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_checkpoints_hold_plain_json_and_messages(name: str, file: Path, tmp_path: Path) -> None:
+    make = Scripted(Log(tmp_path / "log"), pause=0, asynchronous=False)
+    with sqlite(file) as saver:
+        GRAPHS[name](make).compile(saver).invoke({"messages": REQUEST}, config())
+    trusting = JsonPlusSerializer(allowed_msgpack_modules=True)
+    connection = sqlite3.connect(file)
+    for row in connection.execute("SELECT type, checkpoint FROM checkpoints"):
+        assert list(odd(trusting.loads_typed(row), (Send,))) == []  # a Send is a tool call of LangChain's agent
+    for row in connection.execute("SELECT type, value FROM writes"):
+        assert list(odd(trusting.loads_typed(row), (Send, Overwrite))) == []
+    connection.close()
+
+
+@dataclass
+class Trap:
+    """What somebody has put into a checkpoint to have it constructed."""
+
+    sprung = 0
+
+    def __post_init__(self) -> None:
+        Trap.sprung += 1
+
+
+def test_other_types_are_not_constructed(file: Path) -> None:
+    with sqlite(file) as saver:
+        two_steps().compile(saver).invoke({"messages": "go"}, config())
+        last = saver.get_tuple(config())
+        assert last is not None
+        saver.put_writes(last.config, [("steps", Trap())], "task")
+        Trap.sprung = 0
+        written = saver.get_tuple(config()).pending_writes  # type: ignore[union-attr]
+        assert written == [("task", "steps", {})]
+        assert Trap.sprung == 0
+
+
+# Runs without their graphs.
+
+
+def test_runs_are_listed_newest_first(file: Path) -> None:
+    with sqlite(file) as saver:
+        graph = two_steps().compile(saver)
+        for name in ("a", "b", "c"):
+            graph.invoke({"messages": f"go {name}"}, config(name, pattern="workflow"))
+        found = runs(saver, most=2)
+    assert [(one["thread_id"], one["pattern"], one["request"], one["status"]) for one in found] == [
+        ("c", "workflow", "go c", "completed"),
+        ("b", "workflow", "go b", "completed"),
+    ]
+    assert all(one["ended"] and one["started"] < one["ended"] for one in found)
+
+
+def test_a_run_is_shown_with_its_record(file: Path) -> None:
+    with sqlite(file) as saver:
+        two_steps().compile(saver).invoke({"messages": "go"}, config(team="mine.toml"))
+        shown = state(saver, "t")
+    assert shown["values"]["steps"]["one"]["result"] == "one!"
+    assert isinstance(shown["values"]["messages"][-1], AIMessage)
+    assert (shown["questions"], shown["finished"], shown["metadata"]["team"]) == ([], [], "mine.toml")
+    assert not [name for name in shown["values"] if ":" in name or name.startswith("__")]
+
+
+def test_a_run_that_waits_for_people_shows_its_question(file: Path) -> None:
+    asks = Agent("asks", function=lambda task: str(interrupt({"question": "Which?"})))
+    with sqlite(file) as saver:
+        graph = two_steps(asks).compile(saver)
+        graph.invoke({"messages": "go"}, config())
+        shown = state(saver, "t")
+        assert (shown["status"], shown["ended"]) == ("needs_input", None)
+        assert [one["value"] for one in shown["questions"]] == [{"question": "Which?"}]
+        assert [one["id"] for one in shown["finished"]] == ["one"]
+        graph.invoke(Command(resume={shown["questions"][0]["id"]: "This"}), config())
+        assert (state(saver, "t")["status"], state(saver, "t")["questions"]) == ("completed", [])
+
+
+def test_an_unknown_or_unreadable_run_is_explained(file: Path) -> None:
+    with sqlite(file) as saver:
+        two_steps().compile(saver).invoke({"messages": "go"}, config())
+        with pytest.raises(StorageError, match="There is no run 'x'"):
+            state(saver, "x")
+    execute(file, "UPDATE checkpoints SET type = 'pickle'")
+    with sqlite(file) as saver:
+        assert [one["status"] for one in runs(saver)] == ["unreadable"]
+        with pytest.raises(StorageError, match="holds a run that cannot be read"):
+            state(saver, "t")
+    execute(file, "UPDATE checkpoints SET type = 'msgpack', checkpoint = x'c1c1'")
+    with sqlite(file) as saver, pytest.raises(StorageError, match="holds a run that cannot be read"):
+        two_steps().compile(saver).invoke(None, config())
+
+
+def test_a_state_can_be_printed_as_json(file: Path) -> None:
+    with sqlite(file) as saver:
+        two_steps().compile(saver).invoke({"messages": "go"}, config())
+        shown = state(saver, "t")
+    del shown["values"]["messages"]
+    assert json.loads(json.dumps(shown))["values"]["status"] == "completed"
