@@ -30,6 +30,8 @@ SAMPLE = 40
 EXAMPLES = 2
 RIGHT_WHEN_SURE = 0.95
 """The tuning takes the settings that route the most queries with at least this share of them rightly routed."""
+LOST = 0.03
+"""Share of the queries in scope that may be nearer to nobody than the floor."""
 
 MADE_HERE = {
     "billing": (
@@ -154,7 +156,7 @@ def rows(given: Split, model: Any, sample: int) -> Iterator[tuple[str, Score]]:
     bare = [answering(one.name, one.description) for one in team]
     embeddings = EmbeddingClassifier(LocalEmbeddings())
     embeddings.scores("", team)  # so that loading the model is not counted
-    nearest = EmbeddingClassifier(LocalEmbeddings(), threshold=-1, margin=0)
+    nearest = EmbeddingClassifier(LocalEmbeddings(), threshold=-1, margin=0, floor=-1)
     alone = EmbeddingClassifier(LocalEmbeddings(), threshold=ALONE, margin=0)
     yield "TF-IDF, descriptions", measure(Router(bare, classifier=by_words(bare), model=False), queries)
     yield "TF-IDF, with examples", measure(Router(team, classifier=by_words(team), model=False), queries)
@@ -183,6 +185,7 @@ class Guess(NamedTuple):
     best: float
     lead: float
     right: bool
+    in_scope: bool
 
 
 def guesses(given: Split) -> list[Guess]:
@@ -192,7 +195,7 @@ def guesses(given: Split) -> list[Guess]:
         scores = classifier.scores(one["query"], given.team)
         first, second = sorted(scores, key=lambda name: -scores[name])[:2]
         lead = scores[first] - scores[second]
-        found.append(Guess(scores[first], lead, first == one["agent"]))
+        found.append(Guess(scores[first], lead, first == one["agent"], one["agent"] is not None))
     return found
 
 
@@ -207,7 +210,12 @@ def tune(given: Split) -> None:
         print(f"{threshold:9} {margin:7} {routed:7.0%} {rightly:8.0%}")
         if rightly >= RIGHT_WHEN_SURE:
             best = max(best, (routed, threshold, margin))
-    print(f"best: threshold={best[1]}, margin={best[2]}, sharpness={sharpness(found, best[1])}")
+    in_scope = sorted(one.best for one in found if one.in_scope)
+    floor = in_scope[int(LOST * len(in_scope))]
+    print(
+        f"best: threshold={best[1]}, margin={best[2]}, sharpness={sharpness(found, best[1])}, floor={floor:.2f},"
+        f" beneath which are {share([one.best < floor for one in found if not one.in_scope]):.0%} out of scope"
+    )
 
 
 def sharpness(found: Sequence[Guess], threshold: float) -> int:

@@ -1,7 +1,8 @@
-"""How a router learns which agents suit a request: asked in turn, cheap ones first, until one is sure."""
+"""How a router learns which agents suit a request: from a chat model, a function, or embeddings."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import threading
@@ -18,19 +19,20 @@ from typing_extensions import TypedDict
 
 from agents.agent import Agent
 from agents.decisions import Decision
-from agents.once import IO, Once
-from agents.retry import Attempts, Retry
+from agents.once import IO
 from agents.settings import settings
-from agents.usage import Tally, Usage, add_usage, no_usage
+from agents.usage import Tally, Usage, no_usage
 from graphs import prompts
-from graphs.errors import ConfigurationError, DecisionError
+from graphs.errors import DecisionError
 from graphs.pattern import describe
-from graphs.state import Problem, problem
 
 NOBODY = "none"
 """What a classifier names when no agent of the team suits the request."""
 
 _CLAUSE_ENDS = re.compile(r"[,;:.\n]+")
+
+NO_WORDS = -1.0
+"""Similarity of an agent that has neither a description nor examples."""
 
 LEAST_PER_CENT = 2
 """A confidence from here on is read as per cent; what is a little over 1 was rounded."""
@@ -66,15 +68,13 @@ class Classifier(Protocol):
 
 
 class ModelClassifier:
-    """Asks a chat model for a typed ranking; `out_of_scope` are example requests that suit nobody of the team."""
+    """Asks a chat model for a typed ranking."""
 
     name = "model"
 
-    def __init__(
-        self, team: Sequence[Agent], model: BaseChatModel | str | None = None, *, out_of_scope: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, team: Sequence[Agent], model: BaseChatModel | str | None = None) -> None:
         self.decision = Decision(ranking_form([one.name for one in team]), model=model, name="route")
-        self.system = SystemMessage(prompts.ROUTE.format(team=describe(team), examples=_examples(team, out_of_scope)))
+        self.system = SystemMessage(prompts.ROUTE.format(team=describe(team), examples=_examples(team)))
 
     async def rank(
         self, io: IO, messages: Sequence[BaseMessage], team: Sequence[Agent], config: RunnableConfig
@@ -138,49 +138,58 @@ class EmbeddingClassifier:
         threshold: The similarity, -1 to 1, that counts as a confidence of one half; less where no model follows.
         margin: Least lead in similarity of the best agent over the second; 0 where several may be meant.
         sharpness: How fast confidence rises with similarity (the steepness of a logistic curve).
+        floor: The similarity below which nobody suits the first message of a thread; -1 to leave that to others.
     """
 
     name = "embeddings"
 
     def __init__(
-        self, embeddings: Embeddings, *, threshold: float = 0.3, margin: float = 0.02, sharpness: float = 20.0
+        self,
+        embeddings: Embeddings,
+        *,
+        threshold: float = 0.3,
+        margin: float = 0.02,
+        sharpness: float = 20.0,
+        floor: float = 0.18,
     ) -> None:
         self.embeddings = embeddings
         self.threshold = threshold
         self.margin = margin
         self.sharpness = sharpness
+        self.floor = floor
         self._known: dict[tuple[str, ...], dict[str, list[float]]] = {}
         self._lock = threading.Lock()
 
     async def rank(
         self, io: IO, messages: Sequence[BaseMessage], team: Sequence[Agent], config: RunnableConfig
     ) -> Classified | None:
-        """Return a ranking, unless the best two agents are too close together."""
+        """Return a ranking, unless the best two agents are too close together; `none` where all are far away."""
         scores = await io.function(self.scores, {"text": _last(messages), "team": team})
         ranked = sorted(scores.items(), key=lambda one: -one[1])
-        best, second = [score for _, score in (*ranked, ("", -1.0))][:2]
-        if best - second < self.margin:
+        best, second = [score for _, score in (*ranked, ("", NO_WORDS))][:2]
+        reason = f"similarity {best:.2f}, ahead by {best - second:.2f}"
+        # What follows in a conversation is often too short to be near anybody.
+        if len(messages) == 1 and best < self.floor and NO_WORDS not in scores.values():
+            candidates = [_candidate(NOBODY, 1)]
+        elif best - second >= self.margin:
+            candidates = [_candidate(name, self.confidence(score)) for name, score in ranked]
+        else:
             return None
-        return {
-            "candidates": [_candidate(name, self.confidence(score)) for name, score in ranked],
-            "reason": f"similarity {best:.2f}, ahead by {best - second:.2f}",
-            "decided_by": self.name,
-            "usage": no_usage(),
-        }
+        return {"candidates": candidates, "reason": reason, "decided_by": self.name, "usage": no_usage()}
 
     def confidence(self, similarity: float) -> float:
         """Return the confidence that a similarity stands for."""
         return (1 + math.tanh(self.sharpness * (similarity - self.threshold) / 2)) / 2
 
     def scores(self, text: str, team: Sequence[Agent]) -> dict[str, float]:
-        """Return each agent's similarity to a text, -1 to 1; that of an agent without any words is -1."""
+        """Return each agent's similarity to a text, -1 to 1."""
         known = self._vectors(tuple(words for one in team for words in _utterances(one)))
         asked = _unit(self.embeddings.embed_query(text))
         scores = {}
         for one in team:
             near = [sum(a * b for a, b in zip(asked, known[words], strict=True)) for words in _utterances(one)]
             whole = near[:1] if one.description else []
-            scores[one.name] = fmean([*whole, max(near)]) if near else -1.0
+            scores[one.name] = fmean([*whole, max(near)]) if near else NO_WORDS
         return scores
 
     def _vectors(self, texts: tuple[str, ...]) -> dict[str, list[float]]:
@@ -198,65 +207,6 @@ def _utterances(agent: Agent) -> list[str]:
     return [one for one in dict.fromkeys([whole, *clauses, *agent.examples]) if one]
 
 
-class Ranking(Classified):
-    """What came of asking several classifiers: the last ranking that there was, sure or not, and all that failed."""
-
-    errors: list[Problem]
-
-
-class _Ask(Once[Sequence[BaseMessage], Classified]):
-    """Asks one classifier; one that passes on has no candidates."""
-
-    def __init__(self, classifier: Classifier, team: Sequence[Agent]) -> None:
-        self.classifier = classifier
-        self.team = team
-
-    async def run(self, io: IO, value: Sequence[BaseMessage], config: RunnableConfig) -> Classified:
-        return await self.classifier.rank(io, value, self.team, config) or _undecided()
-
-
-class Classify(Once[Sequence[BaseMessage], Ranking]):
-    """Asks classifiers in turn until one names somebody with enough confidence; one that fails passes on, too."""
-
-    def __init__(
-        self, classifiers: Sequence[Classifier], team: Sequence[Agent], threshold: float, retry: Retry | None = None
-    ) -> None:
-        self.asked = [(one.name, Attempts(_Ask(one, team), retry)) for one in classifiers]
-        self.threshold = threshold
-
-    async def run(self, io: IO, value: Sequence[BaseMessage], config: RunnableConfig) -> Ranking:
-        """Return the ranking; what goes wrong is in its `errors`, never raised."""
-        best = _undecided()
-        errors: list[Problem] = []
-        usage = no_usage()
-        for name, attempts in self.asked:
-            outcome = await io.invoke(attempts, value, config)
-            usage = add_usage(usage, outcome.usage)
-            if outcome.error is not None:
-                errors.append(problem(f"classify/{name}", outcome.error))
-                continue
-            best = outcome.reply if outcome.reply["candidates"] else best
-            if any(one["confidence"] >= self.threshold for one in best["candidates"]):
-                break
-        return {**best, "usage": usage, "errors": errors}
-
-
-def as_classifier(given: Any) -> Classifier:
-    """Accept a classifier, an embedding model, or a function.
-
-    Raises:
-        ConfigurationError: It is none of these.
-    """
-    if isinstance(given, Embeddings):
-        return EmbeddingClassifier(given)
-    if hasattr(given, "rank"):
-        classifier: Classifier = given
-        return classifier
-    if not callable(given):
-        raise ConfigurationError(f"A classifier is a function, Embeddings or a Classifier, not {given!r}")
-    return FunctionClassifier(given)
-
-
 def ranking_form(names: Sequence[str]) -> type[BaseModel]:
     """Return the form of a ranking. The model sees the team's names and `none` as the only choice."""
 
@@ -269,10 +219,6 @@ def ranking_form(names: Sequence[str]) -> type[BaseModel]:
         candidates: list[Ranked] = Field(min_length=1)
 
     return Ranking
-
-
-def _undecided() -> Classified:
-    return {"candidates": [], "reason": "no classifier was sure", "decided_by": NOBODY, "usage": no_usage()}
 
 
 def _candidate(name: str, confidence: float) -> Candidate:
@@ -292,11 +238,6 @@ def _unit(vector: Sequence[float]) -> list[float]:
     return [one / length for one in vector] if length else list(vector)
 
 
-def _examples(team: Sequence[Agent], out_of_scope: Sequence[str]) -> str:
-    shown = [(asked, one.name, "it is what this agent does") for one in team for asked in one.examples[:2]]
-    # First and last, where a small model heeds them most; without them it finds an agent for everything.
-    nobodys = [(asked, NOBODY, "no agent of the team does this") for asked in out_of_scope[:2]]
-    return "".join(
-        prompts.ROUTE_EXAMPLE.format(request=asked, agent=name, reason=reason)
-        for asked, name, reason in (*nobodys[:1], *shown, *nobodys[1:])
-    )
+def _examples(team: Sequence[Agent]) -> str:
+    shown = [(asked, one.name) for one in team for asked in one.examples[:2]]
+    return "".join(prompts.ROUTE_EXAMPLE.format(request=asked, agent=json.dumps(name)) for asked, name in shown)

@@ -23,10 +23,11 @@ from agents.weights import DEFAULT, MODELS, describe_download, installed
 from agents.weights import find as find_weights
 from graphs import runs_cli
 from graphs.background import interrupted, leave
+from graphs.locks import at_work
 from graphs.pattern import CompiledPattern
 from graphs.recipe import PATTERNS, Choices, Flag, Recipe, TeamFile, known_patterns
 from graphs.run import BAD_USAGE, COMPLETED, FAILED
-from graphs.start import Shown, begin, check_name, find, new_id, opened
+from graphs.start import Shown, begin, check_name, file, find, new_id, opened
 from graphs.stored import State
 
 DEFAULT_PATTERN = "orchestrator"
@@ -102,10 +103,11 @@ def answer(
     if no_store:
         return begin(recipe, given, shown, runs=None, name=None)
     with opened() as runs:
-        before = find(runs, check_name(thread)) if thread else None
-        if thread and before:
-            recipe = _continued(thread, before, pattern, baseline).with_choices(choices)
-        return begin(recipe, given, shown, runs=runs, name=thread or new_id(runs))
+        name = check_name(thread) if thread else new_id(runs)
+        with at_work(file(), name):
+            if before := find(runs, name):
+                recipe = _continued(name, before, pattern, baseline).with_choices(choices)
+            return begin(recipe, given, shown, runs=runs, name=name)
 
 
 def _continued(thread: str, before: State, pattern: str | None, baseline: bool) -> Recipe:

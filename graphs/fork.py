@@ -7,7 +7,7 @@ step keeps the results of all steps but that one and those that need it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -32,10 +32,11 @@ class Point:
     """`node` or `step`."""
     checkpoints: tuple[CheckpointTuple, ...]
     """What stands before it: of the graph, and for a step of a nested plan of that plan's graph."""
-    kept: Mapping[str, StepRecord]
+    kept: Mapping[str, StepRecord] = field(default_factory=dict)
     """For a step: the records that are kept."""
     rerun: tuple[str, ...] = ()
     """For a step: what runs again of what was finished."""
+    step: Mapping[str, Any] = field(default_factory=dict)
 
 
 def points(storage: Storage, thread_id: str) -> list[Point]:
@@ -51,7 +52,7 @@ def points(storage: Storage, thread_id: str) -> list[Point]:
     for one in own:
         for node in _next(one):
             times = sum(point.name.partition(":")[0] == node for point in found)
-            found.append(Point(f"{node}:{times + 1}" if times else node, "node", (one,), {}))
+            found.append(Point(f"{node}:{times + 1}" if times else node, "node", (one,)))
     return [*found, *_steps(own, spaces)]
 
 
@@ -79,7 +80,7 @@ def _steps(own: list[CheckpointTuple], spaces: Mapping[str, list[CheckpointTuple
         again = _dependents(step["id"], before.checkpoint["channel_values"]["plan"])
         kept = {one: record for one, record in records.items() if one not in again}
         stack = (outer, before) if space else (before,)
-        yield Point(step["id"], "step", stack, kept, tuple(one for one in records if one in again))
+        yield Point(step["id"], "step", stack, kept, tuple(one for one in records if one in again), step)
 
 
 def _around(one: CheckpointTuple, own: list[CheckpointTuple]) -> CheckpointTuple | None:
@@ -119,22 +120,22 @@ def find(found: Iterable[Point], name: str) -> Point:
     Raises:
         ConfigurationError: There is none.
     """
-    fitting = [one for one in found if one.name == name]
-    if not fitting:
-        raise ConfigurationError(f"There is no point {name!r} to start again from")
-    return fitting[-1]
+    known = {one.name: one for one in found}
+    if name not in known:
+        raise ConfigurationError(f"There is no point {name!r} to start again from; known: {', '.join(known)}")
+    return known[name]
 
 
-def copy(storage: Storage, point: Point, thread_id: str, source: str) -> None:
-    """Store a copy of a run that stands before a point, under a new id."""
+def copy(storage: Storage, point: Point, thread_id: str, metadata: Mapping[str, Any]) -> None:
+    """Store a copy of a run that stands before a point, under a new id and with new metadata."""
     for one in point.checkpoints:
         checkpoint = one.checkpoint.copy()
         if point.kind == "step" and one is point.checkpoints[-1]:
             checkpoint["channel_values"] = _with_steps(checkpoint["channel_values"], point.kept)
         space = one.config["configurable"]["checkpoint_ns"]
         config: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": space}}
-        metadata: Any = {**one.metadata, "forked_from": source, "at": point.name}
-        storage.put(config, checkpoint, metadata, checkpoint["channel_versions"])
+        described: Any = {**one.metadata, **metadata}
+        storage.put(config, checkpoint, described, checkpoint["channel_versions"])
 
 
 def _with_steps(values: Mapping[str, Any], kept: Mapping[str, StepRecord]) -> dict[str, Any]:

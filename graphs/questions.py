@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agents.errors import ConfigurationError
+from graphs.approval import ACTION
 from graphs.live import clean, one_line
 from graphs.ruling import BEST
 
@@ -39,6 +40,7 @@ class AnswerError(ConfigurationError):
 class Item:
     """One thing to decide; a question has one or several."""
 
+    title: str
     text: str
     choices: tuple[str, ...]
     """Empty: any text will do."""
@@ -66,7 +68,7 @@ class Question:
         if isinstance(value.get("answers"), list):
             return [_ruling(value)]
         text = self.value if isinstance(self.value, str) else json.dumps(self.value, indent=2, default=str)
-        return [Item(text, (), "", lambda choice, text: text)]
+        return [Item(text, text, (), "", lambda choice, text: text)]
 
     def answer(self, decisions: Sequence[Any]) -> Any:
         """Return what the run is resumed with."""
@@ -106,7 +108,7 @@ class Question:
 
     def headline(self) -> str:
         """Say in a line what is asked."""
-        return one_line(next((line for one in self.items() for line in one.text.splitlines() if line.strip()), ""))
+        return "; ".join(one_line(item.title) for item in self.items())
 
 
 def read_answers(questions: Sequence[Question], written: Sequence[str]) -> dict[str, Any]:
@@ -155,19 +157,20 @@ def _action(request: Mapping[str, Any], allowed: tuple[str, ...]) -> Item:
         edited = {"steps": edited} if isinstance(edited, list) else edited
         return {"type": "edit", "edited_action": {"name": request["name"], "args": edited}}
 
-    return Item(shown, allowed, json.dumps(args, indent=2, ensure_ascii=False) + "\n", decide)
+    title = "Run this plan?" if request["name"] == ACTION else f"Allow {request['name']}?"
+    return Item(title, shown, allowed, json.dumps(args, indent=2, ensure_ascii=False) + "\n", decide)
 
 
 def _ruling(case: Mapping[str, Any]) -> Item:
     """Decide on work that was not accepted."""
     told = [f"{name}:\n{text}" for name, text in case.items() if name not in ("answers", "question", "note") and text]
-    shown = [*([case["note"]] if case.get("note") else []), case.get("question", ""), *told]
+    shown = [*([case["note"]] if case.get("note") else []), *told]
     field = {"edit": "text", "retry": "feedback"}
 
     def decide(choice: str, text: str) -> dict[str, Any]:
         return {"type": choice, **({field[choice]: text} if choice in field else {})}
 
-    return Item("\n\n".join(shown), tuple(case["answers"]), str(case.get(BEST) or ""), decide)
+    return Item(case.get("question", ""), "\n\n".join(shown), tuple(case["answers"]), str(case.get(BEST) or ""), decide)
 
 
 def _set_fields(step: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,24 +206,25 @@ def can_ask() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask(questions: Sequence[Question], console: Console) -> dict[str, Any]:
-    """Ask a person one question after the other and return the answers by id.
-
-    Raises:
-        EOFError, KeyboardInterrupt: The person would rather not answer now.
-    """
+def ask(questions: Sequence[Question], console: Console) -> dict[str, Any] | None:
+    """Ask a person one question after the other and return the answers by id; None if they would rather not now."""
     answers: dict[str, Any] = {}
-    for number, question in enumerate(questions, 1):
-        which = f" {number} of {len(questions)}" if len(questions) > 1 else ""
-        console.print(Text(f"\nQuestion{which}", "bold yellow"))
-        answers[question.id] = question.answer([_ask(item, console) for item in question.items()])
+    try:
+        for number, question in enumerate(questions, 1):
+            which = f" {number} of {len(questions)}" if len(questions) > 1 else ""
+            console.print(Text(f"\nQuestion{which}", "bold yellow"))
+            answers[question.id] = question.answer([_ask(item, console) for item in question.items()])
+    except (EOFError, KeyboardInterrupt):
+        console.print()
+        return None
     return answers
 
 
 def _ask(item: Item, console: Console) -> Any:
-    console.print(Text(clean(item.text)))
     if not item.choices:
+        console.print(Text(clean(item.text)))
         return item.decide("", _line("> ", console))
+    console.print(Text(clean(f"{item.text}\n{item.title}")))
     letters = _letters(item.choices)
     offer = ", ".join(f"{letter} = {choice}" for letter, choice in letters.items())
     while True:

@@ -93,6 +93,8 @@ class Recipe:
     folder: str = ""
     """The folder that the default team's tools read."""
     settings: dict[str, Any] = field(default_factory=dict)
+    origin: str = ""
+    """Of which run it is a copy."""
 
     def __post_init__(self) -> None:
         if self.pattern not in PATTERNS:
@@ -157,9 +159,7 @@ class Recipe:
             kept = json.loads(metadata[METADATA])
             return cls(**{one.name: kept[one.name] for one in fields(cls)})
         except KeyError as error:
-            raise StorageError(
-                f"The run {name} was not started by `podium`, which cannot build its graph"
-            ) from error
+            raise StorageError(f"The run {name} was not started by `podium`, which cannot build its graph") from error
         except (TypeError, ValueError) as error:
             raise StorageError(f"The run {name} was started by another release: {error}") from error
 

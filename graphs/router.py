@@ -17,7 +17,8 @@ from agents.prompts import Assignment
 from agents.retry import Retry
 from agents.usage import named
 from graphs import prompts
-from graphs.classifiers import NOBODY, Candidate, Classifier, Classify, ModelClassifier, Ranking, as_classifier
+from graphs.classifiers import NOBODY, Candidate, Classifier, ModelClassifier
+from graphs.classify import Classify, Ranking, as_classifier
 from graphs.errors import ConfigurationError
 from graphs.pattern import Node, Pattern, PatternGraph, by_name
 from graphs.state import Envelope, Problem, assignment, problem

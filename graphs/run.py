@@ -32,7 +32,7 @@ from graphs.outcome import (
 )
 from graphs.questions import ask, can_ask
 from graphs.steps import StepRecord
-from graphs.view import PLANNING, SORTING, WORKING, View
+from graphs.view import PLANNING, RESUMING, SORTING, WORKING, View
 
 COMPLETED, FAILED, BAD_USAGE, PARTIAL, NEEDS_INPUT = range(5)
 """Exit codes. An interrupted run is partial if a step was finished, else failed; 130 is left to shells."""
@@ -78,8 +78,7 @@ def run(graph: Any, request: str, **options: Any) -> int:
 def work(job: Job) -> int:
     """Do a job and return the exit code; in a terminal a person is asked what the run asks."""
     out, progress = Console(highlight=False), Console(stderr=True, highlight=False)
-    beginning = next((phase for node, phase in _BEGINNINGS.items() if node in job.graph.nodes), WORKING)
-    view = View.begin(beginning, time.time(), job.known)
+    view = View.begin(_beginning(job), time.time(), job.known)
     while True:
         background, view, fault = _watched(job, view, progress)
         now = time.time()
@@ -91,6 +90,12 @@ def work(job: Job) -> int:
     _show(job, view, state, fault, out, progress)
     background.close()
     return FAILED if isinstance(fault, StorageError) else _CODES.get(state["status"], FAILED)
+
+
+def _beginning(job: Job) -> str:
+    if not isinstance(job.given, Mapping):
+        return RESUMING
+    return next((phase for node, phase in _BEGINNINGS.items() if node in job.graph.nodes), WORKING)
 
 
 def _watched(job: Job, view: View, progress: Console) -> tuple[Background, View, BaseException | None]:
@@ -105,11 +110,8 @@ def _answered(job: Job, state: Mapping[str, Any], progress: Console) -> Any:
     questions = open_questions(state)
     if not questions or not job.graph.checkpointer or not can_ask():
         return None
-    try:
-        return resumption(ask(questions, progress))
-    except (EOFError, KeyboardInterrupt):
-        print(file=progress.file)
-        return None
+    answers = ask(questions, progress)
+    return None if answers is None else resumption(answers)
 
 
 def resumption(answers: Mapping[str, Any]) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -18,17 +19,21 @@ from graphs import fork as forking
 from graphs import stored, timeline
 from graphs.checkpoints import Storage
 from graphs.live import clean, one_line
+from graphs.locks import at_work, is_at_work
 from graphs.outcome import draw_timeline, open_questions, print_json, print_questions
-from graphs.questions import can_ask, read_answers
-from graphs.recipe import Choices, Flag, Recipe
+from graphs.questions import Question, ask, can_ask, read_answers
+from graphs.recipe import METADATA, Choices, Flag, Recipe
 from graphs.run import COMPLETED, NEEDS_INPUT, resumption
-from graphs.start import Shown, begin, new_id, opened, say
+from graphs.start import Shown, begin, file, new_id, opened, say
 
 AsJson = Annotated[bool, Parameter("--json", help="Print JSON."), Flag]
 Quiet = Annotated[bool, Parameter(help="Print nothing but the answer."), Flag]
 Name = Annotated[str, Parameter(help="Its id, as `podium runs` lists it, or the name of a conversation.")]
 
-_UNFINISHED = ("running", "needs_input")
+
+AnyRun = TypeVar("AnyRun", bound=stored.Run)
+STOPPED = "stopped"
+"""The status of a run that has not ended, and on which nobody is at work."""
 
 
 def add_to(app: App) -> None:
@@ -41,7 +46,7 @@ def runs(*, as_json: AsJson = False, most: Annotated[int, Parameter(help="How ma
     """List the stored runs, newest first."""
     console = Console(highlight=False)
     with opened(only_if_there=True) as storage:
-        found = stored.runs(storage, most=most)
+        found = [_with_work(one) for one in stored.runs(storage, most=most)]
     if as_json:
         print_json(found, console)
         return COMPLETED
@@ -55,22 +60,31 @@ def runs(*, as_json: AsJson = False, most: Annotated[int, Parameter(help="How ma
     return COMPLETED
 
 
+def _with_work(one: AnyRun) -> AnyRun:
+    """Tell a run that is at work from one that was stopped or killed."""
+    if one["status"] == "running" and not is_at_work(file(), one["thread_id"]):
+        one["status"] = STOPPED
+    return one
+
+
 def show(run: Name, /, *, as_json: AsJson = False) -> int:
     """Show what is stored of a run: its plan, steps, reviews, route, handoffs, errors, cost and answer."""
     console = Console(highlight=False)
     with opened(only_if_there=True) as storage:
-        state = stored.state(storage, run)
+        state = _with_work(stored.state(storage, run))
+        plan = [one.step for one in forking.points(storage, run) if one.kind == "step"]
     if as_json:
         print_json(state, console)
         return COMPLETED
+    state["values"] = {**state["values"], "plan": state["values"].get("plan") or plan}
     for line in _head(state):
         console.print(Text(clean(line)), soft_wrap=True)
     _show_record(state, console)
     if state["ended"]:
         console.print(Text(f"\n{clean(state['values']['messages'][-1].text)}"), soft_wrap=True)
     print_questions(open_questions(_asking(state)), run, console)
-    if state["status"] == "running":
-        console.print(f"\nIf no process is at work on it, continue it with: podium resume {run}", soft_wrap=True)
+    if state["status"] == STOPPED:
+        console.print(f"\nContinue it with: podium resume {run}", soft_wrap=True)
     return COMPLETED
 
 
@@ -92,35 +106,37 @@ def resume(
     quiet: Quiet = False,
 ) -> int:
     """Go on with a run that was killed or interrupted, or that waits for a person."""
-    with opened(only_if_there=True) as storage:
-        state = stored.state(storage, run)
-        if state["status"] not in _UNFINISHED:
-            raise ConfigurationError(
-                f"The run {run} has ended ({state['status']}); `podium show {run}` shows it,"
-                f" `podium fork {run}` lists from where it can start again"
-            )
-        recipe = Recipe.of(run, state["metadata"]).with_choices(choices)
-        questions = open_questions(_asking(state))
-        if answer and not questions:
-            raise ConfigurationError(f"The run {run} waits for no answer; leave --answer out to go on with it")
-        given = resumption(read_answers(questions, answer)) if answer else None
-        if given is None and state["ended"]:  # it ended with a question; without an answer there is nothing to do
-            return _ask_again(storage, run, state, recipe, Shown(as_json, quiet))
-        return begin(recipe, given, Shown(as_json, quiet), runs=storage, name=run, before=state)
+    with opened(only_if_there=True) as storage, at_work(file(), run):
+        return _resume(storage, stored.state(storage, run), answer, choices, Shown(as_json, quiet))
 
 
-def _ask_again(storage: Storage, run: str, state: stored.State, recipe: Recipe, shown: Shown) -> int:
-    """Put the question that a run has ended with once more."""
-    from graphs.questions import ask
-
+def _resume(storage: Storage, state: stored.State, answers: Sequence[str], choices: Choices, shown: Shown) -> int:
+    run = state["thread_id"]
+    if state["status"] not in ("running", "needs_input"):
+        raise ConfigurationError(
+            f"The run {run} has ended ({state['status']}); `podium show {run}` shows it,"
+            f" `podium fork {run}` lists from where it can start again"
+        )
+    recipe = Recipe.of(run, state["metadata"]).with_choices(choices)
     questions = open_questions(_asking(state))
-    console = Console(stderr=True, highlight=False)
-    if not can_ask():
-        console.print(Text(clean(str(questions[0].value))), soft_wrap=True)
-        print_questions(questions, run, console)
-        return NEEDS_INPUT
-    given = resumption(ask(questions, console))
+    if answers and not questions:
+        raise ConfigurationError(f"The run {run} waits for no answer; leave --answer out to go on with it")
+    given = resumption(read_answers(questions, answers)) if answers else None
+    if given is None and state["ended"]:  # it ended with a question; without an answer there is nothing to do
+        given = _asked_again(run, questions)
+        if given is None:
+            return NEEDS_INPUT
     return begin(recipe, given, shown, runs=storage, name=run, before=state)
+
+
+def _asked_again(run: str, questions: Sequence[Question]) -> Any:
+    """Put the question that a run has ended with once more; return None if nobody answers."""
+    console = Console(stderr=True, highlight=False)
+    if can_ask() and (answers := ask(questions, console)) is not None:
+        return resumption(answers)
+    console.print(Text(clean(str(questions[0].value))), soft_wrap=True)
+    print_questions(questions, run, console)
+    return None
 
 
 def fork(
@@ -139,16 +155,18 @@ def fork(
         if at is None:
             _list_points(run, found, Console(highlight=False))
             return COMPLETED
-        if all(one.name != at for one in found):
-            raise ConfigurationError(f"{run} has no point {at!r}; known: {', '.join(one.name for one in found)}")
-        recipe = Recipe.of(run, state["metadata"]).with_choices(choices)
-        recipe.agents(None)
         point = forking.find(found, at)
+        recipe = Recipe.of(run, state["metadata"]).with_choices(choices)
+        recipe = replace(recipe, origin=f"copy of {run} from {at} on")
+        recipe.agents(None)  # nothing is copied for a team that cannot be used
         name = new_id(storage)
-        forking.copy(storage, point, name, run)
+        forking.copy(storage, point, name, recipe.metadata())
         if not quiet:
             say(f"copied {run} to {name}, from {at} on; kept: {', '.join(point.kept) or 'what came before'}")
-        return begin(recipe, None, Shown(as_json, quiet), runs=storage, name=name, before=stored.state(storage, name))
+        with at_work(file(), name):
+            return begin(
+                recipe, None, Shown(as_json, quiet), runs=storage, name=name, before=stored.state(storage, name)
+            )
 
 
 def _list_points(run: str, found: Sequence[forking.Point], console: Console) -> None:
@@ -172,10 +190,9 @@ def _asking(state: stored.State) -> dict[str, Any]:
 
 
 def _head(state: stored.State) -> list[str]:
-    metadata = state["metadata"]
-    origin = f"  (copy of {metadata['forked_from']} from {metadata['at']} on)" if "forked_from" in metadata else ""
     told = {
-        "run": state["thread_id"] + origin,
+        "run": state["thread_id"],
+        "origin": Recipe.of(state["thread_id"], state["metadata"]).origin if METADATA in state["metadata"] else "",
         "when": _when(state["started"]) + (f" to {_when(state['ended'])}" if state["ended"] else ""),
         "pattern": state["pattern"],
         "status": state["status"],
@@ -207,7 +224,7 @@ def _sections(values: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     small = f"to {triage.get('agent')}" if triage.get("small") else "to a plan"
     plan = [
         f"{one['id']} ({one['agent']}): {one['task']}"
-        + (f"  [after {', '.join(one['dependencies'])}]" if one["dependencies"] else "")
+        + (f" [after {', '.join(one['dependencies'])}]" if one["dependencies"] else "")
         for one in values.get("plan") or ()
     ]
     reviews = [

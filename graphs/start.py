@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -44,16 +45,21 @@ def opened(*, only_if_there: bool = False) -> Iterator[Storage]:
     Raises:
         StorageError: It cannot be used; `only_if_there`: nothing was ever stored.
     """
-    named = os.environ.get(storage.PATH_VARIABLE, "")
-    if named.startswith(("postgres://", "postgresql://")):
-        with storage.postgres(named) as opened:
+    path = file()
+    if path is None:
+        with storage.postgres(os.environ[storage.PATH_VARIABLE]) as opened:
             yield opened
         return
-    path = storage.default_path()
     if only_if_there and not path.exists():
         raise StorageError(f"No runs are stored yet: there is no {path}")
     with storage.sqlite(path) as opened:
         yield opened
+
+
+def file() -> Path | None:
+    """Return the file in which runs are stored; None if that is a Postgres database."""
+    named = os.environ.get(storage.PATH_VARIABLE, "")
+    return None if named.startswith(("postgres://", "postgresql://")) else storage.default_path()
 
 
 def new_id(runs: Storage) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 from typing_extensions import TypedDict
@@ -96,7 +97,8 @@ class Review(Once[Assignment, Verdict]):
             f'"criterion_{number}": {{"evidence": …, "met": …}}' for number in range(1, len(self.criteria) + 1)
         )
         self.rules = prompts.REVIEW.format(criteria=listed, form=form)
-        self.system = f"{instructions}\n\n{self.rules}".strip()
+        system = SystemMessage(f"{instructions}\n\n{self.rules}".strip())
+        self.opening: list[BaseMessage] = [system, *_examples(len(self.criteria))]
 
     async def run(self, io: IO, value: Assignment, config: RunnableConfig) -> Verdict:
         """Return the verdict on one result."""
@@ -111,7 +113,7 @@ class Review(Once[Assignment, Verdict]):
 
     async def _judge(self, io: IO, value: Assignment, config: RunnableConfig) -> Verdict:
         if self.reviewer is None or (self.reviewer.is_role and not self.reviewer.role.tools):
-            decided = await io.invoke(self.decision, [SystemMessage(self.system), HumanMessage(_case(value))], config)
+            decided = await io.invoke(self.decision, [*self.opening, HumanMessage(_case(value))], config)
             return self._read(decided["value"], decided["usage"])
         tally = Tally(settings().prices)
         with tally.counting():
@@ -151,6 +153,14 @@ class Review(Once[Assignment, Verdict]):
         if missing and len(missing) < len(self.criteria):
             raise DecisionError(f"Reviewer {self.name!r} did not judge {missing[0]!r}")
         return _verdict(judged, given.feedback, self.name, usage)
+
+
+def _examples(criteria: int) -> Iterator[BaseMessage]:
+    """Show verdicts on other work, with so many criteria."""
+    for task, result, evidence, feedback in prompts.REVIEW_EXAMPLES:
+        found = {f"criterion_{one}": {"evidence": evidence, "met": not feedback} for one in range(1, criteria + 1)}
+        yield HumanMessage(_case({"task": task, "context": {"result": result}}))
+        yield AIMessage(json.dumps({"criteria": found, "feedback": feedback}))
 
 
 async def _checked(io: IO, check: Check, result: str) -> str | None:

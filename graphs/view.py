@@ -17,7 +17,8 @@ MODES = ("updates", "custom", "messages", "values")
 EXECUTE = "execute"
 """The node under which patterns run their steps."""
 SORTING, PLANNING, CHECKING, WORKING, REPLANNING = "sorting", "planning", "checking", "working", "replanning"
-REVIEWING, REVISING, ANSWERING, WAITING = "reviewing", "revising", "answering", "waiting for you"
+REVIEWING, REVISING, ANSWERING = "reviewing", "revising", "answering"
+WAITING, RESUMING = "waiting for you", "going on"
 
 _NEXT = {"plan": CHECKING, "check": WORKING, "approve": WORKING, EXECUTE: "assessing", "assess": ANSWERING}
 """What a planner or workflow does after each of its nodes; other nodes change nothing."""
@@ -202,7 +203,7 @@ def _phase_after(node: str, update: Mapping[str, Any]) -> str | None:
         return ANSWERING if update["reviews"][-1]["acceptable"] else REVISING
     if update.get("work"):
         return REVIEWING
-    if node == "check" and update.get("flaws"):
+    if (node == "check" and update.get("flaws")) or (node == "approve" and update.get("feedback")):
         return REPLANNING
     if node == "assess" and update.get("replans"):
         return REPLANNING

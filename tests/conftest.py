@@ -1,10 +1,13 @@
 """What the tests of agents and graphs share."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.processes import Processes
 
 Call = Callable[..., Any]
 
@@ -19,3 +22,16 @@ def call(request: pytest.FixtureRequest) -> Call:
         return asyncio.run(runnable.ainvoke(value, config, **options))
 
     return invoke
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Start real processes of the command, quickly."""
+    with Processes(tmp_path_factory.mktemp("processes")) as server:
+        yield server
+
+
+@pytest.fixture
+def processes(server: Processes, tmp_path: Path) -> Processes:
+    """Start real processes in a folder of the test's own, with no key, no model and no stored runs."""
+    return server.moved_to(tmp_path)

@@ -15,7 +15,8 @@ from langgraph.errors import GraphInterrupt
 from agents import Agent, Retry
 from agents.testing import ScriptedModel
 from graphs import ConfigurationError, EmbeddingClassifier
-from graphs.classifiers import Classify, FunctionClassifier, ModelClassifier, as_classifier
+from graphs.classifiers import FunctionClassifier, ModelClassifier
+from graphs.classify import Classify, as_classifier
 
 BILLING = Agent("billing", "Bills and refunds.", function=str, examples=["Where is my refund?", "A", "Never shown"])
 WEATHER = Agent("weather", "Rain and sun.", function=str)
@@ -172,19 +173,30 @@ def by_letters(call: Any, text: str, team: Any, **options: Any) -> Any:
     return classify(call, classifier, messages=[HumanMessage(text)], team=team)
 
 
+def sure(ranking: Any) -> list[str]:
+    return [one for one, confidence in found(ranking).items() if confidence >= 0.5]
+
+
 @pytest.mark.parametrize(
-    ("text", "sure"),
-    [("aaa", ["one"]), ("bbb", ["two"]), ("cd", []), ("", []), ("ab", [])],
-    ids=["near one", "near the other", "near none", "nothing", "near both"],
+    ("text", "expected"),
+    [("aaa", ["one"]), ("bbb", ["two"]), ("acc", []), ("ab", []), ("cd", ["none"]), ("", ["none"])],
+    ids=["near one", "near the other", "not so near", "near both", "near nobody", "nothing"],
 )
-def test_embeddings_name_who_is_near_and_ahead(call: Any, text: str, sure: list[str]) -> None:
-    ranking = by_letters(call, text, agents(one="a", two="b"))
-    assert [one for one, confidence in found(ranking).items() if confidence >= 0.5] == sure
+def test_embeddings_name_who_is_near_and_ahead(call: Any, text: str, expected: list[str]) -> None:
+    assert sure(by_letters(call, text, agents(one="a", two="b"))) == expected
+
+
+def test_nobody_is_near_only_if_all_have_words_and_the_thread_begins(call: Any) -> None:
+    team = agents(one="a", two="b")
+    assert sure(by_letters(call, "cd", [*team, Agent("three", function=str)])) == []
+    assert sure(by_letters(call, "cd", team, floor=-1)) == []
+    talk = [HumanMessage("a"), AIMessage("Which?"), HumanMessage("cd")]
+    assert sure(classify(call, EmbeddingClassifier(Letters(), floor=0.18), messages=talk, team=team)) == []
 
 
 def test_several_may_be_meant_where_no_lead_is_asked_for() -> None:
     ranking = by_letters(Classify.invoke, "ab", agents(one="a", two="b", three="c"), margin=0)
-    assert [one for one, confidence in found(ranking).items() if confidence >= 0.5] == ["one", "two"]
+    assert sure(ranking) == ["one", "two"]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +248,7 @@ def broken(text: str) -> str:
 
 def test_classifiers_pass_on_until_one_is_sure(call: Any) -> None:
     model = ScriptedModel([ranked(weather=0.9)])
-    near = EmbeddingClassifier(Letters(), margin=3)
+    near = EmbeddingClassifier(Letters(), margin=3, floor=-1)
     ranking = classify(call, lambda text: None, near, ModelClassifier(TEAM, model), broken)
     assert (found(ranking), ranking["decided_by"], ranking["errors"]) == ({"weather": 0.9}, "model", [])
 

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain_core.messages import ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from agents import Agent
 from agents.settings import Settings
-from agents.testing import ScriptedModel
-from graphs import Network, Planner, Step, Workflow
+from agents.testing import Reply, ScriptedModel
+from graphs import Network, Orchestrator, Planner, Step, Workflow, prompts
 from graphs.pattern import Pattern
 from graphs.storage import sqlite
 from graphs.stored import state as stored
@@ -209,3 +212,80 @@ def test_parallel_questions_are_answered_one_by_one(tmp_path: Path, asynchronous
     calls = Noted(tmp_path).calls
     assert calls.count("free") == 1
     assert [calls.count(f"{one}-goes-on") for one in ("one", "two")] == [1, 1]
+
+
+def mailer(name: str, noted: Noted) -> Agent:
+    """Return an agent of LangChain's that needs a person's leave to use its tool."""
+
+    def send(to: str) -> str:
+        """Send a mail."""
+        return noted(f"{to}-sent")
+
+    def reply(messages: Any) -> Any:
+        if isinstance(messages[-1], ToolMessage):
+            return noted(f"{name}-answers")
+        noted(f"{name}-asks")
+        return Reply(tool_calls=[{"name": "send", "args": {"to": name}, "id": name}])
+
+    leave = HumanInTheLoopMiddleware(interrupt_on={"send": True})
+    return Agent(name, runnable=create_agent(ScriptedModel(reply), [send], middleware=[leave]))
+
+
+def mailing(folder: Path) -> Pattern:
+    noted = Noted(folder)
+
+    def decide(messages: Any) -> Any:
+        if messages[0].text.startswith(prompts.TRIAGE[:40]):
+            return {"reason": noted("triage"), "small": False, "agent": "ann"}
+        if messages[0].text.startswith(prompts.PLAN[:40]):
+            return {"steps": [{"id": one, "agent": one, "task": noted(one), "dependencies": []} for one in PEOPLE]}
+        return noted("synthesis")
+
+    def judge(task: str, context: dict[str, str]) -> Any:
+        return {"acceptable": True, "evidence": noted(f"review-of-{context['result'].split()[0]}")}
+
+    works = Agent("free", function=lambda task: noted("free-works"))
+    team = [mailer("ann", noted), mailer("bob", noted), works]
+    critic = Agent("critic", function=judge)
+    return Orchestrator(team, model=ScriptedModel(decide), reviewer=critic)
+
+
+PEOPLE = ("ann", "bob", "free")
+
+
+def test_agents_in_supervised_steps_of_a_plan_wait_for_leave_each_for_its_own(tmp_path: Path, call: Any) -> None:
+    def go(given: Any) -> Any:
+        with sqlite(tmp_path / "runs.sqlite") as saver:
+            return call(mailing(tmp_path).compile(saver), given, CONFIG)
+
+    state = go({"messages": "go"})
+    for left in (2, 1):
+        assert len(state["__interrupt__"]) == left
+        state = go(Command(resume={state["__interrupt__"][-1].id: {"decisions": [{"type": "approve"}]}}))
+    assert (state["status"], state["messages"][-1].text) == ("completed", "synthesis done")
+    calls = Noted(tmp_path).calls
+    assert {"ann-sent", "bob-sent"} < set(calls)
+    assert len(calls) == len(set(calls))
+
+
+def test_a_cancelled_run_keeps_what_was_done(tmp_path: Path) -> None:
+    noted = Noted(tmp_path)
+
+    async def slow(task: str) -> str:
+        noted("slow-starts")
+        await asyncio.sleep(0 if noted.calls.count("slow-starts") > 1 else 60)
+        return noted("slow")
+
+    agents = [Agent("quick", function=lambda task: noted("quick")), Agent("slow", function=slow)]
+    steps = [Step("a", "quick", "a"), Step("b", "slow", "b"), Step("c", "quick", "c", ["b"])]
+    workflow = Workflow(steps, agents=agents)
+
+    async def cancelled(graph: Any) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(graph.ainvoke({"messages": "go"}, CONFIG), 1)
+
+    with sqlite(tmp_path / "runs.sqlite") as saver:
+        asyncio.run(cancelled(workflow.compile(saver)))
+    with sqlite(tmp_path / "runs.sqlite") as saver:
+        assert asyncio.run(workflow.compile(saver).ainvoke(None, CONFIG))["status"] == "completed"
+    assert sorted(noted.calls) == ["quick", "quick", "slow", "slow-starts", "slow-starts"]

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 
 from agents import Agent, DecisionError, PodiumError
 from agents.testing import Reply, ScriptedModel
+from agents.usage import no_usage
 from graphs.verdicts import CRITERIA, Check, Review
 
 MET = {"evidence": "It says 'rain'.", "met": True}
@@ -108,7 +109,7 @@ def test_a_reviewer_with_a_role_keeps_its_instructions_and_its_model(call: Any) 
 def test_the_reviewer_sees_criteria_task_context_and_result(call: Any) -> None:
     review, model = by_model(GOOD, criteria=["It rains.", "It pours."])
     call(review, work("drip", draft="drop"))
-    system, asked = (one.text for one in model.calls[0].messages)
+    system, *_, asked = (one.text for one in model.calls[0].messages)
     assert "1. It rains.\n2. It pours." in system
     assert re.findall(r"```\n(.*?)\n```", asked, re.DOTALL) == ["Write of rain.", "drop", "drip"]
 
@@ -302,4 +303,11 @@ def test_reviews_know_nothing_of_each_other(call: Any) -> None:
     verdicts = [call(review, work(text)) for text in ("draft A", "draft B")]
     assert [one["acceptable"] for one in verdicts] == [False, True]
     assert "draft A" not in model.calls[1].prompt
-    assert all(isinstance(one.messages[-1], HumanMessage) and len(one.messages) == 2 for one in model.calls)
+    assert len({len(one.messages) for one in model.calls}) == 1
+
+
+def test_the_examples_shown_to_a_model_are_verdicts_of_the_form() -> None:
+    review = review_by(None, criteria=["a", "b", "c"])
+    examples = [one.text for one in review.opening if isinstance(one, AIMessage)]
+    accepted = [review._read(json.loads(text), no_usage())["acceptable"] for text in examples]
+    assert accepted == [False, False, True]

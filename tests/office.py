@@ -1,0 +1,61 @@
+"""A model endpoint on loopback that plays a whole team: it answers by what the prompt says, and notes who was asked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.endpoint import Endpoint, Late, Scripted
+
+PLAN = [
+    {"id": "one", "agent": "writer", "task": "Write one", "dependencies": []},
+    {"id": "two", "agent": "critic", "task": "Write two", "dependencies": ["one"]},
+    {"id": "three", "agent": "writer", "task": "Write three", "dependencies": []},
+]
+MET = {"evidence": "it is so", "met": True}
+VERDICT = {"criterion_1": MET, "criterion_2": MET}
+_ROLES = {
+    "You decide how a team": "triage",
+    "You are the planner": "planner",
+    "You review a piece": "reviewer",
+    "You write the final answer": "synthesizer",
+    "You decide which agent": "router",
+    "You are a helpful assistant": "assistant",
+}
+
+
+class Office(Endpoint):
+    """`slow` names steps that take long, `route` whom the router chooses; `asked` lists who was asked, and steps."""
+
+    def __init__(self, *, plan: list[dict[str, Any]] = PLAN, slow: str = "", route: str = "none") -> None:
+        super().__init__()
+        self.plan = plan
+        self.slow = slow
+        self.route = route
+        self.asked: list[str] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"OPENAI_BASE_URL": self.url, "OPENAI_MODEL": "test"}
+
+    def reply_to(self, request: dict[str, Any], headers: dict[str, str]) -> Scripted:
+        super().reply_to(request, headers)
+        prompt = "\n".join(str(one["content"]) for one in request["messages"])
+        role = next((name for key, name in _ROLES.items() if key in prompt), "")
+        task = prompt.rpartition("Your task: ")[2]
+        step = next((one["id"] for one in self.plan if one["task"] in task), "")
+        self.asked.append(role or step or "agent")
+        if role:
+            return self._said(role)
+        return Late(60, "late") if step == self.slow and step else f"Text {step or 'of an agent'}"
+
+    def _said(self, role: str) -> str:
+        said: dict[str, Any] = {
+            "triage": {"reason": "several parts", "small": False, "agent": "writer"},
+            "planner": {"steps": self.plan},
+            "reviewer": {"criteria": VERDICT, "feedback": ""},
+            "router": {"reason": "it fits", "candidates": [{"agent": self.route, "confidence": 0.9}]},
+            "synthesizer": "The *final* answer",
+            "assistant": "All by myself",
+        }
+        return said[role] if isinstance(said[role], str) else json.dumps(said[role])

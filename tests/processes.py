@@ -1,0 +1,226 @@
+"""Real processes that start in no time: forked from one that has imported everything already.
+
+    with Processes(folder) as processes:
+        done = processes.podium("runs", "--json")           # waits for its end: done.code, done.out, done.told
+        one = processes.start("Do it"); one.until("running"); one.send(signal.SIGINT); one.wait()
+
+Each has its own standard streams (files; or one terminal to talk to), environment and signals.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 30.0
+"""Seconds after which a process hangs."""
+_PAUSE = 0.02
+
+_SERVER = """
+import json, os, sys, traceback
+# What each process would import itself:
+import anyio._backends._asyncio, graphs.cli, graphs.storage, graphs.studio, httpcore2, langchain_openai, openai.resources
+
+def become(order):
+    os.setsid()
+    for number, path in enumerate(order["streams"]):
+        flags = os.O_RDONLY if number == 0 else os.O_WRONLY
+        os.dup2(os.open(path, os.O_RDWR if path.startswith("/dev/") else flags), number)
+    sys.stdin, sys.stdout, sys.stderr = (open(number, mode, closefd=False) for number, mode in enumerate('rww'))
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.chdir(order["folder"])
+    try:
+        if order["script"]:
+            exec(order["script"], {"__name__": "__main__"})
+        else:
+            graphs.cli.main(order["arguments"])
+    except SystemExit as ended:
+        return ended.code or 0
+    except BaseException:
+        traceback.print_exc()
+        return 99
+    return 0
+
+def end(code):
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+print("ready", flush=True)
+for line in sys.stdin:
+    order = json.loads(line)
+    if child := order.get("poll"):
+        done, status = os.waitpid(child, os.WNOHANG)
+        print(os.waitstatus_to_exitcode(status) if done else "at work", flush=True)
+    elif child := os.fork():
+        print(child, flush=True)
+    else:
+        end(become(order))
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a process ended: its exit code (negative: by a signal), and what it wrote."""
+
+    code: int
+    out: str
+    told: str
+
+
+@dataclass
+class One:
+    """A process at work."""
+
+    pid: int
+    poll: Callable[[int], int | None]
+    out: Path
+    told: Path
+    terminal: int | None = None
+    said: str = field(default="", repr=False)
+
+    def until(self, text: str) -> str:
+        """Wait until it has written something to stderr, or to its terminal."""
+        until = time.monotonic() + PATIENCE
+        while text not in (written := self._written()):
+            if time.monotonic() > until or (self.terminal is None and self.poll(self.pid) is not None):
+                pytest.fail(f"{text!r} did not come: {written + self._written()}")
+            time.sleep(_PAUSE)
+        return written
+
+    def _written(self) -> str:
+        if self.terminal is None:
+            return self.told.read_text()
+        while select.select([self.terminal], [], [], 0)[0]:
+            try:
+                self.said += os.read(self.terminal, 65536).decode(errors="replace")
+            except OSError:  # it has ended
+                break
+        return self.said
+
+    def type(self, text: str) -> None:
+        """Type a line at its terminal."""
+        assert self.terminal is not None
+        self.said = ""
+        os.write(self.terminal, text.encode())
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self) -> Done:
+        """Wait for its end."""
+        until = time.monotonic() + PATIENCE
+        while (code := self.poll(self.pid)) is None:
+            self._written()
+            if time.monotonic() > until:
+                self.send(9)
+                pytest.fail(f"It goes on: {self.told.read_text()}{self._written()}")
+            time.sleep(_PAUSE)
+        told = self._written()
+        if self.terminal is not None:
+            os.close(self.terminal)
+        return Done(code, self.out.read_text(), told)
+
+
+class Processes:
+    """Starts processes; `environment` and `folder` are those of all."""
+
+    def __init__(self, folder: Path) -> None:
+        private = ("PODIUM", "OPENAI", "LANGSMITH", "LANGCHAIN")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(private)}
+        kept |= {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm", "LINES": "24"}
+        self.folder = folder
+        self.environment = {**kept, "PODIUM_CACHE": f"{folder}/cache", "PODIUM_RUNS": f"{folder}/runs.sqlite"}
+        self._count = 0
+        self._ended: dict[int, int] = {}
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-W", "error", "-c", _SERVER]
+        self._server = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.environment, cwd=ROOT
+        )
+        assert self._answer() == "ready"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._server.stdin and self._server.stdout
+        self._server.stdin.close()
+        self._server.wait(PATIENCE)
+        self._server.stdout.close()
+
+    def moved_to(self, folder: Path) -> Processes:
+        """Return the same with another folder."""
+        other = copy(self)
+        there = {"PODIUM_CACHE": f"{folder}/cache", "PODIUM_RUNS": f"{folder}/runs.sqlite"}
+        other.folder, other.environment = folder, self.environment | there
+        return other
+
+    def podium(self, *arguments: str, stdin: str = "", **environment: str) -> Done:
+        """Run the command to its end."""
+        return self.start(*arguments, stdin=stdin, **environment).wait()
+
+    def start(
+        self, *arguments: str, stdin: str = "", script: str = "", terminal: bool = False, **environment: str
+    ) -> One:
+        """Start the command, or a script."""
+        self._count += 1
+        paths = [self.folder / f"{self._count}.{name}" for name in ("in", "out", "told")]
+        for path in paths:
+            path.write_text(stdin if path.suffix == ".in" else "")
+        streams, ends = [str(path) for path in paths], None
+        if terminal:
+            ends = os.openpty()
+            streams[0] = streams[2] = os.ttyname(ends[1])
+        order = {
+            "arguments": arguments,
+            "script": script,
+            "streams": streams,
+            "environment": self.environment | environment,
+            "folder": str(self.folder),
+        }
+        pid = int(self._asked(order))
+        one = One(pid, self._poll, paths[1], paths[2], ends[0] if ends else None)
+        if ends:
+            self._keep_open(one, ends[1])
+        return one
+
+    def _keep_open(self, one: One, other_end: int) -> None:
+        """Close our copy of the process's end of its terminal as soon as the process has opened it."""
+        until = time.monotonic() + PATIENCE
+        while not select.select([one.terminal], [], [], _PAUSE)[0] and time.monotonic() < until:
+            if one.poll(one.pid) is not None:
+                break
+        os.close(other_end)
+
+    def _poll(self, pid: int) -> int | None:
+        if pid in self._ended:
+            return self._ended[pid]
+        answer = self._asked({"poll": pid})
+        if answer == "at work":
+            return None
+        self._ended[pid] = int(answer)
+        return self._ended[pid]
+
+    def _asked(self, order: object) -> str:
+        assert self._server.stdin
+        self._server.stdin.write(json.dumps(order) + "\n")
+        self._server.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> str:
+        assert self._server.stdout
+        return self._server.stdout.readline().strip()

@@ -1,0 +1,306 @@
+"""Stored runs: what is done is never done again, whoever goes on with it, and where it can start again."""
+
+import json
+import signal
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphs.run import BAD_USAGE, COMPLETED, FAILED, NEEDS_INPUT, PARTIAL
+from tests.office import PLAN, Office
+from tests.processes import Done, Processes
+
+ENDS_WITHIN = 1.0
+"""Seconds from a signal to the end of the process."""
+
+
+def listed(processes: Processes) -> list[dict[str, Any]]:
+    return json.loads(processes.podium("runs", "--json").out)
+
+
+def latest(processes: Processes) -> str:
+    return listed(processes)[0]["thread_id"]
+
+
+def clean(done: Done) -> Done:
+    assert "Traceback" not in done.told
+    assert "Warning" not in done.told
+    return done
+
+
+def test_a_run_is_stored_listed_and_shown_without_any_model(processes: Processes) -> None:
+    with Office() as office:
+        done = clean(processes.podium("Do it\nwell", "--pattern", "planner", **office.environment))
+    assert (done.code, done.out) == (COMPLETED, "The *final* answer\n")
+    (one,) = listed(processes)
+    assert f"run {one['thread_id']}\n" in done.told
+    assert (one["pattern"], one["status"], one["request"]) == ("planner", "completed", "Do it\nwell")
+    assert "completed  Do it well" in processes.podium("runs").out
+    shown = clean(processes.podium("show", one["thread_id"])).out
+    for told in ("Plan\n", "two (critic): Write two [after one]", "two: Text two", "5 calls", "The *final* answer"):
+        assert told in shown
+    state = json.loads(processes.podium("show", one["thread_id"], "--json").out)
+    assert state["values"]["steps"]["one"]["result"] == "Text one"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "number"),
+    [("orchestrator", signal.SIGKILL), ("orchestrator", signal.SIGINT), ("planner", signal.SIGTERM)],
+)
+def test_a_stopped_run_goes_on_and_repeats_nothing(processes: Processes, pattern: str, number: int) -> None:
+    with Office(slow="two") as office:
+        one = processes.start("Do it", "--pattern", pattern, **office.environment)
+        one.until("two: running")
+        one.until("three: completed")
+        run = latest(processes)
+        assert [told["status"] for told in listed(processes)] == ["running"]
+        assert "at work on the run" in processes.podium("resume", run).told
+        one.send(number)
+        done = clean(one.wait())
+        assert listed(processes)[0]["status"] == "stopped"
+        shown = processes.podium("show", run).out
+        before = list(office.asked)
+    with Office() as office:
+        resumed = clean(processes.podium("resume", run, **office.environment))
+        again = office.asked
+    if number != signal.SIGKILL:
+        assert done.code == PARTIAL
+        assert f"`podium resume {run}` continues it" in done.told
+    assert "three (writer): Write three" in shown
+    assert f"podium resume {run}" in shown
+    assert (resumed.code, resumed.out) == (COMPLETED, "The *final* answer\n")
+    assert "one: completed" in resumed.told
+    assert before.count("one") == before.count("three") == 1
+    assert not {"one", "three", "planner", "triage"} & set(again)
+    assert again[0] == "two"
+    assert processes.podium("resume", run).code == BAD_USAGE
+
+
+def test_a_question_without_a_terminal_is_stored_and_answered_later(processes: Processes, tmp_path: Path) -> None:
+    with Office() as office:
+        asked = clean(processes.podium("Do it", "--approve", **office.environment))
+        run = latest(processes)
+        assert (asked.code, asked.out) == (NEEDS_INPUT, "")
+        for told in (
+            "Needs input: Run this plan?",
+            "two (critic): Write two  [after one]",
+            f"podium resume {run} --answer",
+        ):
+            assert told in asked.told
+        assert "Write three" in processes.podium("show", run).out
+        again = clean(processes.podium("resume", run, **office.environment))
+        assert (again.code, office.asked) == (NEEDS_INPUT, ["triage", "planner"])
+        wrong = processes.podium("resume", run, "--answer", "perhaps", **office.environment)
+        assert (wrong.code, "approve, edit:@file, reject:why" in wrong.told) == (BAD_USAGE, True)
+        (tmp_path / "plan.json").write_text(json.dumps({"steps": PLAN[:1]}))
+        edited = clean(processes.podium("resume", run, "--answer", "edit:@plan.json", **office.environment))
+        assert (edited.code, edited.out) == (COMPLETED, "Text one\n")
+        assert office.asked == ["triage", "planner", "one", "reviewer", "reviewer"]
+
+
+def test_a_rejected_plan_is_made_anew(processes: Processes) -> None:
+    with Office() as office:
+        processes.podium("Do it", "--approve", "--pattern", "planner", **office.environment)
+        run = latest(processes)
+        done = processes.podium("resume", run, "--answer", "reject:Leave out three", **office.environment)
+        assert (done.code, office.asked) == (NEEDS_INPUT, ["planner", "planner"])
+        assert "Leave out three" in str(office.requests[-1])
+        assert processes.podium("resume", run, "--answer", "approve", **office.environment).code == COMPLETED
+
+
+def test_a_router_that_asks_is_answered_like_any_other(processes: Processes) -> None:
+    with Office() as office:
+        asked = clean(processes.podium("Hm", "--pattern", "router", **office.environment))
+        assert asked.code == NEEDS_INPUT
+        run = latest(processes)
+        assert "Answer with: podium resume" in processes.podium("resume", run, **office.environment).told
+        office.route = "writer"
+        done = clean(processes.podium("resume", run, "--answer", "The writer", **office.environment))
+    assert (done.code, done.out) == (COMPLETED, "Text of an agent\n")
+
+
+def test_a_conversation_goes_on_under_its_name(processes: Processes) -> None:
+    with Office(route="writer") as office:
+        first = processes.podium("My name is Ada", "--thread", "ada", "--pattern", "router", **office.environment)
+        second = processes.podium("What is my name?", "--thread", "ada", **office.environment)
+        other = processes.podium("Go on", "--thread", "ada", "--pattern", "planner", **office.environment)
+    assert (first.code, second.code, other.code) == (COMPLETED, COMPLETED, BAD_USAGE)
+    assert "My name is Ada" in str(office.requests[-1])
+    assert "goes on with its pattern, router" in other.told
+    assert [one["thread_id"] for one in listed(processes)] == ["ada"]
+
+
+def test_a_conversation_waits_for_its_unfinished_run(processes: Processes) -> None:
+    with Office() as office:
+        processes.podium("Do it", "--approve", "--thread", "ada", **office.environment)
+        done = processes.podium("And more", "--thread", "ada", **office.environment)
+    assert (done.code, "podium resume ada" in done.told) == (BAD_USAGE, True)
+
+
+@pytest.mark.parametrize("pattern", ["planner", "orchestrator"])
+def test_a_fork_runs_a_step_and_what_needs_it_again(processes: Processes, pattern: str) -> None:
+    with Office() as office:
+        processes.podium("Do it", "--pattern", pattern, **office.environment)
+        run = latest(processes)
+        points = processes.podium("fork", run).out
+        office.asked.clear()
+        done = clean(processes.podium("fork", run, "--at", "one", **office.environment))
+        asked = sorted(office.asked)
+        spent = json.loads(processes.podium("show", latest(processes), "--json").out)["values"]["usage"]["calls"]
+        whole = json.loads(processes.podium("show", run, "--json").out)["values"]["usage"]["calls"]
+    assert "one      step  one, two, and the answer" in " ".join(points.split("\n")) or "one, two, and the answer" in points
+    assert (done.code, done.out) == (COMPLETED, "The *final* answer\n")
+    assert "kept: three" in done.told
+    assert [name for name in asked if name != "reviewer"] == ["one", "synthesizer", "two"]
+    assert len(listed(processes)) == 2
+    assert spent == whole
+    assert f"copy of {run} from one on" in processes.podium("show", latest(processes)).out
+
+
+def test_a_fork_at_a_node_runs_it_and_what_came_after(processes: Processes) -> None:
+    with Office() as office:
+        processes.podium("Do it", **office.environment)
+        run = latest(processes)
+        office.asked.clear()
+        done = clean(processes.podium("fork", run, "--at", "review", "--quiet", **office.environment))
+        assert (done.code, done.out, done.told) == (COMPLETED, "The *final* answer\n", "")
+        assert office.asked == ["reviewer"]
+        unknown = processes.podium("fork", run, "--at", "nowhere", **office.environment)
+    assert (unknown.code, "known: triage, plan, review" in unknown.told) == (BAD_USAGE, True)
+
+
+def test_a_stopped_run_is_forked_with_what_it_had_finished(processes: Processes) -> None:
+    with Office(slow="two") as office:
+        one = processes.start("Do it", **office.environment)
+        one.until("two: running")
+        one.until("three: completed")
+        one.send(signal.SIGKILL)
+        one.wait()
+        run = latest(processes)
+    with Office() as office:
+        done = clean(processes.podium("fork", run, "--at", "three", **office.environment))
+        assert (done.code, done.out) == (COMPLETED, "The *final* answer\n")
+        assert "one" not in office.asked
+        assert sorted({"three", "two"} & set(office.asked)) == ["three", "two"]
+
+
+TEAM = '[[agents]]\nname = "writer"\ninstructions = "You write."\n[[agents]]\nname = "critic"\ninstructions = "You judge."\n'
+
+
+def test_a_run_goes_on_with_the_team_it_began_with_or_not_at_all(processes: Processes, tmp_path: Path) -> None:
+    file = tmp_path / "team.toml"
+    file.write_text(TEAM)
+    with Office() as office:
+        processes.podium("Do it", "--approve", "--team", "team.toml", **office.environment)
+        resume = ("resume", latest(processes), "--answer", "approve")
+        file.write_text(TEAM.replace("write", "sing"))
+        changed = processes.podium(*resume, **office.environment)
+        file.unlink()
+        missing = processes.podium(*resume, **office.environment)
+        assert (changed.code, missing.code, len(office.asked)) == (BAD_USAGE, BAD_USAGE, 2)
+        assert "has changed since the run began" in changed.told
+        assert "cannot be read: No such file" in missing.told
+        file.write_text(TEAM)
+        assert processes.podium(*resume, **office.environment).code == COMPLETED
+
+
+def test_several_processes_use_the_file_at_once(processes: Processes) -> None:
+    with Office() as office:
+        ones = [processes.start(f"Do {number}", "--quiet", **office.environment) for number in range(4)]
+        assert [clean(one.wait()).code for one in ones] == [COMPLETED] * 4
+    assert sorted(one["request"] for one in listed(processes)) == ["Do 0", "Do 1", "Do 2", "Do 3"]
+
+
+def foreign(file: Path) -> None:
+    file.write_text("These are my notes.\n" * 100)
+
+
+def newer(file: Path) -> None:
+    with sqlite3.connect(file) as made:
+        made.execute("PRAGMA user_version = 1000")
+
+
+def folder(file: Path) -> None:
+    file.mkdir()
+
+
+@pytest.mark.parametrize(("make", "told"), [(foreign, "no SQLite database"), (newer, "newer Podium"), (folder, "")])
+def test_a_file_that_cannot_be_used_is_a_line(processes: Processes, tmp_path: Path, make: Any, told: str) -> None:
+    make(tmp_path / "runs.sqlite")
+    for arguments in (["Do it"], ["runs"], ["resume", "abcde"]):
+        done = clean(processes.podium(*arguments, OPENAI_API_KEY="none"))
+        assert (done.code, done.out) == (FAILED, "")
+        assert told in done.told
+        assert done.told.count("\n") == 1
+
+
+def test_a_full_disk_ends_the_run_with_a_line_and_it_can_be_resumed(processes: Processes) -> None:
+    script = """
+import resource
+from graphs.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, resource.RLIM_INFINITY))
+main(["Do it"])
+"""
+    with Office() as office:
+        done = clean(processes.start(script=script, **office.environment).wait())
+        assert done.code == FAILED
+        assert "runs.sqlite could not be" in done.told
+        (one,) = listed(processes)
+        resumed = clean(processes.podium("resume", one["thread_id"], **office.environment))
+    assert (resumed.code, resumed.out) == (COMPLETED, "The *final* answer\n")
+
+
+def test_limits_hold_and_are_kept_for_the_resume(processes: Processes) -> None:
+    with Office() as office:
+        limits = ("--max-calls", "5", "--max-cost", "9", "--price", "*=1,2")
+        asked = processes.podium("Do it", "--approve", *limits, **office.environment)
+        assert asked.code == NEEDS_INPUT
+        done = processes.podium("resume", latest(processes), "--answer", "approve", **office.environment)
+        assert (done.code, len(office.asked) <= 5) == (PARTIAL, True)
+    assert "The budget of 5 model calls is used up" in done.told
+
+
+def test_the_baseline_is_a_single_agent_that_can_be_compared(processes: Processes) -> None:
+    with Office() as office:
+        done = clean(processes.podium("Do it", "--baseline", **office.environment))
+        assert office.asked == ["assistant"]
+    assert (done.code, done.out) == (COMPLETED, "All by myself\n")
+    for told in (" s in all", "1 call ", "tokens read"):
+        assert told in done.told
+
+
+def test_without_storing_nothing_is_left(processes: Processes, tmp_path: Path) -> None:
+    with Office() as office:
+        done = clean(processes.podium("Do it", "--no-store", **office.environment))
+        assert done.code == COMPLETED
+        asked = clean(processes.podium("Do it", "--no-store", "--approve", **office.environment))
+        assert (asked.code, "was not stored" in asked.told) == (NEEDS_INPUT, True)
+    assert not (tmp_path / "runs.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["Do it", "--price", "5"], "model=in,out"),
+        (["Do it", "--max-calls", "-1"], "must not be negative"),
+        (["Do it", "--max-cost", "1"], "needs prices"),
+        (["Do it", "--baseline", "--pattern", "planner"], "orchestrator only"),
+        (["Do it", "--thread", "a/b"], "no name"),
+        (["Do it", "--thread", "a", "--no-store"], "--no-store"),
+        (["resume"], "RUN"),
+    ],
+)
+def test_bad_usage(processes: Processes, arguments: list[str], complaint: str) -> None:
+    done = clean(processes.podium(*arguments, OPENAI_API_KEY="none"))
+    assert (done.code, complaint in done.told) == (BAD_USAGE, True), done.told
+
+
+def test_a_run_that_is_not_there(processes: Processes) -> None:
+    assert processes.podium("runs").told.startswith("podium: No runs are stored yet")
+    with Office() as office:
+        processes.podium("Do it", "--baseline", **office.environment)
+    for command in ("show", "resume", "fork"):
+        done = processes.podium(command, "nowhere")
+        assert (done.code, done.told) == (FAILED, "podium: There is no run 'nowhere'\n")
