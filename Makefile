@@ -26,9 +26,11 @@ format: .venv/dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/dev ## Measure the workflow engine
+bench: .venv/dev ## Measure the workflow engine and the router's classifiers
+	@$(PIP) install -c constraints.txt -e . --group bench
 	$(BIN)/python benchmarks/workflow.py
 	$(BIN)/python benchmarks/workflow.py --steps 500,1000,2000
+	$(BIN)/python benchmarks/router.py
 
 clean: ## Remove the environment and everything built
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache

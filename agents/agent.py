@@ -54,7 +54,7 @@ class Agent(Once["Assignment | str", Answer]):
     returns text or JSON data, and may be async. A Runnable gets and gives `{"messages": [...]}`.
 
     Raises:
-        ConfigurationError: The name is no identifier, or there is more than one kind of worker (with none, it is a chat model).
+        ConfigurationError: The name is no identifier, or there is more than one kind of worker.
         AgentError: (when called) there was no usable answer: empty, refused, filtered, cut off, or going in circles.
     """
 
@@ -124,7 +124,7 @@ class Agent(Once["Assignment | str", Answer]):
 
     def stream(
         self,
-        input: Assignment | str,
+        input: Assignment | str,  # noqa: A002
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> Iterator[Any]:
@@ -133,7 +133,7 @@ class Agent(Once["Assignment | str", Answer]):
 
     async def astream(
         self,
-        input: Assignment | str,
+        input: Assignment | str,  # noqa: A002
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
@@ -150,7 +150,8 @@ class Agent(Once["Assignment | str", Answer]):
         with tally.counting():
             try:
                 given, configured = _input(worker, _assignment(value)), self._configured(config, tally)
-                async for delta, whole in _written(io, worker, given, configured):
+                async for delta, so_far in _written(io, worker, given, configured):
+                    whole = so_far
                     if delta:
                         yield {"delta": delta}
             except GraphRecursionError as error:

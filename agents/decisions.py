@@ -114,7 +114,8 @@ class Decision(Once[Sequence[BaseMessage], Decided]):
     async def run(self, io: IO, value: Sequence[BaseMessage], config: RunnableConfig) -> Decided:
         """Ask until a reply is of the form."""
         tally = Tally(settings().prices)
-        quiet = merge_configs(tally.watching(config), RunnableConfig(tags=[TAG_NOSTREAM], run_name=f"decision:{self.name}"))
+        silent = RunnableConfig(tags=[TAG_NOSTREAM], run_name=f"decision:{self.name}")
+        quiet = merge_configs(tally.watching(config), silent)
         messages = list(value)
         mistakes: list[str] = []
         with tally.counting():

@@ -64,7 +64,7 @@ DEFAULT_TEAM = [
         "2. Keep to the length, tone and language that were asked for. Use plain words and short sentences.\n"
         "3. Reply with the finished text only, without remarks about it.",
         [],
-        ["Write a friendly e-mail that moves our meeting to Friday.", "Sum up this report in five sentences."],
+        ["Write a friendly e-mail that recommends the cheaper offer.", "Sum up this report in five sentences."],
     ),
     Member(
         "critic",

@@ -40,7 +40,8 @@ def server() -> Iterator[str]:
         os.chown(folder, account.pw_uid, account.pw_gid)
         options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     try:
-        initdb: list[Any] = [found / "initdb", "-D", data, "-U", USER, "-A", "trust", "--no-locale", "--no-sync"]
+        text = ["--no-locale", "--encoding", "UTF8"]
+        initdb: list[Any] = [found / "initdb", "-D", data, "-U", USER, "-A", "trust", "--no-sync", *text]
         subprocess.run(initdb, **options)
         settings = f"-k {folder} -c listen_addresses='' -c max_connections=100"
         control: list[Any] = [found / "pg_ctl", "-D", data, "-w"]

@@ -24,9 +24,10 @@ from graphs import Planner
 from graphs.steps import StepRecord
 
 REQUESTS = [
-    "Compare a bicycle and an electric scooter for a daily ride of 5 km in a city, and recommend one in two sentences.",
+    "Compare a bicycle and an electric scooter for a daily ride of 5 km in a city, and write a recommendation of two"
+    " sentences.",
     "Read room.txt and price.txt, then work out what an oak floor for the room costs.",
-    "Write an invitation of two sentences to our street party on Saturday at 15:00, and check it.",
+    "Write a product description of two sentences for a bamboo toothbrush, have it checked, and write the final version.",
 ]
 FILES = {
     "room.txt": "The room is 5.5 m long and 4 m wide.\n",

@@ -126,7 +126,8 @@ def measure(graph: Any, mode: str) -> tuple[float, float]:
 def compare(runs: dict[str, list[Task]], seconds: float, mode: str) -> None:
     print(f"critical path scaled to {seconds:g} s, {mode}; static LangGraph graph always async")
     print(
-        f"{'workflow':34} {'steps':>5} {'bound':>6} {'podium':>7} {'ratio':>6} {'static':>7} {'CPU ms/step':>12} {'static':>7}"
+        f"{'workflow':34} {'steps':>5} {'bound':>6} {'podium':>7} {'ratio':>6} {'static':>7}"
+        f" {'CPU ms/step':>12} {'static':>7}"
     )
     for name, tasks in runs.items():
         path = critical_path(tasks)

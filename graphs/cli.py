@@ -129,7 +129,8 @@ def draw(
     team_file: TeamFile = None,
 ) -> int:
     """Print a graph as Mermaid; needs no model."""
-    graph = _example() if pattern == "workflow" else _recipe(pattern, team_file).build(None).compile()
+    recipe = None if pattern == "workflow" else _recipe(pattern, team_file)
+    graph = recipe.build(recipe.agents(None), None).compile() if recipe else _example()
     _say(graph.get_graph(xray=xray).draw_mermaid())
     return COMPLETED
 

@@ -31,7 +31,9 @@ KEPT = 0.1
 
 
 # A refusal is Podium's normal way of ending a run, but LangChain logs every error of a callback as a warning.
-logging.getLogger("langchain_core.callbacks.manager").addFilter(lambda record: "Error in Ledger" not in record.getMessage())
+logging.getLogger("langchain_core.callbacks.manager").addFilter(
+    lambda record: "Error in Ledger" not in record.getMessage()
+)
 
 
 class Ledger(BaseCallbackHandler):

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -137,12 +138,15 @@ class Recipe:
             )
         return load_team(self.team, model=model)
 
-    def build(self, model: BaseChatModel | None) -> Pattern:
+    def check(self) -> None:
+        """Refuse a team file that cannot be used, before anything slow begins."""
+        if self.team:
+            self.agents(None)
+
+    def build(self, agents: list[Agent], model: BaseChatModel | None) -> Pattern:
         """Return the pattern."""
-        agents = self.agents(model)
-        return (
-            Orchestrator(agents, model=model, baseline=True) if self.baseline else PATTERNS[self.pattern](agents, model)
-        )
+        single = partial(Orchestrator, baseline=True)
+        return single(agents, model=model) if self.baseline else PATTERNS[self.pattern](agents, model)
 
     def metadata(self) -> dict[str, Any]:
         """Return what is kept with the run: LangGraph keeps texts and numbers only."""

@@ -158,7 +158,7 @@ def fork(
         point = forking.find(found, at)
         recipe = Recipe.of(run, state["metadata"]).with_choices(choices)
         recipe = replace(recipe, origin=f"copy of {run} from {at} on")
-        recipe.agents(None)  # nothing is copied for a team that cannot be used
+        recipe.check()  # nothing is copied for a team that cannot be used
         name = new_id(storage)
         forking.copy(storage, point, name, recipe.metadata())
         if not quiet:

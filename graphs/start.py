@@ -94,12 +94,13 @@ def begin(
     before: stored.State | None = None,
 ) -> int:
     """Build a run's graph, and start it or go on with it; return the exit code."""
-    recipe.agents(None)  # a team file that cannot be used is refused before the model is loaded
+    recipe.check()
     model = ready(recipe.model or None, quiet=shown.quiet)
     recipe = recipe.with_model(model)
-    for agent in recipe.agents(model):
+    agents = recipe.agents(model)
+    for agent in agents:
         chat_model(agent.role.model)  # a model that a team file names and that cannot be had is found before the run
-    graph = recipe.build(model).compile(runs or InMemorySaver())
+    graph = recipe.build(agents, model).compile(runs or InMemorySaver())
     if name and not shown.quiet:
         say(f"run {name}")
     thread = name or "unstored"

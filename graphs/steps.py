@@ -171,7 +171,8 @@ def _check_dependencies(step: Step, known: Collection[str], flaws: Flaws) -> Non
         tests = [key for key in step.when if key in CONDITIONS]
         flaws.add(
             len(tests) != 1 or set(step.when) != {"step", *tests} or step.when["step"] not in step.dependencies,
-            f"{who} has the condition {dict(step.when)}; it needs 'step' (a dependency) and one of {', '.join(CONDITIONS)}.",
+            f"{who} has the condition {dict(step.when)}; it needs 'step' (a dependency)"
+            f" and one of {', '.join(CONDITIONS)}.",
         )
 
 

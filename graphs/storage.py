@@ -201,6 +201,9 @@ def _query_postgres(pool: Any, statement: str) -> Sequence[Any]:
 
 def _migrate(saver: Any, wait: float) -> None:
     """Bring the tables up to date; of several processes one at a time."""
+    encoding = saver.conn.execute("SHOW server_encoding").fetchone()["server_encoding"]
+    if encoding not in ("UTF8", b"UTF8"):
+        raise StorageError("The database must have the encoding UTF8: in others, texts and ids do not come back whole")
     until = time.monotonic() + wait
     lock = "SELECT pg_try_advisory_lock(hashtext('podium')) AS mine"
     # Asked again and again: who waits in the server holds a snapshot, for which in turn building an index waits.

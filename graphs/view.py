@@ -197,10 +197,10 @@ class View:
 
 
 def _phase_after(node: str, update: Mapping[str, Any]) -> str | None:
-    if "triage" in update:
-        return WORKING if update["triage"]["small"] else PLANNING
-    if update.get("reviews"):
-        return ANSWERING if update["reviews"][-1]["acceptable"] else REVISING
+    if triage := _mapping(update.get("triage")):
+        return WORKING if triage.get("small") else PLANNING
+    if review := _last(update.get("reviews")):
+        return ANSWERING if review.get("acceptable") else REVISING
     if update.get("work"):
         return REVIEWING
     if (node == "check" and update.get("flaws")) or (node == "approve" and update.get("feedback")):
@@ -220,19 +220,29 @@ def _path_of(told: Mapping[str, Any]) -> Path:
 
 def _note_in(update: Mapping[str, Any]) -> str:
     """Return the decision in an update, as a line."""
-    if told := update.get("triage"):
-        return f"{told['agent'] if told['small'] else 'a plan'}: {told['reason']}"
-    if (told := update.get("route")) and told.get("chosen"):
-        return f"{', '.join(told['chosen'])}: {told['reason']}"
-    if told := update.get("handoffs"):
-        return f"{told[-1]['by']} hands over to {told[-1]['to']}: {told[-1]['reason']}"
-    if told := update.get("reviews"):
-        return "accepted" if told[-1]["acceptable"] else f"sent back: {told[-1]['feedback']}"
+    if triage := _mapping(update.get("triage")):
+        return f"{triage.get('agent') if triage.get('small') else 'a plan'}: {triage.get('reason')}"
+    route = _mapping(update.get("route"))
+    if route.get("chosen"):
+        return f"{', '.join(route['chosen'])}: {route.get('reason')}"
+    if handoff := _last(update.get("handoffs")):
+        return f"{handoff.get('by')} hands over to {handoff.get('to')}: {handoff.get('reason')}"
+    if review := _last(update.get("reviews")):
+        return "accepted" if review.get("acceptable") else f"sent back: {review.get('feedback')}"
     return ""
 
 
 def _review_in(update: Mapping[str, Any], before: str) -> str:
     """Return what the reviewer of a step has sent it back with, as far as an update changes it."""
-    if not (told := update.get("reviews")):
+    if not (review := _last(update.get("reviews"))):
         return before
-    return "" if told[-1]["acceptable"] else str(told[-1]["feedback"])
+    return "" if review.get("acceptable") else str(review.get("feedback"))
+
+
+# Graphs of others may use the same keys for something else.
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _last(value: Any) -> Mapping[str, Any]:
+    return _mapping(value[-1]) if isinstance(value, list) and value else {}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -31,7 +32,8 @@ _PAUSE = 0.02
 _SERVER = """
 import json, os, sys, traceback
 # What each process would import itself:
-import anyio._backends._asyncio, graphs.cli, graphs.storage, graphs.studio, httpcore2, langchain_openai, openai.resources
+import anyio._backends._asyncio, graphs.cli, graphs.storage, graphs.studio
+import httpcore2, langchain_openai, openai.resources.beta
 
 def become(order):
     os.setsid()
@@ -127,7 +129,7 @@ class One:
         while (code := self.poll(self.pid)) is None:
             self._written()
             if time.monotonic() > until:
-                self.send(9)
+                os.killpg(self.pid, signal.SIGKILL)  # its editor too
                 pytest.fail(f"It goes on: {self.told.read_text()}{self._written()}")
             time.sleep(_PAUSE)
         told = self._written()
@@ -157,7 +159,8 @@ class Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._server.stdin and self._server.stdout
+        assert self._server.stdin
+        assert self._server.stdout
         self._server.stdin.close()
         self._server.wait(PATIENCE)
         self._server.stdout.close()

@@ -258,6 +258,10 @@ def test_too_little_confidence_passes_on(call: Any) -> None:
     assert (found(ranking), ranking["decided_by"]) == ({"weather": 1.0}, "async_rule")
 
 
+def test_the_threshold_itself_is_enough(call: Any) -> None:
+    assert found(classify(call, lambda text: ("billing", 0.5), async_rule)) == {"billing": 0.5}
+
+
 def test_the_last_ranking_is_kept_though_nobody_was_sure(call: Any) -> None:
     ranking = classify(call, lambda text: ("billing", 0.3), lambda text: ("weather", 0.4), lambda text: None)
     assert found(ranking) == {"weather": 0.4}

@@ -1,7 +1,6 @@
 """The command: its options and exit codes, and whole runs of it against an endpoint."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,81 +10,76 @@ import pytest
 from graphs.cli import command
 from graphs.run import BAD_USAGE, COMPLETED, FAILED
 from tests.endpoint import Endpoint, Fault
+from tests.office import PLAN, Office
+from tests.processes import Processes
 
 ROOT = Path(__file__).parent.parent
-PLAN = {
-    "steps": [
-        {"id": "one", "agent": "writer", "task": "Write one", "dependencies": []},
-        {"id": "two", "agent": "critic", "task": "Write two", "dependencies": ["one"]},
-    ]
-}
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """No key, no model, no cache."""
-    private = ("PODIUM", "OPENAI", "LANGSMITH", "LANGCHAIN")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(private)}
-    return {**kept, "PODIUM_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+def test_the_command_starts_as_a_module(tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": str(ROOT), "PODIUM_CACHE": str(tmp_path)}
+    command = [sys.executable, "-m", "graphs.cli", "draw", "planner"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr, "plan --> check" in done.stdout) == (COMPLETED, "", True)
 
 
-def podium(
-    *arguments: str, environment: dict[str, str], stdin: str = "", **more: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "graphs.cli", *arguments],
-        input=stdin,
-        env=environment | more,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+def test_a_piped_request_is_answered_and_told_in_plain_text(processes: Processes) -> None:
+    with Office() as office:
+        done = processes.podium(stdin="Do it\n", **office.environment)
+    assert (done.code, done.out) == (COMPLETED, "The *final* answer\n")
+    for told in (
+        "Model: test",
+        "sorting",
+        "a plan: several parts",
+        "one: running (writer)",
+        "two: completed in",
+        "reviewing",
+        "accepted",
+        "Timeline",
+        "triage",
+        "critical path",
+        "10 calls",
+    ):
+        assert told in done.told
+    assert "\x1b" not in done.told
+    assert "small" not in done.told
+    assert "Do it" in str(office.requests[0])
 
 
-def test_the_whole_command_answers_a_piped_request_of_an_openai_endpoint(environment: dict[str, str]) -> None:
-    with Endpoint([json.dumps(PLAN), "Text one", "Text two", "The *final* answer"]) as endpoint:
-        done = podium(environment=environment, stdin="Do it\n", OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="test")
-    assert (done.returncode, done.stdout) == (COMPLETED, "The *final* answer\n")
-    for told in ("Model: test", "one: running (writer)", "two: completed in", "Timeline", "critical path", "4 calls"):
-        assert told in done.stderr
-    assert "\x1b" not in done.stderr
-    assert "small" not in done.stderr
-    assert "Do it" in str(endpoint.requests[0])
-
-
-def test_json_is_the_only_thing_on_stdout(environment: dict[str, str]) -> None:
-    one_step = json.dumps({"steps": PLAN["steps"][:1]})
-    with Endpoint([one_step, "Text one"]) as endpoint:
-        done = podium(
-            "Do it", "--json", "--quiet", environment=environment, OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="test"
-        )
-    state = json.loads(done.stdout)
-    assert (done.returncode, done.stderr, state["status"]) == (COMPLETED, "", "completed")
+def test_json_is_the_only_thing_on_stdout(processes: Processes) -> None:
+    with Office(plan=PLAN[:1]) as office:
+        done = processes.podium("Do it", "--pattern", "planner", "--json", "--quiet", **office.environment)
+    state = json.loads(done.out)
+    assert (done.code, done.told, state["status"]) == (COMPLETED, "", "completed")
     assert state["messages"] == [{"role": "user", "content": "Do it"}, {"role": "assistant", "content": "Text one"}]
     assert state["steps"]["one"]["result"] == "Text one"
+    assert len(state["run"]) == 5
 
 
-def test_an_endpoint_that_refuses_the_key_is_a_failure_without_traceback(environment: dict[str, str]) -> None:
+def test_an_endpoint_that_refuses_the_key_is_a_failure_without_traceback(processes: Processes) -> None:
     fault = Fault(401, body={"error": {"message": "Incorrect API key provided"}})
     with Endpoint([fault], repeat=True) as endpoint:
-        done = podium("Do it", environment=environment, OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="test")
-    assert (done.returncode, done.stdout) == (FAILED, "")
-    assert "Failed: " in done.stderr
-    assert "Traceback" not in done.stderr
+        done = processes.podium("Do it", OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="test")
+    assert (done.code, done.out) == (FAILED, "")
+    assert "Failed: " in done.told
+    assert "Traceback" not in done.told
 
 
-def test_another_pattern_is_run_by_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_pattern_is_run_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PODIUM_RUNS", str(tmp_path / "runs.sqlite"))
     with Endpoint(["Peers answer"], repeat=True) as endpoint:
         monkeypatch.setenv("OPENAI_BASE_URL", endpoint.url)
         assert command(["Do it", "--pattern", "network", "--quiet", "--model", "openai:test"]) == COMPLETED
     assert capsys.readouterr().out == "Peers answer\n"
 
 
-def test_without_a_model_it_says_what_to_set(environment: dict[str, str]) -> None:
-    done = podium("Do it", environment=environment)
-    assert (done.returncode, done.stdout) == (BAD_USAGE, "")
-    assert "PODIUM_MODEL" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_without_a_model_it_says_what_to_set(processes: Processes) -> None:
+    done = processes.podium("Do it")
+    assert (done.code, done.out) == (BAD_USAGE, "")
+    assert "PODIUM_MODEL" in done.told
+    assert "Traceback" not in done.told
 
 
 @pytest.mark.parametrize(
@@ -94,8 +88,8 @@ def test_without_a_model_it_says_what_to_set(environment: dict[str, str]) -> Non
         (["--bogus"], "--bogus"),
         (["Do it", "--bogus"], "--bogus"),
         (["Do", "it"], "in quotes"),
-        (["Do it", "--pattern", "circus"], "known: planner, router"),
-        (["draw", "circus"], "known: planner, router"),
+        (["Do it", "--pattern", "circus"], "known: orchestrator, planner"),
+        (["draw", "circus"], "known: orchestrator, planner"),
         (["Do it", "--team", "nowhere.toml"], "nowhere.toml"),
         (["Do it", "--model", "nonsense"], "provider:model"),
         (["model", "pull", "nothing"], "qwen"),
@@ -103,7 +97,14 @@ def test_without_a_model_it_says_what_to_set(environment: dict[str, str]) -> Non
         ([""], "no request"),
     ],
 )
-def test_bad_usage_is_told_in_a_line(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_usage_is_told_in_a_line(
+    arguments: list[str],
+    complaint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PODIUM_RUNS", str(tmp_path / "runs.sqlite"))
     assert command(arguments) == BAD_USAGE
     told = capsys.readouterr()
     assert told.out == ""
@@ -118,7 +119,10 @@ def test_a_bad_team_file_is_refused_with_its_line(tmp_path: Path, capsys: pytest
     assert f"{file}:3: unknown tool 'saw'" in capsys.readouterr().err
 
 
-def test_a_request_may_begin_with_a_minus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_request_may_begin_with_a_minus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PODIUM_RUNS", str(tmp_path / "runs.sqlite"))
     monkeypatch.setenv("PODIUM_MODEL", "nonsense")
     assert command(["-5 plus 3 is?"]) == BAD_USAGE
     assert "provider:model" in capsys.readouterr().err
@@ -129,7 +133,8 @@ def test_a_request_may_begin_with_a_minus(monkeypatch: pytest.MonkeyPatch, capsy
     [
         (["--help"], "Exit codes: 0 completed"),
         (["--help"], "it is small"),
-        (["draw"], "plan --> check"),
+        (["draw"], "triage"),
+        (["draw", "workflow", "--xray"], "figures"),
         (["draw", "planner", "--xray"], "plan --> check"),
         (["draw", "router"], "classify"),
         (["draw", "supervisor"], "review"),

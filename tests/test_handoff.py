@@ -86,6 +86,12 @@ def test_a_tool_beside_a_handoff_runs_and_ends_the_turn_of_a_role(call: Any) -> 
     assert turn["text"] == "One moment.\n\nlook_up: order 5 is on its way"
 
 
+def test_a_tool_that_failed_beside_a_handoff_is_not_passed_on(call: Any) -> None:
+    unknown = {"name": "look_down", "args": {}}
+    turn = take(call, role(handing(TO_BOB, beside=[unknown], text="One moment.")))
+    assert (turn["handoff"], turn["text"]) == (TO_BOB, "One moment.")
+
+
 def test_a_handoff_counts_though_a_users_graph_goes_on(call: Any) -> None:
     turn = take(call, graph(handing(TO_BOB, beside=[LOOK_UP]), "Bob will tell you about order 5."))
     assert (turn["handoff"], turn["text"]) == (TO_BOB, "Bob will tell you about order 5.")

@@ -73,11 +73,18 @@ def test_a_server_that_cannot_be_used_is_explained_without_the_password(address:
     assert "secret" not in str(caught.value)
 
 
-def test_a_server_that_goes_away_is_explained_and_used_again_when_it_is_back(uri: str) -> None:
+def test_a_database_of_another_encoding_is_refused(uri: str) -> None:
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE plain ENCODING 'SQL_ASCII' TEMPLATE template0")
+    with pytest.raises(StorageError, match="UTF8"), postgres(uri.replace("/postgres?", "/plain?")):
+        pass
+
+
+def test_lost_connections_are_replaced(uri: str) -> None:
     with postgres(uri) as saver:
         with psycopg.connect(uri, autocommit=True) as connection:
-            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename"
-            connection.execute(f"{others} IS NOT NULL")
+            others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename IS NOT NULL"
+            connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
         assert isinstance(runs(saver), list)
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -36,13 +37,13 @@ def edges(mermaid: str) -> set[tuple[str, str]]:
     found = set()
     for line in mermaid.splitlines()[1:]:
         names = re.split(r"\s+(?:-->|-\.->)\s+", line.strip(" ;"))
-        found |= set(zip(names, names[1:], strict=False))
+        found |= set(pairwise(names))
     return found
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_example_runs(example, capsys):
-    exec(compile(example, "README.md", "exec"), {})  # noqa: S102
+    exec(compile(example, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     expected = re.search(r"print\(.*\)  # (.*)", example)
     assert printed.strip() == expected[1] if expected else printed.strip()

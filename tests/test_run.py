@@ -1,9 +1,6 @@
 """A run for a person: what goes where, with which exit code, and that it ends when asked to."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,12 @@ from agents import Agent
 from agents.testing import Reply, ScriptedModel
 from agents.usage import no_usage
 from graphs import Planner, Step, Workflow
-from graphs.run import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL, final_state, plain_json, run
+from graphs.outcome import final_state, plain_json
+from graphs.run import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL, run
 from graphs.steps import new_record
 from graphs.view import View
+from tests.processes import Done, Processes
 
-ROOT = Path(__file__).parent.parent
 PLAN = {
     "steps": [
         {"id": "one", "agent": "writer", "task": "Write one", "dependencies": []},
@@ -139,7 +137,8 @@ import time
 from agents import Agent
 from agents.testing import Reply, ScriptedModel
 from graphs import Step, Workflow
-from graphs.run import leave, run
+from graphs.background import leave
+from graphs.run import run
 
 async def blocking(task):
     await asyncio.sleep(0.3)
@@ -159,28 +158,14 @@ leave(run(Workflow(steps, agents=[quick, slow]).compile(), "Go"))
 """
 
 
-def interrupted(script: str, number: int) -> tuple[int, str, str, float]:
+def interrupted(processes: Processes, script: str, number: int) -> tuple[Done, float]:
     """Run a script until its slow step is at work, send it a signal, and time its end."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    told = ""
-    while "second: running" not in told:
-        told += process.stderr.readline() or pytest.fail(told)
+    one = processes.start(script=script)
+    one.until("second: running")
     time.sleep(0.6)
     asked = time.monotonic()
-    process.send_signal(number)
-    try:
-        out, rest = process.communicate(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        pytest.fail(f"It goes on: {process.communicate()}")
-    return process.returncode, out, rest, time.monotonic() - asked
+    one.send(number)
+    return one.wait(), time.monotonic() - asked
 
 
 @pytest.mark.parametrize(
@@ -192,17 +177,19 @@ def interrupted(script: str, number: int) -> tuple[int, str, str, float]:
         ("model in a thread", signal.SIGINT),
     ],
 )
-def test_a_signal_ends_a_run_within_a_second_with_what_was_finished(kind: str, number: int) -> None:
-    code, out, told, seconds = interrupted(SCRIPT.format(kind=kind, start=0), number)
-    assert (code, out) == (PARTIAL, "## first\n\nDone: One\n")
-    assert "Partial: Interrupted after" in told
-    assert "1 of 2 steps were finished" in told
-    assert "Traceback" not in told
+def test_a_signal_ends_a_run_within_a_second_with_what_was_finished(
+    processes: Processes, kind: str, number: int
+) -> None:
+    done, seconds = interrupted(processes, SCRIPT.format(kind=kind, start=0), number)
+    assert (done.code, done.out) == (PARTIAL, "## first\n\nDone: One\n")
+    assert "Partial: Interrupted after" in done.told
+    assert "1 of 2 steps were finished" in done.told
+    assert "Traceback" not in done.told
     assert seconds < ENDS_WITHIN
 
 
-def test_a_signal_before_anything_was_finished_is_a_failure() -> None:
-    code, out, told, seconds = interrupted(SCRIPT.format(kind="function", start=1), signal.SIGINT)
-    assert (code, out) == (FAILED, "")
-    assert "Failed: Interrupted after" in told
+def test_a_signal_before_anything_was_finished_is_a_failure(processes: Processes) -> None:
+    done, seconds = interrupted(processes, SCRIPT.format(kind="function", start=1), signal.SIGINT)
+    assert (done.code, done.out) == (FAILED, "")
+    assert "Failed: Interrupted after" in done.told
     assert seconds < ENDS_WITHIN

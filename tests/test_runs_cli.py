@@ -47,7 +47,7 @@ def test_a_run_is_stored_listed_and_shown_without_any_model(processes: Processes
 
 @pytest.mark.parametrize(
     ("pattern", "number"),
-    [("orchestrator", signal.SIGKILL), ("orchestrator", signal.SIGINT), ("planner", signal.SIGTERM)],
+    [("orchestrator", signal.SIGKILL), ("planner", signal.SIGINT), ("planner", signal.SIGTERM)],
 )
 def test_a_stopped_run_goes_on_and_repeats_nothing(processes: Processes, pattern: str, number: int) -> None:
     with Office(slow="two") as office:
@@ -134,7 +134,7 @@ def test_a_conversation_goes_on_under_its_name(processes: Processes) -> None:
 
 def test_a_conversation_waits_for_its_unfinished_run(processes: Processes) -> None:
     with Office() as office:
-        processes.podium("Do it", "--approve", "--thread", "ada", **office.environment)
+        processes.podium("Do it", "--approve", "--pattern", "planner", "--thread", "ada", **office.environment)
         done = processes.podium("And more", "--thread", "ada", **office.environment)
     assert (done.code, "podium resume ada" in done.told) == (BAD_USAGE, True)
 
@@ -150,7 +150,7 @@ def test_a_fork_runs_a_step_and_what_needs_it_again(processes: Processes, patter
         asked = sorted(office.asked)
         spent = json.loads(processes.podium("show", latest(processes), "--json").out)["values"]["usage"]["calls"]
         whole = json.loads(processes.podium("show", run, "--json").out)["values"]["usage"]["calls"]
-    assert "one      step  one, two, and the answer" in " ".join(points.split("\n")) or "one, two, and the answer" in points
+    assert "one, two, and the answer" in points
     assert (done.code, done.out) == (COMPLETED, "The *final* answer\n")
     assert "kept: three" in done.told
     assert [name for name in asked if name != "reviewer"] == ["one", "synthesizer", "two"]
@@ -161,19 +161,19 @@ def test_a_fork_runs_a_step_and_what_needs_it_again(processes: Processes, patter
 
 def test_a_fork_at_a_node_runs_it_and_what_came_after(processes: Processes) -> None:
     with Office() as office:
-        processes.podium("Do it", **office.environment)
+        processes.podium("Do it", "--pattern", "planner", **office.environment)
         run = latest(processes)
         office.asked.clear()
-        done = clean(processes.podium("fork", run, "--at", "review", "--quiet", **office.environment))
+        done = clean(processes.podium("fork", run, "--at", "synthesize", "--quiet", **office.environment))
         assert (done.code, done.out, done.told) == (COMPLETED, "The *final* answer\n", "")
-        assert office.asked == ["reviewer"]
+        assert office.asked == ["synthesizer"]
         unknown = processes.podium("fork", run, "--at", "nowhere", **office.environment)
-    assert (unknown.code, "known: triage, plan, review" in unknown.told) == (BAD_USAGE, True)
+    assert (unknown.code, "known: plan, check, approve, execute" in unknown.told) == (BAD_USAGE, True)
 
 
 def test_a_stopped_run_is_forked_with_what_it_had_finished(processes: Processes) -> None:
     with Office(slow="two") as office:
-        one = processes.start("Do it", **office.environment)
+        one = processes.start("Do it", "--pattern", "planner", **office.environment)
         one.until("two: running")
         one.until("three: completed")
         one.send(signal.SIGKILL)
@@ -181,25 +181,30 @@ def test_a_stopped_run_is_forked_with_what_it_had_finished(processes: Processes)
         run = latest(processes)
     with Office() as office:
         done = clean(processes.podium("fork", run, "--at", "three", **office.environment))
-        assert (done.code, done.out) == (COMPLETED, "The *final* answer\n")
-        assert "one" not in office.asked
-        assert sorted({"three", "two"} & set(office.asked)) == ["three", "two"]
+        assert (done.code, sorted(office.asked)) == (COMPLETED, ["synthesizer", "three", "two"])
 
 
-TEAM = '[[agents]]\nname = "writer"\ninstructions = "You write."\n[[agents]]\nname = "critic"\ninstructions = "You judge."\n'
+TEAM = """
+[[agents]]
+name = "writer"
+instructions = "You write."
+[[agents]]
+name = "critic"
+instructions = "You judge."
+"""
 
 
 def test_a_run_goes_on_with_the_team_it_began_with_or_not_at_all(processes: Processes, tmp_path: Path) -> None:
     file = tmp_path / "team.toml"
     file.write_text(TEAM)
     with Office() as office:
-        processes.podium("Do it", "--approve", "--team", "team.toml", **office.environment)
+        processes.podium("Do it", "--approve", "--pattern", "planner", "--team", "team.toml", **office.environment)
         resume = ("resume", latest(processes), "--answer", "approve")
         file.write_text(TEAM.replace("write", "sing"))
         changed = processes.podium(*resume, **office.environment)
         file.unlink()
         missing = processes.podium(*resume, **office.environment)
-        assert (changed.code, missing.code, len(office.asked)) == (BAD_USAGE, BAD_USAGE, 2)
+        assert (changed.code, missing.code, len(office.asked)) == (BAD_USAGE, BAD_USAGE, 1)
         assert "has changed since the run began" in changed.told
         assert "cannot be read: No such file" in missing.told
         file.write_text(TEAM)
@@ -208,7 +213,7 @@ def test_a_run_goes_on_with_the_team_it_began_with_or_not_at_all(processes: Proc
 
 def test_several_processes_use_the_file_at_once(processes: Processes) -> None:
     with Office() as office:
-        ones = [processes.start(f"Do {number}", "--quiet", **office.environment) for number in range(4)]
+        ones = [processes.start(f"Do {number}", "--quiet", "--baseline", **office.environment) for number in range(4)]
         assert [clean(one.wait()).code for one in ones] == [COMPLETED] * 4
     assert sorted(one["request"] for one in listed(processes)) == ["Do 0", "Do 1", "Do 2", "Do 3"]
 
@@ -240,8 +245,8 @@ def test_a_full_disk_ends_the_run_with_a_line_and_it_can_be_resumed(processes: P
     script = """
 import resource
 from graphs.cli import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, resource.RLIM_INFINITY))
-main(["Do it"])
+resource.setrlimit(resource.RLIMIT_FSIZE, (70_000, resource.RLIM_INFINITY))
+main(["Do it", "--pattern", "planner"])
 """
     with Office() as office:
         done = clean(processes.start(script=script, **office.environment).wait())
@@ -254,12 +259,12 @@ main(["Do it"])
 
 def test_limits_hold_and_are_kept_for_the_resume(processes: Processes) -> None:
     with Office() as office:
-        limits = ("--max-calls", "5", "--max-cost", "9", "--price", "*=1,2")
-        asked = processes.podium("Do it", "--approve", *limits, **office.environment)
+        limits = ("--max-calls", "3", "--max-cost", "9", "--price", "*=1,2")
+        asked = processes.podium("Do it", "--approve", "--pattern", "planner", *limits, **office.environment)
         assert asked.code == NEEDS_INPUT
         done = processes.podium("resume", latest(processes), "--answer", "approve", **office.environment)
-        assert (done.code, len(office.asked) <= 5) == (PARTIAL, True)
-    assert "The budget of 5 model calls is used up" in done.told
+        assert (done.code, len(office.asked) <= 3) == (PARTIAL, True)
+    assert "The budget of 3 model calls is used up" in done.told
 
 
 def test_the_baseline_is_a_single_agent_that_can_be_compared(processes: Processes) -> None:
@@ -273,9 +278,11 @@ def test_the_baseline_is_a_single_agent_that_can_be_compared(processes: Processe
 
 def test_without_storing_nothing_is_left(processes: Processes, tmp_path: Path) -> None:
     with Office() as office:
-        done = clean(processes.podium("Do it", "--no-store", **office.environment))
+        done = clean(processes.podium("Do it", "--no-store", "--baseline", **office.environment))
         assert done.code == COMPLETED
-        asked = clean(processes.podium("Do it", "--no-store", "--approve", **office.environment))
+        asked = clean(
+            processes.podium("Do it", "--no-store", "--approve", "--pattern", "planner", **office.environment)
+        )
         assert (asked.code, "was not stored" in asked.told) == (NEEDS_INPUT, True)
     assert not (tmp_path / "runs.sqlite").exists()
 

@@ -1,0 +1,212 @@
+"""What a run asks a person, how it is answered in writing, and asking in a terminal."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphs.approval import request_for
+from graphs.questions import AnswerError, Question, read_answers
+from graphs.ruling import BEST, PEOPLE_MAY
+from graphs.run import COMPLETED, FAILED, NEEDS_INPUT
+from graphs.steps import Step
+from tests.office import PLAN, Office
+from tests.processes import Processes
+
+STEPS = [Step("one", "writer", "Write one").as_dict()]
+PLAN_QUESTION = Question("a1b2c3d4e5", request_for({"plan": STEPS, "approved": []}, ""))
+ACTION = {"name": "send", "args": {"to": "Ann"}, "description": "Send it?"}
+MAY = ["approve", "reject"]
+CALL = Question("aaaa1111", {"type": "tool_approval", "tool_call_id": "1", **ACTION})
+TWO = Question(
+    "bbbb2222",
+    {
+        "action_requests": [ACTION, {**ACTION, "name": "drop"}],
+        "review_configs": [
+            {"action_name": one, "allowed_decisions": ["approve", "reject"]} for one in ("send", "drop")
+        ],
+    },
+)
+CASE = Question(
+    "cccc3333",
+    {
+        "question": "Accept this work?",
+        "task": "Write",
+        BEST: "A draft",
+        "answers": ["accept", "edit", "retry", "abort"],
+    },
+)
+LINE = Question("dddd4444", "How many?")
+BRIEF = [{"id": "one", "agent": "writer", "task": "Write one", "dependencies": []}]
+
+
+@pytest.mark.parametrize(
+    ("question", "written", "expected"),
+    [
+        (PLAN_QUESTION, "approve", {"decisions": [{"type": "approve"}]}),
+        (PLAN_QUESTION, "reject: too long", {"decisions": [{"type": "reject", "message": "too long"}]}),
+        (PLAN_QUESTION, '{"type": "approve"}', {"decisions": [{"type": "approve"}]}),
+        (TWO, "approve", {"decisions": [{"type": "approve"}, {"type": "approve"}]}),
+        (CALL, "approve", {"type": "approve"}),
+        (CALL, "respond:Not now", {"type": "respond", "message": "Not now"}),
+        (CALL, 'edit:{"to": "Bob"}', {"type": "edit", "edited_action": {"name": "send", "args": {"to": "Bob"}}}),
+        (CASE, "accept", {"type": "accept"}),
+        (CASE, "retry: shorter: much", {"type": "retry", "feedback": "shorter: much"}),
+        (CASE, "edit:Another text", {"type": "edit", "text": "Another text"}),
+        (LINE, "5: five", "5: five"),
+        (LINE, '{"number": 5}', {"number": 5}),
+    ],
+)
+def test_an_answer_in_writing(question: Question, written: str, expected: Any) -> None:
+    assert question.read(written) == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "written", "complaint"),
+    [
+        (PLAN_QUESTION, "accept", "answer with approve, edit:@file, reject:why"),
+        (PLAN_QUESTION, "reject", "reject:why"),
+        (PLAN_QUESTION, "edit:@nowhere.json", "nowhere.json cannot be read"),
+        (PLAN_QUESTION, "edit:{]", "no JSON"),
+        (PLAN_QUESTION, "edit:what", "neither JSON nor TOML"),
+        (TWO, "edit:{}", "is no answer here"),
+        (CASE, "approve", "accept, edit:@file, retry:feedback, abort"),
+    ],
+)
+def test_what_is_no_answer(question: Question, written: str, complaint: str) -> None:
+    with pytest.raises(AnswerError, match=complaint):
+        question.read(written)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"steps": BRIEF}),
+        json.dumps(BRIEF),
+        '[[steps]]\nid = "one"\nagent = "writer"\ntask = "Write one"\ndependencies = []',
+    ],
+)
+def test_an_edited_plan_is_json_or_toml(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plan").write_text(text)
+    (decision,) = PLAN_QUESTION.read(f"edit:@{tmp_path / 'plan'}")["decisions"]
+    assert decision["edited_action"] == {"name": "run_plan", "args": {"steps": BRIEF}}
+
+
+def test_what_is_edited_says_only_what_a_step_says() -> None:
+    assert json.loads(PLAN_QUESTION.items()[0].draft) == {"steps": BRIEF}
+
+
+def test_several_questions_are_answered_by_the_beginnings_of_their_ids() -> None:
+    assert read_answers([CALL, LINE], ["dddd=a=b", "aaaa1111=approve"]) == {
+        "dddd4444": "a=b",
+        "aaaa1111": {"type": "approve"},
+    }
+    assert read_answers([LINE], ["a=b"]) == {"dddd4444": "a=b"}
+
+
+@pytest.mark.parametrize("written", [["approve"], ["cccc=approve"], ["aaaa=approve", "aaaa=approve"]])
+def test_an_answer_must_say_which_question_it_is_for(written: list[str]) -> None:
+    with pytest.raises(AnswerError, match=r"aaaa1111 \(Allow send\?\); dddd4444 \(How many\?\)"):
+        read_answers([CALL, LINE], written)
+
+
+def test_in_a_terminal_a_plan_is_rejected_then_edited(processes: Processes, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nsed -i 's/Write two/Write nothing/' \"$1\"\n")
+    editor.chmod(0o755)
+    with Office(plan=PLAN[:2]) as office:
+        one = processes.start(
+            "Do it", "--approve", "--pattern", "planner", terminal=True, EDITOR=str(editor), **office.environment
+        )
+        assert "one (writer): Write one" in one.until("[a = approve, e = edit, r = reject]")
+        one.type("what?\n")
+        one.until("reject]")
+        one.type("r\n")
+        one.until("why: ")
+        one.type("Rather not\n")
+        one.until("reject]")
+        one.type("e\n")
+        done = one.wait()
+    assert (done.code, done.out) == (COMPLETED, "The *final* answer\n")
+    assert office.asked == ["planner", "planner", "one", "agent", "synthesizer"]
+    assert "Write nothing" in str(office.requests[3])
+
+
+def test_in_a_terminal_a_question_may_be_left_for_later(processes: Processes) -> None:
+    with Office() as office:
+        one = processes.start("Do it", "--approve", "--pattern", "planner", terminal=True, **office.environment)
+        one.until("reject]")
+        one.type("\x03")
+        done = one.wait()
+        assert (done.code, "podium resume" in done.told) == (NEEDS_INPUT, True)
+        run = json.loads(processes.podium("runs", "--json").out)[0]["thread_id"]
+        again = processes.start("resume", run, terminal=True, **office.environment)
+        again.until("reject]")
+        again.type("approve\n")
+        assert again.wait().code == COMPLETED
+
+
+def test_ctrl_c_in_a_terminal_ends_a_run_that_can_be_resumed(processes: Processes) -> None:
+    with Office(slow="one") as office:
+        one = processes.start("Do it", "--pattern", "planner", terminal=True, **office.environment)
+        one.until("two")
+        one.type("\x03")
+        done = one.wait()
+    assert done.code == FAILED
+    assert "Interrupted after" in done.told
+    assert "continues it" in done.told
+
+
+def test_a_router_that_asks_in_a_terminal_gets_its_answer(processes: Processes) -> None:
+    with Office() as office:
+        one = processes.start("Hm", "--pattern", "router", terminal=True, **office.environment)
+        assert "Do you mean one of these?" in one.until("> ")
+        office.route = "writer"
+        one.type("The writer\n")
+        done = one.wait()
+    assert (done.code, done.out) == (COMPLETED, "Text of an agent\n")
+
+
+SEVERAL = """
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import interrupt
+from agents import Agent
+from graphs import Step, Supervisor, Workflow
+from graphs.background import leave
+from graphs.ruling import BEST, PEOPLE_MAY
+from graphs.run import run
+
+ran = []
+def asking(task):
+    ran.append(task)
+    return f"{task}: {interrupt(f'How {task}?')}"
+
+def plain(task):
+    ran.append(task)
+    return "plain"
+
+draft = Agent("draft", function=lambda task: "A draft")
+judge = Agent("judge", function=lambda task: {"acceptable": False, "evidence": "", "feedback": "Better"})
+careful = Supervisor(draft, reviewer=judge, max_revisions=0, escalate="human").as_agent("careful")
+agents = [Agent("asking", function=asking), Agent("plain", function=plain), careful]
+steps = [Step("a", "asking", "many"), Step("b", "asking", "far"), Step("c", "plain", "c"), Step("d", "careful", "d")]
+code = run(Workflow(steps, agents=agents).compile(InMemorySaver()), "Go", config={"configurable": {"thread_id": "1"}})
+print("ran once:", ran.count("c") == 1)
+leave(code)
+"""
+
+
+def test_several_questions_are_asked_one_after_the_other_and_answered_together(processes: Processes) -> None:
+    one = processes.start(script=SEVERAL, terminal=True)
+    answers = {"How many?": "five", "How far?": "ten miles", "Accept this work?": "accept"}
+    for number in (1, 2, 3):
+        asked = one.until(f"Question {number} of 3")
+        while (said := next((said for asked_of, said in answers.items() if asked_of in asked), None)) is None:
+            asked = one.until("?")
+        one.until("> " if said != "accept" else "abort]")
+        one.type(f"{said}\n")
+    done = one.wait()
+    assert done.code == COMPLETED
+    for told in ("many: five", "far: ten miles", "A draft", "ran once: True"):
+        assert told in done.out

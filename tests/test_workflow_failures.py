@@ -1,0 +1,202 @@
+"""Workflows: when steps fail."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agents import Agent, Retry, TransientError
+from agents.testing import Reply, ScriptedModel
+from graphs import ConfigurationError
+from tests.workflows import ASK, AT_ONCE, fail, graph_of, statuses, step
+
+DIAMOND = [step("a", agent="fail"), step("b"), step("c", "a"), step("d", "b"), step("e", "c", "d")]
+
+
+def test_dependents_of_a_failed_step_are_skipped_and_the_rest_goes_on(call: Any) -> None:
+    state = call(graph_of(*DIAMOND), ASK)
+    assert statuses(state) == "a:failed b:completed c:skipped d:completed e:skipped"
+    assert state["status"] == "partial"
+    assert state["steps"]["c"]["error"] == "Step 'c' was skipped: it needs 'a', which failed"
+    assert state["messages"][-1].text == "do d"
+
+
+def test_the_run_says_which_step_failed_and_why(call: Any) -> None:
+    state = call(graph_of(*DIAMOND), ASK)
+    (error,) = state["errors"]
+    assert (error["where"], error["kind"]) == ("a", "ValueError")
+    assert error["message"] == "Step 'a' failed with agent 'fail': ValueError: cannot do 'do a'"
+    assert state["stop_reason"] == error["message"]
+
+
+def test_dependents_may_run_and_be_told_what_failed(call: Any) -> None:
+    steps = [step("a", agent="fail"), step("b", "a", agent="context"), step("c", "b", task="{b}")]
+    state = call(graph_of(*steps, on_failure="continue"), ASK)
+    assert statuses(state) == "a:failed b:completed c:completed"
+    assert "no result: Step 'a' failed" in state["steps"]["b"]["data"]["a"]
+    assert state["status"] == "partial"
+
+
+def test_after_a_failure_nothing_new_starts(call: Any) -> None:
+    running = threading.Event()
+
+    def go_on(task: str) -> str:
+        running.set()
+        time.sleep(0.05)
+        return task
+
+    def fail_later(task: str) -> str:
+        running.wait(5)
+        return fail(task)
+
+    agents = [Agent("echo", function=go_on), Agent("fail", function=fail_later)]
+    steps = [step("a", agent="fail"), step("b"), step("c", "b"), step("d", "a")]
+    state = call(graph_of(*steps, agents=agents, on_failure="stop"), ASK)
+    assert statuses(state) == "a:failed b:completed c:skipped d:skipped"
+    assert state["steps"]["c"]["error"] == "Step 'c' was skipped: the run was stopped when 'a' failed"
+    assert state["status"] == "partial"
+
+
+def test_a_run_without_any_result_has_failed(call: Any) -> None:
+    state = call(graph_of(step("a", agent="fail"), step("b", agent="fail"), step("c", "b")), ASK)
+    assert (state["status"], statuses(state)) == ("failed", "a:failed b:failed c:skipped")
+    assert state["stop_reason"].startswith("2 of 3 steps failed; the first: Step 'a' failed")
+    assert state["messages"][-1].text == state["stop_reason"]
+
+
+def test_an_unknown_policy_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="on_failure"):
+        graph_of(step("a"), on_failure="explode")
+
+
+@pytest.mark.parametrize("nothing", [None, "", "  "])
+def test_an_agent_that_returns_nothing_has_failed(call: Any, nothing: Any) -> None:
+    state = call(graph_of(step("a", agent="mute"), agents=[Agent("mute", function=lambda task: nothing)]), ASK)
+    assert state["stop_reason"] == "Step 'a' failed with agent 'mute': Agent 'mute' returned nothing"
+    assert state["errors"][0]["kind"] == "AgentError"
+
+
+@pytest.mark.parametrize("reply", [Reply(refusal="No"), Reply("cut", finish_reason="length")])
+def test_a_model_without_an_answer_has_failed(call: Any, reply: Reply) -> None:
+    model = ScriptedModel([reply])
+    state = call(graph_of(step("a", agent="ann"), agents=[Agent("ann", model=model)]), ASK)
+    assert (statuses(state), state["steps"]["a"]["attempts"]) == ("a:failed", 1)
+    assert state["usage"]["agents"]["ann"]["calls"] == 1
+
+
+class LimitedError(Exception):
+    """A rate limit, as SDKs raise it."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("too many requests")
+        self.status_code = 429
+        self.response = SimpleNamespace(status_code=429, headers={"Retry-After": str(seconds)})
+
+
+def scripted(*script: Any) -> Callable[[str], str]:
+    """Return or raise one after the other."""
+    left: Iterator[Any] = iter(script)
+
+    def reply(task: str) -> str:
+        one = next(left)
+        if isinstance(one, Exception):
+            raise one
+        return str(one)
+
+    return reply
+
+
+def test_faults_that_may_pass_are_tried_again(call: Any) -> None:
+    ann = Agent("ann", function=scripted(TransientError("busy"), ConnectionError("gone"), "fine"))
+    record = call(graph_of(step("a", agent="ann"), agents=[ann], retry=AT_ONCE), ASK)["steps"]["a"]
+    assert (record["result"], record["attempts"], record["problems"]) == ("fine", 3, [])
+
+
+def test_a_steps_own_retry_goes_before_the_workflows(call: Any) -> None:
+    ann = Agent("ann", function=scripted(TransientError("1"), TransientError("2"), "fine"))
+    own = step("a", agent="ann", retry=Retry(attempts=2, wait=0))
+    state = call(graph_of(own, agents=[ann], retry=Retry(attempts=9, wait=0)), ASK)
+    assert state["stop_reason"] == "Step 'a' failed with agent 'ann' after 2 attempts: 2"
+
+
+def test_a_server_is_waited_for_as_long_as_it_asks(call: Any) -> None:
+    ann = Agent("ann", function=scripted(LimitedError(0.05), "fine"))
+    record = call(graph_of(step("a", agent="ann"), agents=[ann], retry=Retry(wait=50)), ASK)["steps"]["a"]
+    assert record["result"] == "fine"
+    assert 0.05 <= record["ended"] - record["started"] < 2
+
+
+def test_waiting_to_try_again_is_told() -> None:
+    ann = Agent("ann", function=scripted(LimitedError(0.01), "fine"))
+    events = list(graph_of(step("a", agent="ann"), agents=[ann]).stream(ASK, stream_mode="custom"))
+    (retry,) = [one for one in events if one["event"] == "retry"]
+    assert (retry["step"], retry["agent"], retry["attempt"], retry["wait"]) == ("a", "ann", 1, 0.01)
+
+
+def test_the_usage_of_failed_attempts_counts(call: Any) -> None:
+    ann = Agent("ann", model=ScriptedModel([Reply("", usage=(1, 1)), Reply("fine", usage=(2, 2))]))
+    state = call(graph_of(step("a", agent="ann"), agents=[ann], retry=AT_ONCE), ASK)
+    assert state["usage"]["agents"] == {"ann": {"calls": 2, "input_tokens": 3, "output_tokens": 3}}
+
+
+def slow_then_fast() -> tuple[Agent, Agent, Callable[[], None]]:
+    """Hang at the first call, in a function and an async one; the third value lets it go."""
+    event, calls, later = threading.Event(), iter([1]), iter([1])
+
+    def work(task: str) -> str:
+        if next(calls, None):
+            event.wait(0.3)
+        return task
+
+    async def work_later(task: str) -> str:
+        if next(later, None):
+            await asyncio.sleep(5)
+        return task
+
+    return Agent("echo", function=work), Agent("echo", function=work_later), event.set
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_an_attempt_that_takes_too_long_is_given_up_and_made_again(call: Any, kind: int) -> None:
+    *agents, let_go = slow_then_fast()
+    state = call(graph_of(step("a", timeout=0.1), agents=[agents[kind]], retry=AT_ONCE), ASK)
+    let_go()
+    assert (statuses(state), state["steps"]["a"]["attempts"]) == ("a:completed", 2)
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_time_out_says_which_step_and_how_long(call: Any, kind: int) -> None:
+    *agents, let_go = slow_then_fast()
+    state = call(graph_of(step("a", timeout=0.1, retry=Retry(attempts=1)), agents=[agents[kind]]), ASK)
+    let_go()
+    assert state["errors"][0]["kind"] == "TimeoutError"
+    assert state["stop_reason"].startswith("Step 'a' failed with agent 'echo'")
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_step_in_time_is_not_disturbed(call: Any, kind: int) -> None:
+    *agents, let_go = slow_then_fast()
+    let_go()
+    assert statuses(call(graph_of(step("a", timeout=9), agents=[agents[0]]), ASK)) == "a:completed"
+
+
+def test_the_fallback_gets_the_step_after_the_agent_has_failed_for_good(call: Any) -> None:
+    ann = Agent("ann", function=scripted(TransientError("busy"), TransientError("busy")))
+    own = step("a", agent="ann", fallback="echo", retry=Retry(attempts=2, wait=0))
+    state = call(graph_of(own, step("b", "a", task="{a}"), agents=[ann]), ASK)
+    record = state["steps"]["a"]
+    assert (record["status"], record["result"], record["attempts"]) == ("completed", "do a", 3)
+    assert (record["answered_by"], state["status"]) == ("echo", "completed")
+    assert state["errors"][0]["message"] == "Step 'a' failed with agent 'ann' after 2 attempts: busy"
+
+
+def test_when_the_fallback_fails_too_both_are_told(call: Any) -> None:
+    state = call(graph_of(step("a", agent="fail", fallback="fail2"), agents=[Agent("fail2", function=fail)]), ASK)
+    assert [one["message"].split(":")[0] for one in state["errors"]] == [
+        "Step 'a' failed with agent 'fail'",
+        "Step 'a' failed with agent 'fail2'",
+    ]

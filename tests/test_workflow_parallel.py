@@ -1,0 +1,174 @@
+"""Workflows: no barrier between levels, and how many steps work at once."""
+
+import asyncio
+import json
+import random
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from agents import Agent, Retry
+from graphs import ConfigurationError, Step, Workflow
+from tests.workflows import ASK, ECHO, MANY, field, graph_of, meeting, step
+
+# No level barrier
+
+
+def test_a_step_starts_the_moment_its_last_dependency_ends() -> None:
+    ended = threading.Event()
+
+    def work(task: str) -> str:
+        if task == "do long":  # on the level of `a`: with a barrier, `b` would never start
+            return "freed" if ended.wait(5) else "stuck"
+        if task == "do b":
+            ended.set()
+        return task
+
+    graph = graph_of(step("a"), step("long"), step("b", "a"), agents=[Agent("echo", function=work)])
+    assert graph.invoke(ASK)["steps"]["long"]["result"] == "freed"
+
+
+def test_a_step_starts_the_moment_its_last_dependency_ends_in_async() -> None:
+    async def run() -> Any:
+        ended = asyncio.Event()
+
+        async def work(task: str) -> str:
+            if task == "do long":
+                await asyncio.wait_for(ended.wait(), 5)
+            if task == "do b":
+                ended.set()
+            return task
+
+        graph = graph_of(step("a"), step("long"), step("b", "a"), agents=[Agent("echo", function=work)])
+        return await graph.ainvoke(ASK)
+
+    assert asyncio.run(run())["status"] == "completed"
+
+
+def random_steps(seed: int, number: int = 25) -> list[Step]:
+    chance = random.Random(seed)
+    ids = [f"s{at}" for at in range(number)]
+    return [step(one, *chance.sample(ids[:at], min(at, chance.randrange(4)))) for at, one in enumerate(ids)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("max_parallel", [None, 1, 3])
+def test_no_step_runs_before_its_dependencies(call: Any, seed: int, max_parallel: int | None) -> None:
+    steps = random_steps(seed)
+    log: list[tuple[str, str]] = []
+    chance = random.Random(seed)
+
+    async def work(task: str) -> str:
+        log.append(("start", task))
+        await asyncio.sleep(chance.random() / 500)
+        log.append(("end", task))
+        return task
+
+    graph = graph_of(*steps, agents=[Agent("echo", function=work)], max_parallel=max_parallel)
+    assert call(graph, ASK)["status"] == "completed"
+    place = {event: at for at, event in enumerate(log)}
+    assert len(place) == len(log) == 2 * len(steps)
+    for one in steps:
+        for other in one.dependencies:
+            assert place["end", f"do {other}"] < place["start", f"do {one.id}"]
+
+
+def test_all_steps_that_are_ready_work_at_once(call: Any) -> None:
+    _, wait_async = meeting(MANY)
+    steps = [step(f"s{at}") for at in range(MANY)]
+    assert call(graph_of(*steps, agents=[Agent("echo", function=wait_async)]), ASK)["status"] == "completed"
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke"])
+def test_all_steps_with_plain_functions_work_at_once(how: str) -> None:
+    wait, _ = meeting(MANY)
+    steps = [step(f"s{at}") for at in range(MANY)]
+    graph = graph_of(*steps, agents=[Agent("echo", function=wait)], retry=Retry(attempts=1))
+    state = graph.invoke(ASK) if how == "invoke" else asyncio.run(graph.ainvoke(ASK))
+    assert state["status"] == "completed"
+
+
+def test_fifteen_hundred_steps(call: Any) -> None:
+    chain = [step(f"s{at}", *[f"s{at - 1}"] * (at > 0)) for at in range(750)]
+    wide = [step(f"w{at}", f"s{at}") for at in range(750)]
+    state = call(graph_of(*chain, *wide), ASK)
+    assert set(field(state, "status").values()) == {"completed"}
+
+
+# How many at once
+
+
+class Counting:
+    """Counts how many of its calls are at work at once."""
+
+    def __init__(self) -> None:
+        self.inside = self.peak = 0
+        self.lock = threading.Lock()
+
+    def change(self, by: int) -> None:
+        with self.lock:
+            self.inside += by
+            self.peak = max(self.peak, self.inside)
+
+    def __call__(self, task: str) -> str:
+        self.change(1)
+        time.sleep(0.005)
+        self.change(-1)
+        return task
+
+
+class CountingLater(Counting):
+    async def __call__(self, task: str) -> str:  # type: ignore[override]
+        self.change(1)
+        await asyncio.sleep(0.005)
+        self.change(-1)
+        return task
+
+
+@pytest.mark.parametrize("counting", [Counting, CountingLater])
+@pytest.mark.parametrize(
+    ("options", "config", "peak"),
+    [
+        ({"max_parallel": 1}, {}, 1),
+        ({"max_parallel": 3}, {}, 3),
+        ({}, {"max_concurrency": 1}, 1),
+        ({}, {"max_concurrency": 3}, 3),
+        ({"max_parallel": 2}, {"max_concurrency": 9}, 2),
+        ({"max_parallel": 9}, {"max_concurrency": 2}, 2),
+    ],
+)
+def test_the_number_at_work_is_limited(call: Any, counting: Any, options: Any, config: Any, peak: int) -> None:
+    worker = counting()
+    steps = [*[step(f"a{at}") for at in range(8)], *[step(f"b{at}", f"a{at}") for at in range(8)]]
+    graph = graph_of(*steps, agents=[Agent("echo", function=worker)], **options)
+    assert call(graph, ASK, config)["status"] == "completed"
+    assert worker.peak == peak
+
+
+def test_a_limit_kept_in_the_graphs_config_counts(call: Any) -> None:
+    worker = Counting()
+    graph = graph_of(*[step(f"a{at}") for at in range(5)], agents=[Agent("echo", function=worker)])
+    call(graph.with_config(max_concurrency=2), ASK)
+    assert worker.peak == 2
+
+
+def test_items_count_as_work(call: Any) -> None:
+    worker = Counting()
+    each = step("b", "a", for_each="a", task="{item}")
+    graph = graph_of(step("a", agent="list", task=json.dumps(["x"] * 9)), each, agents=[Agent("echo", function=worker)])
+    call(graph, ASK, {"max_concurrency": 2})
+    assert worker.peak == 2
+
+
+def test_one_at_a_time_does_not_lock_nested_patterns(call: Any) -> None:
+    inner = Workflow([step("x"), step("y", "x")], agents=[ECHO], max_parallel=1).as_agent("inner")
+    graph = graph_of(step("a", agent="inner"), step("b", "a", agent="inner"), agents=[inner], max_parallel=1)
+    assert call(graph, ASK, {"max_concurrency": 1})["status"] == "completed"
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_senseless_limit_is_refused(number: int) -> None:
+    with pytest.raises(ConfigurationError, match="max_parallel"):
+        graph_of(step("a"), max_parallel=number)

@@ -1,0 +1,274 @@
+"""Workflows: threads, kills, questions to people, and patterns in patterns."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
+from pydantic import BaseModel
+
+from agents import Agent, AgentError
+from agents.testing import Reply, ScriptedModel
+from graphs import Planner, UnknownAgentError, Workflow
+from tests.workflows import ASK, ECHO, FAIL, THREAD, fail, field, graph_of, statuses, step
+
+# Threads, kills and questions
+
+
+def test_the_next_message_of_a_thread_starts_a_new_record(call: Any) -> None:
+    picky = Agent("picky", function=lambda task: task if task != "one" else fail(task))
+    graph = graph_of(step("a", agent="picky", task="{request}"), agents=[picky], checkpointer=InMemorySaver())
+    first = call(graph, {"messages": "one"}, THREAD)
+    second = call(graph, {"messages": "two"}, THREAD)
+    assert (first["status"], len(first["errors"])) == ("failed", 1)
+    assert (second["status"], second["errors"], second["stop_reason"]) == ("completed", [], None)
+    assert [one.text for one in second["messages"]][::3] == ["one", "two"]
+
+
+def test_usage_is_that_of_the_last_message(call: Any) -> None:
+    ann = Agent("ann", model=ScriptedModel(Reply("x", usage=(1, 1))))
+    graph = graph_of(step("a", agent="ann"), agents=[ann], checkpointer=InMemorySaver())
+    call(graph, ASK, THREAD)
+    assert call(graph, ASK, THREAD)["usage"]["calls"] == 1
+
+
+def killing(error: type[BaseException]) -> tuple[Agent, list[str]]:
+    """Make an agent that is killed at its first `do kill`, and the list of its tasks."""
+    log: list[str] = []
+    kills = iter([1])
+
+    def work(task: str) -> str:
+        log.append(task)
+        if task == "do kill" and next(kills, None):
+            raise error
+        return task
+
+    return Agent("echo", function=work), log
+
+
+KILLED = [step("a"), step("b", "a"), step("kill", "b"), step("c", "kill")]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, kind: str, error: type[BaseException]) -> None:
+    agent, log = killing(error)
+    with SqliteSaver.from_conn_string(str(tmp_path / "runs.db")) as sqlite:
+        graph = graph_of(*KILLED, agents=[agent], checkpointer=sqlite if kind == "sqlite" else InMemorySaver())
+        with pytest.raises(error):
+            graph.invoke(ASK, THREAD)
+        state = graph.invoke(None, THREAD)
+    assert statuses(state) == "a:completed b:completed kill:completed c:completed"
+    assert log == ["do a", "do b", "do kill", "do kill", "do c"]
+
+
+def test_after_ctrl_c_nothing_new_starts_and_the_run_can_go_on() -> None:
+    log: list[str] = []
+
+    def work(task: str) -> str:
+        log.append(task)
+        if task == "do kill" and log.count(task) == 1:
+            time.sleep(0.05)  # the main thread waits now; on its way there it would notice the signal too late
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+        return task
+
+    graph = graph_of(*KILLED, agents=[Agent("echo", function=work)], checkpointer=InMemorySaver())
+    with pytest.raises(KeyboardInterrupt):
+        graph.invoke(ASK, THREAD)
+    assert log == ["do a", "do b", "do kill"]
+    assert statuses(graph.invoke(None, THREAD)) == "a:completed b:completed kill:completed c:completed"
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_cancelled_run_goes_on_where_it_was(tmp_path: Path, kind: str) -> None:
+    log: list[str] = []
+    reached = asyncio.Event()
+
+    async def work(task: str) -> str:
+        log.append(task)
+        if task == "do kill" and log.count(task) == 1:
+            reached.set()
+            await asyncio.sleep(9)
+        return task
+
+    async def run() -> Any:
+        async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "runs.db")) as sqlite:
+            saver = sqlite if kind == "sqlite" else InMemorySaver()
+            graph = graph_of(*KILLED, agents=[Agent("echo", function=work)], checkpointer=saver)
+            running = asyncio.create_task(graph.ainvoke(ASK, THREAD))
+            await reached.wait()
+            await asyncio.sleep(0.05)  # the results before it are being written
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            return await graph.ainvoke(None, THREAD)
+
+    assert statuses(asyncio.run(run())) == "a:completed b:completed kill:completed c:completed"
+    assert log == ["do a", "do b", "do kill", "do kill", "do c"]
+
+
+def asker() -> tuple[Agent, list[str]]:
+    log: list[str] = []
+
+    def ask(task: str) -> str:
+        answer = interrupt({"question": task})
+        log.append(task)
+        return f"{task}: {answer}"
+
+    return Agent("ask", function=ask), log
+
+
+def answers(state: Any) -> Command[Any]:
+    """Answer every question with its own words in capitals."""
+    return Command(resume={one.id: one.value["question"].upper() for one in state["__interrupt__"]})
+
+
+def test_an_agent_may_ask_and_goes_on_with_the_answer(call: Any) -> None:
+    counted: list[str] = []
+    ask, _ = asker()
+    echo = Agent("echo", function=lambda task: counted.append(task) or task)
+    steps = [step("a"), step("q", "a", agent="ask"), step("b", "q", task="{q}")]
+    graph = graph_of(*steps, agents=[ask, echo], checkpointer=InMemorySaver())
+    asked = call(graph, ASK, THREAD)
+    assert [one.value for one in asked["__interrupt__"]] == [{"question": "do q"}]
+    assert call(graph, answers(asked), THREAD)["steps"]["b"]["result"] == "do q: DO Q"
+    assert counted == ["do a", "do q: DO Q"]
+
+
+def test_parallel_questions_are_asked_together_and_answered_by_id(call: Any) -> None:
+    ask, log = asker()
+    steps = [step(f"q{at}", agent="ask") for at in range(4)] + [step("a"), step("b", "q1", "a", task="{q1}")]
+    graph = graph_of(*steps, agents=[ask], checkpointer=InMemorySaver())
+    asked = call(graph, ASK, THREAD)
+    assert sorted(one.value["question"] for one in asked["__interrupt__"]) == ["do q0", "do q1", "do q2", "do q3"]
+    state = call(graph, answers(asked), THREAD)
+    assert {state["steps"][f"q{at}"]["result"] for at in range(4)} == {f"do q{at}: DO Q{at}" for at in range(4)}
+    assert (state["steps"]["b"]["result"], len(log)) == ("do q1: DO Q1", 4)
+
+
+def test_questions_may_be_answered_one_at_a_time(call: Any) -> None:
+    ask, log = asker()
+    graph = graph_of(step("p", agent="ask"), step("q", agent="ask"), agents=[ask], checkpointer=InMemorySaver())
+    first, second = call(graph, ASK, THREAD)["__interrupt__"]
+    left = call(graph, Command(resume={first.id: "yes"}), THREAD)["__interrupt__"]
+    assert [one.id for one in left] == [second.id]
+    state = call(graph, Command(resume={second.id: "no"}), THREAD)
+    assert (field(state, "result"), len(log)) == ({"p": "do p: yes", "q": "do q: no"}, 2)
+
+
+def test_the_questions_of_items_are_asked_together(call: Any) -> None:
+    ask, log = asker()
+    each = step("q", "a", for_each="a", agent="ask", task="{item}")
+    graph = graph_of(step("a", agent="list", task='["x", "y"]'), each, agents=[ask], checkpointer=InMemorySaver())
+    asked = call(graph, ASK, THREAD)
+    assert sorted(one.value["question"] for one in asked["__interrupt__"]) == ["x", "y"]
+    state = call(graph, answers(asked), THREAD)
+    assert (state["steps"]["q"]["data"], len(log)) == (["x: X", "y: Y"], 2)
+
+
+def test_questions_outlast_the_process(tmp_path: Path) -> None:
+    def graph(saver: Any) -> Any:
+        return graph_of(step("a"), step("q", "a", agent="ask"), agents=[asker()[0]], checkpointer=saver)
+
+    with SqliteSaver.from_conn_string(str(tmp_path / "runs.db")) as saver:
+        asked = graph(saver).invoke(ASK, THREAD)
+    with SqliteSaver.from_conn_string(str(tmp_path / "runs.db")) as saver:
+        assert statuses(graph(saver).invoke(answers(asked), THREAD)) == "a:completed q:completed"
+
+
+# Patterns in patterns
+
+
+class AnyPlan(BaseModel):
+    steps: list[dict[str, Any]]
+
+
+def planner() -> Planner:
+    plan = AnyPlan(steps=[{"id": "p", "agent": "echo", "task": "from the plan", "dependencies": []}])
+    return Planner([ECHO], model=ScriptedModel([plan], repeat=True))
+
+
+def test_a_workflow_is_an_agent_of_a_workflow(call: Any) -> None:
+    inner = Workflow([step("x", task="{request}!"), step("y", "x", task="{x}?")], agents=[ECHO]).as_agent("inner")
+    state = call(graph_of(step("a", agent="inner"), step("b", "a", task="{a}"), agents=[inner]), ASK)
+    assert state["steps"]["b"]["result"].endswith("Your task: do a!?")
+    assert state["status"] == "completed"
+
+
+def test_a_planner_is_an_agent_of_a_workflow(call: Any) -> None:
+    state = call(graph_of(step("a", agent="inner"), agents=[planner().as_agent("inner")]), ASK)
+    assert state["steps"]["a"]["result"] == "from the plan"
+    assert state["usage"]["agents"]["inner/planner"]["calls"] == 1
+
+
+def test_what_went_wrong_inside_is_told_with_its_place(call: Any) -> None:
+    inner = Workflow([step("x"), step("y", agent="fail")], agents=[ECHO, FAIL]).as_agent("inner")
+    state = call(graph_of(step("a", agent="inner"), agents=[inner]), ASK)
+    assert (statuses(state), [one["where"] for one in state["errors"]]) == ("a:completed", ["a/y", "a/inner"])
+
+
+def test_a_failed_pattern_is_a_failed_step(call: Any) -> None:
+    inner = Workflow([step("y", agent="fail")], agents=[FAIL]).as_agent("inner")
+    state = call(graph_of(step("a", agent="inner", fallback="echo"), agents=[inner]), ASK)
+    assert state["steps"]["a"]["answered_by"] == "echo"
+    assert "Agent 'inner' failed: Step 'y' failed" in state["errors"][0]["message"]
+
+
+def test_usage_of_a_failed_pattern_is_booked_on_those_inside(call: Any) -> None:
+    ann = Agent("ann", model=ScriptedModel(Reply(refusal="No", usage=(3, 4))))
+    inner = Workflow([step("y", agent="ann")], agents=[ann]).as_agent("inner")
+    usage = call(graph_of(step("a", agent="inner"), agents=[inner]), ASK)["usage"]
+    assert usage["agents"] == {"inner/ann": {"calls": 1, "input_tokens": 3, "output_tokens": 4}}
+
+
+def test_questions_from_inside_reach_the_outside(call: Any) -> None:
+    ask, log = asker()
+    inner = Workflow([step("x"), step("q", "x", agent="ask")], agents=[ECHO, ask]).as_agent("inner")
+    steps = [step("a", agent="inner"), step("b", agent="inner"), step("c", "a", task="{a}")]
+    graph = graph_of(*steps, agents=[inner], checkpointer=InMemorySaver())
+    asked = call(graph, ASK, THREAD)
+    assert len(asked["__interrupt__"]) == 2
+    state = call(graph, answers(asked), THREAD)
+    assert (statuses(state), len(log)) == ("a:completed b:completed c:completed", 2)
+    assert state["steps"]["c"]["result"] == "do q: DO Q"
+
+
+def test_a_killed_run_goes_on_inside_a_nested_pattern() -> None:
+    agent, log = killing(KeyboardInterrupt)
+    inner = Workflow(KILLED, agents=[agent]).as_agent("inner")
+    graph = graph_of(step("z", agent="inner"), agents=[inner], checkpointer=InMemorySaver())
+    with pytest.raises(KeyboardInterrupt):
+        graph.invoke(ASK, THREAD)
+    assert graph.invoke(None, THREAD)["status"] == "completed"
+    assert log == ["do a", "do b", "do kill", "do kill", "do c"]
+
+
+def test_it_is_a_node_of_a_users_graph(call: Any) -> None:
+    outer = StateGraph(MessagesState)
+    outer.add_node("work", graph_of(step("a", task="{request}!")))
+    outer.add_edge(START, "work")
+    assert call(outer.compile(), ASK)["messages"][-1].text == "the request!"
+
+
+def test_an_agent_error_inside_a_step_keeps_its_kind(call: Any) -> None:
+    def give_up(task: str) -> str:
+        raise AgentError("too hard")
+
+    state = call(graph_of(step("a", agent="quit"), agents=[Agent("quit", function=give_up)]), ASK)
+    assert state["errors"] == [
+        {"where": "a", "kind": "AgentError", "message": "Step 'a' failed with agent 'quit': too hard"}
+    ]
+
+
+def test_an_unknown_agent_is_one_kind_of_configuration_error() -> None:
+    with pytest.raises(UnknownAgentError, match="known: echo"):
+        Planner([ECHO], default_agent="eve")
