@@ -26,11 +26,13 @@ format: .venv/dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/dev ## Measure the workflow engine and the router's classifiers
+bench: .venv/dev ## Measure the workflow engine, the router's classifiers, and what survives kills
 	@$(PIP) install -c constraints.txt -e . --group bench
 	$(BIN)/python benchmarks/workflow.py
 	$(BIN)/python benchmarks/workflow.py --steps 500,1000,2000
 	$(BIN)/python benchmarks/router.py
+	$(BIN)/python -m benchmarks.kill --runs 10
+	$(BIN)/python -m benchmarks.many
 
 clean: ## Remove the environment and everything built
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache

@@ -38,16 +38,16 @@ Example task: {task}
 Example answer: {answer}"""
 
 TASKS_WITHOUT_TOOL = (
-    "Find out the pros and cons of tea and coffee.",
-    "Compare the results above and recommend one.",
+    "Research the cost and the upkeep of a garden pond.",
+    "Compare the pond and the lawn: cost, upkeep and looks.",
     "Write a short note of thanks to a neighbour.",
 )
 """Examples of tasks for which the choice is none; without them a small model finds a use for some tool every time."""
 
-USE_RESULT = """Answer the task now with this result; do not work it out again and do not mention the tool. Where the
-result does not help, answer from common knowledge."""
-NO_RESULT = """There is no result. Answer the task without it, as well as you can from what is said above and from common
-knowledge. Where the task needs what a file or page says, say only that it could not be read; never make that up."""
+USE_RESULT = """Now do the task. Use this result where it helps, as it stands, and else what you know; do not mention the
+tool."""
+NO_RESULT = """There is no result. Do the task without it, from what is said above and what you know. Only if the task is about
+that file or page, say that it could not be read, and do not make up what it says."""
 
 
 class NoTool(BaseModel):

@@ -9,7 +9,9 @@ counted, per call of an agent, model or tool:
 - lost: the call had finished, and the process died before its result was in the database; it is made again. This is
   what at-least-once means; with `--durability exit` everything done since the start is lost.
 - REPEATED: the call had finished and its result was in the database when the process died, and yet it was made again.
-  Must be 0. A result is in the database when a row of its writes, read after the death, holds the call's key.
+  Must be 0 with `--durability sync`, the default of Podium's graphs. With LangGraph's own, `async`, it is not: a result
+  may be stored before the checkpoint that it belongs to. A result is in the database when a row of its writes, read
+  after the death, holds the call's key.
 - DIFFER: final states that differ from that of an undisturbed run in anything but times. Must be 0.
 - usage: final states whose count of calls and tokens differs, though all else is the same. Must be 0.
 """

@@ -19,14 +19,14 @@ Rules:
 Answer as JSON: {{"steps": [{{"id": a short word, "task": …, "agent": …, "dependencies": […]}}]}}
 
 Two examples, from another team:
-Request: Is a hedge or a fence better along the 30 metres by the road? Tell my neighbours in a letter.
+Request: Which is better for a garden of 40 square metres, an apple or a cherry tree? Tell my neighbours in a letter.
 Answer: {{"steps": [
-{{"id": "hedge", "task": "Name the advantages and disadvantages of a hedge along 30 metres of road.",
+{{"id": "apple", "task": "Name the advantages and disadvantages of an apple tree in a garden of 40 square metres.",
 "agent": "gardener", "dependencies": []}},
-{{"id": "fence", "task": "Name the advantages and disadvantages of a fence along 30 metres of road.",
-"agent": "carpenter", "dependencies": []}},
-{{"id": "letter", "task": "Write a letter to the neighbours: whether a hedge or a fence is better, and why.",
-"agent": "secretary", "dependencies": ["hedge", "fence"]}}]}}
+{{"id": "cherry", "task": "Name the advantages and disadvantages of a cherry tree in a garden of 40 square metres.",
+"agent": "gardener", "dependencies": []}},
+{{"id": "letter", "task": "Write a letter to the neighbours: which of the two trees is better and why.",
+"agent": "secretary", "dependencies": ["apple", "cherry"]}}]}}
 Request: Build a bird house and check it.
 Answer: {{"steps": [
 {{"id": "build", "task": "Build a bird house.", "agent": "carpenter", "dependencies": []}},

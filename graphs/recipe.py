@@ -58,7 +58,8 @@ class Choices:
     max_seconds: Annotated[float | None, Number, Parameter(help="Seconds of work.")] = None
     max_cost: Annotated[float | None, Number, Parameter(help="Cost by the prices.")] = None
     price: Annotated[
-        tuple[str, ...], Parameter(help="Prices per million tokens, as model=in,out; * for all.", negative="")
+        tuple[str, ...],
+        Parameter(help="Prices per million tokens, as model=in,out; * for all.", negative="", show_default=False),
     ] = ()
 
     def settings(self, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,11 +160,11 @@ class Recipe:
         Raises:
             StorageError: It has none, or one of another release.
         """
+        if METADATA not in metadata:
+            raise StorageError(f"The run {name} was not started by `podium`, which cannot build its graph")
         try:
             kept = json.loads(metadata[METADATA])
-            return cls(**{one.name: kept[one.name] for one in fields(cls)})
-        except KeyError as error:
-            raise StorageError(f"The run {name} was not started by `podium`, which cannot build its graph") from error
+            return cls(**{one.name: kept[one.name] for one in fields(cls) if one.name in kept})
         except (TypeError, ValueError) as error:
             raise StorageError(f"The run {name} was started by another release: {error}") from error
 

@@ -98,6 +98,7 @@ def resume(
             help="What to answer to its question: approve, accept, abort, reject:why, retry:feedback, edit:@file, JSON"
             " or a text; ID=… where several are open.",
             negative="",
+            show_default=False,
             allow_leading_hyphen=True,
         ),
     ] = (),

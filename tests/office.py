@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from tests.endpoint import Endpoint, Late, Scripted
+from tests.processes import Done, Processes
 
 PLAN = [
     {"id": "one", "agent": "writer", "task": "Write one", "dependencies": []},
@@ -59,3 +60,21 @@ class Office(Endpoint):
             "assistant": "All by myself",
         }
         return said[role] if isinstance(said[role], str) else json.dumps(said[role])
+
+
+def listed(processes: Processes) -> list[dict[str, Any]]:
+    """Return the stored runs."""
+    found: list[dict[str, Any]] = json.loads(processes.podium("runs", "--json").out)
+    return found
+
+
+def latest(processes: Processes) -> str:
+    """Return the id of the latest run."""
+    return str(listed(processes)[0]["thread_id"])
+
+
+def clean(done: Done) -> Done:
+    """Return what a process wrote, if nothing went wrong in it."""
+    assert "Traceback" not in done.told
+    assert "Warning" not in done.told
+    return done

@@ -30,7 +30,7 @@ PATIENCE = 30.0
 _PAUSE = 0.02
 
 _SERVER = """
-import json, os, sys, traceback
+import gc, json, os, sys, traceback
 # What each process would import itself:
 import anyio._backends._asyncio, graphs.cli, graphs.storage, graphs.studio
 import httpcore2, langchain_openai, openai.resources.beta
@@ -61,6 +61,7 @@ def end(code):
         stream.flush()
     os._exit(code)
 
+gc.freeze()  # what is never collected is never copied either
 print("ready", flush=True)
 for line in sys.stdin:
     order = json.loads(line)

@@ -34,7 +34,7 @@ CASE = Question(
         "question": "Accept this work?",
         "task": "Write",
         BEST: "A draft",
-        "answers": ["accept", "edit", "retry", "abort"],
+        "answers": [*PEOPLE_MAY],
     },
 )
 LINE = Question("dddd4444", "How many?")
@@ -148,7 +148,7 @@ def test_in_a_terminal_a_question_may_be_left_for_later(processes: Processes) ->
 
 
 def test_ctrl_c_in_a_terminal_ends_a_run_that_can_be_resumed(processes: Processes) -> None:
-    with Office(slow="one") as office:
+    with Office(plan=PLAN[:2], slow="one") as office:
         one = processes.start("Do it", "--pattern", "planner", terminal=True, **office.environment)
         one.until("two")
         one.type("\x03")

@@ -3,31 +3,18 @@
 import json
 import signal
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from graphs.run import BAD_USAGE, COMPLETED, FAILED, NEEDS_INPUT, PARTIAL
-from tests.office import PLAN, Office
-from tests.processes import Done, Processes
+from tests.office import PLAN, Office, clean, latest, listed
+from tests.processes import Processes
 
 ENDS_WITHIN = 1.0
 """Seconds from a signal to the end of the process."""
-
-
-def listed(processes: Processes) -> list[dict[str, Any]]:
-    return json.loads(processes.podium("runs", "--json").out)
-
-
-def latest(processes: Processes) -> str:
-    return listed(processes)[0]["thread_id"]
-
-
-def clean(done: Done) -> Done:
-    assert "Traceback" not in done.told
-    assert "Warning" not in done.told
-    return done
 
 
 def test_a_run_is_stored_listed_and_shown_without_any_model(processes: Processes) -> None:
@@ -57,8 +44,10 @@ def test_a_stopped_run_goes_on_and_repeats_nothing(processes: Processes, pattern
         run = latest(processes)
         assert [told["status"] for told in listed(processes)] == ["running"]
         assert "at work on the run" in processes.podium("resume", run).told
+        signalled = time.monotonic()
         one.send(number)
         done = clean(one.wait())
+        assert time.monotonic() - signalled < ENDS_WITHIN
         assert listed(processes)[0]["status"] == "stopped"
         shown = processes.podium("show", run).out
         before = list(office.asked)
@@ -137,51 +126,6 @@ def test_a_conversation_waits_for_its_unfinished_run(processes: Processes) -> No
         processes.podium("Do it", "--approve", "--pattern", "planner", "--thread", "ada", **office.environment)
         done = processes.podium("And more", "--thread", "ada", **office.environment)
     assert (done.code, "podium resume ada" in done.told) == (BAD_USAGE, True)
-
-
-@pytest.mark.parametrize("pattern", ["planner", "orchestrator"])
-def test_a_fork_runs_a_step_and_what_needs_it_again(processes: Processes, pattern: str) -> None:
-    with Office() as office:
-        processes.podium("Do it", "--pattern", pattern, **office.environment)
-        run = latest(processes)
-        points = processes.podium("fork", run).out
-        office.asked.clear()
-        done = clean(processes.podium("fork", run, "--at", "one", **office.environment))
-        asked = sorted(office.asked)
-        spent = json.loads(processes.podium("show", latest(processes), "--json").out)["values"]["usage"]["calls"]
-        whole = json.loads(processes.podium("show", run, "--json").out)["values"]["usage"]["calls"]
-    assert "one, two, and the answer" in points
-    assert (done.code, done.out) == (COMPLETED, "The *final* answer\n")
-    assert "kept: three" in done.told
-    assert [name for name in asked if name != "reviewer"] == ["one", "synthesizer", "two"]
-    assert len(listed(processes)) == 2
-    assert spent == whole
-    assert f"copy of {run} from one on" in processes.podium("show", latest(processes)).out
-
-
-def test_a_fork_at_a_node_runs_it_and_what_came_after(processes: Processes) -> None:
-    with Office() as office:
-        processes.podium("Do it", "--pattern", "planner", **office.environment)
-        run = latest(processes)
-        office.asked.clear()
-        done = clean(processes.podium("fork", run, "--at", "synthesize", "--quiet", **office.environment))
-        assert (done.code, done.out, done.told) == (COMPLETED, "The *final* answer\n", "")
-        assert office.asked == ["synthesizer"]
-        unknown = processes.podium("fork", run, "--at", "nowhere", **office.environment)
-    assert (unknown.code, "known: plan, check, approve, execute" in unknown.told) == (BAD_USAGE, True)
-
-
-def test_a_stopped_run_is_forked_with_what_it_had_finished(processes: Processes) -> None:
-    with Office(slow="two") as office:
-        one = processes.start("Do it", "--pattern", "planner", **office.environment)
-        one.until("two: running")
-        one.until("three: completed")
-        one.send(signal.SIGKILL)
-        one.wait()
-        run = latest(processes)
-    with Office() as office:
-        done = clean(processes.podium("fork", run, "--at", "three", **office.environment))
-        assert (done.code, sorted(office.asked)) == (COMPLETED, ["synthesizer", "three", "two"])
 
 
 TEAM = """
