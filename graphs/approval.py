@@ -64,7 +64,7 @@ class AskApproval(Once[Proposal, Approval]):
             if said.get("type") == "reject" and str(said.get("message") or "").strip():
                 return {**as_it_is, "type": "reject", "message": str(said["message"])}
             if said.get("type") == "edit":
-                steps = said.get("edited_action", {}).get("args", {}).get("steps", [])
+                steps = _edited(said)
                 flaws = findings(steps, self.agents, most=self.most)
                 if not flaws:
                     return {**as_it_is, "type": "edit", "plan": [step.as_dict() for step in read_plan(steps)[0]]}
@@ -96,6 +96,14 @@ def lines(plan: Sequence[Mapping[str, Any]]) -> list[str]:
         + (f"  [after {', '.join(step['dependencies'])}]" if step.get("dependencies") else "")
         for step in plan
     ]
+
+
+def _edited(said: dict[str, Any]) -> list[Any]:
+    """Return the steps of an edited plan, none if the answer has another form."""
+    action = said.get("edited_action")
+    arguments = action.get("args") if isinstance(action, dict) else None
+    steps = arguments.get("steps") if isinstance(arguments, dict) else None
+    return steps if isinstance(steps, list) else []
 
 
 def _decision(said: Any) -> dict[str, Any]:

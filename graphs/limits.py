@@ -39,8 +39,9 @@ logging.getLogger("langchain_core.callbacks.manager").addFilter(
 class Ledger(BaseCallbackHandler):
     """Counts what a run has used, and refuses the calls it may no longer make."""
 
-    run_inline = True
     raise_error = True
+    # Not inline: LangChain leaves coroutines unawaited when an inline handler raises in async code.
+    run_inline = False
 
     def __init__(self, limits: Settings) -> None:
         self.limits = limits

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 from agents.faults import explain
 from agents.prompts import Assignment
 from agents.usage import Usage, add_usage
+from graphs.errors import BudgetError
 
 
 class Problem(TypedDict):
@@ -64,3 +65,8 @@ def _speaker(message: Any) -> str:
 def problem(where: str, error: BaseException) -> Problem:
     """Record an error."""
     return {"where": where, "kind": type(error).__name__, "message": explain(error)}
+
+
+def out_of_budget(errors: Sequence[Problem]) -> bool:
+    """Tell whether a run ended because its budget was used up."""
+    return any(one["kind"] == BudgetError.__name__ for one in errors)

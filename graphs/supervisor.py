@@ -18,7 +18,7 @@ from graphs import prompts
 from graphs.errors import ConfigurationError
 from graphs.pattern import Node, Pattern, PatternGraph
 from graphs.ruling import BEST, AskPerson, Ruling
-from graphs.state import Envelope, Problem, assignment, problem
+from graphs.state import Envelope, Problem, assignment, out_of_budget, problem
 from graphs.verdicts import CRITERIA, Check, Review, Verdict
 
 
@@ -192,7 +192,8 @@ class Supervisor(Pattern):
         """Answer with the best so far, if there is any."""
         if state["best"] is None:
             return {"status": "failed", "messages": [AIMessage(state["stop_reason"] or "")]}
-        return {"status": "escalated", "messages": [AIMessage(state["best"]["text"])]}
+        status = "partial" if out_of_budget(state["errors"]) else "escalated"
+        return {"status": status, "messages": [AIMessage(state["best"]["text"])]}
 
     def take_over(self, state: SupervisorState, answer: Answer) -> dict[str, Any]:
         """Answer with what the agent made of it that the work was escalated to."""

@@ -1,0 +1,126 @@
+"""A person approves, edits or rejects a plan; what was approved runs as it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+
+from agents import Agent, Settings
+from agents.testing import ScriptedModel
+from graphs import Orchestrator, Planner
+from graphs.storage import sqlite
+
+ASK = {"messages": "the request"}
+THREAD = {"configurable": {"thread_id": "1"}}
+
+
+def step(name: str, *dependencies: str, task: str = "") -> dict[str, Any]:
+    return {"id": name, "agent": "worker", "task": task or f"do {name}", "dependencies": list(dependencies)}
+
+
+def plan(*steps: dict[str, Any]) -> dict[str, Any]:
+    return {"steps": list(steps)}
+
+
+class Case:
+    """A planner with a person, and what its agent was asked to do."""
+
+    def __init__(self, *script: Any, saver: Any = None, approval: bool = True) -> None:
+        self.done: list[str] = []
+        self.model = ScriptedModel(list(script))
+        planner = Planner([Agent("worker", function=self.work)], model=self.model, approval=approval)
+        self.graph = planner.compile(saver or InMemorySaver())
+
+    def work(self, task: str) -> str:
+        self.done.append(task)
+        if "fail" in task:
+            raise ValueError("it failed")
+        return f"did {task}"
+
+
+def question(state: Any) -> str:
+    return str(state["__interrupt__"][0].value["action_requests"][0]["description"])
+
+
+def test_nothing_runs_before_it_is_approved(call: Any) -> None:
+    case = Case(plan(step("a")))
+    state = call(case.graph, ASK, THREAD)
+    assert (case.done, question(state)) == ([], "a (worker): do a")
+    assert call(case.graph, Command(resume={"decisions": [{"type": "approve"}]}), THREAD)["status"] == "completed"
+
+
+def test_an_edited_plan_runs_as_edited(call: Any) -> None:
+    case = Case(plan(step("a")))
+    call(case.graph, ASK, THREAD)
+    edited = {"name": "run_plan", "args": {"steps": [step("b")]}}
+    state = call(case.graph, Command(resume={"type": "edit", "edited_action": edited}), THREAD)
+    assert (case.done, list(state["steps"])) == (["do b"], ["b"])
+
+
+def test_a_rejected_plan_is_written_again_with_the_feedback(call: Any) -> None:
+    case = Case(plan(step("a")), plan(step("b")))
+    call(case.graph, ASK, THREAD)
+    state = call(case.graph, Command(resume={"type": "reject", "message": "Use b instead."}), THREAD)
+    assert question(state) == "b (worker): do b"
+    assert "Use b instead." in case.model.calls[1].prompt
+
+
+@pytest.mark.parametrize("answer", ["perhaps", {"type": "reject"}, {"type": "edit", "edited_action": 7}, 5])
+def test_an_answer_that_cannot_be_used_is_asked_again(answer: Any, call: Any) -> None:
+    case = Case(plan(step("a")))
+    call(case.graph, ASK, THREAD)
+    assert question(call(case.graph, Command(resume=answer), THREAD)).count("\n") > 0
+    assert case.done == []
+
+
+def test_a_flawed_edit_is_shown_with_its_flaws(call: Any) -> None:
+    case = Case(plan(step("a")))
+    call(case.graph, ASK, THREAD)
+    edited = {"name": "run_plan", "args": {"steps": [step("b", "c")]}}
+    state = call(case.graph, Command(resume={"type": "edit", "edited_action": edited}), THREAD)
+    assert "depends on 'c'" in question(state)
+
+
+def test_a_changed_plan_is_shown_as_a_diff_and_asked_again(call: Any) -> None:
+    case = Case(plan(step("a"), step("b", "a", task="fail")), plan(step("c", "a")), "The answer.")
+    call(case.graph, ASK, THREAD)
+    state = call(case.graph, Command(resume="approve"), THREAD)
+    assert "- b (worker): fail" in question(state)
+    assert "+ c (worker): do c" in question(state)
+    state = call(case.graph, Command(resume="approve"), THREAD)
+    assert (state["status"], case.done) == ("completed", ["do a", "fail", "do c"])
+
+
+def test_the_settings_of_a_run_can_ask_for_approval(call: Any) -> None:
+    case = Case(plan(step("a")), approval=False)
+    assert "__interrupt__" in call(case.graph, ASK, THREAD, context=Settings(approval=True))
+
+
+def test_nobody_is_asked_unless_it_is_wanted(call: Any) -> None:
+    assert call(Case(plan(step("a")), approval=False).graph, ASK, THREAD)["status"] == "completed"
+
+
+def test_a_person_may_answer_tomorrow(tmp_path: Path) -> None:
+    with sqlite(tmp_path / "runs.sqlite") as saver:
+        Case(plan(step("a")), saver=saver).graph.invoke(ASK, THREAD)
+    with sqlite(tmp_path / "runs.sqlite") as saver:
+        case = Case(saver=saver)
+        assert case.graph.invoke(Command(resume="approve"), THREAD)["status"] == "completed"
+    assert (case.done, case.model.calls) == (["do a"], [])
+
+
+def test_the_question_is_streamed() -> None:
+    chunks = list(Case(plan(step("a"))).graph.stream(ASK, THREAD, stream_mode="updates"))
+    assert "__interrupt__" in chunks[-1]
+
+
+def test_an_orchestrator_asks_too(call: Any) -> None:
+    triage = {"reason": "", "small": False, "agent": "worker"}
+    model = ScriptedModel([triage, plan(step("a"))])
+    agent = Agent("worker", function=lambda task: task)
+    graph = Orchestrator([agent], model=model, approval=True).compile(InMemorySaver())
+    assert question(call(graph, ASK, THREAD)) == "a (worker): do a"

@@ -1,0 +1,124 @@
+"""A budget holds across agents, nested graphs, retries and repairs, and what was done before it ran out is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from agents import Agent, ConfigurationError, Retry, Settings
+from agents.testing import Reply, ScriptedModel
+from graphs import Planner, Step, Supervisor, Workflow
+
+ASK = {"messages": "the request"}
+PRICES = {"*": [1.0, 2.0]}
+
+
+def step(name: str, *dependencies: str) -> dict[str, Any]:
+    return {"id": name, "agent": "worker", "task": f"do {name}", "dependencies": list(dependencies)}
+
+
+def worker(*script: Any, name: str = "worker") -> Agent:
+    return Agent(name, instructions="Work.", model=ScriptedModel(list(script) or (lambda messages: "done")))
+
+
+def chain(number: int = 4) -> Any:
+    names = [f"s{at}" for at in range(number)]
+    steps = [step(name, *names[:at][-1:]) for at, name in enumerate(names)]
+    return Planner([worker()], model=ScriptedModel([{"steps": steps}, "The answer."])).compile()
+
+
+def completed(state: Any) -> int:
+    return sum(one["status"] == "completed" for one in state["steps"].values())
+
+
+def test_without_limits_nothing_is_limited(call: Any) -> None:
+    assert call(chain(), ASK)["status"] == "completed"
+
+
+def test_no_call_starts_when_the_calls_are_used_up(call: Any) -> None:
+    state = call(chain(), ASK, context=Settings(max_calls=4))
+    assert (state["status"], completed(state), state["usage"]["calls"]) == ("partial", 2, 4)
+    assert "budget of 4 model calls is used up" in state["stop_reason"]
+
+
+def test_the_synthesis_has_a_share_of_its_own(call: Any) -> None:
+    state = call(chain(), ASK, context=Settings(max_calls=4))
+    assert state["messages"][-1].text == "The answer."
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_tokens": 320},
+        {"max_cost": 0.0004, "prices": PRICES},
+        {"max_seconds": 1e-9},
+    ],
+)
+def test_every_limit_ends_the_run(limits: dict[str, Any], call: Any) -> None:
+    state = call(chain(), ASK, context=limits)
+    assert state["status"] in ("partial", "failed")
+    assert "is used up" in state["stop_reason"]
+
+
+def test_retries_count(call: Any) -> None:
+    flaky = worker(ConnectionError("gone"), ConnectionError("gone"), "done")
+    graph = Workflow([Step("a", "worker", "go")], agents=[flaky], retry=Retry(wait=0)).compile()
+    state = call(graph, ASK, context={"max_calls": 2})
+    assert (state["status"], state["steps"]["a"]["attempts"]) == ("failed", 2)
+    assert "budget of 2 model calls" in state["stop_reason"]
+
+
+def test_repairs_count(call: Any) -> None:
+    planner = Planner([worker()], model=ScriptedModel(lambda messages: "no plan")).compile()
+    assert "budget of 3 model calls" in str(call(planner, ASK, context={"max_calls": 3})["errors"])
+
+
+def test_nested_graphs_share_the_budget(call: Any) -> None:
+    inner = Workflow([Step("x", "worker", "go"), Step("y", "worker", "go", ["x"])], agents=[worker()])
+    outer = Workflow([Step("a", "inner", "go"), Step("b", "inner", "go", ["a"])], agents=[inner.as_agent("inner")])
+    state = call(outer.compile(), ASK, context={"max_calls": 4})
+    assert state["status"] == "partial"
+    assert state["usage"]["calls"] == 3  # one call is kept for a synthesis that this graph does not have
+
+
+def test_a_model_inside_a_function_counts(call: Any) -> None:
+    model = ScriptedModel(lambda messages: "done")
+    asks = Agent("asks", function=lambda task: [model.invoke([HumanMessage(task)]).text for _ in range(5)])
+    state = call(Workflow([Step("a", "asks", "go")], agents=[asks]).compile(), ASK, context={"max_calls": 3})
+    assert (state["status"], len(model.calls)) == ("failed", 2)
+
+
+def test_a_supervisor_returns_the_best_so_far(call: Any) -> None:
+    bad = {"evidence": "thin", "met": False}
+    verdicts = [{"criteria": {"criterion_1": bad, "criterion_2": bad}, "feedback": str(at)} for at in range(3)]
+    writer = worker("first", "second", "third")
+    graph = Supervisor(writer, model=ScriptedModel(verdicts)).compile()
+    state = call(graph, ASK, context={"max_calls": 4})
+    assert (state["status"], state["messages"][-1].text) == ("partial", "first")
+    assert "budget" in state["stop_reason"]
+
+
+def test_the_cost_is_in_the_usage(call: Any) -> None:
+    agent = worker(Reply("done", usage=(1_000_000, 500_000)))
+    state = call(Workflow([Step("a", "worker", "go")], agents=[agent]).compile(), ASK, context={"prices": PRICES})
+    assert state["usage"]["cost"] == pytest.approx(2.0)
+    assert state["usage"]["agents"]["worker"]["cost"] == pytest.approx(2.0)
+
+
+def test_a_model_without_a_price_is_not_called_under_a_cost_limit(call: Any) -> None:
+    graph = Workflow([Step("a", "worker", "go")], agents=[worker()]).compile()
+    state = call(graph, ASK, context={"max_cost": 1.0, "prices": {"other": [1, 1]}})
+    assert "neither" in state["stop_reason"]
+
+
+@pytest.mark.parametrize("wrong", [{"max_calls": -1}, {"max_cost": 1.0}, {"prices": {"m": [1]}}])
+def test_limits_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        Settings(**wrong)
+
+
+def test_refusals_are_not_logged_as_warnings(caplog: Any) -> None:
+    chain().invoke(ASK, context={"max_calls": 3})
+    assert "Ledger" not in caplog.text
