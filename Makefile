@@ -15,7 +15,7 @@ demo: .venv/base ## Answer a real request: with your key, or without one with a 
 	$(BIN)/podium "$(REQUEST)"
 
 test: .venv/dev ## Run the tests (no key, no network)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 check: .venv/dev ## Lint, formatting and types
 	$(BIN)/ruff check .

@@ -150,8 +150,7 @@ calculator = readable_tool(
     calculate,
     name="calculator",
     metadata={
-        "example_task": "Bread takes 3 g of salt per 100 g of flour. What does the salt for 40 loaves of 750 g cost, at"
-        " 0.002 a gram and with 19% tax on top?",
-        "example_arguments": {"expression": "3 / 100 * 40 * 750 * 0.002 * 1.19"},
+        "example_task": "A floor takes 4 kg of glue per 100 tiles, at 0.60 a kg. What does it cost for 850 tiles?",
+        "example_arguments": {"expression": "4 / 100 * 850 * 0.60"},
     },
 )

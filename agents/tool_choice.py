@@ -44,10 +44,10 @@ TASKS_WITHOUT_TOOL = (
 )
 """Examples of tasks for which the choice is none; without them a small model finds a use for some tool every time."""
 
-USE_RESULT = """Now do the task. Use this result where it helps, as it stands, and else what you know; do not mention the
-tool."""
-NO_RESULT = """There is no result. Do the task without it, from what is said above and what you know. Only if the task is about
-that file or page, say that it could not be read, and do not make up what it says."""
+USE_RESULT = """Now do the task. Use this result where it helps, as it stands, and else what you know; do not mention
+the tool."""
+NO_RESULT = """There is no result. Do the task without it, from what is said above and what you know. Only if the task is
+about that file or page, say that it could not be read, and do not make up what it says."""
 
 
 class NoTool(BaseModel):

@@ -124,7 +124,10 @@ SUMS = [
     ("A flat of 68 square metres costs 14.20 per square metre a month. What is the rent for a year?", 11587.2),
     ("A debt of 5000 grows by 4% a year, with compound interest. How much is owed after 3 years?", 5624.32),
     ("Four friends share a bill of 186.40 and add a tip of 10%. How much does each of them pay?", 51.26),
-    ("A printer costs 240 and 0.04 a page, another costs 120 and 0.09 a page. From how many pages are they even?", 2400),
+    (
+        "A printer costs 240 and 0.04 a page, another costs 120 and 0.09 a page. From how many pages are they even?",
+        2400,
+    ),
     ("A team of 6 works 7.5 hours a day for 18 days, at 42 an hour for each person. What does the work cost?", 34020),
 ]
 

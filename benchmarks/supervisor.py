@@ -3,7 +3,7 @@
     python benchmarks/supervisor.py [--details]
 
 Needs the local model (`podium model pull`). Every answer is reviewed once by the criteria that a supervisor has by
-default, at temperature 0, two at a time; about two minutes on two cores. The sample is small: a difference of one or
+default, at temperature 0, two at a time; about five minutes on two cores. The sample is small: a difference of one or
 two answers means little.
 """
 

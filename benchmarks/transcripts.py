@@ -27,7 +27,8 @@ REQUESTS = [
     "Compare a bicycle and an electric scooter for a daily ride of 5 km in a city, and write a recommendation of two"
     " sentences.",
     "Read room.txt and price.txt, then work out what an oak floor for the room costs.",
-    "Write a product description of two sentences for a bamboo toothbrush, have it checked, and write the final version.",
+    "Write a product description of two sentences for a bamboo toothbrush, have it checked, and write the final "
+    "version.",
 ]
 FILES = {
     "room.txt": "The room is 5.5 m long and 4 m wide.\n",

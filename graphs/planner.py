@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langgraph.graph import END, START
-from pydantic import BaseModel, WithJsonSchema
 
 from agents.agent import Agent, Answer
 from agents.decisions import Decided, Decision
@@ -22,6 +21,7 @@ from graphs.errors import BudgetError, ConfigurationError
 from graphs.execute import Execute
 from graphs.limits import RESERVED
 from graphs.pattern import Node, Pattern, PatternGraph, by_name, describe, known
+from graphs.planning import briefly, examples_of, plan_form, replan_text, told_of
 from graphs.state import Envelope, problem, request
 from graphs.steps import OnFailure, Step, StepRecord, findings
 from graphs.workflow import closing_text, judge
@@ -104,7 +104,7 @@ class Planner(Pattern):
         if state["flaws"]:
             told.append(prompts.MEND_PLAN.format(flaws="\n".join(f"- {flaw}" for flaw in state["flaws"])))
         if told:
-            plan = json.dumps({"steps": [_briefly(step) for step in state["plan"]]}, ensure_ascii=False)
+            plan = json.dumps({"steps": [briefly(step) for step in state["plan"]]}, ensure_ascii=False)
             messages += [AIMessage(plan), HumanMessage("\n\n".join(told))]
         return messages
 
@@ -202,7 +202,7 @@ class Planner(Pattern):
         given_up = state["abandoned"] if state["stop_reason"] else []
         return {
             "task": prompts.SYNTHESIZE_TASK,
-            "context": {one["id"]: _told(one) for one in [*given_up, *state["steps"].values()]},
+            "context": {one["id"]: told_of(one) for one in [*given_up, *state["steps"].values()]},
             "request": request(state["messages"]).text,
         }
 
@@ -267,42 +267,3 @@ BLANK: dict[str, Any] = {
     "plan_attempts": 0,
     "replans": 0,
 }
-
-
-def plan_form(names: Sequence[str]) -> type[BaseModel]:
-    """Return the form of a plan. The model sees the team's names as the only choice; `findings` explains others."""
-
-    class PlannedStep(BaseModel):
-        id: str
-        task: str
-        # Behind the task: a model writes in this order, and chooses better when it has said what is to be done.
-        agent: Annotated[str, WithJsonSchema({"type": "string", "enum": list(names)})]
-        dependencies: list[str]
-
-    class Plan(BaseModel):
-        steps: list[PlannedStep]
-
-    return Plan
-
-
-def examples_of(agents: Sequence[Agent]) -> str:
-    """List a request that each agent is right for, as far as they bring any."""
-    listed = "\n".join(f"- {one.name}: {one.examples[0]}" for one in agents if one.examples)
-    return prompts.PLAN_EXAMPLES.format(examples=listed) if listed else ""
-
-
-def _briefly(step: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: step[key] for key in ("id", "agent", "task", "dependencies")}
-
-
-def _told(record: StepRecord) -> str:
-    if record["status"] == "completed":
-        return record["result"] or ""
-    return prompts.MISSING.format(what=record["task"], why=record["error"])
-
-
-def replan_text(steps: Mapping[str, StepRecord]) -> str:
-    """Tell the model which steps are done, with their results, and which failed and why."""
-    done = [quote(one["id"], one["result"] or "") for one in steps.values() if one["status"] == "completed"]
-    failed = [f"- {quote(one['id'], _told(one))}" for one in steps.values() if one["status"] != "completed"]
-    return prompts.REPLAN.format(done="\n".join(done) or "nothing", failed="\n".join(failed))

@@ -82,8 +82,7 @@ def test_the_planner_is_told_of_the_team_and_the_form() -> None:
 def test_examples_of_the_team_make_example_plans() -> None:
     agents = [Agent(name, "", function=str.upper, examples=[f"Ask {name}."]) for name in ("ann", "bob", "cid")]
     system = Planner(agents, model=ScriptedModel()).system
-    assert "Example request: Ask cid." in system
-    assert '"agent": "cid", "task": "Ask cid.", "dependencies": ["a", "b"]' in system
+    assert "- ann: Ask ann.\n- bob: Ask bob.\n- cid: Ask cid." in system
 
 
 def test_the_answer_is_written_from_all_results_quoted() -> None:
