@@ -59,8 +59,8 @@ Use only these results. Answer the request directly and completely; do not menti
 A later result replaces an earlier one. Where a result lists the faults of another, mend them instead of repeating them.
 Where a result is missing, say plainly what could not be found out."""
 
-SYNTHESIZE_TASK = """Write what the request asks for, all of it and in its finished form, from the results above:
-without remarks on drafts or on how it was made."""
+SYNTHESIZE_TASK = """If the last result above is what the request asks for, give it word for word. If not, write what the
+request asks for from all results, in its finished form, without remarks on drafts."""
 
 MISSING = "Not done: {what} ({why})"
 
