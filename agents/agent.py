@@ -22,7 +22,7 @@ from langgraph.pregel.protocol import PregelProtocol
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from agents.errors import AgentError, ConfigurationError
+from agents.errors import AgentError, BudgetError, ConfigurationError
 from agents.faults import check_reply
 from agents.once import IO, Blocking, Once, Waiting, iterate
 from agents.prompts import Assignment, prompt
@@ -209,7 +209,10 @@ class Agent(Once["Assignment | str", Answer]):
         usage: Usage = state["usage"]
         if state["status"] == "failed":
             reason = state.get("stop_reason") or "no reason given"
-            raise AgentError(f"Agent {self.name!r} failed: {reason}", usage=usage)
+            failure = AgentError(f"Agent {self.name!r} failed: {reason}", usage=usage)
+            if any(one["kind"] == BudgetError.__name__ for one in state["errors"]):
+                raise BudgetError(reason) from failure  # so that nobody plans or tries anything else
+            raise failure
         errors = list(state["errors"])
         if state["status"] != "completed":
             errors.append({"where": self.name, "kind": state["status"], "message": state.get("stop_reason") or ""})

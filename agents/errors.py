@@ -43,6 +43,10 @@ class StorageError(PodiumError):
     """What was done cannot be stored or read back; it ends a run at once, for nothing after it would be kept."""
 
 
+class BudgetError(PodiumError):
+    """The run's budget is used up; no new call is made."""
+
+
 class AgentError(PodiumError):
     """An agent gave no usable answer."""
 

@@ -46,8 +46,8 @@ TASKS_WITHOUT_TOOL = (
 
 USE_RESULT = """Now do the task. Use this result where it helps, as it stands, and else what you know; do not mention
 the tool."""
-NO_RESULT = """There is no result. Do the task without it, from what is said above and what you know. Only if it is about
-that file or page, say that it could not be read, and do not make up what it says."""
+NO_RESULT = """There is no result. Do the task without it, from what is said above and what you know. Only if it is
+about that file or page, say that it could not be read, and do not make up what it says."""
 
 
 class NoTool(BaseModel):

@@ -19,6 +19,7 @@ While a graph runs, errors end in its state (`status`, `errors`); only wrong con
 
 from agents.errors import (
     AgentError,
+    BudgetError,
     ConfigurationError,
     DecisionError,
     EmptyReplyError,
@@ -38,10 +39,6 @@ class InvalidPlanError(ConfigurationError):
         super().__init__("These steps cannot be run:\n" + "\n".join(f"- {finding}" for finding in findings))
         self.findings = findings
         """One sentence for each thing that is wrong."""
-
-
-class BudgetError(PodiumError):
-    """The run's budget is used up; no new call is made."""
 
 
 __all__ = [

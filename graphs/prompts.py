@@ -59,8 +59,8 @@ Use only these results. Answer the request directly and completely; do not menti
 A later result replaces an earlier one. Where a result lists the faults of another, mend them instead of repeating them.
 Where a result is missing, say plainly what could not be found out."""
 
-SYNTHESIZE_TASK = """If the last result above is what the request asks for, give it word for word. If not, write what the
-request asks for from all results, in its finished form, without remarks on drafts."""
+SYNTHESIZE_TASK = """Give the user what the request asks for, in its finished form and without remarks on drafts. The
+last result is the most advanced."""
 
 MISSING = "Not done: {what} ({why})"
 

@@ -122,3 +122,10 @@ def test_limits_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 def test_refusals_are_not_logged_as_warnings(caplog: Any) -> None:
     chain().invoke(ASK, context={"max_calls": 3})
     assert "Ledger" not in caplog.text
+
+
+def test_nothing_is_planned_again_when_a_supervised_step_is_out_of_budget(call: Any) -> None:
+    careful = Supervisor(worker(), model=ScriptedModel(lambda messages: "unread")).as_agent("worker")
+    model = ScriptedModel([{"steps": [step("a"), step("b", "a")]}])
+    state = call(Planner([careful], model=model).compile(), ASK, context={"max_calls": 2})
+    assert (len(model.calls), state["status"]) == (1, "failed")
