@@ -15,7 +15,7 @@ import sys
 def main(path: str, name: str, slots: int, context: int, threads: int) -> None:
     """Print one line of JSON, `{"address": …}` or `{"error": …}`, and serve until the caller is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who may go on using the model.
-    import xllamacpp  # type: ignore[import-untyped]
+    import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = path
