@@ -45,15 +45,15 @@ def quote(label: str, text: str) -> str:
 
 
 def prompt(assignment: Assignment) -> str:
-    """Write an assignment for a chat model: the request behind it, the results it builds on, then the task."""
+    """Write an assignment for a chat model: the results it builds on, the request behind it, then the task."""
     context = assignment.get("context", {})
     request = assignment.get("request", "")
     below = {label: f"[{_called(label)}, quoted here]" for label in context}
     values = {**below, "request": "[the user's request]"}
     task = fill(assignment["template"], values) if "template" in assignment else assignment["task"]
-    whole = quote("The user's whole request; take figures and names from it, but do only your part", request)
-    asked = [whole] if request not in ("", task) else []
-    parts = [*asked, *(quote(_called(label), text) for label, text in context.items())]
+    parts = [quote(_called(label), text) for label, text in context.items()]
+    if request and request != task:
+        parts.append(quote("The user's whole request; take figures and names from it, but do only your part", request))
     return "\n\n".join([*parts, f"Your task: {task}"]) if parts else task
 
 

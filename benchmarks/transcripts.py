@@ -26,9 +26,10 @@ from graphs.steps import StepRecord
 REQUESTS = [
     "Compare a bicycle and an electric scooter for a daily ride of 5 km in a city, and write a recommendation of two"
     " sentences.",
+    "Renting a laptop costs 45 euros a month, buying one costs 1100 euros. We need 2 laptops for 3 years. Work out what"
+    " renting and buying cost, and write a recommendation of two sentences.",
     "Read room.txt and price.txt, then work out what an oak floor for the room costs.",
-    "Write a product description of two sentences for a bamboo toothbrush, have it checked, and write the final "
-    "version.",
+    "Write a short product description for a bamboo toothbrush, have it checked, and write the final version.",
 ]
 FILES = {
     "room.txt": "The room is 5.5 m long and 4 m wide.\n",

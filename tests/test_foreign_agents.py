@@ -38,7 +38,11 @@ def test_a_foreign_package_is_named_with_what_to_do(tmp_path: Path, file: str, t
 
 def test_a_missing_package_is_said_too(tmp_path: Path) -> None:
     (tmp_path / "graphs").symlink_to(ROOT / "graphs")
-    assert "but Python found none." in importing("graphs", tmp_path).stderr
+    # Without site-packages, where an editable install of Podium brings its own `agents`.
+    command = [sys.executable, "-S", "-P", "-c", "import graphs.own_agents"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "but Python found none." in said.stderr
 
 
 def test_a_folder_without_init_is_no_package(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ WEIGHTS = Weights(
     parts=3,
     version="1.0",
 )
+
+needs_runtime = pytest.mark.skipif(find_spec("xllamacpp") is None, reason="podium[local] is not installed")
 
 
 class Files(ThreadingHTTPServer):
@@ -187,12 +190,14 @@ def test_the_download_is_described(cache: Path) -> None:
     assert str(cache) in said
 
 
+@needs_runtime
 def test_missing_weights_name_the_command() -> None:
     assert not available()
     with pytest.raises(ModelNotFoundError, match="podium model pull"):
         local_model()
 
 
+@needs_runtime
 def test_an_unknown_local_model_names_the_known() -> None:
     with pytest.raises(ConfigurationError, match=r"qwen2\.5-coder-0\.5b"):
         local_model("gpt-2")

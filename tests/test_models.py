@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ REPLY = {
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }
+
+needs_runtime = pytest.mark.skipif(find_spec("xllamacpp") is None, reason="podium[local] is not installed")
 
 
 class Endpoint(BaseHTTPRequestHandler):
@@ -161,6 +164,7 @@ def test_a_setting_that_makes_no_sense_is_named(setting: str) -> None:
         chat_model(setting)
 
 
+@needs_runtime
 def test_the_local_model_must_be_pulled_first() -> None:
     with pytest.raises(ModelNotFoundError, match=r"podium model pull qwen2\.5-coder-0\.5b"):
         chat_model("local:qwen2.5-coder-0.5b")

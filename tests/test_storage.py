@@ -193,7 +193,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(file: Path, call: Any) -> No
 
     with sqlite(file) as saver, pytest.raises(StorageError, match="the disk is full"):
         call(build(saver, True), {"messages": "go"}, config())
-    assert len(ran) < 5  # what could not be kept was not started
+    assert len(ran) < 9  # what could not be kept was not started, but for a step that was just starting
     with sqlite(file) as saver:
         assert state(saver, "t")["status"] == "running"
         assert [one["id"] for one in state(saver, "t")["finished"]] == ["one"]
