@@ -12,7 +12,7 @@ help: ## List the targets
 
 demo: .venv/base ## Answer a real request: with your key, or without one with a small local model (1.1 GB, asked for once)
 	@if [ -z "$$PODIUM_MODEL$$OPENAI_API_KEY$$OPENAI_BASE_URL" ]; then $(MAKE) --no-print-directory .venv/local && $(BIN)/podium model pull; fi
-	$(BIN)/podium "$(REQUEST)"
+	$(BIN)/podium --pattern planner "$(REQUEST)"
 
 test: .venv/dev ## Run the tests (no key, no network)
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
