@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from graphs.cli import command
-from graphs.run import BAD_USAGE, COMPLETED, FAILED
+from graphs.cli.run import BAD_USAGE, COMPLETED, FAILED
 from tests.endpoint import Endpoint, Fault
 from tests.office import PLAN, Office
 from tests.processes import Processes

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from graphs.run import BAD_USAGE, COMPLETED
+from graphs.cli.run import BAD_USAGE, COMPLETED
 from tests.office import Office, clean, latest, listed
 from tests.processes import Processes
 

@@ -1,15 +1,16 @@
 """What a run asks a person, how it is answered in writing, and asking in a terminal."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from graphs.approval import request_for
-from graphs.questions import AnswerError, Question, read_answers
+from graphs.cli.questions import AnswerError, Question, read_answers
+from graphs.cli.run import COMPLETED, FAILED, NEEDS_INPUT
 from graphs.ruling import BEST, PEOPLE_MAY
-from graphs.run import COMPLETED, FAILED, NEEDS_INPUT
 from graphs.steps import Step
 from tests.office import PLAN, Office
 from tests.processes import Processes
@@ -137,6 +138,7 @@ def test_in_a_terminal_a_question_may_be_left_for_later(processes: Processes) ->
     with Office() as office:
         one = processes.start("Do it", "--approve", "--pattern", "planner", terminal=True, **office.environment)
         one.until("reject]")
+        time.sleep(0.3)  # a signal that comes between Python's last look for one and its read is seen after the read
         one.type("\x03")
         done = one.wait()
         assert (done.code, "podium resume" in done.told) == (NEEDS_INPUT, True)
@@ -173,9 +175,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import interrupt
 from agents import Agent
 from graphs import Step, Supervisor, Workflow
-from graphs.background import leave
+from graphs.cli.background import leave
 from graphs.ruling import BEST, PEOPLE_MAY
-from graphs.run import run
+from graphs.cli.run import run
 
 ran = []
 def asking(task):

@@ -14,10 +14,10 @@ from agents import Agent
 from agents.testing import Reply, ScriptedModel
 from agents.usage import no_usage
 from graphs import Planner, Step, Workflow
-from graphs.outcome import final_state, plain_json
-from graphs.run import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL, run
+from graphs.cli.outcome import final_state, plain_json
+from graphs.cli.run import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL, run
+from graphs.show.view import View
 from graphs.steps import new_record
-from graphs.view import View
 from tests.processes import Done, Processes
 
 PLAN = {
@@ -93,7 +93,7 @@ def test_any_graph_with_messages_can_be_run(capsys: pytest.CaptureFixture[str]) 
 NOISY = """
 from agents import Agent
 from graphs import Step, Workflow
-from graphs.run import run
+from graphs.cli.run import run
 
 def noisy(task):
     print("noise")
@@ -151,8 +151,8 @@ import time
 from agents import Agent
 from agents.testing import Reply, ScriptedModel
 from graphs import Step, Workflow
-from graphs.background import leave
-from graphs.run import run
+from graphs.cli.background import leave
+from graphs.cli.run import run
 
 async def blocking(task):
     await asyncio.sleep(0.3)

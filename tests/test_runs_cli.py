@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from graphs.run import BAD_USAGE, COMPLETED, FAILED, NEEDS_INPUT, PARTIAL
+from graphs.cli.run import BAD_USAGE, COMPLETED, FAILED, NEEDS_INPUT, PARTIAL
 from tests.office import PLAN, Office, clean, latest, listed
 from tests.processes import Processes
 

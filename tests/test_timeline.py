@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from graphs import Step, StepRecord
+from graphs.show.timeline import Span, around, bar, cost, in_ascii, lines, spans
 from graphs.steps import new_record
-from graphs.timeline import Span, around, bar, cost, in_ascii, lines, spans
 
 ZERO = 1_000.0
 

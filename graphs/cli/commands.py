@@ -1,6 +1,6 @@
 """The `podium` command: a request goes to a team; `draw`, `team` and `model` show and prepare what there is.
 
-The commands about stored runs are in runs_cli.py.
+The commands about stored runs are in runs.py.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from rich.text import Text
 from agents.errors import ConfigurationError, ModelNotFoundError, PodiumError
 from agents.weights import DEFAULT, MODELS, describe_download, installed
 from agents.weights import find as find_weights
-from graphs import runs_cli
-from graphs.background import interrupted, leave
-from graphs.locks import at_work
+from graphs.cli import runs
+from graphs.cli.background import interrupted, leave
+from graphs.cli.locks import at_work
+from graphs.cli.recipe import PATTERNS, Choices, Flag, Recipe, TeamFile, known_patterns
+from graphs.cli.run import BAD_USAGE, COMPLETED, FAILED
+from graphs.cli.start import Shown, begin, check_name, file, find, new_id, opened
 from graphs.pattern import CompiledPattern
-from graphs.recipe import PATTERNS, Choices, Flag, Recipe, TeamFile, known_patterns
-from graphs.run import BAD_USAGE, COMPLETED, FAILED
-from graphs.start import Shown, begin, check_name, file, find, new_id, opened
 from graphs.stored import State
 
 DEFAULT_PATTERN = "orchestrator"
@@ -73,7 +73,7 @@ app = App(
 )
 models = App(name="model", help="Fetch and list the local models, which need no key.", help_format="plaintext")
 app.command(models)
-runs_cli.add_to(app)
+runs.add_to(app)
 
 
 @app.default
@@ -235,7 +235,3 @@ def _say(text: str) -> None:
 def _complain(message: str, code: int) -> int:
     sys.stderr.write(f"podium: {message}\n")
     return code
-
-
-if __name__ == "__main__":
-    main()

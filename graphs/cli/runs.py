@@ -15,16 +15,17 @@ from rich.text import Text
 
 from agents.errors import ConfigurationError
 from agents.usage import no_usage
-from graphs import fork as forking
-from graphs import stored, timeline
+from graphs import stored
 from graphs.checkpoints import Storage
-from graphs.live import clean, one_line
-from graphs.locks import at_work, is_at_work
-from graphs.outcome import draw_timeline, open_questions, print_json, print_questions
-from graphs.questions import Question, ask, can_ask, read_answers
-from graphs.recipe import METADATA, Choices, Flag, Recipe
-from graphs.run import COMPLETED, NEEDS_INPUT, resumption
-from graphs.start import Shown, begin, file, new_id, opened, say
+from graphs.cli import fork as forking
+from graphs.cli.locks import at_work, is_at_work
+from graphs.cli.outcome import draw_timeline, open_questions, print_json, print_questions
+from graphs.cli.questions import Question, ask, can_ask, read_answers
+from graphs.cli.recipe import METADATA, Choices, Flag, Recipe
+from graphs.cli.run import COMPLETED, NEEDS_INPUT, resumption
+from graphs.cli.start import Shown, begin, file, new_id, opened, say
+from graphs.show import timeline
+from graphs.show.live import clean, one_line
 
 AsJson = Annotated[bool, Parameter("--json", help="Print JSON."), Flag]
 Quiet = Annotated[bool, Parameter(help="Print nothing but the answer."), Flag]

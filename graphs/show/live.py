@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from graphs.view import Path, View, Work
+from graphs.show.view import Path, View, Work
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"

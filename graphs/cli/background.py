@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from queue import Empty, Queue
 from typing import Any, NoReturn
 
-from graphs.view import MODES, Event
+from graphs.show.view import MODES, Event
 
 KILLED = 1
 """Exit code after a second signal."""

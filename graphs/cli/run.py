@@ -18,9 +18,8 @@ from rich.live import Live
 from rich.text import Text
 
 from agents.errors import StorageError
-from graphs.background import Background, noting_signals
-from graphs.live import draw, news
-from graphs.outcome import (
+from graphs.cli.background import Background, noting_signals
+from graphs.cli.outcome import (
     final_state,
     moves,
     open_questions,
@@ -30,9 +29,10 @@ from graphs.outcome import (
     print_timeline,
     print_verdict,
 )
-from graphs.questions import ask, can_ask
+from graphs.cli.questions import ask, can_ask
+from graphs.show.live import draw, news
+from graphs.show.view import PLANNING, RESUMING, SORTING, WORKING, View
 from graphs.steps import StepRecord
-from graphs.view import PLANNING, RESUMING, SORTING, WORKING, View
 
 COMPLETED, FAILED, BAD_USAGE, PARTIAL, NEEDS_INPUT = range(5)
 """Exit codes. An interrupted run is partial if a step was finished, else failed; 130 is left to shells."""

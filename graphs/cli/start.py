@@ -20,8 +20,8 @@ from agents.errors import ConfigurationError, StorageError
 from agents.models import chat_model, model_name
 from graphs import storage, stored
 from graphs.checkpoints import Storage
-from graphs.recipe import Recipe
-from graphs.run import Job, work
+from graphs.cli.recipe import Recipe
+from graphs.cli.run import Job, work
 from graphs.steps import StepRecord
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"

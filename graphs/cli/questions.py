@@ -23,8 +23,8 @@ from rich.text import Text
 
 from agents.errors import ConfigurationError
 from graphs.approval import ACTION
-from graphs.live import clean, one_line
 from graphs.ruling import BEST
+from graphs.show.live import clean, one_line
 
 NEEDS_TEXT = {"reject": "why", "retry": "feedback", "respond": "text", "edit": "@file"}
 """Answers that a text belongs to, and what that is."""

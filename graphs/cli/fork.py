@@ -16,8 +16,8 @@ from langgraph.checkpoint.base import CheckpointTuple
 from agents.errors import ConfigurationError
 from agents.usage import sum_usage
 from graphs.checkpoints import Storage
+from graphs.show.view import EXECUTE
 from graphs.steps import StepRecord
-from graphs.view import EXECUTE
 
 _BRANCH = "branch:to:"
 """How LangGraph names the channels that say which node is next."""

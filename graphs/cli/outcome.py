@@ -13,10 +13,10 @@ from rich.text import Text
 
 from agents.faults import explain
 from agents.usage import no_usage, sum_usage
-from graphs import timeline
-from graphs.live import clean, one_line
-from graphs.questions import Question, short_id
-from graphs.view import ANSWERING, PLANNING, REPLANNING, REVIEWING, SORTING, WORKING, View
+from graphs.cli.questions import Question, short_id
+from graphs.show import timeline
+from graphs.show.live import clean, one_line
+from graphs.show.view import ANSWERING, PLANNING, REPLANNING, REVIEWING, SORTING, WORKING, View
 
 _WORKERS = {
     SORTING: "triage",

@@ -1,0 +1,5 @@
+"""`python -m graphs.cli` is the `podium` command."""
+
+from graphs.cli.commands import main
+
+main()
