@@ -45,7 +45,7 @@ clean: ## Remove the environment and everything built
 	@touch $@
 
 .venv/dev: .venv/base
-	@$(PIP) install -c constraints.txt -e . --group dev
+	@$(PIP) install -c constraints.txt -e '.[notebook,postgres,studio,tracing]' --group dev
 	@touch $@
 
 .venv/local: .venv/base
