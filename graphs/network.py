@@ -13,6 +13,7 @@ from agents.agent import Agent
 from agents.prompts import Assignment
 from agents.retry import Retry
 from graphs import prompts
+from graphs.drawing import Box
 from graphs.errors import ConfigurationError
 from graphs.handoff import FINISH, HANDOFF_TOOL, Handoff, TakeTurn, Turn, finish_tool, handoff_tool
 from graphs.pattern import Node, Pattern, PatternGraph, by_name, known
@@ -219,6 +220,10 @@ class Network(Pattern):
     def next(self, state: NetworkState) -> str:
         """Return the peer that has the floor, until the run is over."""
         return state["active"] if state["status"] == "running" else END
+
+    def inside(self) -> dict[str, list[Box]]:
+        """Draw what is in the peers."""
+        return {name: [Box(agent)] for name, agent in self.agents.items()}
 
     def build(self) -> PatternGraph:
         """Return the uncompiled graph."""

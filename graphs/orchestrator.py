@@ -15,6 +15,7 @@ from agents.prompts import prompt
 from agents.retry import Retry
 from agents.usage import named
 from graphs import prompts
+from graphs.drawing import Box, each
 from graphs.pattern import Node, PatternGraph, by_name, describe
 from graphs.planner import Planner
 from graphs.state import assignment, problem
@@ -151,6 +152,11 @@ class Orchestrator(Supervisor):
         update = self.work_failed(state, error)
         failed: Any = {**state, **update}
         return {**update, **self.give_best(failed)}
+
+    def inside(self) -> dict[str, list[Box]]:
+        """Draw the agents, and the planner with its own."""
+        others = {**super().inside(), "agent": each(self.agents.values()), "plan": [Box(self.worker)]}
+        return {"assistant": [Box(self.worker)]} if self.baseline else others
 
     def build(self) -> PatternGraph:
         """Return the uncompiled graph."""

@@ -19,6 +19,7 @@ from agents.retry import Attempts, Retry
 from agents.settings import Settings
 from agents.usage import no_usage
 from graphs.checkpoints import STORAGE, Storage
+from graphs.drawing import Box, look_into
 from graphs.errors import ConfigurationError, UnknownAgentError
 from graphs.events import place
 from graphs.limits import take_over, with_ledger
@@ -170,7 +171,7 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
 
     def _redrawn(self, graph: Graph, xray: int | bool) -> Graph:
         builder = self.builder
-        return builder.pattern.drawing(graph) if xray and isinstance(builder, PatternGraph) else graph
+        return look_into(graph, builder.pattern.inside(), xray) if xray and isinstance(builder, PatternGraph) else graph
 
 
 class Pattern(ABC):
@@ -190,9 +191,9 @@ class Pattern(ABC):
         """Return this pattern as an agent for any other pattern; it uses the outer run's checkpointer and budget."""
         return Agent(name, description, runnable=self.compile(name=name), examples=examples)
 
-    def drawing(self, graph: Graph) -> Graph:
-        """Return a drawing with what LangGraph cannot know filled in."""
-        return graph
+    def inside(self) -> Mapping[str, Sequence[Box]]:
+        """Return what a drawing shows in place of a node: the agents or steps that are at work in it."""
+        return {}
 
 
 def by_name(agents: Iterable[Agent]) -> dict[str, Agent]:

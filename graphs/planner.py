@@ -17,6 +17,7 @@ from agents.retry import Retry
 from agents.usage import named
 from graphs import prompts
 from graphs.approval import Approval, AskApproval, Proposal
+from graphs.drawing import Box, each
 from graphs.errors import BudgetError, ConfigurationError
 from graphs.execute import Execute
 from graphs.limits import RESERVED
@@ -216,6 +217,10 @@ class Planner(Pattern):
         reason = state["stop_reason"] or f"The results could not be put together: {told['message']}"
         text = closing_text(state["steps"], reason)
         return {"messages": [AIMessage(text)], "status": "partial", "stop_reason": reason, "errors": [told]}
+
+    def inside(self) -> dict[str, list[Box]]:
+        """Draw the agents."""
+        return {"execute": each(self.agents.values()), "synthesize": each([self.synthesizer])}
 
     def build(self) -> PatternGraph:
         """Return the uncompiled graph."""

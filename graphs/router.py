@@ -19,6 +19,7 @@ from agents.usage import named
 from graphs import prompts
 from graphs.classifiers import NOBODY, Candidate, Classifier, ModelClassifier
 from graphs.classify import Classify, Ranking, as_classifier
+from graphs.drawing import Box, each
 from graphs.errors import ConfigurationError
 from graphs.pattern import Node, Pattern, PatternGraph, by_name
 from graphs.state import Envelope, Problem, assignment, problem
@@ -185,6 +186,11 @@ class Router(Pattern):
     def merged(self, state: RouterState) -> str:
         """Go to the next best candidate, or end."""
         return state["route"]["chosen"][-1] if state["status"] == "running" else END
+
+    def inside(self) -> dict[str, list[Box]]:
+        """Draw what is in the agents."""
+        fallback = {"fallback": each([self.fallback])} if self.fallback else {}
+        return {**{name: [Box(agent)] for name, agent in self.agents.items()}, **fallback}
 
     def build(self) -> PatternGraph:
         """Return the uncompiled graph."""

@@ -15,6 +15,7 @@ from agents.prompts import Assignment
 from agents.retry import Retry
 from agents.usage import named
 from graphs import prompts
+from graphs.drawing import Box, each
 from graphs.errors import ConfigurationError
 from graphs.pattern import Node, Pattern, PatternGraph
 from graphs.ruling import BEST, AskPerson, Ruling
@@ -218,6 +219,14 @@ class Supervisor(Pattern):
     def ruled(self, state: SupervisorState) -> Literal["work", "__end__"]:
         """Work again only if a person asked for it."""
         return "work" if state["status"] == "running" else "__end__"
+
+    def inside(self) -> dict[str, list[Box]]:
+        """Draw the worker, the reviewer and who takes over."""
+        others = {"review": self.reviewing.reviewer, "escalate": self.escalation}
+        return {
+            "work": each([self.worker]),
+            **{at: each([one]) for at, one in others.items() if isinstance(one, Agent)},
+        }
 
     def build(self) -> PatternGraph:
         """Return the uncompiled graph."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage
-from langchain_core.runnables.graph import Graph
 from langgraph.graph import END, START
 
 from agents.agent import Agent
 from agents.retry import Retry
+from graphs.drawing import Box, each, each_step
 from graphs.errors import InvalidPlanError
 from graphs.execute import Execute
 from graphs.pattern import Node, Pattern, PatternGraph, by_name
@@ -96,9 +96,9 @@ class Workflow(Pattern):
         graph.add_edge("done", END)
         return graph
 
-    def drawing(self, graph: Graph) -> Graph:
-        """Draw the steps and their dependencies in place of `execute`."""
-        return with_steps(graph, self.steps) if self.steps else graph
+    def inside(self) -> dict[str, list[Box]]:
+        """Draw the steps and their dependencies, or the team where the steps come with each input."""
+        return {"execute": each_step(self.steps, self.agents) if self.steps else each(self.agents.values())}
 
 
 def judge(steps: Mapping[str, StepRecord], stop_reason: str | None) -> tuple[str, str | None]:
@@ -135,28 +135,3 @@ def closing_text(steps: Mapping[str, StepRecord], reason: str | None) -> str:
     if last:
         return "\n\n".join(f"## {one['id']}\n\n{one['result']}" for one in last)
     return reason or "No step had anything to do."
-
-
-def with_steps(graph: Graph, steps: Sequence[Step]) -> Graph:
-    """Return a drawing with the steps and their dependencies in place of the node `execute`."""
-    drawn = Graph()
-    for node in graph.nodes.values():
-        if node.id != "execute":
-            drawn.add_node(node.data, node.id, metadata=node.metadata)
-    for step in steps:
-        drawn.add_node(None, f"execute:{step.id}", metadata={"agent": step.agent})
-    used = {one for step in steps for one in step.dependencies}
-    ids = {step.id: f"execute:{step.id}" for step in steps}
-    first = [ids[step.id] for step in steps if not step.dependencies]
-    last = [ids[step.id] for step in steps if step.id not in used]
-    for edge in graph.edges:
-        sources = last if edge.source == "execute" else [edge.source]
-        targets = first if edge.target == "execute" else [edge.target]
-        for source in sources:
-            for target in targets:
-                drawn.add_edge(drawn.nodes[source], drawn.nodes[target], edge.data, edge.conditional)
-    for step in steps:
-        for one in step.dependencies:
-            conditional = step.join == "any" or bool(step.when and step.when["step"] == one)
-            drawn.add_edge(drawn.nodes[ids[one]], drawn.nodes[ids[step.id]], None, conditional)
-    return drawn

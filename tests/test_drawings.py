@@ -9,7 +9,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 
 from agents import Agent
 from agents.testing import ScriptedModel
-from graphs import Pattern, Planner, Step, Workflow
+from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow
 
 DRAWINGS = Path(__file__).parent / "drawings"
 ANN, BOB = (Agent(name, function=str.upper) for name in ("ann", "bob"))
@@ -24,7 +24,12 @@ STEPS = [
 PATTERNS = {
     "planner": Planner([ANN, BOB], model=ScriptedModel()),
     "workflow": Workflow(STEPS, agents=[ANN, BOB]),
-    "workflow_without_steps": Workflow(agents=[ANN]),
+    "workflow_without_steps": Workflow(agents=[ANN, BOB]),
+    "router": Router([ANN, BOB], fallback=ANN, model=ScriptedModel()),
+    "supervisor": Supervisor(ANN, reviewer=BOB, escalate=Agent("boss", function=str.title)),
+    "network": Network([ANN, BOB], links={"ann": ["bob"]}),
+    "orchestrator": Orchestrator([ANN, BOB], model=ScriptedModel()),
+    "orchestrator_alone": Orchestrator([ANN, BOB], model=ScriptedModel(), baseline=True),
 }
 
 
@@ -60,6 +65,36 @@ def test_every_step_and_dependency_is_drawn() -> None:
         for other in step.dependencies:
             assert (f"execute:{other}", f"execute:{step.id}") in edges
     assert "execute" not in drawn.nodes
+
+
+def test_patterns_in_patterns_are_drawn_with_all_their_agents() -> None:
+    careful = Supervisor(ANN, reviewer=BOB).as_agent("careful")
+    planned = Planner([careful, BOB], model=ScriptedModel()).as_agent("planned")
+    desk = Router([planned, careful], fallback=Network([ANN, BOB]).as_agent("talk"), model=ScriptedModel()).compile()
+    drawn = desk.get_graph(xray=True)
+    assert {"planned:execute:careful_2:work:ann", "planned:execute:bob", "careful:work:ann", "fallback:bob"} <= set(
+        drawn.nodes
+    )
+    assert all(edge.source in drawn.nodes and edge.target in drawn.nodes for edge in drawn.edges)
+    mermaid = drawn.draw_mermaid(with_styles=False).replace("\\3a", ":")
+    assert all(f"{edge.source} -" in mermaid for edge in drawn.edges)
+
+
+def test_a_number_of_levels_can_be_drawn() -> None:
+    orchestrator = PATTERNS["orchestrator"].compile()
+    one, two, three = (set(orchestrator.get_graph(xray=level).nodes) for level in (1, 2, 3))
+    assert {"agent:ann", "plan"} <= one
+    assert {"plan:plan", "plan:execute:ann"} <= two
+    assert "plan:execute:ann:work:ann" in three
+    assert three == set(orchestrator.get_graph(xray=True).nodes)
+
+
+def test_only_graphs_are_looked_into() -> None:
+    graph = StateGraph(MessagesState)
+    graph.add_node("think", lambda state: {})
+    graph.add_edge(START, "think")
+    drawn = Router([Agent("bot", runnable=graph.compile()), ANN], model=ScriptedModel()).compile().get_graph(xray=True)
+    assert {"bot:think", "ann"} <= set(drawn.nodes)
 
 
 def test_conditional_ways_are_dotted() -> None:
