@@ -162,36 +162,57 @@ def postgres(uri: str, *, wait: float = WAIT) -> Iterator[Storage]:
     Raises:
         StorageError: The extra is missing, or the server cannot be reached or used.
     """
-    try:
+    with connected(uri, wait=wait) as connection:
         from langgraph.checkpoint.postgres import PostgresSaver
+        from psycopg_pool import ConnectionPool
+
+        _migrate(PostgresSaver(connection), wait)
+    check = ConnectionPool.check_connection
+    options = _postgres_options()
+    pool: Any = ConnectionPool(uri, kwargs=options, min_size=1, max_size=2, timeout=wait, check=check, open=False)
+    with pool:
+        saver = PostgresSaver(pool, serde=strict())
+        storage = Storage(saver, explain=_explain_postgres, query=partial(_query_postgres, pool))
+        with closing(storage):
+            yield storage
+
+
+@contextmanager
+def connected(uri: str, *, wait: float = WAIT) -> Iterator[Any]:
+    """Open one connection to Postgres.
+
+    Raises:
+        StorageError: The extra is missing, or the server cannot be reached or used.
+    """
+    try:
+        from langgraph.checkpoint import postgres as _  # noqa: F401 - all of the extra or nothing
         from psycopg import Connection, Error
         from psycopg.conninfo import conninfo_to_dict
-        from psycopg.rows import dict_row
-        from psycopg_pool import ConnectionPool
     except ImportError as error:
         raise StorageError("Runs in Postgres need an extra: pip install 'podium[postgres]'") from error
-
-    def explain(error: Exception) -> StorageError | None:
-        if isinstance(error, Error | TimeoutError):
-            return StorageError(f"Postgres cannot be used: {' '.join(str(error).split())}")
-        return explain_contents("Postgres", error)
-
     try:
         conninfo_to_dict(uri)
     except Error:
         raise StorageError(_NO_URI) from None  # the error quotes the address, and with it the password
-    options: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     try:
-        with Connection.connect(uri, connect_timeout=max(2, round(wait)), **options) as connection:
-            _migrate(PostgresSaver(connection), wait)
+        with Connection.connect(uri, connect_timeout=max(2, round(wait)), **_postgres_options()) as connection:
+            yield connection
     except Error as error:
-        raise explain(error) or error from error
-    check = ConnectionPool.check_connection
-    pool: Any = ConnectionPool(uri, kwargs=options, min_size=1, max_size=2, timeout=wait, check=check, open=False)
-    with pool:
-        storage = Storage(PostgresSaver(pool, serde=strict()), explain=explain, query=partial(_query_postgres, pool))
-        with closing(storage):
-            yield storage
+        raise _explain_postgres(error) or error from error
+
+
+def _postgres_options() -> dict[str, Any]:
+    from psycopg.rows import dict_row
+
+    return {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
+
+
+def _explain_postgres(error: Exception) -> StorageError | None:
+    from psycopg import Error
+
+    if isinstance(error, Error | TimeoutError):
+        return StorageError(f"Postgres cannot be used: {' '.join(str(error).split())}")
+    return explain_contents("Postgres", error)
 
 
 def _query_postgres(pool: Any, statement: str) -> Sequence[Any]:

@@ -1,4 +1,6 @@
 import asyncio
+import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,12 @@ from agents import Agent
 from benchmarks.postgres_server import binaries, server
 from benchmarks.scripted import GRAPHS, REQUEST, Log, Scripted
 from graphs import Step, Workflow
+from graphs.cli.run import COMPLETED
 from graphs.errors import StorageError
 from graphs.storage import postgres
 from graphs.stored import runs, state
+from tests.office import Office
+from tests.processes import Processes
 from tests.test_durability import benchmark
 
 psycopg = pytest.importorskip("psycopg")
@@ -86,6 +91,20 @@ def test_lost_connections_are_replaced(uri: str) -> None:
             others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename IS NOT NULL"
             connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
         assert isinstance(runs(saver), list)
+
+
+def test_of_two_commands_only_one_works_on_a_run(uri: str, processes: Processes) -> None:
+    with Office(slow="two") as office:
+        there = {**office.environment, "PODIUM_RUNS": uri}
+        one = processes.start("Do it", "--thread", "mine", **there)
+        one.until("two: running")
+        assert "at work on the run mine" in processes.podium("resume", "mine", **there).told
+        listed = json.loads(processes.podium("runs", "--json", **there).out)
+        assert next(told["status"] for told in listed if told["thread_id"] == "mine") == "running"
+        one.send(signal.SIGKILL)
+        one.wait()
+    with Office() as office:
+        assert processes.podium("resume", "mine", **office.environment, PODIUM_RUNS=uri).code == COMPLETED
 
 
 def test_killed_runs_repeat_nothing_that_was_recorded() -> None:

@@ -26,7 +26,7 @@ from graphs.cli.background import interrupted, leave
 from graphs.cli.locks import at_work
 from graphs.cli.recipe import PATTERNS, Choices, Flag, Recipe, TeamFile, known_patterns
 from graphs.cli.run import BAD_USAGE, COMPLETED, FAILED
-from graphs.cli.start import Shown, begin, check_name, file, find, new_id, opened
+from graphs.cli.start import Shown, begin, check_name, find, new_id, opened, place
 from graphs.pattern import CompiledPattern
 from graphs.stored import State
 
@@ -104,7 +104,7 @@ def answer(
         return begin(recipe, given, shown, runs=None, name=None)
     with opened() as runs:
         name = check_name(thread) if thread else new_id(runs)
-        with at_work(file(), name):
+        with at_work(place(), name):
             if before := find(runs, name):
                 recipe = _continued(name, before, pattern, baseline).with_choices(choices)
             return begin(recipe, given, shown, runs=runs, name=name)

@@ -1,6 +1,7 @@
 """Which runs are at work: a lock per run that ends with its process, however that ends.
 
-All are bytes of one file beside the runs. Where files cannot be locked, nothing is, and runs count as stopped.
+For runs in a SQLite file it is a byte of a file beside it, for runs in Postgres an advisory lock of a connection of its
+own. Where files cannot be locked, nothing is, and runs count as stopped.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from agents.errors import StorageError
+from graphs.storage import connected
 
 try:
     import fcntl
@@ -22,43 +24,47 @@ except ImportError:  # not on Windows
 _PATIENCE = 1.0
 """Seconds to try: another process may only be looking."""
 _PAUSE = 0.02
+_MINE = "SELECT pg_try_advisory_lock(hashtext('podium run'), hashtext(%s)) AS mine"
 
 
 @contextmanager
-def at_work(runs: Path | None, name: str) -> Iterator[None]:
-    """Hold a run's lock; None: runs that are stored in no file are not locked.
+def at_work(runs: Path | str, name: str) -> Iterator[None]:
+    """Hold the lock of a run that is stored in a file or at a Postgres address.
 
     Raises:
-        StorageError: Another process is at work on the run.
+        StorageError: Another process is at work on the run, or Postgres cannot be reached.
     """
-    if runs is None or fcntl is None:
+    with _locker(runs, name) as locked:
+        until = time.monotonic() + _PATIENCE
+        while not locked():
+            if time.monotonic() > until:
+                raise StorageError(f"Another process is at work on the run {name}")
+            time.sleep(_PAUSE)
         yield
-        return
-    file = os.open(_beside(runs), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        _lock(file, name)
-        yield
-    finally:
-        os.close(file)
 
 
-def _lock(file: int, name: str) -> None:
-    until = time.monotonic() + _PATIENCE
-    while not _try(file, name):
-        if time.monotonic() > until:
-            raise StorageError(f"Another process is at work on the run {name}")
-        time.sleep(_PAUSE)
-
-
-def is_at_work(runs: Path | None, name: str) -> bool:
+def is_at_work(runs: Path | str, name: str) -> bool:
     """Tell whether another process is at work on a run."""
-    if runs is None or fcntl is None or not _beside(runs).exists():
+    if isinstance(runs, Path) and not _beside(runs).exists():
         return False
-    file = os.open(_beside(runs), os.O_RDWR)
-    try:
-        return not _try(file, name)
-    finally:
-        os.close(file)
+    with _locker(runs, name) as locked:
+        return not locked()
+
+
+@contextmanager
+def _locker(runs: Path | str, name: str) -> Iterator[Callable[[], bool]]:
+    """Yield what takes a run's lock if it is free; it is given back in the end."""
+    if isinstance(runs, str):
+        with connected(runs) as connection:
+            yield lambda: bool(connection.execute(_MINE, (name,)).fetchone()["mine"])
+    elif fcntl is None:
+        yield lambda: True
+    else:
+        file = os.open(_beside(runs), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            yield lambda: _try(file, name)
+        finally:
+            os.close(file)
 
 
 def _try(file: int, name: str) -> bool:

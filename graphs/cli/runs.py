@@ -23,7 +23,7 @@ from graphs.cli.outcome import draw_timeline, open_questions, print_json, print_
 from graphs.cli.questions import Question, ask, can_ask, read_answers
 from graphs.cli.recipe import METADATA, Choices, Flag, Recipe
 from graphs.cli.run import COMPLETED, NEEDS_INPUT, resumption
-from graphs.cli.start import Shown, begin, file, new_id, opened, say
+from graphs.cli.start import Shown, begin, new_id, opened, place, say
 from graphs.show import timeline
 from graphs.show.live import clean, one_line
 
@@ -63,7 +63,7 @@ def runs(*, as_json: AsJson = False, most: Annotated[int, Parameter(help="How ma
 
 def _with_work(one: AnyRun) -> AnyRun:
     """Tell a run that is at work from one that was stopped or killed."""
-    if one["status"] == "running" and not is_at_work(file(), one["thread_id"]):
+    if one["status"] == "running" and not is_at_work(place(), one["thread_id"]):
         one["status"] = STOPPED
     return one
 
@@ -108,7 +108,7 @@ def resume(
     quiet: Quiet = False,
 ) -> int:
     """Go on with a run that was killed or interrupted, or that waits for a person."""
-    with opened(only_if_there=True) as storage, at_work(file(), run):
+    with opened(only_if_there=True) as storage, at_work(place(), run):
         return _resume(storage, stored.state(storage, run), answer, choices, Shown(as_json, quiet))
 
 
@@ -165,7 +165,7 @@ def fork(
         forking.copy(storage, point, name, recipe.metadata())
         if not quiet:
             say(f"copied {run} to {name}, from {at} on; kept: {', '.join(point.kept) or 'what came before'}")
-        with at_work(file(), name):
+        with at_work(place(), name):
             return begin(
                 recipe, None, Shown(as_json, quiet), runs=storage, name=name, before=stored.state(storage, name)
             )

@@ -45,21 +45,21 @@ def opened(*, only_if_there: bool = False) -> Iterator[Storage]:
     Raises:
         StorageError: It cannot be used; `only_if_there`: nothing was ever stored.
     """
-    path = file()
-    if path is None:
-        with storage.postgres(os.environ[storage.PATH_VARIABLE]) as opened:
+    where = place()
+    if isinstance(where, str):
+        with storage.postgres(where) as opened:
             yield opened
         return
-    if only_if_there and not path.exists():
-        raise StorageError(f"No runs are stored yet: there is no {path}")
-    with storage.sqlite(path) as opened:
+    if only_if_there and not where.exists():
+        raise StorageError(f"No runs are stored yet: there is no {where}")
+    with storage.sqlite(where) as opened:
         yield opened
 
 
-def file() -> Path | None:
-    """Return the file in which runs are stored; None if that is a Postgres database."""
+def place() -> Path | str:
+    """Return the file in which runs are stored, or the address of the Postgres database."""
     named = os.environ.get(storage.PATH_VARIABLE, "")
-    return None if named.startswith(("postgres://", "postgresql://")) else storage.default_path()
+    return named if named.startswith(("postgres://", "postgresql://")) else storage.default_path()
 
 
 def new_id(runs: Storage) -> str:
