@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import asdict, is_dataclass
-from functools import partial
-from typing import Any
+from typing import Any, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models import BaseChatModel, BaseLanguageModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config, merge_configs, var_child_runnable_config
+from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_core.tools import BaseTool
 from langgraph.errors import GraphRecursionError
 from langgraph.pregel.protocol import PregelProtocol
@@ -24,6 +21,7 @@ from typing_extensions import TypedDict
 
 from agents.errors import AgentError, BudgetError, ConfigurationError
 from agents.faults import check_reply
+from agents.function import Function
 from agents.once import IO, Blocking, Once, Waiting, iterate
 from agents.prompts import Assignment, prompt
 from agents.roles import Role
@@ -45,6 +43,8 @@ class Answer(TypedDict):
     errors: list[dict[str, str]]
     """What went wrong inside, `{where, kind, message}` each, though there is an answer."""
     usage: Usage
+    message_id: NotRequired[str | None]
+    """The id of the chat message that holds the text, if one does: a pattern that answers with it keeps the id."""
 
 
 class Agent(Once["Assignment | str", Answer]):
@@ -77,6 +77,7 @@ class Agent(Once["Assignment | str", Answer]):
         self.examples = tuple(examples)
         """Requests this agent is right for; they help a small model to choose more than anything else."""
         self.function = function
+        self._called = None if function is None else Function(function)
         self.runnable = runnable
         self.role = Role(name, instructions, model, tuple(tools), response_format)
         self._check(bool(instructions or model or tools or response_format))
@@ -90,11 +91,6 @@ class Agent(Once["Assignment | str", Answer]):
                 f"Agent {self.name!r} must be one of: a chat model (instructions, model, tools, response_format),"
                 " a runnable, or a function"
             )
-        if self.function is not None:
-            self._is_async = inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(
-                getattr(self.function, "__call__", None)  # noqa: B004 - an object with an async __call__
-            )
-            self._takes_task, self._extras = _parameters(self.function)
 
     async def run(self, io: IO, value: Assignment | str, config: RunnableConfig) -> Answer:
         """Do one assignment."""
@@ -113,9 +109,8 @@ class Agent(Once["Assignment | str", Answer]):
     async def reply(self, io: IO, value: Assignment | str, config: RunnableConfig, tally: Tally) -> Any:
         """Do one assignment and return what the worker itself gave back: a state, a message, a function's result."""
         assignment = _assignment(value)
-        if self.function is not None:
-            with _current(tally.watching(config)) as current:
-                return await self._call(io, self.function, assignment, current)
+        if self._called is not None:
+            return await io.invoke(self._called, assignment, self._configured(config, tally))
         worker = self.runnable or await self.role.worker(io)
         try:
             return await io.invoke(worker, _input(worker, assignment), self._configured(config, tally))
@@ -161,15 +156,7 @@ class Agent(Once["Assignment | str", Answer]):
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.
         configured = merge_configs(tally.watching(config), RunnableConfig(run_name=f"agent:{self.name}"))
-        return configured if self.runnable else {**configured, "recursion_limit": 2 * MAX_TURNS + 1}
-
-    async def _call(self, io: IO, function: Callable[..., Any], assignment: Assignment, config: RunnableConfig) -> Any:
-        known: dict[str, Any] = {"context": {}, "request": "", **assignment, "config": config}
-        work = partial(function, assignment["task"]) if self._takes_task else function
-        arguments = {name: known[name] for name in self._extras}
-        result = await (io.coroutine if self._is_async else io.function)(work, arguments)
-        # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
-        return await io.coroutine(lambda: result, {}) if inspect.iscoroutine(result) else result
+        return configured if not self.is_role else {**configured, "recursion_limit": 2 * MAX_TURNS + 1}
 
     def with_tools(self, tools: Sequence[BaseTool], *middleware: AgentMiddleware[Any, Any]) -> Agent:
         """Return a copy that also has these tools; only an agent that is a chat model with a role can have any."""
@@ -203,7 +190,7 @@ class Agent(Once["Assignment | str", Answer]):
             data = self._plain(data)
             return _completed(json.dumps(data, ensure_ascii=False), data, usage)
         check_reply(message if isinstance(message, AIMessage) else AIMessage(message.content), self.name)
-        return _completed(message.text, None, usage)
+        return {**_completed(message.text, None, usage), "message_id": message.id}
 
     def _from_pattern(self, state: dict[str, Any]) -> Answer:
         usage: Usage = state["usage"]
@@ -216,8 +203,15 @@ class Agent(Once["Assignment | str", Answer]):
         errors = list(state["errors"])
         if state["status"] != "completed":
             errors.append({"where": self.name, "kind": state["status"], "message": state.get("stop_reason") or ""})
-        text = state["messages"][-1].text
-        return {"text": text, "data": None, "status": state["status"], "errors": errors, "usage": usage}
+        last = state["messages"][-1]
+        return {
+            "text": last.text,
+            "data": None,
+            "status": state["status"],
+            "errors": errors,
+            "usage": usage,
+            "message_id": last.id,
+        }
 
     def _plain(self, data: Any) -> Any:
         if isinstance(data, BaseModel):
@@ -249,34 +243,6 @@ def _assignment(value: Assignment | str) -> Assignment:
 
 _ENVELOPE = {"messages", "status", "errors", "usage"}
 """The keys by which the result of one of our own patterns is known."""
-
-_EXTRAS = ("context", "request", "config")
-"""What a function gets by name where it has such a parameter; `config` is the LangGraph config of the call."""
-
-
-def _parameters(function: Callable[..., Any]) -> tuple[bool, list[str]]:
-    """Return whether a function takes the task (first, by position), and which of the extras it has."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except ValueError:  # a builtin without a signature
-        return True, []
-    positional = [
-        name
-        for name, one in parameters.items()
-        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.VAR_POSITIONAL)
-    ]
-    extras = [name for name in _EXTRAS if name in parameters]
-    return bool(positional) and positional[0] not in extras, extras
-
-
-@contextmanager
-def _current(config: RunnableConfig) -> Iterator[RunnableConfig]:
-    """Make a config the one that Runnables called without a config inherit, as LangChain does for its lambdas."""
-    token = var_child_runnable_config.set(config)
-    try:
-        yield config
-    finally:
-        var_child_runnable_config.reset(token)
 
 
 async def _written(io: IO, worker: Any, given: Any, config: RunnableConfig) -> AsyncIterator[tuple[str, Any]]:

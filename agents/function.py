@@ -1,0 +1,59 @@
+"""A plain or async function as a worker, seen by callbacks like any other Runnable."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+
+from agents.once import IO, Once
+from agents.prompts import Assignment
+
+_EXTRAS = ("context", "request", "config")
+"""What a function gets by name where it has such a parameter; `config` is the LangGraph config of the call."""
+
+
+class Function(Once[Assignment, Any]):
+    """Gives a function the task and the extras it has parameters for; returns what the function returned."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
+        )
+        self._takes_task, self._extras = _parameters(function)
+
+    def invoke(self, input: Assignment, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Call the function as a run of its own, whose config the Runnables that it calls inherit."""
+        return self._call_with_config(super().invoke, input, config)
+
+    async def ainvoke(self, input: Assignment, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Call the function as a run of its own, whose config the Runnables that it calls inherit."""
+        return await self._acall_with_config(super().ainvoke, input, config)
+
+    async def run(self, io: IO, value: Assignment, config: RunnableConfig) -> Any:
+        """Call the function."""
+        known: dict[str, Any] = {"context": {}, "request": "", **value, "config": config}
+        work = partial(self.function, value["task"]) if self._takes_task else self.function
+        arguments = {name: known[name] for name in self._extras}
+        result = await (io.coroutine if self._is_async else io.function)(work, arguments)
+        # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
+        return await io.coroutine(lambda: result, {}) if inspect.iscoroutine(result) else result
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[bool, list[str]]:
+    """Return whether a function takes the task (first, by position), and which of the extras it has."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # a builtin without a signature
+        return True, []
+    positional = [
+        name
+        for name, one in parameters.items()
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.VAR_POSITIONAL)
+    ]
+    extras = [name for name in _EXTRAS if name in parameters]
+    return bool(positional) and positional[0] not in extras, extras
