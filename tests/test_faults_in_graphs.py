@@ -132,3 +132,16 @@ def test_keys_and_prompts_stay_out_of_errors(call: Any) -> None:
         state = run(workflow, endpoint, call)
     assert "verysecret" not in str(state)
     assert "Do it" not in str(state["errors"])
+
+
+@pytest.mark.parametrize("build", [build for build, _, _ in GRAPHS])
+def test_keys_and_prompts_stay_out_of_the_log_and_the_terminal(build: Any, call: Any, caplog: Any, capfd: Any) -> None:
+    words = "Whisper the codeword heliotrope"
+    leaky = error(500, "server_error", f"key sk-verysecretkey123, prompt {words}")
+    with Endpoint([leaky], repeat=True) as endpoint:
+        model = openai_chat("test", base_url=endpoint.url, api_key="sk-verysecretkey123")
+        wired = Agent("wired", instructions="Work with mauve.", model=model)
+        state = call(build([Agent("fine", function=fine), wired]).compile(), {"messages": words})
+    assert state["errors"]
+    told = caplog.text + "".join(capfd.readouterr())
+    assert not [one for one in ("verysecret", "heliotrope", "mauve") if one in told + str(state["errors"])]
