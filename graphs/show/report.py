@@ -1,0 +1,55 @@
+"""Pictures of a run from any graph's result: figures for notebooks, and one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from agents.errors import ConfigurationError
+from graphs.show.course import Course, clock, spent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def timeline_figure(result: Mapping[str, Any]) -> Figure:
+    """Draw who worked when: the critical path, retries and waiting; of patterns without steps the order of turns.
+
+    Raises:
+        ConfigurationError: matplotlib is not installed.
+    """
+    course = Course.of(result)
+    worked = f": {clock(course.ended - course.began)} in steps" if course.timed else ""
+    figure: Figure = _figures().timeline(course, f"Timeline{worked}")
+    return figure
+
+
+def graph_figure(result: Mapping[str, Any]) -> Figure:
+    """Draw the steps (or turns), what they depended on and what became of them; many are drawn in groups.
+
+    Raises:
+        ConfigurationError: matplotlib is not installed.
+    """
+    course = Course.of(result)
+    figure: Figure = _figures().graph(course, "Steps" if course.timed else "Turns")
+    return figure
+
+
+def cost_figure(result: Mapping[str, Any]) -> Figure:
+    """Draw tokens and seconds by agent; seconds only where steps were timed.
+
+    Raises:
+        ConfigurationError: matplotlib is not installed.
+    """
+    figure: Figure = _figures().cost(spent(result, Course.of(result)), "Cost by agent")
+    return figure
+
+
+def _figures() -> ModuleType:
+    if find_spec("matplotlib") is None:
+        raise ConfigurationError("Figures need matplotlib: pip install 'podium[notebook]'")
+    from graphs.show import figures
+
+    return figures
