@@ -40,6 +40,8 @@ class Turn(TypedDict):
     """What a peer did with its turn: it answered, or handed off; `ignored` are further handoffs in the same turn."""
 
     text: str
+    message_id: str | None
+    """The id of the chat message that holds the text, if one does."""
     handoff: Handoff | None
     ignored: list[Handoff]
     status: str
@@ -119,7 +121,7 @@ class TakeTurn(Once[Assignment, Turn]):
             if messages and isinstance(messages[-1], ToolMessage) and messages[-1].status == "error":
                 raise EmptyReplyError(f"Agent {self.agent.name!r} ended on a failed tool call: {messages[-1].text}")
             answer = self.agent.answer(reply, usage)
-            inside: Any = {"status": answer["status"], "errors": answer["errors"]}
+            inside: Any = {key: answer.get(key) for key in ("message_id", "status", "errors")}
             return {**_turn(answer["text"], [], answer["usage"]), **inside}
 
     def _wishes(self, reply: Any) -> list[Handoff]:
@@ -146,6 +148,7 @@ def _turn(text: str, wishes: list[Handoff], usage: Usage) -> Turn:
     first = wishes[0] if wishes else None
     return {
         "text": text,
+        "message_id": None,
         "handoff": first,
         "ignored": wishes[1:],
         "status": "completed",

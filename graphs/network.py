@@ -17,7 +17,7 @@ from graphs.drawing import Box
 from graphs.errors import ConfigurationError
 from graphs.handoff import FINISH, HANDOFF_TOOL, Handoff, TakeTurn, Turn, finish_tool, handoff_tool
 from graphs.pattern import Node, Pattern, PatternGraph, by_name, known
-from graphs.state import Envelope, Problem, assignment, problem
+from graphs.state import Envelope, Problem, assignment, closing, problem
 
 History = Literal["full", "last", "brief"]
 
@@ -37,6 +37,8 @@ class Said(TypedDict):
 
     by: str
     text: str
+    message_id: str | None
+    """The id of the chat message that holds the text, if one does."""
 
 
 class NetworkState(Envelope, total=False):
@@ -150,12 +152,14 @@ class Network(Pattern):
         update: dict[str, Any] = {"active": name, "errors": inside}
         if self.turns == "round_robin":
             return {**update, **self._spoken(name, state, turn)}
-        said: list[Said] = [*state["said"], {"by": name, "text": turn["text"]}] if turn["text"] else state["said"]
+        words: Said = {"by": name, "text": turn["text"], "message_id": turn["message_id"]}
+        said = [*state["said"], words] if turn["text"] else state["said"]
         update["said"] = said
         if turn["handoff"] is None:
             status = turn["status"]
             reason = None if status == "completed" else f"{name!r} ended as {status}"
-            return {**update, "status": status, "stop_reason": reason, "messages": [AIMessage(turn["text"])]}
+            answer = closing(state["messages"], turn["text"], turn["message_id"])
+            return {**update, "status": status, "stop_reason": reason, "messages": [answer]}
         handoff = turn["handoff"]
         record: HandoffRecord = {
             "by": name,
@@ -169,7 +173,7 @@ class Network(Pattern):
             record["refused"] = refused
         update["handoffs"] = [*state["handoffs"], record]
         if stop:
-            return {**update, **self._stopped(stop, said)}
+            return {**update, **self._stopped(stop, state, said)}
         if refused:
             told: Problem = {"where": name, "kind": "UnknownAgentError", "message": refused}
             return {**update, "errors": [*inside, told]}
@@ -185,12 +189,13 @@ class Network(Pattern):
         """Go on with the next peer of a round-robin, unless it is over."""
         handoff = turn["handoff"]
         text = turn["text"] or (handoff["task"] if handoff else "")
-        said: list[Said] = [*state["said"], {"by": name, "text": text}]
+        said: list[Said] = [*state["said"], {"by": name, "text": text, "message_id": turn["message_id"]}]
         if handoff and handoff["to"] == FINISH:
-            answer = handoff["task"] or _last_words(said) or f"{name!r} finished without an answer"
-            return {"said": said, "status": "completed", "messages": [AIMessage(answer)]}
+            words = _last_words(state, said) or AIMessage(f"{name!r} finished without an answer")
+            answer = AIMessage(handoff["task"]) if handoff["task"] else words
+            return {"said": said, "status": "completed", "messages": [answer]}
         if len(said) >= self.max_turns:
-            return {"said": said, **self._stopped(f"Nobody finished in {self.max_turns} turns", said)}
+            return {"said": said, **self._stopped(f"Nobody finished in {self.max_turns} turns", state, said)}
         return {"said": said, "active": self.links[name][0]}
 
     def _reason_to_stop(self, state: NetworkState, record: HandoffRecord) -> str | None:
@@ -200,16 +205,16 @@ class Network(Pattern):
             return f"No answer within {self.max_handoffs} handoffs"
         return None
 
-    def _stopped(self, reason: str, said: Sequence[Said]) -> dict[str, Any]:
+    def _stopped(self, reason: str, state: NetworkState, said: Sequence[Said]) -> dict[str, Any]:
         """End with the last words of any peer, or the reason."""
-        words = _last_words(said)
+        words = _last_words(state, said)
         status = "partial" if words else "failed"
-        return {"status": status, "stop_reason": reason, "messages": [AIMessage(words or reason)]}
+        return {"status": status, "stop_reason": reason, "messages": [words or AIMessage(reason)]}
 
     def turn_failed(self, name: str, state: NetworkState, error: Exception) -> dict[str, Any]:
         """End with what was said before the failure."""
         told = problem(name, error)
-        stopped = self._stopped(f"{name!r} failed: {told['message']}", state["said"])
+        stopped = self._stopped(f"{name!r} failed: {told['message']}", state, state["said"])
         return {**stopped, "active": name, "errors": [told]}
 
     def first(self, state: NetworkState) -> str:
@@ -257,8 +262,9 @@ def _followed(state: NetworkState) -> list[HandoffRecord]:
     return [one for one in state["handoffs"] if "refused" not in one]
 
 
-def _last_words(said: Sequence[Said]) -> str:
-    return next((one["text"] for one in reversed(said) if one["text"]), "")
+def _last_words(state: NetworkState, said: Sequence[Said]) -> AIMessage | None:
+    last = next((one for one in reversed(said) if one["text"]), None)
+    return closing(state["messages"], last["text"], last.get("message_id")) if last else None
 
 
 def _same(one: Handoff, other: Handoff) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langgraph.graph import END, START
 
 from agents.agent import Agent, Answer
@@ -18,7 +18,7 @@ from graphs import prompts
 from graphs.drawing import Box, each
 from graphs.pattern import Node, PatternGraph, by_name, describe
 from graphs.planner import Planner
-from graphs.state import assignment, problem
+from graphs.state import assignment, closing, problem
 from graphs.steps import StepRecord
 from graphs.supervisor import Supervisor, SupervisorState
 from graphs.triage import Delegate, triage_examples, triage_form
@@ -145,7 +145,8 @@ class Orchestrator(Supervisor):
 
     def take_alone(self, state: OrchestratorState, answer: Answer) -> dict[str, Any]:
         """Answer with what a single agent said."""
-        return {"status": "completed", "messages": [AIMessage(answer["text"])]}
+        said = closing(state["messages"], answer["text"], answer.get("message_id"))
+        return {"status": "completed", "messages": [said]}
 
     def alone_failed(self, state: OrchestratorState, error: Exception) -> dict[str, Any]:
         """End without an answer."""

@@ -23,9 +23,9 @@ from graphs.execute import Execute
 from graphs.limits import RESERVED
 from graphs.pattern import Node, Pattern, PatternGraph, by_name, describe, known
 from graphs.planning import briefly, examples_of, plan_form, replan_text, told_of
-from graphs.state import Envelope, problem, request
+from graphs.state import Envelope, closing, problem, request
 from graphs.steps import OnFailure, Step, StepRecord, findings
-from graphs.workflow import closing_text, judge
+from graphs.workflow import conclusion, judge
 
 
 class PlannerState(Envelope, total=False):
@@ -180,7 +180,7 @@ class Planner(Pattern):
         verdict = {"status": status, "stop_reason": reason}
         if self._needs_synthesis(state):
             return verdict
-        return {**verdict, "messages": [AIMessage(closing_text(steps, reason))]}
+        return {**verdict, "messages": [conclusion(state["messages"], steps, reason)]}
 
     def _needs_synthesis(self, state: PlannerState) -> bool:
         done = [one for one in state["steps"].values() if one["status"] == "completed"]
@@ -209,14 +209,14 @@ class Planner(Pattern):
 
     def take_answer(self, state: PlannerState, answer: Answer) -> dict[str, Any]:
         """Answer the user."""
-        return {"messages": [AIMessage(answer["text"])]}
+        return {"messages": [closing(state["messages"], answer["text"], answer.get("message_id"))]}
 
     def answer_failed(self, state: PlannerState, error: Exception) -> dict[str, Any]:
         """Answer with the results as they are."""
         told = problem("synthesize", error)
         reason = state["stop_reason"] or f"The results could not be put together: {told['message']}"
-        text = closing_text(state["steps"], reason)
-        return {"messages": [AIMessage(text)], "status": "partial", "stop_reason": reason, "errors": [told]}
+        said = conclusion(state["messages"], state["steps"], reason)
+        return {"messages": [said], "status": "partial", "stop_reason": reason, "errors": [told]}
 
     def inside(self) -> dict[str, list[Box]]:
         """Draw the agents."""

@@ -24,6 +24,7 @@ def completed(
         step,
         "completed",
         result=answer["text"],
+        message_id=answer.get("message_id"),
         data=answer["data"],
         attempts=attempts,
         answered_by=name,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal
+from uuid import uuid4
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
@@ -17,12 +18,13 @@ from agents.prompts import Assignment
 from agents.retry import Retry
 from agents.usage import named
 from graphs import prompts
+from graphs.clarify import AskUser, Clarified
 from graphs.classifiers import NOBODY, Candidate, Classifier, ModelClassifier
 from graphs.classify import Classify, Ranking, as_classifier
 from graphs.drawing import Box, each
 from graphs.errors import ConfigurationError
 from graphs.pattern import Node, Pattern, PatternGraph, by_name
-from graphs.state import Envelope, Problem, assignment, problem
+from graphs.state import Envelope, Problem, assignment, closing, problem
 
 TAKEN_NAMES = ("classify", "fallback", "clarify", "merge", NOBODY)
 
@@ -43,6 +45,8 @@ class Reply(TypedDict):
 
     agent: str
     text: str | None
+    message_id: str | None
+    """The id of the chat message that holds the text, if one does."""
     status: str
 
 
@@ -58,11 +62,13 @@ class Router(Pattern):
 
     Args:
         fallback: Gets what no agent suits, in an unknown name, with too little confidence, or after the candidates
-            have failed; without one the user is asked (status `needs_input`).
+            have failed; without one the user is asked.
         classifier: Asked before the model: a function, LangChain `Embeddings`, a `Classifier`, or several of them in
             turn; one that is not sure, or fails, passes on.
         model: Decides when no classifier is sure, and merges; None for the default chat model, False for none at all.
         threshold: Least confidence of an agent that is asked, 0 to 1; a classifier with less is not sure.
+        clarify: How the user is asked. `message`: the run ends as `needs_input`, and the thread's next message goes on.
+            `interrupt`: the run waits, also as a step of another graph (needs a checkpointer); resume it with a text.
         multiple: Ask all candidates above the threshold at once, `max_agents` at most, and merge their answers. If one
             of them fails, the rest is a `partial` answer.
     """
@@ -77,6 +83,7 @@ class Router(Pattern):
         classifier: Classifier | Embeddings | Callable[[str], Any] | Sequence[Any] = (),
         model: BaseChatModel | str | Literal[False] | None = None,
         threshold: float = 0.5,
+        clarify: Literal["message", "interrupt"] = "message",
         multiple: bool = False,
         max_agents: int = 3,
         retry: Retry | None = None,
@@ -88,7 +95,10 @@ class Router(Pattern):
             )
         if not 0 <= threshold <= 1 or max_agents < 1:
             raise ConfigurationError("threshold must be between 0 and 1, max_agents 1 or more")
+        if clarify not in ("message", "interrupt"):
+            raise ConfigurationError(f"clarify must be 'message' or 'interrupt', not {clarify!r}")
         self.fallback = fallback
+        self.clarify = clarify
         self.threshold = threshold
         self.most = max_agents if multiple else 1
         self.retry = retry
@@ -137,10 +147,17 @@ class Router(Pattern):
 
     def ask_user(self, state: RouterState) -> dict[str, Any]:
         """Ask which agent is meant; the next message of the thread is classified with this question before it."""
-        choices = "\n".join(f"- {one.name}: {one.description}" for one in self.agents.values())
         reason = f"No agent suits the request with confidence {self.threshold} or more: {state['route']['reason']}"
-        asked = AIMessage(prompts.CLARIFY.format(choices=choices))
-        return {"messages": [asked], "status": "needs_input", "stop_reason": reason}
+        return {"messages": [AIMessage(self._question())], "status": "needs_input", "stop_reason": reason}
+
+    def take_clarified(self, state: RouterState, answer: Clarified) -> dict[str, Any]:
+        """Go on with what the user answered, as the same request."""
+        said = HumanMessage(answer["text"], id=str(uuid4()))
+        return {"messages": [AIMessage(self._question()), said], "turn": said.id}
+
+    def _question(self) -> str:
+        choices = "\n".join(f"- {one.name}: {one.description}" for one in self.agents.values())
+        return prompts.CLARIFY.format(choices=choices)
 
     def ask_merger(self, state: RouterState) -> Assignment | None:
         """Have several answers made into one."""
@@ -157,14 +174,21 @@ class Router(Pattern):
         if not answered:
             reason = f"Every agent that was asked has failed: {', '.join(state['route']['chosen'])}"
             return {"status": "failed", "stop_reason": reason, "messages": [AIMessage(reason)]}
-        text = merged["text"] if merged else "\n\n".join(one["text"] or "" for one in answered)
+        answer = closing(state["messages"], *self._put_together(answered, merged))
         # Of several that were asked each was to do its part; otherwise the next best has done what another could not.
         short = [one for one in (state["replies"] if self.most > 1 else answered) if one["status"] != "completed"]
         if not short:
-            return {"status": "completed", "messages": [AIMessage(text)]}
+            return {"status": "completed", "messages": [answer]}
         status = next((one["status"] for one in short if one["text"] is not None), "partial")
         why = ", ".join(f"{one['agent']!r} ended as {one['status']}" for one in short)
-        return {"status": status, "stop_reason": why, "messages": [AIMessage(text)]}
+        return {"status": status, "stop_reason": why, "messages": [answer]}
+
+    def _put_together(self, answered: Sequence[Reply], merged: Answer | None) -> tuple[str, str | None]:
+        """Return the text of the answer, and the id of the message that holds it already, if one does."""
+        if merged:
+            return merged["text"], merged.get("message_id")
+        text = "\n\n".join(one["text"] or "" for one in answered)
+        return text, answered[0].get("message_id") if len(answered) == 1 else None
 
     def _answered(self, state: RouterState) -> list[Reply]:
         """Return the replies of those that did not fail, from the best candidate down."""
@@ -199,14 +223,14 @@ class Router(Pattern):
         graph.add_node("classify", self._classifying())
         for name, agent in nodes.items():
             graph.add_node(name, self._asking(name, agent))
-        graph.add_node("clarify", Node(after=self.ask_user))
+        graph.add_node("clarify", self._clarifying())
         graph.add_node("merge", self._merging())
         graph.add_edge(START, "classify")
         graph.add_conditional_edges("classify", self.to_agents, [*nodes, "clarify", END])
         for name in nodes:
             graph.add_edge(name, "merge")
         graph.add_conditional_edges("merge", self.merged, [*nodes, END])
-        graph.add_edge("clarify", END)
+        graph.add_edge("clarify", END if self.clarify == "message" else "classify")
         return graph
 
     def _classifying(self) -> Node:
@@ -218,15 +242,25 @@ class Router(Pattern):
             blank={"route": {}, "replies": []},
         )
 
+    def _clarifying(self) -> Node:
+        if self.clarify == "message":
+            return Node(after=self.ask_user)
+        return Node(lambda state: self._question(), AskUser(), self.take_clarified)
+
     def _asking(self, name: str, agent: Agent) -> Node:
         def answered(state: RouterState, answer: Answer) -> dict[str, Any]:
-            reply: Reply = {"agent": name, "text": answer["text"], "status": answer["status"]}
+            reply: Reply = {
+                "agent": name,
+                "text": answer["text"],
+                "message_id": answer.get("message_id"),
+                "status": answer["status"],
+            }
             inside: list[Problem] = [{**one, "where": f"{name}/{one['where']}"} for one in answer["errors"]]  # type: ignore[typeddict-item]
             return {"replies": [reply], "errors": inside}
 
         def failed(state: RouterState, error: Exception) -> dict[str, Any]:
             return {
-                "replies": [{"agent": name, "text": None, "status": "failed"}],
+                "replies": [{"agent": name, "text": None, "message_id": None, "status": "failed"}],
                 "errors": [problem(name, error)],
             }
 

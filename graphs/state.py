@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from langchain_core.messages import AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
@@ -56,6 +56,15 @@ def assignment(messages: Sequence[Any]) -> Assignment:
     before = list(messages)[: messages.index(asked)] if asked in messages else []
     told = "\n\n".join(f"{_speaker(one)}: {one.text}" for one in before if one.text)
     return {"task": asked.text, "context": {"the conversation before": told} if told else {}}
+
+
+def closing(messages: Sequence[Any], text: str, message_id: str | None = None) -> AIMessage:
+    """Return the message that ends a graph, under the id of the one that a model has streamed with this text.
+
+    Chat front ends then know the two as one. An id that the thread has already would replace an earlier message.
+    """
+    known = {one.id for one in messages}
+    return AIMessage(text, id=None if message_id in known else message_id)
 
 
 def _speaker(message: Any) -> str:

@@ -67,6 +67,8 @@ class StepRecord(TypedDict):
     """`pending`, `running`, `completed`, `failed` or `skipped`."""
     result: str | None
     """The answer's text."""
+    message_id: str | None
+    """The id of the chat message that holds the text, if one does."""
     data: Any
     """The answer's JSON, if it has any."""
     error: str | None
@@ -212,6 +214,7 @@ def new_record(step: Step, status: str = "pending", **known: Any) -> StepRecord:
         "dependencies": list(step.dependencies),
         "status": status,
         "result": None,
+        "message_id": None,
         "data": None,
         "error": None,
         "attempts": 0,

@@ -19,7 +19,7 @@ from graphs.drawing import Box, each
 from graphs.errors import ConfigurationError
 from graphs.pattern import Node, Pattern, PatternGraph
 from graphs.ruling import BEST, AskPerson, Ruling
-from graphs.state import Envelope, Problem, assignment, out_of_budget, problem
+from graphs.state import Envelope, Problem, assignment, closing, out_of_budget, problem
 from graphs.verdicts import CRITERIA, Check, Review, Verdict
 
 
@@ -34,6 +34,8 @@ class Best(TypedDict):
     """The best work so far."""
 
     text: str
+    message_id: str | None
+    """The id of the chat message that holds the text, if one does."""
     score: float
     revision: int
 
@@ -42,6 +44,8 @@ class SupervisorState(Envelope, total=False):
     """The envelope, the work in hand, and what was said of it."""
 
     work: str
+    work_id: str | None
+    """The id of the chat message that holds the work, if one does."""
     work_status: str
     """`completed`; of a worker that is itself a pattern also `partial`, `escalated` or `needs_input`."""
     reviews: list[Reviewed]
@@ -91,8 +95,9 @@ class Supervisor(Pattern):
         self.escalation = escalate
         self.retry = retry
         self.reviewing = Review(reviewer, criteria=criteria, checks=checks, model=model)
-        self.blank = {
+        self.blank: dict[str, Any] = {
             "work": "",
+            "work_id": None,
             "work_status": "",
             "reviews": [],
             "revisions": 0,
@@ -116,9 +121,16 @@ class Supervisor(Pattern):
     def take_work(self, state: SupervisorState, answer: Answer, *, node: str = "work") -> dict[str, Any]:
         """Keep the work; the same work again is not worth another review."""
         inside: list[Problem] = [{**one, "where": f"{node}/{one['where']}"} for one in answer["errors"]]  # type: ignore[typeddict-item]
-        update = {"work": answer["text"], "work_status": answer["status"], "errors": inside, "ruling": {}}
+        update: dict[str, Any] = {
+            "work": answer["text"],
+            "work_id": answer.get("message_id"),
+            "work_status": answer["status"],
+            "errors": inside,
+            "ruling": {},
+        }
         if answer["status"] == "needs_input":
-            return {**update, "status": "needs_input", **_ending(inside[-1]["message"], answer["text"])}
+            asked = closing(state["messages"], answer["text"], answer.get("message_id"))
+            return {**update, "status": "needs_input", "stop_reason": inside[-1]["message"], "messages": [asked]}
         if not state["work"]:
             return update
         unchanged = "The work did not change after feedback" if _same(answer["text"], state["work"]) else None
@@ -147,7 +159,7 @@ class Supervisor(Pattern):
         review: Reviewed = {**verdict, "revision": state["revisions"], "score": score}
         update: dict[str, Any] = {"reviews": [*state["reviews"], review]}
         if state["best"] is None or score >= state["best"]["score"]:
-            update["best"] = {"text": state["work"], "score": score, "revision": state["revisions"]}
+            update["best"] = self._best(state, score)
         if not verdict["acceptable"]:
             update["stop_reason"] = self._reason_to_stop(state, verdict)
         return update
@@ -162,9 +174,16 @@ class Supervisor(Pattern):
     def review_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
         """Neither accept nor reject what nobody has judged."""
         told = problem("review", error)
-        unjudged: Best = {"text": state["work"], "score": 0.0, "revision": state["revisions"]}
         reason = f"The work was not reviewed: {told['message']}"
-        return {"stop_reason": reason, "errors": [told], "best": state["best"] or unjudged}
+        return {"stop_reason": reason, "errors": [told], "best": state["best"] or self._best(state, 0.0)}
+
+    def _best(self, state: SupervisorState, score: float) -> Best:
+        return {
+            "text": state["work"],
+            "message_id": state.get("work_id"),
+            "score": score,
+            "revision": state["revisions"],
+        }
 
     def reviewed(self, state: SupervisorState) -> Literal["accept", "work", "escalate"]:
         """Accept on a verdict only; send back while that can help."""
@@ -174,10 +193,11 @@ class Supervisor(Pattern):
 
     def accept(self, state: SupervisorState) -> dict[str, Any]:
         """Answer with the accepted work; it stays partial where the worker could not do all of it."""
+        answer = closing(state["messages"], state["work"], state.get("work_id"))
         if state["work_status"] != "partial":
-            return {"status": "completed", "messages": [AIMessage(state["work"])]}
+            return {"status": "completed", "messages": [answer]}
         why = next(one["message"] for one in reversed(state["errors"]) if one["kind"] == "partial")
-        return {"status": "partial", **_ending(why, state["work"])}
+        return {"status": "partial", "stop_reason": why, "messages": [answer]}
 
     def ask_for_ruling(self, state: SupervisorState) -> Assignment:
         """Put the case to a person or another agent."""
@@ -194,12 +214,13 @@ class Supervisor(Pattern):
         if state["best"] is None:
             return {"status": "failed", "messages": [AIMessage(state["stop_reason"] or "")]}
         status = "partial" if out_of_budget(state["errors"]) else "escalated"
-        return {"status": status, "messages": [AIMessage(state["best"]["text"])]}
+        return {"status": status, "messages": [_as_it_was(state)]}
 
     def take_over(self, state: SupervisorState, answer: Answer) -> dict[str, Any]:
         """Answer with what the agent made of it that the work was escalated to."""
         inside = [{**one, "where": f"escalate/{one['where']}"} for one in answer["errors"]]
-        return {"status": "escalated", "messages": [AIMessage(answer["text"])], "errors": inside}
+        said = closing(state["messages"], answer["text"], answer.get("message_id"))
+        return {"status": "escalated", "messages": [said], "errors": inside}
 
     def taking_over_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
         """Return the best so far when the agent that should take over failed too."""
@@ -207,14 +228,14 @@ class Supervisor(Pattern):
 
     def take_ruling(self, state: SupervisorState, ruling: Ruling) -> dict[str, Any]:
         """End as a person ruled, or go back to work."""
-        best = state["best"]["text"] if state["best"] else ""
         if ruling["type"] == "retry":
             return {"ruling": ruling, "stop_reason": None, "allowed": state["revisions"] + 1 + self.max_revisions}
         if ruling["type"] == "abort":
             reason = f"A person stopped it. {state['stop_reason']}"
-            return {"ruling": ruling, "status": "failed", **_ending(reason, best or reason)}
-        text = ruling["text"] if ruling["type"] == "edit" else best
-        return {"ruling": ruling, "status": "completed", **_ending(None, text)}
+            said = _as_it_was(state) if state["best"] else AIMessage(reason)
+            return {"ruling": ruling, "status": "failed", "stop_reason": reason, "messages": [said]}
+        said = AIMessage(ruling["text"]) if ruling["type"] == "edit" else _as_it_was(state)
+        return {"ruling": ruling, "status": "completed", "stop_reason": None, "messages": [said]}
 
     def ruled(self, state: SupervisorState) -> Literal["work", "__end__"]:
         """Work again only if a person asked for it."""
@@ -278,8 +299,10 @@ class Supervisor(Pattern):
         )
 
 
-def _ending(reason: str | None, text: str) -> dict[str, Any]:
-    return {"stop_reason": reason, "messages": [AIMessage(text)]}
+def _as_it_was(state: SupervisorState) -> AIMessage:
+    """Return the best work so far as the answer."""
+    best = state["best"]
+    return closing(state["messages"], best["text"], best.get("message_id")) if best else AIMessage("")
 
 
 def _same(one: str, other: str) -> bool:

@@ -11,6 +11,8 @@ from typing import Any, Self
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
+from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 from typing_extensions import TypedDict
 
@@ -117,7 +119,8 @@ class Review(Once[Assignment, Verdict]):
             return self._read(decided["value"], decided["usage"])
         tally = Tally(settings().prices)
         with tally.counting():
-            return await self._ask(io, self.reviewer, value, tally.watching(config))
+            silent = merge_configs(tally.watching(config), RunnableConfig(tags=[TAG_NOSTREAM]))
+            return await self._ask(io, self.reviewer, value, silent)
 
     async def _ask(self, io: IO, reviewer: Agent, value: Assignment, config: RunnableConfig) -> Verdict:
         """Ask an agent with tools, a Runnable or a function; what can be asked in words is told its mistake once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage
@@ -14,7 +14,7 @@ from graphs.drawing import Box, each, each_step
 from graphs.errors import InvalidPlanError
 from graphs.execute import Execute
 from graphs.pattern import Node, Pattern, PatternGraph, by_name
-from graphs.state import Envelope, Input, Problem
+from graphs.state import Envelope, Input, Problem, closing
 from graphs.steps import OnFailure, Step, StepRecord, findings, read_plan
 
 UNFINISHED = ("partial", "escalated", "needs_input")
@@ -82,7 +82,7 @@ class Workflow(Pattern):
         """Answer with the results that no other step uses, and say how it went."""
         steps = state["steps"]
         status, reason = judge(steps, state["stop_reason"])
-        return {"status": status, "stop_reason": reason, "messages": [AIMessage(closing_text(steps, reason))]}
+        return {"status": status, "stop_reason": reason, "messages": [conclusion(state["messages"], steps, reason)]}
 
     def build(self) -> PatternGraph:
         """Return the uncompiled graph."""
@@ -126,12 +126,12 @@ def _is_ending(record: StepRecord, told: Problem) -> bool:
     return told["kind"] in UNFINISHED and told["where"] == f"{record['id']}/{record['answered_by']}"
 
 
-def closing_text(steps: Mapping[str, StepRecord], reason: str | None) -> str:
-    """Return the text that a run of steps ends with: the results that no other step uses, or why there is none."""
+def conclusion(messages: Sequence[Any], steps: Mapping[str, StepRecord], reason: str | None) -> AIMessage:
+    """Return the message that a run of steps ends with: the results that no other step uses, or why there is none."""
     used = {one for record in steps.values() for one in record["dependencies"] if record["status"] == "completed"}
     last = [one for one in steps.values() if one["status"] == "completed" and one["id"] not in used]
     if len(last) == 1:
-        return last[0]["result"] or ""
+        return closing(messages, last[0]["result"] or "", last[0].get("message_id"))
     if last:
-        return "\n\n".join(f"## {one['id']}\n\n{one['result']}" for one in last)
-    return reason or "No step had anything to do."
+        return closing(messages, "\n\n".join(f"## {one['id']}\n\n{one['result']}" for one in last))
+    return closing(messages, reason or "No step had anything to do.")
