@@ -1,0 +1,61 @@
+"""A router that waits for the user's answer, alone and inside another graph."""
+
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+
+from agents import Agent
+from agents.testing import ScriptedModel
+from graphs import ConfigurationError, Router, Step, Workflow
+
+THREAD: Any = {"configurable": {"thread_id": "one"}}
+BANK = Agent("bank", "Accounts.", function=lambda task, context: f"{task} | {context}")
+TRAVEL = Agent("travel", "Flights.", function=lambda task: "Bon voyage.")
+
+
+def ranking(agent: str, confidence: float) -> dict[str, Any]:
+    return {"reason": "a guess", "candidates": [{"agent": agent, "confidence": confidence}]}
+
+
+def router(*rankings: Any) -> Router:
+    return Router([BANK, TRAVEL], model=ScriptedModel(list(rankings)), clarify="interrupt")
+
+
+def test_it_waits_and_goes_on_with_the_answer(call: Any) -> None:
+    graph = router(ranking("bank", 0.1), ranking("bank", 0.9)).compile(InMemorySaver())
+    waiting = call(graph, {"messages": "It is gone"}, THREAD)
+    (asked,) = waiting["__interrupt__"]
+    assert "- bank: Accounts." in asked.value
+    done = call(graph, Command(resume="My money"), THREAD)
+    assert (done["status"], done["route"]["chosen"], done["usage"]["calls"]) == ("completed", ["bank"], 2)
+    assert done["messages"][-1].text.startswith("My money | {'the conversation before': 'User: It is gone")
+
+
+def test_it_asks_again_until_there_is_an_answer(call: Any) -> None:
+    graph = router(ranking("bank", 0.1), ranking("travel", 0.2), ranking("travel", 1)).compile(InMemorySaver())
+    call(graph, {"messages": "Go"}, THREAD)
+    assert call(graph, Command(resume=" "), THREAD)["__interrupt__"]
+    assert call(graph, Command(resume="Home"), THREAD)["__interrupt__"], "still not sure"
+    done = call(graph, Command(resume="To Rome"), THREAD)
+    assert done["messages"][-1].text == "Bon voyage."
+    assert [one.text for one in done["messages"] if one.type == "human"] == ["Go", "Home", "To Rome"]
+
+
+def test_questions_of_parallel_steps_wait_together_and_siblings_are_not_repeated(call: Any) -> None:
+    worked = []
+    sibling = Agent("sibling", function=lambda task: worked.append(task) or "done")  # type: ignore[func-returns-value]
+    one, two = (router(ranking(name, 0.1), ranking(name, 1)).as_agent(f"{name}_desk") for name in ("bank", "travel"))
+    steps = [Step("a", "bank_desk", "What now?"), Step("b", "travel_desk", "Where to?"), Step("c", "sibling", "Do")]
+    graph = Workflow(steps, agents=[one, two, sibling]).compile(InMemorySaver())
+    waiting = call(graph, {"messages": "Go"}, THREAD)["__interrupt__"]
+    assert len(waiting) == 2
+    done = call(graph, Command(resume={asked.id: "An answer" for asked in waiting}), THREAD)
+    assert (done["status"], worked) == ("completed", ["Do"])
+    assert done["steps"]["b"]["result"] == "Bon voyage."
+
+
+def test_how_to_ask_is_checked() -> None:
+    with pytest.raises(ConfigurationError, match="clarify"):
+        Router([BANK], model=ScriptedModel(), clarify="shout")  # type: ignore[arg-type]
