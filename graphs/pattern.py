@@ -17,6 +17,7 @@ from agents.agent import Agent
 from agents.once import IO, Once
 from agents.retry import Attempts, Retry
 from agents.settings import Settings
+from agents.tracing import marked
 from agents.usage import no_usage
 from graphs.checkpoints import STORAGE, Storage
 from graphs.drawing import Box, look_into
@@ -159,7 +160,7 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
             own["configurable"] = {**own.get("configurable", {}), CALLERS_LIMIT: wanted}
         if isinstance(self.checkpointer, Storage):
             own["configurable"] = {**own.get("configurable", {}), STORAGE: self.checkpointer}
-        return with_ledger(own, context)
+        return with_ledger(marked(own, type(self.builder.pattern).__name__), context)
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """Return the drawing; with `xray` the pattern's steps and agents in it."""
@@ -168,6 +169,14 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
     async def aget_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """Return the drawing; with `xray` the pattern's steps and agents in it."""
         return self._redrawn(await super().aget_graph(config, xray=xray), xray)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Show the drawing in a notebook; LangGraph would have a service on the internet make the picture."""
+        from graphs.show.svg import drawn, for_people  # here, because what shows graphs imports them
+
+        drawing = for_people(self)
+        mermaid = drawing.draw_mermaid()
+        return {"text/plain": mermaid, "text/vnd.mermaid": mermaid, "image/svg+xml": drawn(drawing)}
 
     def _redrawn(self, graph: Graph, xray: int | bool) -> Graph:
         builder = self.builder

@@ -1,0 +1,207 @@
+"""Who is at work in a run, since when, and what came of it: LangGraph's `tasks` events -> `Trace.apply` -> next trace.
+
+It works for every graph, also those without steps, and for what goes on inside nested ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from langchain_core.messages import AIMessageChunk
+from langgraph.types import Overwrite
+
+from graphs.show.course import STOPPED, WAITING, Item
+from graphs.show.live import one_line
+from graphs.show.view import EXECUTE
+from graphs.steps import StepRecord, critical_path
+
+MODES = ("tasks", "custom", "messages", "values")
+"""What a trace reads of a run, with `subgraphs=True`."""
+
+_INSIDE_AN_AGENT = ("model", "tools")
+"""Nodes of LangChain's agents; the node or step that the agent is in tells of them."""
+_WORTH_A_LINE = 0.05
+"""Seconds; what took less and has nothing to tell is left out."""
+_TAIL = 60
+"""Characters of what is being written that are shown."""
+_OVERLAP = 0.02
+"""Seconds by which one stretch may seem to begin before the other has ended."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One stretch of work: a node or step that began, and perhaps has ended."""
+
+    name: str
+    depth: int
+    """How many nodes and steps it is inside of."""
+    started: float
+    """Seconds since the epoch, as `ended`."""
+    ended: float | None = None
+    status: str = "running"
+    """`running`, `completed`, `failed`, `skipped` or `waiting`."""
+    worker: str = ""
+    """The agents that worked at it, as far as that is known."""
+    told: str = ""
+    """What came of it, in one line."""
+    written: str = ""
+    """The end of what its agent has streamed so far."""
+    is_step: bool = False
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A run as far as it has come; `apply` never changes it but returns the next one."""
+
+    began: float
+    stretches: Mapping[str, Stretch] = field(default_factory=dict)
+    """By LangGraph's id of the task, in the order they began."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """The last state of the outermost graph."""
+
+    def apply(self, event: tuple[Sequence[str], str, Any], now: float) -> Trace:
+        """Take in one event of `graph.stream(..., stream_mode=MODES, subgraphs=True)`."""
+        namespace, mode, chunk = event
+        if mode == "values" and not namespace:
+            return replace(self, state={**self.state, **chunk})
+        if mode == "custom" and isinstance(chunk, Mapping) and chunk.get("event") == "retry":
+            return self._with_retry(chunk)
+        if mode == "messages" and isinstance(chunk[0], AIMessageChunk) and chunk[0].text:
+            return self._with_words(namespace, chunk[0].text)
+        if mode == "tasks":
+            return self._with_end(chunk, now) if "result" in chunk else self._with_beginning(namespace, chunk, now)
+        return self
+
+    def shown(self) -> list[Stretch]:
+        """Return what is worth a line: what goes on, what took a while, and what has something to tell."""
+        return [one for one in self.stretches.values() if one.ended is None or one.told or _took(one)]
+
+    def items(self, now: float) -> list[Item]:
+        """Return the stretches of the outermost graph for pictures, with those that everything waited for marked."""
+        outer = {key: one for key, one in self.stretches.items() if one.depth == 0 and (one.is_step or _took(one))}
+        critical = self._critical(outer)
+        times: dict[str, int] = {}
+        made = []
+        for key, one in outer.items():
+            times[one.name] = times.get(one.name, 0) + 1
+            again = f" {times[one.name]}" if times[one.name] > 1 else ""
+            made.append(_item(one, f"{one.name}{again}", now, critical=key in critical))
+        return made
+
+    def _critical(self, outer: Mapping[str, Stretch]) -> set[str]:
+        steps: Mapping[str, StepRecord] = self.state.get("steps") or {}
+        path = set(critical_path(steps))
+        others = {key: one for key, one in outer.items() if not one.is_step}
+        last = {key for key, one in others.items() if not any(_outlasts(other, one) for other in others.values())}
+        return last | {key for key, one in outer.items() if one.is_step and one.name in path}
+
+    def _with_beginning(self, namespace: Sequence[str], task: Mapping[str, Any], now: float) -> Trace:
+        names = [part.partition(":")[0] for part in namespace]
+        around = [name for name in names if name != EXECUTE and not name.isdigit()]
+        if task["name"] == EXECUTE or (around and task["name"] in _INSIDE_AN_AGENT):
+            return self
+        return self._with(task["id"], Stretch(task["name"], len(around), now))
+
+    def _with_end(self, task: Mapping[str, Any], now: float) -> Trace:
+        began = self.stretches.get(task["id"])
+        if began is None:
+            return self
+        update = _plain(task["result"])
+        status, told = outcome(update)
+        if task["error"] or task["interrupts"]:
+            status, told = ("failed", one_line(str(task["error"]))) if task["error"] else ("waiting", WAITING)
+        ended = replace(began, ended=now, status=status, told=told, worker=_worker(update))
+        if _is_step(update):
+            ended = replace(ended, is_step=True, attempts=update["attempts"])
+        return self._with(task["id"], ended)
+
+    def _with_retry(self, told: Mapping[str, Any]) -> Trace:
+        at_work = [key for key, one in self.stretches.items() if one.name == told["step"] and one.ended is None]
+        if not at_work:
+            return self
+        said = f"attempt {told['attempt']} failed, trying again: {one_line(told['error'])}"
+        return self._with(at_work[-1], replace(self.stretches[at_work[-1]], told=said))
+
+    def _with_words(self, namespace: Sequence[str], words: str) -> Trace:
+        """Show the end of what an agent is writing, on the line of the node or step that it is in."""
+        keys = [part.rpartition(":")[2] for part in namespace]
+        owner = next((one for one in reversed(keys) if one in self.stretches), None)
+        if owner is None:
+            return self
+        before = self.stretches[owner]
+        written = (before.written + words)[-_TAIL:]
+        return self._with(owner, replace(before, written=written))
+
+    def _with(self, key: str, stretch: Stretch) -> Trace:
+        return replace(self, stretches={**self.stretches, key: stretch})
+
+
+def outcome(update: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what became of a node or step by what it gave back: its status, and one line."""
+    if _is_step(update):
+        return update["status"], one_line(update["error"] or update["result"] or "")
+    errors = update.get("errors") or []
+    status = "failed" if errors else "completed"
+    return status, one_line(_decision(update) or (errors[-1]["message"] if errors else "") or _answer(update))
+
+
+def _decision(update: Mapping[str, Any]) -> str:
+    """Return the decision in an update, as a line."""
+    if flaws := update.get("flaws"):
+        return f"the plan is flawed: {' '.join(flaws)}"
+    if triage := update.get("triage"):
+        return f"{'one agent: ' + triage['agent'] if triage['small'] else 'a plan'} ({triage['reason']})"
+    if handoffs := update.get("handoffs"):
+        last = handoffs[-1]
+        return f"refused: {last['refused']}" if last.get("refused") else f"over to {last['to']}: {last['reason']}"
+    if reviews := update.get("reviews"):
+        return "accepted" if reviews[-1]["acceptable"] else f"sent back: {reviews[-1]['feedback']}"
+    if (route := update.get("route")) and "replies" not in update:
+        return f"{', '.join(route['chosen']) or 'nobody'} ({route['reason']})"
+    if replies := update.get("replies"):
+        return str(replies[-1]["text"] or "")
+    if "plan_attempts" in update and update.get("plan"):
+        return ", ".join(step["id"] for step in update["plan"])
+    return str(update.get("work") or "")
+
+
+def _answer(update: Mapping[str, Any]) -> str:
+    messages = update.get("messages") or []
+    return str(messages[-1].text) if messages else ""
+
+
+def _plain(result: Any) -> dict[str, Any]:
+    """Return what a task gave back: a step's record, or a node's update without LangGraph's marks."""
+    found = result.get("__return__", result) if isinstance(result, Mapping) else {}
+    pairs: Iterable[tuple[str, Any]] = found.items() if isinstance(found, Mapping) else ()
+    return {key: value.value if isinstance(value, Overwrite) else value for key, value in pairs}
+
+
+def _is_step(update: Mapping[str, Any]) -> bool:
+    return "attempts" in update and "answered_by" in update
+
+
+def _worker(update: Mapping[str, Any]) -> str:
+    if _is_step(update):
+        return update["answered_by"] or update["agent"]
+    return ", ".join(dict.fromkeys(name.partition("/")[0] for name in (update.get("usage") or {}).get("agents", ())))
+
+
+def _item(one: Stretch, name: str, now: float, *, critical: bool) -> Item:
+    status = {"running": STOPPED, "waiting": WAITING}.get(one.status, one.status)
+    times = {"started": one.started, "ended": one.ended or now}
+    return Item(name, one.worker or name, status, **times, attempts=one.attempts, critical=critical, note=one.told)
+
+
+def _took(one: Stretch) -> bool:
+    return one.ended is not None and one.ended - one.started >= _WORTH_A_LINE
+
+
+def _outlasts(one: Stretch, other: Stretch) -> bool:
+    """Tell whether one was at work beside the other and ended later."""
+    if one.ended is None or other.ended is None or one is other:
+        return False
+    return one.started < other.ended - _OVERLAP and one.ended > other.ended
