@@ -17,6 +17,7 @@ from agents.prompts import Assignment
 from agents.retry import Retry
 from agents.settings import Settings
 from agents.team import load_team, team
+from agents.tracing import trace, trace_as_set
 
 __all__ = [
     "Agent",
@@ -36,4 +37,7 @@ __all__ = [
     "chat_model",
     "load_team",
     "team",
+    "trace",
 ]
+
+trace_as_set()

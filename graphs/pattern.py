@@ -160,7 +160,8 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
             own["configurable"] = {**own.get("configurable", {}), CALLERS_LIMIT: wanted}
         if isinstance(self.checkpointer, Storage):
             own["configurable"] = {**own.get("configurable", {}), STORAGE: self.checkpointer}
-        return with_ledger(marked(own, type(self.builder.pattern).__name__), context)
+        pattern = getattr(self.builder, "pattern", self)
+        return with_ledger(marked(own, type(pattern).__name__), context)
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """Return the drawing; with `xray` the pattern's steps and agents in it."""

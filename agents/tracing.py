@@ -1,0 +1,159 @@
+"""OpenTelemetry spans of every run, for any collector: run -> pattern -> node or step -> agent -> model call.
+
+    PODIUM_TRACING=1                        to the collector of OTEL_EXPORTER_OTLP_ENDPOINT, else on this machine
+    PODIUM_TRACING=http://collector:4318    to that one
+    trace()                                 the same from Python; `trace(exporter)` to anything else
+
+docs/tracing.md tells what is in the spans. This needs the extra `podium[tracing]`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextvars import ContextVar
+from functools import cache
+from itertools import count
+from typing import TYPE_CHECKING, Self
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tracers.context import register_configure_hook
+
+from agents.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import TracerProvider
+
+    from agents.spans import Spans
+
+SETTING = "PODIUM_TRACING"
+"""The environment variable: empty or `0` for no tracing, `1`, or a collector's address."""
+
+CONTENT_SETTING = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+"""OpenTelemetry's own variable that lets prompts, answers and error messages into the spans: `true`."""
+
+PATTERN = "__podium_pattern"
+"""Metadata of a pattern's run, `name#number`; all beneath inherit it, so a run is a pattern where it changes."""
+
+_TRACES_PATH = "/v1/traces"
+_YES = ("1", "true", "yes", "on")
+_NO = ("", "0", "false", "no", "off")
+
+_numbers = count(1)
+_latest: Tracing | None = None
+
+
+class Tracing:
+    """Tracing as `trace` switched it on, until `close` or the end of a `with` block."""
+
+    def __init__(self, to: SpanExporter | TracerProvider | str | None, *, content: bool) -> None:
+        self.content = content
+        self._to = to
+        self._own: TracerProvider | None = None
+
+    def provider(self) -> TracerProvider:
+        """Return whose spans they are: the caller's, the application's, or one made for this."""
+        from opentelemetry import trace as api
+
+        if isinstance(self._to, api.TracerProvider):
+            return self._to
+        # The application may have set its own after Podium was imported, so this is asked when a run begins.
+        applications = api.get_tracer_provider()
+        if self._to is None and self._own is None and not isinstance(applications, api.ProxyTracerProvider):
+            return applications
+        self._own = self._own or _sending(self._to)
+        return self._own
+
+    def close(self) -> None:
+        """Switch it off and send what is left, unless the provider is somebody else's."""
+        global _latest
+        if _latest is self:
+            _latest = None
+            _handler().tracing = None
+        if self._own is not None:
+            self._own.shutdown()  # type: ignore[attr-defined]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def trace(to: SpanExporter | TracerProvider | str | None = None, *, content: bool | None = None) -> Tracing:
+    """Send spans of every run from now on, in place of any earlier setting.
+
+    Args:
+        to: A span exporter, a tracer provider, or the address of a collector that speaks OTLP over HTTP. None: the
+            application's tracer provider if it has set one, else the collector that the `OTEL_EXPORTER_OTLP_*`
+            variables name, which is `http://localhost:4318` if there are none.
+        content: Whether prompts, answers, tool arguments and error messages are in the spans; None: as the variable
+            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says, which is no.
+
+    Raises:
+        ImportError: OpenTelemetry is not installed.
+    """
+    global _latest
+    handler = _handler()
+    if _latest is not None:
+        _latest.close()
+    if content is None:
+        content = os.environ.get(CONTENT_SETTING, "").strip().lower() in _YES
+    handler.tracing = _latest = Tracing(to, content=content)
+    return _latest
+
+
+def trace_as_set(environment: Mapping[str, str] = os.environ) -> None:
+    """Switch tracing on if the environment says so; called when Podium is imported.
+
+    Raises:
+        ConfigurationError: The variable says something else than yes, no or an address.
+        ImportError: OpenTelemetry is not installed.
+    """
+    wanted = environment.get(SETTING, "").strip()
+    if wanted.lower() in _NO:
+        return
+    if wanted.lower() not in _YES and not wanted.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{SETTING} must be 1, 0 or the http address of a collector, not {wanted!r}")
+    trace(None if wanted.lower() in _YES else wanted)
+
+
+def marked(config: RunnableConfig, pattern: str) -> RunnableConfig:
+    """Have the run of a pattern's graph say which pattern it is, while there is tracing."""
+    if _latest is None:
+        return config
+    return {**config, "metadata": {**config.get("metadata", {}), PATTERN: f"{pattern}#{next(_numbers)}"}}
+
+
+@cache
+def _handler() -> Spans:
+    """Return the one handler that makes spans; LangChain adds it to every run from the first call on."""
+    try:
+        from agents.spans import Spans
+    except ImportError as error:
+        raise ImportError(f"Tracing needs OpenTelemetry: pip install 'podium[tracing]' ({error})") from error
+    handler = Spans()
+    # The default of a variable is seen in every thread and task; a value would be only where contexts are copied.
+    everywhere: ContextVar[BaseCallbackHandler | None] = ContextVar("podium_spans", default=handler)
+    register_configure_hook(everywhere, inheritable=True)
+    return handler
+
+
+def _sending(to: SpanExporter | str | None) -> TracerProvider:
+    """Make a provider whose spans are sent in batches, the last one when the process ends."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    if isinstance(to, str):
+        address = to.rstrip("/")
+        to = OTLPSpanExporter(address if address.endswith(_TRACES_PATH) else address + _TRACES_PATH)
+    resource = Resource.create()
+    if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
+        resource = resource.merge(Resource({SERVICE_NAME: "podium"}))
+    provider = TracerProvider(resource=resource)
+    provider.add_span_processor(BatchSpanProcessor(to or OTLPSpanExporter()))
+    return provider
