@@ -27,7 +27,10 @@ class Settings:
     max_seconds: float = field(default=0.0, metadata={"description": "Seconds of work; 0: no limit."})
     prices: dict[str, list[float]] = field(
         default_factory=dict,
-        metadata={"description": "Prices per million tokens by model: {model or *: [input, output]}."},
+        metadata={
+            "description": "Prices per million tokens by model: {model or *: [input, output]}.",
+            "json_schema_extra": {"default": {}},  # which the schema of a default_factory does not tell a form
+        },
     )
 
     def __post_init__(self) -> None:

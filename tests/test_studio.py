@@ -15,14 +15,14 @@ from langgraph.graph.state import CompiledStateGraph
 from tests.endpoint import Endpoint
 
 ROOT = Path(__file__).parents[1]
-EXPORTED: dict[str, str] = json.loads((ROOT / "langgraph.json").read_text())["graphs"]
+EXPORTED: dict[str, dict[str, str]] = json.loads((ROOT / "langgraph.json").read_text())["graphs"]
 MOST_SECONDS = 0.5
 """Of processor time, which does not depend on what else the machine does."""
 SEEN_BY_STUDIO = {"supervisor": "review", "orchestrator": "triage", "router": "classify", "planner": "plan"}
 
 
 def graph(name: str) -> Any:
-    module, _, attribute = EXPORTED[name].partition(":")
+    module, _, attribute = EXPORTED[name]["path"].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
@@ -49,7 +49,10 @@ def test_an_exported_graph_can_be_drawn(name: str, xray: bool) -> None:
 @pytest.mark.parametrize("name", EXPORTED)
 def test_studio_can_show_what_goes_in_and_what_can_be_set(name: str) -> None:
     assert "messages" in graph(name).get_input_jsonschema()["properties"]
-    assert "model" in graph(name).get_context_jsonschema()["properties"]
+    form = graph(name).get_context_jsonschema()["properties"]
+    assert {"model", "approval", "max_calls"} < set(form)
+    assert all(field["description"] and "default" in field for field in form.values())
+    assert EXPORTED[name]["description"]
 
 
 IMPORTING = """

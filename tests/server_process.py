@@ -1,0 +1,95 @@
+"""A real `langgraph dev` in a process of its own, on a free port, with the real langgraph.json.
+
+    with ServerProcess(folder, OPENAI_BASE_URL=endpoint.url) as server:
+        client = get_client(url=server.url)
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Self
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 90.0
+"""Seconds for the server to come up; it takes about four when the machine does nothing else."""
+_PAUSE = 0.05
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+class ServerProcess:
+    """What it writes is in `log`; it runs in `folder`, with no key, no model and no settings but the given ones."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        private = ("PODIUM", "OPENAI", "LANG", "LOG")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(private)}
+        quiet = {"LANGGRAPH_NO_VERSION_CHECK": "true", "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGSMITH_TRACING": "false"}
+        self.environment = {**kept, **quiet, "PODIUM_CACHE": f"{folder}/cache", "PYTHONPATH": str(ROOT), **environment}
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "server.log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        try:
+            self._wait_until_up()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it without waiting."""
+        command = [sys.executable, "-m", "langgraph_cli", "dev", "--config", str(ROOT / "langgraph.json")]
+        options = ["--port", str(self.port), "--no-browser", "--no-reload", "--n-jobs-per-worker", "10"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command + options,
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def stop(self) -> None:
+        """End it and whatever it started."""
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def _wait_until_up(self) -> None:
+        until = time.monotonic() + PATIENCE
+        while not self._healthy():
+            assert self.process.poll() is None, f"The server ended: {self.log.read_text()}"
+            assert time.monotonic() < until, f"The server does not come up: {self.log.read_text()}"
+            time.sleep(_PAUSE)
+
+    def _healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/ok", timeout=5) as reply:
+                return bool(reply.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
