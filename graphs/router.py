@@ -172,7 +172,8 @@ class Router(Pattern):
             return {"route": {**state["route"], "chosen": [*state["route"]["chosen"], following]}}
         answered = self._answered(state)
         if not answered:
-            reason = f"Every agent that was asked has failed: {', '.join(state['route']['chosen'])}"
+            told = "".join(f"; the last one: {one['message']}" for one in state["errors"][-1:])
+            reason = f"Every agent that was asked has failed: {', '.join(state['route']['chosen'])}{told}"
             return {"status": "failed", "stop_reason": reason, "messages": [AIMessage(reason)]}
         answer = closing(state["messages"], *self._put_together(answered, merged))
         # Of several that were asked each was to do its part; otherwise the next best has done what another could not.

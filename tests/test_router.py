@@ -192,7 +192,8 @@ def test_the_next_best_candidate_takes_over(call: Any) -> None:
 def test_a_candidate_below_the_threshold_does_not_take_over(call: Any) -> None:
     state = route(call, {"broken": 0.9, "weather": 0.4})
     assert (state["status"], state["route"]["chosen"]) == ("failed", ["broken"])
-    assert text(state) == "Every agent that was asked has failed: broken"
+    reason = "ValueError: cannot do 'the request'"
+    assert text(state) == f"Every agent that was asked has failed: broken; the last one: {reason}"
 
 
 def test_the_fallback_comes_last(call: Any) -> None:
