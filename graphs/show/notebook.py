@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.getipython import get_ipython
 from IPython.display import display
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
@@ -137,21 +138,29 @@ def watch(graph: Any, given: Any, config: RunnableConfig | None = None, *, conte
     value = {"messages": given} if isinstance(given, str) else given
     work = _Work(graph, value, config, {} if context is None else {"context": context})
     trace = Trace(time.time())
-    handle: Any = display(Progress(trace, trace.began), display_id=True)  # type: ignore[no-untyped-call]
+    update = _display(Progress(trace, trace.began))
     ending = "stopped"
     try:
         for events in work.batches():
             for event, when in events:
                 trace = trace.apply(event, when)
-            handle.update(Progress(trace, time.time()))
+            update(Progress(trace, time.time()))
         ending = Run(trace.state)._status()
     except Exception as error:
         ending = f"ended by {type(error).__name__}"
         raise
     finally:
         work.stop()
-        handle.update(Progress(trace, time.time(), sign(ending)))
+        update(Progress(trace, time.time(), sign(ending)))
     return Run(trace.state, trace)
+
+
+def _display(progress: Progress) -> Callable[[Progress], None]:
+    """Show a picture in the cell that is running, and return how to put another in its place."""
+    if get_ipython() is None:
+        return lambda progress: None
+    update: Callable[[Progress], None] = display(progress, display_id=True).update  # type: ignore[no-untyped-call]
+    return update
 
 
 class _Work:

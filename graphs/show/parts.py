@@ -13,7 +13,7 @@ from typing import Any
 from graphs.show.course import clock
 from graphs.show.live import clean, one_line
 
-_SIGNS = {"completed": "✓", "failed": "✗", "skipped": "–", "running": "…", "pending": "·", "waiting": "?"}
+_SIGNS = {"completed": "✓", "failed": "✗", "skipped": "-", "running": "…", "pending": "·", "waiting": "?"}
 _LONGEST = 400
 """Characters of a cell; the whole text is in the value itself."""
 

@@ -27,8 +27,8 @@ _LONGEST = 19
 
 _FRAME = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" \
 height="{height:.0f}" font-family="system-ui, sans-serif" font-size="13" text-anchor="middle">
-<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">\
-<path d="M0 0 8 4 0 8z" fill="#64748b"/></marker></defs>
+<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" \
+orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" fill="#64748b"/></marker></defs>
 <g fill="none" stroke="#64748b" stroke-width="1.3">
 {lines}
 </g>
@@ -78,7 +78,7 @@ def _finished(after: Mapping[str, list[str]]) -> list[str]:
         path: list[tuple[str, Iterator[str]]] = [] if start in seen else [(start, iter(after[start]))]
         seen.add(start)
         while path:
-            name, ways = path[-1]
+            _, ways = path[-1]
             following = next((one for one in ways if one not in seen), None)
             if following is None:
                 left.append(path.pop()[0])

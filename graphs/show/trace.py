@@ -186,14 +186,22 @@ def _is_step(update: Mapping[str, Any]) -> bool:
 
 def _worker(update: Mapping[str, Any]) -> str:
     if _is_step(update):
-        return update["answered_by"] or update["agent"]
+        return str(update["answered_by"] or update["agent"])
     return ", ".join(dict.fromkeys(name.partition("/")[0] for name in (update.get("usage") or {}).get("agents", ())))
 
 
 def _item(one: Stretch, name: str, now: float, *, critical: bool) -> Item:
     status = {"running": STOPPED, "waiting": WAITING}.get(one.status, one.status)
-    times = {"started": one.started, "ended": one.ended or now}
-    return Item(name, one.worker or name, status, **times, attempts=one.attempts, critical=critical, note=one.told)
+    return Item(
+        name,
+        one.worker or name,
+        status,
+        started=one.started,
+        ended=one.ended or now,
+        attempts=one.attempts,
+        critical=critical,
+        note=one.told,
+    )
 
 
 def _took(one: Stretch) -> bool:
