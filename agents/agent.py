@@ -26,7 +26,7 @@ from agents.once import IO, Blocking, Once, Waiting, iterate
 from agents.prompts import Assignment, prompt
 from agents.roles import Role
 from agents.settings import settings
-from agents.usage import Tally, Usage, named, usage_of_messages
+from agents.usage import Tally, Usage, charge_earlier, named, usage_of_messages
 
 MAX_TURNS = 25
 """Turns of a tool-using agent (a model call and its tools) before it is stopped as going in circles."""
@@ -97,13 +97,14 @@ class Agent(Once["Assignment | str", Answer]):
         tally = Tally(settings().prices)
         with tally.counting():
             reply = await self.reply(io, value, config, tally)
-            return self.answer(reply, self.spent(reply, tally))
+            return self.answer(reply, self.spent(reply, tally, config))
 
-    def spent(self, reply: Any, tally: Tally) -> Usage:
+    def spent(self, reply: Any, tally: Tally, config: RunnableConfig) -> Usage:
         """Return what an assignment cost; calls before the run was killed and resumed are only in the messages."""
         if not self.is_role or not isinstance(reply, dict):
             return tally.usage
         told = usage_of_messages(reply.get("messages", ()), tally.prices)
+        charge_earlier(config, told, tally.usage)
         return told if told["calls"] > tally.usage["calls"] else tally.usage
 
     async def reply(self, io: IO, value: Assignment | str, config: RunnableConfig, tally: Tally) -> Any:
@@ -151,7 +152,7 @@ class Agent(Once["Assignment | str", Answer]):
                         yield {"delta": delta}
             except GraphRecursionError as error:
                 raise self._in_circles() from error
-            yield self.answer(whole, self.spent(whole, tally))
+            yield self.answer(whole, self.spent(whole, tally, config))
 
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.

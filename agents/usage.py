@@ -50,6 +50,17 @@ def _plus(one: Tokens, other: Tokens) -> Tokens:
     return total
 
 
+def _minus(one: Tokens, other: Tokens) -> Tokens:
+    rest: Tokens = {
+        "calls": one["calls"] - other["calls"],
+        "input_tokens": one["input_tokens"] - other["input_tokens"],
+        "output_tokens": one["output_tokens"] - other["output_tokens"],
+    }
+    if "cost" in one:
+        rest["cost"] = one["cost"] - other.get("cost", 0.0)
+    return rest
+
+
 def add_usage(one: Usage | None, other: Usage | None) -> Usage:
     """Add two usages; the reducer of `usage` in every graph's state."""
     if not one or not other:
@@ -72,15 +83,20 @@ def named(usage: Usage, name: str) -> Usage:
     """Book a usage on an agent: its own calls under its name, those of agents inside it under `name/inner`."""
     inside = {f"{name}/{inner}": tokens for inner, tokens in usage["agents"].items()}
     booked = sum_usage({**tokens, "agents": {}} for tokens in usage["agents"].values())
-    own: Tokens = {
-        "calls": usage["calls"] - booked["calls"],
-        "input_tokens": usage["input_tokens"] - booked["input_tokens"],
-        "output_tokens": usage["output_tokens"] - booked["output_tokens"],
-    }
-    if "cost" in usage:
-        own["cost"] = usage["cost"] - booked.get("cost", 0.0)
+    own = _minus(usage, booked)
     agents = {name: own, **inside} if any(own.values()) else inside
     return {**usage, "agents": agents}
+
+
+LEDGER = "__ledger"
+"""Where the budget of a run is kept in its config; nested graphs inherit it, checkpoints leave it out."""
+
+
+def charge_earlier(config: RunnableConfig, told: Usage, counted: Usage) -> None:
+    """Charge the run's budget, if it has one, with calls that were made before this process took the run over."""
+    ledger = config.get("configurable", {}).get(LEDGER)
+    if ledger is not None and told["calls"] > counted["calls"]:
+        ledger.charge({**_minus(told, counted), "agents": {}})
 
 
 def usage_of(error: BaseException) -> Usage | None:

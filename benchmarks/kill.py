@@ -50,8 +50,8 @@ PAUSE = 0.01
 """Seconds that each scripted call takes."""
 PACE = 0.6
 """Kills come within this share of the time that an undisturbed run takes, so that a run sees several."""
-TIMES = {"seconds", "started", "ended", "turn"}
-"""Keys of states that differ between any two runs."""
+TIMES = {"seconds", "started", "ended", "turn", "work_id", "message_id"}
+"""Keys of states that differ between any two runs: times, and ids of messages."""
 
 
 @dataclass

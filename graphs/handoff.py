@@ -115,7 +115,7 @@ class TakeTurn(Once[Assignment, Turn]):
                 reply = await self.agent.reply(io, value, config, tally)
             except ParentCommand as command:
                 return _turn("", _of_command(command.args[0]), tally.usage)
-            messages, usage = _messages(reply), self.agent.spent(reply, tally)
+            messages, usage = _messages(reply), self.agent.spent(reply, tally, config)
             if wishes := self._wishes(reply) or _handoffs(messages):
                 return _turn(_said_beside(messages), wishes, usage)
             if messages and isinstance(messages[-1], ToolMessage) and messages[-1].status == "error":

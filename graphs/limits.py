@@ -17,11 +17,8 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
 from agents.settings import Settings
-from agents.usage import Usage, add_usage, model_called, no_usage, usage_of_call
+from agents.usage import LEDGER, Usage, add_usage, model_called, no_usage, usage_of_call
 from graphs.errors import BudgetError
-
-LEDGER = "__ledger"
-"""Where a run's ledger is kept in its config; nested graphs inherit it, checkpoints leave it out."""
 
 RESERVED = "podium:reserved"
 """Tag of calls that may use the share of the budget kept for the synthesis."""
@@ -86,6 +83,11 @@ class Ledger(BaseCallbackHandler):
                 self._taken_over.add(place)
                 self.used = add_usage(self.used, usage)
                 self._began -= seconds
+
+    def charge(self, usage: Usage) -> None:
+        """Book what was used elsewhere."""
+        with self._lock:
+            self.used = add_usage(self.used, usage)
 
     def _check(self, model: str, *, reserved: bool) -> None:
         limits = self.limits
