@@ -29,6 +29,9 @@ from agents.usage import model_called, usage_of_call
 if TYPE_CHECKING:
     from agents.tracing import Tracing
 
+UNFINISHED = "Unfinished"
+"""The error of what had not ended when its run did, such as a step that was given up but whose thread goes on."""
+
 
 class Level(NamedTuple):
     """A span to be made for a run."""
@@ -55,6 +58,7 @@ class Traced:
     attempts: Counter[str] = field(default_factory=Counter)
     """How often each agent or decision right beneath was begun."""
     spent: Counter[str] = field(default_factory=Counter)
+    beneath: set[Traced] = field(default_factory=set)
 
     @property
     def kind(self) -> str:
@@ -118,7 +122,7 @@ class Spans(BaseCallbackHandler):
                     span.set_attributes(told.outcome(level.kind, outputs))
                     if kind := told.failure(outputs):
                         _fail(span, kind)
-            _end(traced)
+            self._end(traced)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **about: Any) -> None:
         """End a model call, and book its tokens on all that is above it."""
@@ -131,7 +135,7 @@ class Spans(BaseCallbackHandler):
                 while above is not None:
                     above.spent.update({name: call[name] for name in told.COUNTED})  # type: ignore[literal-required]
                     above = above.above
-            _end(traced)
+            self._end(traced)
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **about: Any) -> None:
         """End a tool call."""
@@ -139,7 +143,7 @@ class Spans(BaseCallbackHandler):
             if getattr(output, "status", "") == "error":
                 _fail(traced.spans[-1], "ToolError")
             self._add_content(traced, lambda: {told.TOOL_RESULT: str(getattr(output, "content", output))})
-            _end(traced)
+            self._end(traced)
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **about: Any) -> None:
         """End the spans of a run that failed, or that waits for a person."""
@@ -149,7 +153,7 @@ class Spans(BaseCallbackHandler):
                     span.set_attribute(told.INTERRUPTED, True)
                 else:
                     _fail(span, type(error).__name__, getattr(error, "kind", None), traced.content and str(error))
-            _end(traced)
+            self._end(traced, None if isinstance(error, Exception) else type(error).__name__)
 
     on_llm_error = on_chain_error
     on_tool_error = on_chain_error
@@ -181,6 +185,9 @@ class Spans(BaseCallbackHandler):
             )
         mark = metadata.get(told.PATTERN_MARK, "")
         self._open[run_id] = traced = Traced(run_id, levels, spans, above, mark, agent, tracing.content)
+        if above is not None:
+            with self._lock:
+                above.beneath.add(traced)
         return traced
 
     def _attempt(self, above: Traced | None, level: Level) -> dict[str, int]:
@@ -195,6 +202,25 @@ class Spans(BaseCallbackHandler):
         """Forget a run and return it, if it has spans of its own."""
         traced = self._open.pop(run_id, None)
         return traced if traced is not None and traced.id == run_id else None
+
+    def _end(self, traced: Traced, unfinished: str | None = None) -> None:
+        """End the spans of a run, and of all beneath it if it is the outermost or was cancelled.
+
+        LangChain tells of no end when a call of a model or tool is cancelled.
+        """
+        with self._lock:
+            left = traced.beneath if unfinished or traced.above is None else set()
+            if traced.above is not None:
+                traced.above.beneath.discard(traced)
+                traced.above.beneath |= traced.beneath - left
+        for one in list(left):
+            self._open.pop(one.id, None)
+            _fail(one.spans[-1], unfinished or UNFINISHED)
+            self._end(one, unfinished or UNFINISHED)
+        for level, span in reversed(list(zip(traced.levels, traced.spans, strict=True))):
+            if level.kind not in ("model", "tool"):
+                span.set_attributes({f"{told.SPENT}.{name}": traced.spent[name] for name in told.COUNTED})
+            span.end()
 
     def _add_content(self, traced: Traced, content: Any) -> None:
         if traced.content:
@@ -229,10 +255,3 @@ def _fail(span: Span, kind: str, detail: Any = None, message: Any = None) -> Non
     """Mark a span as failed; the message of an error may quote prompts and keys, so it is not given by default."""
     span.set_attributes(told.known({told.ERROR: kind, told.ERROR_KIND: detail}))
     span.set_status(Status(StatusCode.ERROR, message or kind))
-
-
-def _end(traced: Traced) -> None:
-    for level, span in reversed(list(zip(traced.levels, traced.spans, strict=True))):
-        if level.kind not in ("model", "tool"):
-            span.set_attributes({f"{told.SPENT}.{name}": traced.spent[name] for name in told.COUNTED})
-        span.end()
