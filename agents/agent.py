@@ -24,6 +24,7 @@ from agents.faults import check_reply
 from agents.function import Function
 from agents.once import IO, Blocking, Once, Waiting, iterate
 from agents.prompts import Assignment, prompt
+from agents.remote import Remote, at_hand
 from agents.roles import Role
 from agents.settings import settings
 from agents.usage import Tally, Usage, charge_earlier, named, usage_of_messages
@@ -78,7 +79,7 @@ class Agent(Once["Assignment | str", Answer]):
         """Requests this agent is right for; they help a small model to choose more than anything else."""
         self.function = function
         self._called = None if function is None else Function(function)
-        self.runnable = runnable
+        self.runnable = at_hand(runnable)
         self.role = Role(name, instructions, model, tuple(tools), response_format)
         self._check(bool(instructions or model or tools or response_format))
 
@@ -100,10 +101,11 @@ class Agent(Once["Assignment | str", Answer]):
             return self.answer(reply, self.spent(reply, tally, config))
 
     def spent(self, reply: Any, tally: Tally, config: RunnableConfig) -> Usage:
-        """Return what an assignment cost; calls before the run was killed and resumed are only in the messages."""
-        if not self.is_role or not isinstance(reply, dict):
+        """Return what an assignment cost; of calls on a server, and before a killed run was resumed, the reply tells."""
+        if not isinstance(reply, dict) or not (self.is_role or isinstance(self.runnable, Remote)):
             return tally.usage
-        told = usage_of_messages(reply.get("messages", ()), tally.prices)
+        is_pattern = reply.keys() >= _ENVELOPE
+        told = reply["usage"] if is_pattern else usage_of_messages(reply.get("messages", ()), tally.prices)
         charge_earlier(config, told, tally.usage)
         return told if told["calls"] > tally.usage["calls"] else tally.usage
 
