@@ -12,58 +12,14 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from agents.usage import COUNTS
+from graphs.show.items import DONE, MARKS, PENDING, SKIPPED, STOPPED, Item, listed, mapping, text
+from graphs.show.turns import turns
 from graphs.steps import critical_path
-
-DONE, FAILED, SKIPPED, STOPPED, PENDING = "completed", "failed", "skipped", "stopped", "not begun"
-SENT_BACK, WAITING = "sent back", "waits for you"
-STATUSES = (DONE, FAILED, SENT_BACK, STOPPED, WAITING, SKIPPED, PENDING)
-"""What can have become of a piece of work."""
 
 _OF_RECORDS = {"running": STOPPED, "pending": PENDING}
 _SHORTEST_GAP = 0.05
 """Seconds, and share of the whole; a shorter wait is not worth a mark."""
 _SHORTEST_SHARE = 0.02
-
-
-@dataclass(frozen=True)
-class Item:
-    """One piece of work: a step, or a turn of an agent."""
-
-    id: str
-    agent: str
-    status: str = DONE
-    after: tuple[str, ...] = ()
-    """Ids of the items whose results it had, or would have had."""
-    started: float | None = None
-    """Seconds since the epoch; None if it never began, or its time is not recorded."""
-    ended: float | None = None
-    ready: float | None = None
-    """When the last of its dependencies had ended."""
-    attempts: int = 1
-    critical: bool = False
-    """On the chain of steps that determined when the run ended."""
-    held_by: str | None = None
-    """The dependency that ended last."""
-    task: str = ""
-    result: str = ""
-    note: str = ""
-    """Why it failed, was skipped or was sent back."""
-    tokens: int = 0
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it took."""
-        return None if self.started is None or self.ended is None else self.ended - self.started
-
-    @property
-    def waited(self) -> float:
-        """Seconds from the end of its last dependency to its start."""
-        return 0.0 if self.started is None or self.ready is None else max(0.0, self.started - self.ready)
-
-    @property
-    def name(self) -> str:
-        """Its id, without the agent where that is said beside it."""
-        return self.id.removesuffix(f" {self.agent}") if self.agent else self.id
 
 
 @dataclass(frozen=True)
@@ -92,7 +48,7 @@ class Course:
         """Read any graph's result."""
         records = [*listed(result.get("abandoned")), *mapping(result.get("steps")).values()]
         if not records:
-            return cls(tuple(_turns(result)))
+            return cls(tuple(turns(result)))
         items = _steps(records, {one["id"] for one in listed(result.get("abandoned")) if "id" in one})
         items.sort(key=lambda one: (one.started is None, one.started or 0))
         return cls(tuple(items), tuple(_gaps(items)))
@@ -178,7 +134,7 @@ def _step(record: Mapping[str, Any]) -> Item:
     return Item(
         text(record.get("id")),
         text(record.get("answered_by") or record.get("agent")),
-        _OF_RECORDS.get(status, status if status in STATUSES else PENDING),
+        _OF_RECORDS.get(status, status if status in MARKS else PENDING),
         tuple(map(text, listed(record.get("dependencies")))),
         record.get("started"),
         record.get("ended"),
@@ -187,6 +143,8 @@ def _step(record: Mapping[str, Any]) -> Item:
         result=text(record.get("result")),
         note=text(record.get("error")),
         tokens=sum(int(mapping(record.get("usage")).get(key) or 0) for key in COUNTS[1:]),
+        inside=mapping(mapping(record.get("usage")).get("agents")),
+        problems=listed(record.get("problems")),
     )
 
 
@@ -224,98 +182,3 @@ def _gaps(items: Iterable[Item]) -> Iterator[tuple[float, float]]:
         if start - until >= shortest:
             yield until, start
         until = max(until, end)
-
-
-def _turns(result: Mapping[str, Any]) -> Iterator[Item]:
-    """Yield what is recorded of a pattern without steps, in order, each after what led to it."""
-    last: tuple[str, ...] = ()
-    if triage := mapping(result.get("triage")):
-        yield Item("triage", "triage", note=text(triage.get("reason")))
-        last = ("triage",)
-    if route := mapping(result.get("route")):
-        yield from _routed(route, result)
-    elif result.get("reviews") or result.get("work"):
-        yield from _reviewed(result, last)
-    elif result.get("handoffs") or result.get("said"):
-        yield from _handed(result)
-    elif not triage and result.get("seconds"):
-        agents = list(mapping(mapping(result.get("usage")).get("agents")))
-        yield from (Item(name, name, _fate(result)) for name in agents)
-
-
-def _fate(result: Mapping[str, Any]) -> str:
-    """Say what became of the last piece of work, judged by the run's status."""
-    status = result.get("status")
-    return {"failed": FAILED, "needs_input": WAITING, "running": STOPPED, "stopped": STOPPED}.get(str(status), DONE)
-
-
-def _routed(route: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[Item]:
-    yield Item("classify", text(route.get("decided_by")), note=text(route.get("reason")))
-    replies = {text(one.get("agent")): one for one in map(mapping, listed(result.get("replies")))}
-    chosen = tuple(map(text, listed(route.get("chosen"))))
-    for name in chosen:
-        reply = replies.get(name)
-        fate = STOPPED if reply is None else FAILED if reply.get("text") is None else DONE
-        yield Item(name, name, fate, ("classify",), result=text(mapping(reply).get("text")))
-    if not chosen:
-        yield Item("clarify", "you", _fate(result), ("classify",))
-    if "merger" in mapping(mapping(result.get("usage")).get("agents")):
-        yield Item("merge", "merger", after=chosen)
-
-
-def _reviewed(result: Mapping[str, Any], last: tuple[str, ...]) -> Iterator[Item]:
-    reviews = [mapping(one) for one in listed(result.get("reviews"))]
-    worker = text(mapping(result.get("triage")).get("agent")) or _worker(
-        result, {text(one.get("by")) for one in reviews}
-    )
-    revisions = max([int(result.get("revisions") or 0), *(int(one.get("revision") or 0) for one in reviews)])
-    for number in range(revisions + 1):
-        work = f"work {number + 1}"
-        yield Item(work, worker, after=last)
-        last = (work,)
-        for place, one in enumerate(one for one in reviews if int(one.get("revision") or 0) == number):
-            review = f"review {number + 1}" + (f".{place + 1}" if place else "")
-            good = bool(one.get("acceptable"))
-            yield Item(review, text(one.get("by")), DONE if good else SENT_BACK, last, note=text(one.get("feedback")))
-            last = (review,)
-    if result.get("status") in ("escalated", "needs_input"):
-        waits = WAITING if result["status"] == "needs_input" else DONE
-        yield Item("escalate", "you" if waits == WAITING else "", waits, last, note=text(result.get("stop_reason")))
-
-
-def _worker(result: Mapping[str, Any], reviewers: set[str]) -> str:
-    """Name the supervised agent, which is recorded only where it has called a model."""
-    agents = {name.partition("/")[0] for name in mapping(mapping(result.get("usage")).get("agents"))} - reviewers
-    return agents.pop() if len(agents) == 1 else "worker"
-
-
-def _handed(result: Mapping[str, Any]) -> Iterator[Item]:
-    handed = [mapping(one) for one in listed(result.get("handoffs"))]
-    turns = [
-        (text(one.get("by")), SENT_BACK if one.get("refused") else DONE, text(one.get("refused") or one.get("reason")))
-        for one in handed
-    ]
-    if not handed:
-        turns = [(text(mapping(one).get("by")), DONE, text(mapping(one).get("text"))) for one in listed(result["said"])]
-    elif result.get("active"):
-        turns.append((text(result["active"]), _fate(result), text(result.get("stop_reason"))))
-    last: tuple[str, ...] = ()
-    for number, (name, status, note) in enumerate(turns, 1):
-        yield Item(f"{number}. {name}", name, status, last, note=note)
-        last = (f"{number}. {name}",)
-
-
-# What is stored, or comes through JSON, need not have the form that the graphs give it.
-def mapping(value: Any) -> Mapping[str, Any]:
-    """Return a mapping as it is, of anything else an empty one."""
-    return value if isinstance(value, Mapping) else {}
-
-
-def listed(value: Any) -> Sequence[Any]:
-    """Return a list as it is, of anything else an empty one."""
-    return value if isinstance(value, list | tuple) else ()
-
-
-def text(value: Any) -> str:
-    """Return a text as it is, nothing for None, and of anything else what Python writes."""
-    return value if isinstance(value, str) else "" if value is None else str(value)

@@ -19,20 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Patch, PathPatch
 from matplotlib.path import Path
 
-from graphs.show.course import (
-    DONE,
-    FAILED,
-    PENDING,
-    SENT_BACK,
-    SKIPPED,
-    STOPPED,
-    WAITING,
-    Course,
-    Item,
-    Spent,
-    clock,
-    telling,
-)
+from graphs.show.course import Course, Spent, clock, telling
+from graphs.show.items import DONE, FAILED, MARKS, PENDING, SENT_BACK, SKIPPED, STOPPED, WAITING, Item
 from graphs.show.layout import Box, boxes, place
 from graphs.show.live import number, one_line
 
@@ -48,7 +36,6 @@ FILLS = {
 }
 """Told apart in every kind of colour blindness; yet marks say the same."""
 CRITICAL, NEUTRAL, IDLE = "#1b6ca8", "#b9c2cc", "#eef0f3"
-MARKS = {DONE: "✓", FAILED: "✗", SENT_BACK: "↩", STOPPED: "■", WAITING: "?", SKIPPED: "-", PENDING: "·"}
 HATCHES = {FAILED: "////", SENT_BACK: "\\\\\\\\", STOPPED: "...."}
 
 _WIDTH = 8.0
@@ -281,7 +268,7 @@ def _empty(figure: Picture, words: str = "Nothing has been worked at.") -> Pictu
 
 
 def _label(item: Item) -> str:
-    return _name(item.id) if item.agent == item.id else f"{_name(item.id)} · {_name(item.agent, 18)}"
+    return f"{_name(item.id)} · {_name(item.by, 18)}" if item.by else _name(item.id)
 
 
 def _say(axes: Axes, x: float, y: float, words: str, **style: Any) -> None:

@@ -13,7 +13,7 @@ from graphlib import TopologicalSorter
 from itertools import pairwise
 from statistics import fmean
 
-from graphs.show.course import Item
+from graphs.show.items import Item
 
 LANE = 0.2
 """Width of the lane that a line takes between boxes, in boxes."""
@@ -51,7 +51,7 @@ class Box:
         first, last = self.items[0], self.items[-1]
         if first is not last:
             return f"{first.id} … {last.id}"
-        return "" if first.id.endswith(first.agent) else first.agent
+        return first.by
 
     @property
     def status(self) -> str:

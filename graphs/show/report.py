@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.errors import ConfigurationError
 from graphs.show.course import Course, clock, spent
+from graphs.show.html_page import page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +46,16 @@ def cost_figure(result: Mapping[str, Any]) -> Figure:
     """
     figure: Figure = _figures().cost(spent(result, Course.of(result)), "Cost by agent")
     return figure
+
+
+def html(result: Mapping[str, Any], *, title: str | None = None) -> str:
+    """Return a report as one HTML page, which needs no script, no network and no matplotlib.
+
+    A stored run's `thread_id`, `pattern`, `started` and `questions` are shown too if they are beside the state.
+
+    The heading is the title, else the request.
+    """
+    return page(result, title)
 
 
 def _figures() -> ModuleType:
