@@ -50,7 +50,7 @@ _KINDS = {
     "unsendable": _Kind(False, "The request cannot be sent; check the form of base URL, API key and certificate"),
     "server": _Kind(True, "The provider failed to answer; try again later"),
     "time-out": _Kind(True, "No answer came in time; try again, or allow more time"),
-    "connection": _Kind(True, "The connection to the provider failed; check the network and the base URL"),
+    "connection": _Kind(True, "The connection to the provider or server failed; check the network and the base URL"),
     "unreadable": _Kind(True, "The provider's reply held no answer; if that goes on, check the base URL"),
 }
 _BY_STATUS = {
@@ -120,10 +120,10 @@ def explain(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return explain(error.exceptions[0])
     if isinstance(error, PodiumError):
-        return _masked(" ".join(str(error).split())) or type(error).__name__
+        return masked(" ".join(str(error).split())) or type(error).__name__
     kind = _kind(error)
     if kind is None:
-        return f"{type(error).__name__}: {_masked(str(error))}".removesuffix(": ")
+        return f"{type(error).__name__}: {masked(str(error))}".removesuffix(": ")
     return f"{_KINDS[kind].sentence}{_codes(error)}."
 
 
@@ -139,7 +139,7 @@ def check_reply(message: AIMessage, who: str) -> None:
     refusal = _refusal(message)
     for kind, pattern in _NO_ANSWER.items():
         if re.fullmatch(pattern, reason) or (kind == "refused" and refusal):
-            quoted = f'; it said "{_masked(refusal)}"' if kind == "refused" and refusal else ""
+            quoted = f'; it said "{masked(refusal)}"' if kind == "refused" and refusal else ""
             raise AgentError(f"Agent {who!r} gave no usable answer{said}. {_KINDS[kind].sentence}{quoted}.", kind=kind)
     if re.fullmatch(_BROKEN_OFF, reason):
         raise EmptyReplyError(f"Agent {who!r} gave no answer: the reply broke off{said}; ask again.")
@@ -265,7 +265,7 @@ _SECRETS = r"""(?ix) \bbearer\s+\S+ | \b(sk|pk|rk|xai|gsk|ghp|hf)[-_][\w*.-]{6,}
     | (api[-_ ]?key|authorization|token|secret|password)["']?\s*[=:]\s*\S+ | (?=[a-z_]*\d)\w{24,}"""
 
 
-def _masked(text: str) -> str:
+def masked(text: str) -> str:
     """Return the first line, without what looks like a key, in a length for people."""
     line = (text.strip().splitlines() or [""])[0]
     return re.sub(_SECRETS, "***", line)[:_QUOTED].rstrip(" .")

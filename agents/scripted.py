@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
-from functools import reduce
 from itertools import cycle
-from operator import add, itemgetter
+from operator import itemgetter
 from threading import Lock
 from typing import Any, Protocol
-from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, message_chunk_to_message
-from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from pydantic import BaseModel, PrivateAttr
-from pydantic_core import to_jsonable_python
 
 from agents.errors import PodiumError
+from agents.replies import Call, Reply, chunks, whole
 
 _QUOTED = 200
 """Characters of the prompt's end that an error quotes."""
@@ -36,47 +30,6 @@ _QUOTED = 200
 
 class ScriptError(PodiumError, AssertionError):
     """The script has no reply for a call; never retried, because the test is wrong."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """One scripted answer of the model."""
-
-    text: str = ""
-    _: KW_ONLY
-    tool_calls: Sequence[Mapping[str, Any]] = ()
-    """`{"name": ..., "args": {...}}`, with an `id` if need be; `args` that are no JSON make an invalid call."""
-    delay: float = 0
-    """Seconds before the first word; sleeps the thread in sync code and only the task in async code."""
-    usage: tuple[int, int] | None = None
-    """Input and output tokens; the words are counted if not given."""
-    finish_reason: str = "stop"
-    """`stop`, `length`, `content_filter`, ...; a reply with tool calls says `tool_calls` instead of `stop`."""
-    refusal: str | None = None
-    data: Any = None
-    """Answered as JSON, or as a call of the tool that the caller forces and the data fits."""
-    error: BaseException | type[BaseException] | None = None
-    """Raised after the delay and, when streaming, after the words of `text`."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call that the model received."""
-
-    messages: list[BaseMessage]
-    kwargs: dict[str, Any]
-    """What was bound or passed: `tools`, `tool_choice`, `response_format`, ..."""
-    stop: list[str] | None = None
-
-    @property
-    def prompt(self) -> str:
-        """The text of all messages, one after the other."""
-        return "\n".join(message.text for message in self.messages)
-
-    @property
-    def tools(self) -> list[str]:
-        """The names of the tools that the model could call."""
-        return [tool["function"]["name"] for tool in self.kwargs.get("tools") or []]
 
 
 class Source(Protocol):
@@ -151,12 +104,12 @@ class ScriptedModel(BaseChatModel):
         return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
     def _generate(self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
-        return _whole(list(self._stream(messages, stop, run_manager, **kwargs)))
+        return whole(list(self._stream(messages, stop, run_manager, **kwargs)))
 
     async def _agenerate(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
-        return _whole([chunk async for chunk in self._astream(messages, stop, run_manager, **kwargs)])
+        return whole([chunk async for chunk in self._astream(messages, stop, run_manager, **kwargs)])
 
     def _stream(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
@@ -164,7 +117,7 @@ class ScriptedModel(BaseChatModel):
         call = Call(list(messages), kwargs, stop)
         reply = self._script.reply_to(call)
         time.sleep(reply.delay)
-        yield from _chunks(reply, call, self.model_name)
+        yield from chunks(reply, call, self.model_name)
 
     async def _astream(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
@@ -172,7 +125,7 @@ class ScriptedModel(BaseChatModel):
         call = Call(list(messages), kwargs, stop)
         reply = await self._script.areply_to(call)
         await asyncio.sleep(reply.delay)
-        for chunk in _chunks(reply, call, self.model_name):
+        for chunk in chunks(reply, call, self.model_name):
             yield chunk
 
 
@@ -241,58 +194,6 @@ def _as_reply(found: Any) -> Reply:
     if isinstance(found, AIMessage):
         return Reply(found.text, tool_calls=found.tool_calls)
     return Reply(data=found)
-
-
-def _chunks(reply: Reply, call: Call, model_name: str) -> Iterator[ChatGenerationChunk]:
-    """Give the reply word by word, then the tool calls, the finish reason and the usage in one last chunk."""
-    data = to_jsonable_python(reply.data)
-    tool = None if data is None else _forced_tool(data, call.kwargs)
-    tool_calls = [*reply.tool_calls, {"name": tool, "args": data}] if tool else list(reply.tool_calls)
-    text = reply.text if data is None or tool else json.dumps(data, ensure_ascii=False)
-    for word in re.findall(r"\s*\S+|\s+\Z", text):
-        yield ChatGenerationChunk(message=AIMessageChunk(content=word))
-    if reply.error:
-        raise reply.error
-    calls = [
-        tool_call_chunk(
-            name=made["name"], args=_json(made["args"]), id=made.get("id") or f"call_{uuid4().hex}", index=index
-        )
-        for index, made in enumerate(tool_calls)
-    ]
-    written = " ".join([text, reply.refusal or "", *(made["args"] or "" for made in calls)])
-    used_in, used_out = reply.usage or (len(call.prompt.split()), len(written.split()))
-    last = AIMessageChunk(
-        content="",
-        additional_kwargs={} if reply.refusal is None else {"refusal": reply.refusal},
-        tool_call_chunks=calls,
-        usage_metadata=UsageMetadata(input_tokens=used_in, output_tokens=used_out, total_tokens=used_in + used_out),
-        chunk_position="last",
-    )
-    finish_reason = "tool_calls" if calls and reply.finish_reason == "stop" else reply.finish_reason
-    yield ChatGenerationChunk(message=last, generation_info={"finish_reason": finish_reason, "model_name": model_name})
-
-
-def _whole(chunks: list[ChatGenerationChunk]) -> ChatResult:
-    whole = reduce(add, chunks)
-    message = message_chunk_to_message(whole.message)
-    return ChatResult(generations=[ChatGeneration(message=message, generation_info=whole.generation_info)])
-
-
-def _forced_tool(data: Any, kwargs: Mapping[str, Any]) -> str | None:
-    """Name the tool whose call carries the data, if the caller forces a call and the data fits."""
-    choice = kwargs.get("tool_choice")
-    choice = choice["function"]["name"] if isinstance(choice, dict) else choice
-    if choice in (None, False, "auto", "none") or not isinstance(data, dict):
-        return None
-    known = {tool["function"]["name"]: tool["function"].get("parameters", {}) for tool in kwargs.get("tools") or []}
-    if choice in known:
-        return str(choice)
-    fitting = (name for name, schema in known.items() if data.keys() <= schema.get("properties", {}).keys())
-    return next(iter(known)) if len(known) == 1 else next(fitting, None)
-
-
-def _json(args: Any) -> str:
-    return args if isinstance(args, str) else json.dumps(to_jsonable_python(args), ensure_ascii=False)
 
 
 def _response_format(schema: dict[str, Any] | type, method: str) -> dict[str, Any]:

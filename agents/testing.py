@@ -6,6 +6,7 @@ ScriptedModel({"Review": {"acceptable": True}, "^Write": "A haiku"}, default="Hm
 RecordedModel("tests/haiku.yaml", "openai:gpt-5-mini")                                recorded once, then replayed
 """
 
-from agents.scripted import Call, Reply, ScriptedModel, ScriptError
+from agents.replies import Call, Reply
+from agents.scripted import ScriptedModel, ScriptError
 
 __all__ = ["Call", "Reply", "ScriptError", "ScriptedModel"]
