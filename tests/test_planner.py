@@ -1,63 +1,16 @@
 """A request is planned, the plan is checked, run and answered from, whatever the model writes."""
 
-import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command, interrupt
-
-from agents import Agent, Retry
 from agents.testing import Reply, ScriptedModel
-from graphs import ConfigurationError, Planner, Step, UnknownAgentError, Workflow
 
-ASK = {"messages": "Compare red and blue"}
-AT_ONCE = Retry(wait=0)
-THREAD = {"configurable": {"thread_id": "1"}}
+from agents import Agent
+from graphs import ConfigurationError, Planner, UnknownAgentError
+from tests.planned import ANSWER, ASK, HALF, SOUND, Team, plan, statuses, step
 
-
-def plan(*steps: dict[str, Any]) -> Reply:
-    return Reply(data={"steps": steps}, usage=(100, 10))
-
-
-def step(id: str, *dependencies: str, agent: str = "ann", task: str = "") -> dict[str, Any]:  # noqa: A002
-    return {"id": id, "agent": agent, "task": task or f"do {id}", "dependencies": list(dependencies)}
-
-
-ANSWER = Reply("The answer.", usage=(50, 5))
-SOUND = plan(step("red"), step("blue", agent="bob"), step("both", "red", "blue", task="{red} or {blue}"))
-
-
-class Team:
-    """Ann and Bob, who write down their tasks; a task with `fail` in it fails as often as told."""
-
-    def __init__(self, failures: int = 99) -> None:
-        self.tasks: list[str] = []
-        self.failures = failures
-
-    def work(self, task: str) -> str:
-        self.tasks.append(task)
-        if "fail" in task and self.failures > 0:
-            self.failures -= 1
-            raise ValueError("too hard")
-        return f"[{task}]"
-
-    def planner(self, *script: Any, **options: Any) -> Any:
-        checkpointer = options.pop("checkpointer", None)
-        self.model = ScriptedModel(list(script))
-        agents = [Agent("ann", "Knows red.", function=self.work), Agent("bob", "Knows blue.", function=self.work)]
-        return Planner(agents, model=self.model, **{"retry": AT_ONCE, **options}).compile(checkpointer)
-
-    @property
-    def prompts(self) -> list[str]:
-        return [call.prompt for call in self.model.calls]
-
-
-def statuses(state: Any) -> str:
-    return " ".join(f"{one}:{record['status']}" for one, record in state["steps"].items())
+# Sound plans
 
 
 def test_a_request_is_planned_done_and_answered(call: Any) -> None:
@@ -241,9 +194,6 @@ def test_the_calls_of_failed_planning_count(call: Any) -> None:
 # Failed steps
 
 
-HALF = plan(step("red"), step("bad", task="fail"), step("end", "red", "bad"))
-
-
 def test_after_a_failure_the_rest_is_planned_anew_and_what_is_done_stays(call: Any) -> None:
     team = Team()
     state = call(team.planner(HALF, plan(step("other", "red", task="with {red}")), ANSWER), ASK)
@@ -366,136 +316,3 @@ def test_options_of_workflows_hold(call: Any) -> None:
 def test_senseless_options_are_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError):
         Planner(**{"agents": [Agent("ann", function=str.upper)], "model": ScriptedModel(), **wrong})
-
-
-# Conversations, runs at once, kills
-
-
-def test_the_next_message_of_a_thread_is_planned_anew(call: Any) -> None:
-    team = Team()
-    first_plan = plan(step("red"), step("blue"), step("bad", task="fail"))
-    script = [first_plan, *[plan(step("x", "z"))] * 3, ANSWER, plan(step("green")), plan(step("red", task="new red"))]
-    graph = team.planner(*script, checkpointer=InMemorySaver())
-    first = call(graph, ASK, THREAD)
-    second = call(graph, {"messages": "And green?"}, THREAD)
-    third = call(graph, {"messages": "And red again?"}, THREAD)
-    assert first["status"] == "partial"
-    assert (second["status"], second["errors"], second["stop_reason"]) == ("completed", [], None)
-    assert (statuses(second), second["replans"], second["abandoned"]) == ("green:completed", 0, [])
-    assert (statuses(third), third["usage"]["calls"]) == ("red:completed", 1)
-    assert [one.text for one in third["messages"]] == [
-        *["Compare red and blue", "The answer.", "And green?", "[do green]", "And red again?", "[new red]"]
-    ]
-    assert "The answer." in team.prompts[5]
-
-
-def test_a_conversation_that_ends_with_the_assistant_is_answered_too() -> None:
-    messages = [("user", "Compare red and blue"), ("assistant", "Let me see.")]
-    state = Team().planner(plan(step("red"), step("blue")), ANSWER).invoke({"messages": messages})
-    assert state["messages"][-1].text == "The answer."
-
-
-def test_the_same_result_however_it_is_called() -> None:
-    def graph() -> Any:
-        return Team().planner(HALF, plan(step("x", "red")), ANSWER)
-
-    async def streamed() -> Any:
-        return [chunk async for chunk in graph().astream(ASK, stream_mode="values")][-1]
-
-    results = [
-        graph().invoke(ASK),
-        asyncio.run(graph().ainvoke(ASK)),
-        list(graph().stream(ASK, stream_mode="values"))[-1],
-        asyncio.run(streamed()),
-        *graph().batch([ASK]),
-        *asyncio.run(graph().abatch([ASK])),
-    ]
-    told = [(statuses(one), one["status"], one["usage"], one["errors"], one["plan"]) for one in results]
-    assert told == [told[0]] * len(told)
-
-
-def test_runs_at_once_do_not_see_each_other() -> None:
-    def reply(messages: Any) -> Any:
-        return plan(step("a", task=f"{messages[-1].text}!"), step("b", "a", task="{a}"))
-
-    ann = Agent("ann", function=lambda task: task)
-    join = Agent("join", function=lambda task, context: context["b"])
-    graph = Planner([ann], model=ScriptedModel(reply), synthesizer=join).compile()
-
-    async def run() -> Any:
-        return await asyncio.gather(*(graph.ainvoke({"messages": f"r{at}"}) for at in range(10)))
-
-    for states in (asyncio.run(run()), graph.batch([{"messages": f"r{at}"} for at in range(10)])):
-        assert [one["messages"][-1].text for one in states] == [f"r{at}!" for at in range(10)]
-
-
-def once(error: type[BaseException]) -> Callable[[], None]:
-    """Raise at the first call only."""
-    left = [error]
-
-    def maybe() -> None:
-        if left:
-            raise left.pop()
-
-    return maybe
-
-
-def test_a_killed_run_goes_on_without_planning_or_working_again() -> None:
-    log: list[str] = []
-    kill = once(KeyboardInterrupt)
-
-    def work(task: str) -> str:
-        log.append(task)
-        if task == "do blue":
-            kill()
-        return task
-
-    model = ScriptedModel([plan(step("red"), step("blue", "red")), ANSWER])
-    graph = Planner([Agent("ann", function=work)], model=model).compile(InMemorySaver())
-    with pytest.raises(KeyboardInterrupt):
-        graph.invoke(ASK, THREAD)
-    assert graph.invoke(None, THREAD)["status"] == "completed"
-    assert (log, len(model.calls)) == (["do red", "do blue", "do blue"], 2)
-
-
-def test_an_agent_may_ask_a_person(call: Any) -> None:
-    ask = Agent("ask", function=lambda task: f"They said {interrupt(task)}")
-    model = ScriptedModel([plan(step("a", agent="ask"))])
-    graph = Planner([ask], model=model).compile(InMemorySaver())
-    (asked,) = call(graph, ASK, THREAD)["__interrupt__"]
-    assert asked.value == "do a"
-    assert call(graph, Command(resume="yes"), THREAD)["messages"][-1].text == "They said yes"
-
-
-def test_a_workflow_may_be_one_of_the_team(call: Any) -> None:
-    ann = Agent("ann", function=lambda task: task)
-    inner = Workflow([Step("x", "ann", "{request}!")], agents=[ann]).as_agent("inner", "Does it.")
-    model = ScriptedModel([plan(step("a", agent="inner"))])
-    assert call(Planner([inner], model=model).compile(), ASK)["messages"][-1].text.endswith("do a!")
-
-
-def test_a_planner_may_be_one_of_the_team(call: Any) -> None:
-    inner = Planner([Agent("ann", function=lambda task: task)], model=ScriptedModel([plan(step("x"))]))
-    model = ScriptedModel([plan(step("a", agent="inner"))])
-    state = call(Planner([inner.as_agent("inner")], model=model).compile(), ASK)
-    assert state["messages"][-1].text == "do x"
-    assert set(state["usage"]["agents"]) == {"planner", "inner/planner"}
-
-
-def test_events_of_steps_are_streamed() -> None:
-    chunks = list(Team().planner(SOUND, ANSWER).stream(ASK, stream_mode="custom"))
-    events = [(one["step"], one["status"]) for one in chunks if one.get("event") == "step"]
-    assert len(events) == 6
-    assert events[-1] == ("both", "completed")
-
-
-def test_only_the_answer_is_streamed_not_the_plan() -> None:
-    chunks = Team().planner(SOUND, ANSWER).stream(ASK, stream_mode="messages", subgraphs=True)
-    words = [chunk.text for _, (chunk, _) in chunks if isinstance(chunk, AIMessage)]
-    assert "steps" not in "".join(words)
-    assert "The answer." in "".join(words)
-
-
-def test_messages_are_needed_for_nothing_but_the_request() -> None:
-    state = Team().planner(*[plan()] * 3).invoke({"messages": []})
-    assert state["steps"]["answer"]["task"] == "Answer."

@@ -1,0 +1,56 @@
+"""Workers and reviewers for the tests of supervisors."""
+
+from itertools import count
+from typing import Any
+
+from agents import Agent, Retry
+from graphs import Supervisor
+
+ASK = {"messages": "Write a haiku."}
+AT_ONCE = Retry(wait=0)
+THREAD: Any = {"configurable": {"thread_id": "1"}}
+GOOD = {"acceptable": True, "evidence": "It has 17 syllables."}
+
+
+def bad(feedback: str = "Shorter.") -> Any:
+    return {"acceptable": False, "feedback": feedback}
+
+
+def part(met: int, feedback: str) -> Any:
+    """Return a rejection with so many criteria of four met."""
+    judged = [{"criterion": str(one), "met": one < met, "evidence": "e"} for one in range(4)]
+    return {"criteria": judged, "feedback": feedback}
+
+
+def in_turn(name: str, *replies: Any) -> Agent:
+    """Make an agent that gives or raises one thing after the other."""
+    left = iter(replies)
+
+    def answer(task: str) -> Any:
+        reply = next(left)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    return Agent(name, function=answer)
+
+
+def worker(*replies: Any) -> Agent:
+    return in_turn("writer", *replies)
+
+
+def critic(*replies: Any) -> Agent:
+    return in_turn("critic", *replies)
+
+
+def endless() -> Agent:
+    numbers = count(1)
+    return Agent("writer", function=lambda task: f"draft {next(numbers)}")
+
+
+def supervised(work: Agent, review: Agent | None = None, *, checkpointer: Any = None, **options: Any) -> Any:
+    return Supervisor(work, reviewer=review, retry=AT_ONCE, **options).compile(checkpointer)
+
+
+def ended(state: Any) -> tuple[str, str]:
+    return state["status"], state["messages"][-1].text
