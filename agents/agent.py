@@ -101,7 +101,7 @@ class Agent(Once["Assignment | str", Answer]):
             return self.answer(reply, self.spent(reply, tally, config))
 
     def spent(self, reply: Any, tally: Tally, config: RunnableConfig) -> Usage:
-        """Return what an assignment cost; of calls on a server, and before a killed run was resumed, the reply tells."""
+        """Return what an assignment cost; calls on a server, or before a killed run was resumed, are in the reply."""
         if not isinstance(reply, dict) or not (self.is_role or isinstance(self.runnable, Remote)):
             return tally.usage
         is_pattern = reply.keys() >= _ENVELOPE
