@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 REQUEST ?= A 10 km bus ride costs 3.20 and a taxi 2.10 per km. Compare both for one person and for three, and recommend one.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test docs-check check format bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -16,6 +16,9 @@ demo: .venv/base ## Answer a real request: with your key, or without one with a 
 
 test: .venv/dev ## Run the tests (no key, no network)
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
+
+docs-check: .venv/dev ## Check the documentation: links, examples, commands, drawings, tables of parameters
+	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_readme.py
 
 check: .venv/dev ## Lint, formatting and types
 	$(BIN)/ruff check .
