@@ -22,6 +22,7 @@ from graphs.cli.locks import at_work, is_at_work
 from graphs.cli.outcome import draw_timeline, open_questions, print_json, print_questions
 from graphs.cli.questions import Question, ask, can_ask, read_answers
 from graphs.cli.recipe import METADATA, Choices, Flag, Recipe
+from graphs.cli.report import AsHtml, write
 from graphs.cli.run import COMPLETED, NEEDS_INPUT, resumption
 from graphs.cli.start import Shown, begin, new_id, opened, place, say
 from graphs.show import timeline
@@ -68,7 +69,7 @@ def _with_work(one: AnyRun) -> AnyRun:
     return one
 
 
-def show(run: Name, /, *, as_json: AsJson = False) -> int:
+def show(run: Name, /, *, as_json: AsJson = False, as_html: AsHtml = None) -> int:
     """Show what is stored of a run: its plan, steps, reviews, route, handoffs, errors, cost and answer."""
     console = Console(highlight=False)
     with opened(only_if_there=True) as storage:
@@ -78,6 +79,9 @@ def show(run: Name, /, *, as_json: AsJson = False) -> int:
         print_json(state, console)
         return COMPLETED
     state["values"] = {**state["values"], "plan": state["values"].get("plan") or plan}
+    if as_html is not None:
+        write(state, as_html)
+        return COMPLETED
     for line in _head(state):
         console.print(Text(clean(line)), soft_wrap=True)
     _show_record(state, console)

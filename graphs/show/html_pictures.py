@@ -225,7 +225,8 @@ def costs(spent: Sequence[Spent], total: Mapping[str, int | float]) -> Html:
     seconds = f"{total['seconds']:.1f}" if "seconds" in total else ""
     sums = [*(f"{int(one):,}" for one in numbers), seconds, *([f"{total.get('cost', 0):.4g}"] if priced else [])]
     foot = tag("tr", tag("td", "in all"), *(tag("td", one, class_="number") for one in sums))
-    return tag("table", tag("thead", tag("tr", *titles)), tag("tbody", *lines), tag("tfoot", foot), class_="counts")
+    parts = (tag("thead", tag("tr", *titles)), tag("tbody", *lines), tag("tfoot", foot))
+    return tag("table", *parts, class_="counts", style=f"--columns:{len(head) - 1}")
 
 
 def _cost_cells(one: Spent, most: int, *, priced: bool) -> Iterator[Html]:
