@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
 
@@ -65,8 +65,7 @@ def _distinct(graph: Graph) -> Graph:
         parts = place.split(":")
         return ":".join(new.get(":".join(parts[: end + 1]), part) for end, part in enumerate(parts))
 
-    nodes = {renamed(one): node.copy(id=renamed(one)) for one, node in graph.nodes.items()}
-    return Graph(nodes, [one.copy(source=renamed(one.source), target=renamed(one.target)) for one in graph.edges])
+    return _renamed(graph, renamed)
 
 
 def _group(edge: Edge) -> str:
@@ -129,4 +128,14 @@ def _placed(drawn: Graph, place: str, agent: Agent, deeper: int | bool) -> tuple
 def _graph(agent: Agent, deeper: int | bool) -> Graph | None:
     """Return the drawing of an agent that is a graph of its own; None for all others, and below the last level."""
     runnable = agent.runnable
-    return runnable.get_graph(xray=deeper) if deeper and isinstance(runnable, CompiledStateGraph) else None
+    if not deeper or not isinstance(runnable, CompiledStateGraph):
+        return None
+    inner = runnable.get_graph(xray=deeper)
+    # LangChain's Mermaid has no group for a lone node in a group: that node is drawn in its group's place.
+    groups = {_group(edge) for edge in inner.edges}
+    return _renamed(inner, lambda one: one if (place := one.rpartition(":")[0]) in groups else place or one)
+
+
+def _renamed(graph: Graph, name: Callable[[str], str]) -> Graph:
+    nodes = {name(one): node.copy(id=name(one), name=name(one)) for one, node in graph.nodes.items()}
+    return Graph(nodes, [edge.copy(source=name(edge.source), target=name(edge.target)) for edge in graph.edges])
