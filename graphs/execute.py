@@ -23,6 +23,7 @@ from agents.once import IO, Once
 from agents.prompts import Assignment
 from agents.retry import Attempts, Outcome, Retry
 from agents.usage import no_usage, sum_usage
+from graphs.chat import begin_call, end_call
 from graphs.checkpoints import check_storage
 from graphs.events import place, report
 from graphs.limits import take_over
@@ -105,6 +106,8 @@ class StepRun:
         self.config = config
         self.ran: set[str] = set()
         """The tasks whose body ran in this process."""
+        self.calls: dict[str, str] = {}
+        """The steps that have begun, as chat front ends are shown them."""
         self.futures: dict[str, Any] = {}
         self.failed: str | None = None
         """The first step that failed, under `on_failure="stop"`."""
@@ -154,6 +157,7 @@ class StepRun:
             if started is None:
                 started = time.time()
                 report("step", step=step.id, agent=step.agent, status="running")
+                self.calls[step.id] = begin_call(self.config, step.agent, {"step": step.id, "task": step.task})
 
         if reason is None and step.for_each:
             record = await self._for_each(step, settled[step.for_each], context, begin)
@@ -163,6 +167,8 @@ class StepRun:
             record = new_record(step, "skipped", error=f"Step {step.id!r} was skipped: {reason}")
         if started is not None:
             record = {**record, "started": started, "ended": time.time()}
+            told = record["error"] or record["result"] or ""
+            end_call(self.config, step.agent, self.calls[step.id], told, failed=bool(record["error"]))
         report("step", **{key: record[key] for key in _REPORTED}, step=step.id)  # type: ignore[literal-required]
         return record
 

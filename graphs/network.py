@@ -254,6 +254,7 @@ class Network(Pattern):
             failed=lambda state, error: self.turn_failed(name, state, error),
             booked=agent.booked,
             retry=self.retry,
+            aloud=agent,
             blank={"handoffs": [], "said": []},
         )
 

@@ -15,12 +15,13 @@ from agents.prompts import prompt
 from agents.retry import Retry
 from agents.usage import named
 from graphs import prompts
+from graphs.drafts import SupervisorState
 from graphs.drawing import Box, each
 from graphs.pattern import Node, PatternGraph, by_name, describe
 from graphs.planner import Planner
 from graphs.state import assignment, closing, problem
 from graphs.steps import StepRecord
-from graphs.supervisor import Supervisor, SupervisorState
+from graphs.supervisor import Supervisor
 from graphs.triage import Delegate, triage_examples, triage_form
 from graphs.verdicts import Check
 
@@ -204,7 +205,8 @@ class Orchestrator(Supervisor):
         )
 
     def _planning(self) -> Node:
-        return Node(self.ask_planner, self.worker.runnable, self.take_planned, failed=self.work_failed)
+        plan = self.worker.runnable
+        return Node(self.ask_planner, plan, self.take_planned, failed=self.work_failed, aloud=self.worker)
 
     def _alone(self) -> Node:
         return Node(
@@ -214,6 +216,7 @@ class Orchestrator(Supervisor):
             failed=self.alone_failed,
             booked=self.worker.booked,
             retry=self.retry,
+            aloud=self.worker,
             blank={**self.blank, **NO_PLAN},
         )
 

@@ -19,6 +19,7 @@ from agents.retry import Attempts, Retry
 from agents.settings import Settings
 from agents.tracing import marked
 from agents.usage import no_usage
+from graphs.chat import speaking
 from graphs.checkpoints import STORAGE, Storage
 from graphs.drawing import Box, look_into
 from graphs.errors import ConfigurationError, UnknownAgentError
@@ -50,6 +51,7 @@ class Node(Once[Any, dict[str, Any]]):
     Args:
         blank: Given for the first node of a graph: its record, empty. When a thread brings a new message, the
             record starts anew with this node.
+        aloud: The agent at work, where its words may be the graph's answer: they are streamed as the graph's.
     """
 
     def __init__(
@@ -62,12 +64,14 @@ class Node(Once[Any, dict[str, Any]]):
         booked: Callable[[Any], Any] = lambda usage: usage,
         retry: Retry | None = None,
         blank: Mapping[str, Any] | None = None,
+        aloud: Agent | None = None,
     ) -> None:
         self.before = before or (lambda state: state)
         self.work = Attempts(work, retry) if work is not None else None
         self.after = after or (lambda state, *reply: {})
         self.failed = failed
         self.booked = booked
+        self.aloud = aloud
         self.blank = None if blank is None else {**NOTHING_YET, **blank}
 
     async def run(self, io: IO, value: Any, config: RunnableConfig) -> dict[str, Any]:
@@ -85,7 +89,8 @@ class Node(Once[Any, dict[str, Any]]):
         asked = self.before(state)
         if asked is None:
             return self.after(state, None)
-        outcome = await io.invoke(self.work, asked, config)
+        heard = speaking(config, self.aloud) if self.aloud else config
+        outcome = await io.invoke(self.work, asked, heard)
         if outcome.error is None:
             update = self.after(state, outcome.reply)
         elif self.failed is None:

@@ -259,6 +259,7 @@ class Planner(Pattern):
             failed=self.answer_failed,
             booked=self.synthesizer.booked,
             retry=self.retry,
+            aloud=self.synthesizer,
         )
 
 

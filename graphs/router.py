@@ -265,7 +265,8 @@ class Router(Pattern):
                 "errors": [problem(name, error)],
             }
 
-        return Node(self.ask_agent, agent, answered, failed=failed, booked=agent.booked, retry=self.retry)
+        aloud = agent if self.most == 1 else None  # else it is the merger whose words are the answer
+        return Node(self.ask_agent, agent, answered, failed=failed, booked=agent.booked, retry=self.retry, aloud=aloud)
 
     def _merging(self) -> Node:
         return Node(
@@ -275,4 +276,5 @@ class Router(Pattern):
             failed=self.merging_failed,
             booked=lambda usage: named(usage, "merger"),
             retry=self.retry,
+            aloud=self.merger,
         )

@@ -6,55 +6,20 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage
 from langgraph.graph import END, START
-from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
 from agents.prompts import Assignment
 from agents.retry import Retry
 from agents.usage import named
 from graphs import prompts
+from graphs.drafts import Best, Reviewed, SupervisorState, saying
 from graphs.drawing import Box, each
 from graphs.errors import ConfigurationError
 from graphs.pattern import Node, Pattern, PatternGraph
 from graphs.ruling import BEST, AskPerson, Ruling
-from graphs.state import Envelope, Problem, assignment, closing, out_of_budget, problem
+from graphs.state import Problem, assignment, out_of_budget, problem
 from graphs.verdicts import CRITERIA, Check, Review, Verdict
-
-
-class Reviewed(Verdict):
-    """A verdict, with the number of the work it is about (0 for the first) and the share of criteria met."""
-
-    revision: int
-    score: float
-
-
-class Best(TypedDict):
-    """The best work so far."""
-
-    text: str
-    message_id: str | None
-    """The id of the chat message that holds the text, if one does."""
-    score: float
-    revision: int
-
-
-class SupervisorState(Envelope, total=False):
-    """The envelope, the work in hand, and what was said of it."""
-
-    work: str
-    work_id: str | None
-    """The id of the chat message that holds the work, if one does."""
-    work_status: str
-    """`completed`; of a worker that is itself a pattern also `partial`, `escalated` or `needs_input`."""
-    reviews: list[Reviewed]
-    revisions: int
-    """Times the work was done anew in this run."""
-    allowed: int
-    """Revisions allowed; a person who asks for a retry allows more."""
-    best: Best | None
-    ruling: Ruling
 
 
 class Supervisor(Pattern):
@@ -121,16 +86,17 @@ class Supervisor(Pattern):
     def take_work(self, state: SupervisorState, answer: Answer, *, node: str = "work") -> dict[str, Any]:
         """Keep the work; the same work again is not worth another review."""
         inside: list[Problem] = [{**one, "where": f"{node}/{one['where']}"} for one in answer["errors"]]  # type: ignore[typeddict-item]
+        said = saying(state, answer["text"], answer.get("message_id"))
         update: dict[str, Any] = {
             "work": answer["text"],
-            "work_id": answer.get("message_id"),
+            "work_id": said[-1].id,
             "work_status": answer["status"],
+            "messages": said,
             "errors": inside,
             "ruling": {},
         }
         if answer["status"] == "needs_input":
-            asked = closing(state["messages"], answer["text"], answer.get("message_id"))
-            return {**update, "status": "needs_input", "stop_reason": inside[-1]["message"], "messages": [asked]}
+            return {**update, "status": "needs_input", "stop_reason": inside[-1]["message"]}
         if not state["work"]:
             return update
         unchanged = "The work did not change after feedback" if _same(answer["text"], state["work"]) else None
@@ -193,11 +159,11 @@ class Supervisor(Pattern):
 
     def accept(self, state: SupervisorState) -> dict[str, Any]:
         """Answer with the accepted work; it stays partial where the worker could not do all of it."""
-        answer = closing(state["messages"], state["work"], state.get("work_id"))
+        said = saying(state, state["work"], state.get("work_id"))
         if state["work_status"] != "partial":
-            return {"status": "completed", "messages": [answer]}
+            return {"status": "completed", "messages": said}
         why = next(one["message"] for one in reversed(state["errors"]) if one["kind"] == "partial")
-        return {"status": "partial", "stop_reason": why, "messages": [answer]}
+        return {"status": "partial", "stop_reason": why, "messages": said}
 
     def ask_for_ruling(self, state: SupervisorState) -> Assignment:
         """Put the case to a person or another agent."""
@@ -212,15 +178,15 @@ class Supervisor(Pattern):
     def give_best(self, state: SupervisorState) -> dict[str, Any]:
         """Answer with the best so far, if there is any."""
         if state["best"] is None:
-            return {"status": "failed", "messages": [AIMessage(state["stop_reason"] or "")]}
+            return {"status": "failed", "messages": saying(state, state["stop_reason"] or "")}
         status = "partial" if out_of_budget(state["errors"]) else "escalated"
-        return {"status": status, "messages": [_as_it_was(state)]}
+        return {"status": status, "messages": saying(state, state["best"]["text"], state["best"].get("message_id"))}
 
     def take_over(self, state: SupervisorState, answer: Answer) -> dict[str, Any]:
         """Answer with what the agent made of it that the work was escalated to."""
         inside = [{**one, "where": f"escalate/{one['where']}"} for one in answer["errors"]]
-        said = closing(state["messages"], answer["text"], answer.get("message_id"))
-        return {"status": "escalated", "messages": [said], "errors": inside}
+        said = saying(state, answer["text"], answer.get("message_id"))
+        return {"status": "escalated", "messages": said, "errors": inside}
 
     def taking_over_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
         """Return the best so far when the agent that should take over failed too."""
@@ -228,14 +194,18 @@ class Supervisor(Pattern):
 
     def take_ruling(self, state: SupervisorState, ruling: Ruling) -> dict[str, Any]:
         """End as a person ruled, or go back to work."""
+        best = state["best"]
         if ruling["type"] == "retry":
             return {"ruling": ruling, "stop_reason": None, "allowed": state["revisions"] + 1 + self.max_revisions}
         if ruling["type"] == "abort":
             reason = f"A person stopped it. {state['stop_reason']}"
-            said = _as_it_was(state) if state["best"] else AIMessage(reason)
-            return {"ruling": ruling, "status": "failed", "stop_reason": reason, "messages": [said]}
-        said = AIMessage(ruling["text"]) if ruling["type"] == "edit" else _as_it_was(state)
-        return {"ruling": ruling, "status": "completed", "stop_reason": None, "messages": [said]}
+            said = saying(state, best["text"], best.get("message_id")) if best else saying(state, reason)
+            return {"ruling": ruling, "status": "failed", "stop_reason": reason, "messages": said}
+        if best is None or ruling["type"] == "edit":
+            said = saying(state, ruling["text"])
+        else:
+            said = saying(state, best["text"], best.get("message_id"))
+        return {"ruling": ruling, "status": "completed", "stop_reason": None, "messages": said}
 
     def ruled(self, state: SupervisorState) -> Literal["work", "__end__"]:
         """Work again only if a person asked for it."""
@@ -272,6 +242,7 @@ class Supervisor(Pattern):
             booked=self.worker.booked,
             retry=self.retry,
             blank=self.blank,
+            aloud=self.worker,
         )
 
     def _reviewing(self) -> Node:
@@ -296,13 +267,8 @@ class Supervisor(Pattern):
             failed=self.taking_over_failed,
             booked=self.escalation.booked,
             retry=self.retry,
+            aloud=self.escalation,
         )
-
-
-def _as_it_was(state: SupervisorState) -> AIMessage:
-    """Return the best work so far as the answer."""
-    best = state["best"]
-    return closing(state["messages"], best["text"], best.get("message_id")) if best else AIMessage("")
 
 
 def _same(one: str, other: str) -> bool:

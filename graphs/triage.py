@@ -12,6 +12,7 @@ from agents.agent import Agent, Answer
 from agents.once import IO, Once
 from agents.prompts import Assignment
 from graphs import prompts
+from graphs.chat import speaking
 
 
 class Delegate(Once[dict[str, Any], Answer]):
@@ -24,7 +25,7 @@ class Delegate(Once[dict[str, Any], Answer]):
         """Return that agent's answer, booked on its name."""
         agent = self.agents[value["agent"]]
         given: Assignment = value["assignment"]
-        answer = await io.invoke(agent, given, config)
+        answer = await io.invoke(agent, given, speaking(config, agent))
         return {**answer, "usage": agent.booked(answer["usage"])}
 
 

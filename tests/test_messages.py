@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
 
 from agents import Agent
 from agents.testing import Reply, ScriptedModel
@@ -106,6 +107,7 @@ GRAPHS: dict[str, Callable[[], Pattern]] = {
     ),
     "orchestrator, alone": lambda: Orchestrator(team("writer"), model=model(helpful="Alone"), baseline=True),
 }
+ANSWERED_BY_A_STEP = {"a plan of one step", "a plan in a plan", "workflow"}
 JOINED = {"workflow with two ends"}
 """Graphs whose answer no model has written."""
 
@@ -144,13 +146,79 @@ def test_the_answer_keeps_its_id_and_no_text_comes_twice(name: str, call: str, s
     assert not [one for one in shown.values() if "{" in one]
 
 
+def pieces_of_answer(events: list[tuple[str, Any]]) -> int:
+    final = events[-1][1]["messages"][-1].id
+    return len([chunk for mode, chunk in events if mode == "messages" and chunk[0].id == final])
+
+
 @pytest.mark.parametrize("call", ["invoke", "ainvoke"])
 @pytest.mark.parametrize("name", sorted(GRAPHS.keys() - JOINED))
-def test_a_model_has_streamed_the_answer(name: str, call: str) -> None:
+def test_the_answer_comes_word_by_word(name: str, call: str) -> None:
     events = run(GRAPHS[name]().compile(), {"messages": "Do it"}, call, subgraphs=True)
-    final = events[-1][1]["messages"][-1]
-    pieces = [chunk[0] for mode, chunk in events if mode == "messages" and chunk[0].id == final.id]
-    assert len(pieces) > 1
+    assert pieces_of_answer(events) > 1
+
+
+@pytest.mark.parametrize("call", ["invoke", "ainvoke"])
+@pytest.mark.parametrize("name", sorted(GRAPHS.keys() - JOINED - ANSWERED_BY_A_STEP))
+def test_the_answer_comes_word_by_word_without_the_graphs_inside(name: str, call: str) -> None:
+    events = run(GRAPHS[name]().compile(), {"messages": "Do it"}, call)
+    assert pieces_of_answer(events) > 1
+
+
+@pytest.mark.parametrize("call", ["invoke", "ainvoke"])
+@pytest.mark.parametrize("name", ["a plan of two steps", "orchestrator, a plan"])
+def test_steps_are_shown_as_tool_calls_but_not_kept(name: str, call: str) -> None:
+    events = run(GRAPHS[name]().compile(), {"messages": "Do it"}, call)
+    messages = [chunk[0] for mode, chunk in events if mode == "messages"]
+    begun = {one["name"]: one for message in messages for one in getattr(message, "tool_calls", [])}
+    ended = {one.tool_call_id: one.text for one in messages if isinstance(one, ToolMessage)}
+    assert begun["writer"]["args"] == {"step": "by_writer", "task": "Work"}
+    assert {name: ended[one["id"]] for name, one in begun.items()} == {
+        "writer": "The writer's words",
+        "critic": "The critic's words",
+    }
+    assert [one.type for one in events[-1][1]["messages"]] == ["human", "ai"]
+
+
+def test_a_step_that_fails_is_shown_as_failed() -> None:
+    broken = Agent("broken", function=lambda task: 1 / 0)
+    events = run(Workflow([Step("a", "broken", "Divide")], agents=[broken]).compile(), {"messages": "Do it"}, "invoke")
+    [result] = [chunk[0] for mode, chunk in events if mode == "messages" and isinstance(chunk[0], ToolMessage)]
+    assert result.status == "error"
+    assert "division by zero" in result.text
+
+
+def test_what_a_tool_asks_a_model_is_not_the_answer() -> None:
+    inner = ScriptedModel(["A secret thought"])
+
+    def ask(what: str) -> str:
+        """Ask another model."""
+        return inner.invoke(what).text
+
+    using = ScriptedModel([Reply(tool_calls=[{"name": "ask", "args": {"what": "it"}, "id": "1"}]), "The answer"])
+    router = Router([Agent("asker", instructions="Ask.", tools=[ask], model=using)], model=model(route=route("asker")))
+    assert list(texts(run(router.compile(), {"messages": "Do it"}, "invoke")).values()) == ["The answer"]
+
+
+def test_a_graph_of_the_users_own_shows_what_is_inside_only_where_it_is_asked_for() -> None:
+    outer = StateGraph(MessagesState).add_node("plan", GRAPHS["a plan of two steps"]().compile())
+    graph = outer.add_edge(START, "plan").compile()
+    shown = run(graph, {"messages": "Do it"}, "invoke")
+    assert [chunk[0].text for mode, chunk in shown if mode == "messages"] == ["The answer"]
+    assert pieces_of_answer(run(graph, {"messages": "Do it"}, "invoke", subgraphs=True)) > 1
+
+
+def test_a_draft_stays_in_sight_while_it_is_reviewed_until_another_replaces_it() -> None:
+    events = run(sent_back().compile(), {"messages": "Do it"}, "invoke")
+    seen = [[one.text for one in chunk["messages"][1:]] for mode, chunk in events if mode == "values"]
+    assert seen == [[], ["A first try"], ["A first try"], ["A second, longer try"], *[["A second, longer try"]] * 2]
+
+
+def test_the_best_version_replaces_a_later_draft() -> None:
+    worse = {"criteria": {name: {"evidence": "", "met": False} for name in VERDICT["criteria"]}, "feedback": "No."}
+    works = Agent("writer", instructions="Write.", model=ScriptedModel(["Good", "Bad"]))
+    graph = Supervisor(works, model=ScriptedModel([SENT_BACK, worse]), max_revisions=1).compile()
+    assert [one.text for one in graph.invoke({"messages": "Do it"})["messages"]] == ["Do it", "Good"]
 
 
 def test_a_reviewer_with_tools_does_not_stream_its_verdict_word_by_word() -> None:

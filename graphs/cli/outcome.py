@@ -82,9 +82,9 @@ def print_json(value: Any, console: Console) -> None:
 
 
 def print_answer(state: Mapping[str, Any], console: Console) -> None:
-    """Print the answer, if there is one."""
+    """Print the answer, if there is one; while a person is asked, what the thread ends with is a draft."""
     last = plain_json(state["messages"][-1]) if state["messages"] else {"role": "", "content": ""}
-    if state["status"] == "failed" or last["role"] != "assistant":
+    if state["status"] == "failed" or state.get("questions") or last["role"] != "assistant":
         return
     answer = clean(last["content"])
     if moves(console):
