@@ -6,7 +6,8 @@ ScriptedModel({"Review": {"acceptable": True}, "^Write": "A haiku"}, default="Hm
 RecordedModel("tests/haiku.yaml", "openai:gpt-5-mini")                                recorded once, then replayed
 """
 
+from agents.recording import RecordedModel, RecordingError
 from agents.replies import Call, Reply
 from agents.scripted import ScriptedModel, ScriptError
 
-__all__ = ["Call", "Reply", "ScriptError", "ScriptedModel"]
+__all__ = ["Call", "RecordedModel", "RecordingError", "Reply", "ScriptError", "ScriptedModel"]
