@@ -45,6 +45,8 @@ _PATTERNS = {
 
 def page(result: Mapping[str, Any], title: str | None) -> str:
     """Return the report of a result as one HTML page."""
+    if questions(result):
+        result = {**result, "status": "needs_input"}
     conversation = Conversation.of(result)
     heading = title or _short(conversation.request) or "A run without a request"
     course = Course.of(result)
@@ -82,10 +84,12 @@ def _sections(
     """Yield the parts of the page that have content, by heading."""
     if conversation.before or conversation.request.strip() not in ("", heading):
         yield "Request", joined([said(conversation.request), _earlier(conversation.before)])
-    if conversation.answer is not None:
-        name = "Question to you" if result.get("status") == "needs_input" else "Answer"
-        yield name, said(conversation.answer)
-    if asked := questions(result):
+    asked = questions(result)
+    if conversation.answer:
+        ended = not asked and result.get("status") not in ("running", "stopped")
+        question = result.get("status") == "needs_input"
+        yield "So far" if not ended else "Question to you" if question else "Answer", said(conversation.answer)
+    if asked:
         yield "Waits for", joined(map(tree, asked))
     links = {one.id: f"step-{number}" for number, one in enumerate(course.items, 1)}
     if course.items:
@@ -111,7 +115,7 @@ def _total(result: Mapping[str, Any]) -> dict[str, int | float]:
 def _header(result: Mapping[str, Any], course: Course, heading: str, names: Sequence[str]) -> Html:
     pattern = text(result.get("pattern")) or next((name for key, name in _PATTERNS.items() if key in result), "")
     told = [GENERATOR, pattern, f"run {result['thread_id']}" if result.get("thread_id") else "", _when(result)]
-    status = text(result.get("status")) or ("needs_input" if questions(result) else "unfinished")
+    status = text(result.get("status")) or "unfinished"
     look, mark = _LOOKS.get(status, _OTHERWISE)
     pill = tag("span", f"{mark} {status.replace('_', ' ')}", class_=f"pill {look}")
     facts = (tag("div", tag("dt", name), tag("dd", value)) for name, value in _facts(result, course))
