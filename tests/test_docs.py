@@ -4,6 +4,7 @@ Addresses outside the project are checked for their form only: tests have no net
 """
 
 import ast
+import contextlib
 import inspect
 import os
 import pkgutil
@@ -18,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from cyclopts import App
+from cyclopts import CycloptsError
 from typing_extensions import is_typeddict
 
 import agents
@@ -63,17 +64,9 @@ def leads_somewhere(page: Page, link: str) -> bool:
     return other is not None and address.fragment in other.anchors
 
 
-def test_every_page_is_reached_from_the_readme() -> None:
-    found, ahead = set(), ["README.md"]
-    while ahead:
-        name = ahead.pop()
-        found.add(name)
-        targets = (
-            PAGES[name].path.parent / urlsplit(one).path for one in PAGES[name].links if not urlsplit(one).scheme
-        )
-        names = {os.path.relpath(one.resolve(), ROOT) for one in targets}
-        ahead += [one for one in names if one in PAGES and one not in found]
-    assert set(PAGES) - found == set()
+def test_the_readme_links_every_page() -> None:
+    known = [one for one in PAGES if one.startswith(("docs/", "notebooks/"))]
+    assert sorted(set(known) - set(PAGES["README.md"].links)) == []
 
 
 # Examples
@@ -209,15 +202,14 @@ def commands(page: Page) -> Iterator[list[str]]:
 
 @every_page
 def test_commands_exist(name: str) -> None:
-    for command in commands(PAGES[name]):
-        assert known_command(*command), shlex.join(command)
+    assert [shlex.join(one) for one in commands(PAGES[name]) if not known_command(*one)] == []
 
 
 def known_command(program: str, *arguments: str) -> bool:
     if program == "podium":
-        cli: App = app
-        cli.parse_args(list(arguments), exit_on_error=False, print_error=False)  # raises for what is unknown
-        return True
+        with contextlib.suppress(CycloptsError):
+            return bool(app.parse_args(list(arguments), exit_on_error=False, print_error=False))
+        return False
     if program == "make":
         targets = [one for one in arguments if "=" not in one and one != "…"]
         return all(re.search(rf"^{re.escape(one)}:", MAKEFILE, re.MULTILINE) for one in targets)
@@ -237,8 +229,14 @@ def files(arguments: tuple[str, ...]) -> Iterator[str]:
             yield one.split("::")[0]
 
 
-def test_settings_are_documented_and_exist() -> None:
-    sources = [one for folder in ("agents", "graphs") for one in (ROOT / folder).rglob("*.py")]
-    in_code = {found for one in sources for found in VARIABLE.findall(one.read_text())}
-    in_docs = {found for page in PAGES.values() for found in VARIABLE.findall(page.text)}
-    assert in_docs == in_code
+SOURCES = [one for folder in ("agents", "graphs") for one in (ROOT / folder).rglob("*.py")]
+IN_CODE = {found for one in SOURCES for found in VARIABLE.findall(one.read_text())}
+IN_DOCS = {found for page in PAGES.values() for found in VARIABLE.findall(page.text)}
+
+
+def test_every_setting_is_documented() -> None:
+    assert sorted(IN_CODE - IN_DOCS) == []
+
+
+def test_documented_settings_exist() -> None:
+    assert sorted(IN_DOCS - IN_CODE) == []
