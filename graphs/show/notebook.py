@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Queue
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
@@ -31,7 +32,7 @@ from agents.models import chat_model, model_name
 from agents.testing import ScriptedModel
 from agents.usage import no_usage
 from graphs.show.course import Course, clock
-from graphs.show.parts import PARTS, Rows, html_table, html_text, plain_table, sign
+from graphs.show.parts import PARTS, WAITING, Rows, html_table, html_text, plain_table, sign
 from graphs.show.trace import MODES, Trace
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ _TICK = 0.2
 """Seconds between two pictures."""
 _HEAD = ("", "node or step", "agent", "what came of it", "time")
 _INDENT = "\u2003"
+_LINE = 140
+"""Characters of what came of a step; all of it is in the result."""
 
 
 class Run(dict[str, Any]):
@@ -60,25 +63,24 @@ class Run(dict[str, Any]):
     @property
     def timeline(self) -> Figure:
         """Who worked when, with the critical path."""
-        from graphs.show import figures, report
+        from graphs.show import figures
 
-        course = Course(tuple(self.trace.items(time.time())))
-        if not course.items:
-            return report.timeline_figure(self)
+        seen = Course(tuple(self.trace.items(time.time())))
+        course = seen if seen.items else Course.of(self)
         return figures.timeline(course, f"Timeline: {clock(course.ended - course.began)}")
 
     @property
     def graph(self) -> Figure:
         """The steps or turns, and what became of them."""
-        from graphs.show.report import graph_figure
+        from graphs.show import figures
 
-        return graph_figure(self)
+        return figures.graph(Course.of(self), "What became of it")
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         head = f"{sign(self._status())}{': ' if self.get('stop_reason') else ''}{self.get('stop_reason') or ''}"
         asked = [_asked(one) for one in self.get("__interrupt__", ())]
         used = self.get("usage") or no_usage()
-        cost = f"{used['calls']} model calls, {used['input_tokens'] + used['output_tokens']:,} tokens"
+        cost = f"{used['calls']} model call{'' if used['calls'] == 1 else 's'}, {used['input_tokens'] + used['output_tokens']:,} tokens"
         texts = [*asked, self.answer] if self.answer else asked
         body = "".join(f"<blockquote>{html_text(one)}</blockquote>" for one in texts)
         return {
@@ -86,15 +88,21 @@ class Run(dict[str, Any]):
             "text/plain": "\n\n".join([head, *texts, cost]),
         }
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # what IPython asks of dicts
+        printer.text(self._repr_mimebundle_()["text/plain"])
+
     def _status(self) -> str:
-        return "waiting for you" if self.get("__interrupt__") else str(self.get("status", ""))
+        return WAITING if self.get("__interrupt__") else str(self.get("status", ""))
 
 
 def _asked(interrupt: Any) -> str:
     """Return the question of an interrupt, for people."""
     value = interrupt.value
-    requests = value.get("action_requests") if isinstance(value, Mapping) else None
-    return "\n\n".join(str(one.get("description", one)) for one in requests) if requests else str(value)
+    if not isinstance(value, Mapping):
+        return str(value)
+    if requests := value.get("action_requests"):
+        return "\n\n".join(str(one.get("description", one)) for one in requests)
+    return "\n".join(f"{key}: {', '.join(one) if isinstance(one, list) else one}" for key, one in value.items())
 
 
 @dataclass(frozen=True)
@@ -113,8 +121,8 @@ class Progress:
                 sign(one.status)[0],
                 _INDENT * one.depth + one.name,
                 one.worker,
-                one.told if one.ended else one.told or one.written,
-                clock((one.ended or self.now) - one.started),
+                shorten(one.told or one.written, _LINE, placeholder=" …"),
+                "" if one.started is None else clock((one.ended or self.now) - one.started),
             )
             for one in self.trace.shown()
         ]

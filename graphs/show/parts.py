@@ -13,7 +13,18 @@ from typing import Any
 from graphs.show.course import clock
 from graphs.show.live import clean, one_line
 
-_SIGNS = {"completed": "✓", "failed": "✗", "skipped": "-", "running": "…", "pending": "·", "waiting": "?"}
+WAITING = "waiting for you"
+_SIGNS = {
+    "completed": "✓",
+    "partial": "~",
+    "failed": "✗",
+    "skipped": "-",
+    "escalated": "↑",
+    "needs_input": "?",
+    WAITING: "?",
+    "running": "…",
+    "pending": "·",
+}
 _LONGEST = 400
 """Characters of a cell; the whole text is in the value itself."""
 
@@ -68,8 +79,11 @@ class Part:
         rows = [list(row) for row in self.rows()]
         return {"text/html": html_table(self.head, rows), "text/plain": plain_table(self.head, rows)}
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # what IPython asks of dicts and lists
+        printer.text(self._repr_mimebundle_()["text/plain"])
 
-class Plan(list[dict[str, Any]], Part):
+
+class Plan(Part, list[dict[str, Any]]):
     """The steps that were planned."""
 
     head = ("step", "agent", "task", "after")
@@ -79,7 +93,7 @@ class Plan(list[dict[str, Any]], Part):
         return [(one["id"], one["agent"], one["task"], ", ".join(one["dependencies"])) for one in self]
 
 
-class Steps(dict[str, Any], Part):
+class Steps(Part, dict[str, Any]):
     """The steps by id, and what became of them."""
 
     head = ("step", "agent", "status", "attempts", "time", "result")
@@ -99,7 +113,7 @@ class Steps(dict[str, Any], Part):
         ]
 
 
-class Verdict(dict[str, Any], Part):
+class Verdict(Part, dict[str, Any]):
     """What a review said, criterion by criterion."""
 
     head = ("criterion", "met", "evidence")
@@ -111,7 +125,7 @@ class Verdict(dict[str, Any], Part):
         return [*told, (f"{verdict[0]} by {self['by']}", *verdict[1:])]
 
 
-class Reviews(list[Verdict], Part):
+class Reviews(Part, list[Verdict]):
     """All reviews of a run."""
 
     head = ("review", "by", "met", "verdict")
@@ -129,7 +143,7 @@ class Reviews(list[Verdict], Part):
         ]
 
 
-class Route(dict[str, Any], Part):
+class Route(Part, dict[str, Any]):
     """Who was in question for a request, and who got it."""
 
     head = ("agent", "confidence", "chosen", "why")
@@ -155,7 +169,7 @@ class Route(dict[str, Any], Part):
         return "" if least is not None else "nobody else was left"
 
 
-class Handoffs(list[dict[str, Any]], Part):
+class Handoffs(Part, list[dict[str, Any]]):
     """Who handed what to whom."""
 
     head = ("from", "to", "task", "reason")
@@ -168,7 +182,7 @@ class Handoffs(list[dict[str, Any]], Part):
         ]
 
 
-class Triage(dict[str, Any], Part):
+class Triage(Part, dict[str, Any]):
     """How a request was sorted."""
 
     head = ("the request is", "the best agent for it", "because")
@@ -178,7 +192,7 @@ class Triage(dict[str, Any], Part):
         return [("small" if self["small"] else "large", self["agent"], self["reason"])] if self else []
 
 
-class Problems(list[dict[str, str]], Part):
+class Problems(Part, list[dict[str, str]]):
     """What went wrong."""
 
     head = ("where", "kind", "message")
@@ -188,7 +202,7 @@ class Problems(list[dict[str, str]], Part):
         return [(one["where"], one["kind"], one["message"]) for one in self]
 
 
-class Cost(dict[str, Any], Part):
+class Cost(Part, dict[str, Any]):
     """Calls and tokens, by agent and in all."""
 
     head = ("agent", "calls", "tokens read", "tokens written")

@@ -5,15 +5,17 @@ It works for every graph, also those without steps, and for what goes on inside 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk
 from langgraph.types import Overwrite
 
-from graphs.show.course import STOPPED, WAITING, Item
+from graphs.show.items import PENDING, STOPPED, Item
+from graphs.show.items import WAITING as WAITS
 from graphs.show.live import one_line
+from graphs.show.parts import WAITING
 from graphs.show.view import EXECUTE
 from graphs.steps import StepRecord, critical_path
 
@@ -26,6 +28,8 @@ _WORTH_A_LINE = 0.05
 """Seconds; what took less and has nothing to tell is left out."""
 _TAIL = 60
 """Characters of what is being written that are shown."""
+_FEW = 2
+"""Agents that are named on a line."""
 _OVERLAP = 0.02
 """Seconds by which one stretch may seem to begin before the other has ended."""
 
@@ -37,11 +41,13 @@ class Stretch:
     name: str
     depth: int
     """How many nodes and steps it is inside of."""
-    started: float
-    """Seconds since the epoch, as `ended`."""
+    started: float | None
+    """Seconds since the epoch, as `ended`; None while a step waits for others."""
     ended: float | None = None
     status: str = "running"
-    """`running`, `completed`, `failed`, `skipped` or `waiting`."""
+    """`pending`, `running`, `completed`, `failed`, `skipped` or `waiting for you`."""
+    within: str = ""
+    """The id of the node or step that it is inside of."""
     worker: str = ""
     """The agents that worked at it, as far as that is known."""
     told: str = ""
@@ -67,8 +73,8 @@ class Trace:
         namespace, mode, chunk = event
         if mode == "values" and not namespace:
             return replace(self, state={**self.state, **chunk})
-        if mode == "custom" and isinstance(chunk, Mapping) and chunk.get("event") == "retry":
-            return self._with_retry(chunk)
+        if mode == "custom" and isinstance(chunk, Mapping) and chunk.get("event") in ("step", "retry"):
+            return self._with_news(chunk)
         if mode == "messages" and isinstance(chunk[0], AIMessageChunk) and chunk[0].text:
             return self._with_words(namespace, chunk[0].text)
         if mode == "tasks":
@@ -76,12 +82,18 @@ class Trace:
         return self
 
     def shown(self) -> list[Stretch]:
-        """Return what is worth a line: what goes on, what took a while, and what has something to tell."""
-        return [one for one in self.stretches.values() if one.ended is None or one.told or _took(one)]
+        """Return what is worth a line: what goes on, took a while or has something to tell; insides come below."""
+        return [one for one in self._inside("") if one.ended is None or one.told or _took(one)]
+
+    def _inside(self, within: str) -> Iterator[Stretch]:
+        for key, one in self.stretches.items():
+            if one.within == within:
+                yield one
+                yield from self._inside(key)
 
     def items(self, now: float) -> list[Item]:
-        """Return the stretches of the outermost graph for pictures, with those that everything waited for marked."""
-        outer = {key: one for key, one in self.stretches.items() if one.depth == 0 and (one.is_step or _took(one))}
+        """Return the outermost nodes and all steps for pictures, with those that everything waited for marked."""
+        outer = {key: one for key, one in self.stretches.items() if one.is_step or (one.depth == 0 and _took(one))}
         critical = self._critical(outer)
         times: dict[str, int] = {}
         made = []
@@ -103,32 +115,48 @@ class Trace:
         around = [name for name in names if name != EXECUTE and not name.isdigit()]
         if task["name"] == EXECUTE or (around and task["name"] in _INSIDE_AN_AGENT):
             return self
-        return self._with(task["id"], Stretch(task["name"], len(around), now))
+        within = next((one for one in reversed(_keys(namespace)) if one in self.stretches), "")
+        begun = Stretch(task["name"], len(around), now, within=within)
+        step = _step_in(task["input"])
+        if step.get("id") == task["name"]:
+            begun = replace(begun, started=None, status="pending", worker=str(step["agent"]), is_step=True)
+        return self._with(task["id"], begun)
 
     def _with_end(self, task: Mapping[str, Any], now: float) -> Trace:
         began = self.stretches.get(task["id"])
         if began is None:
             return self
         update = _plain(task["result"])
-        status, told = outcome(update)
         if task["error"] or task["interrupts"]:
-            status, told = ("failed", one_line(str(task["error"]))) if task["error"] else ("waiting", WAITING)
+            status, told = (
+                ("failed", one_line(str(task["error"]))) if task["error"] else (WAITING, "it asks a question")
+            )
+            return self._with(task["id"], replace(began, ended=now, status=status, told=told))
+        status, told = outcome(update)
         ended = replace(began, ended=now, status=status, told=told, worker=_worker(update))
         if _is_step(update):
-            ended = replace(ended, is_step=True, attempts=update["attempts"])
+            times = {"started": update["started"], "ended": update["ended"] or now}
+            ended = replace(ended, attempts=update["attempts"], **times)
+        elif not told and (_took(ended) or ended.worker):
+            ended = replace(ended, told=one_line(_answer(update)))
         return self._with(task["id"], ended)
 
-    def _with_retry(self, told: Mapping[str, Any]) -> Trace:
-        at_work = [key for key, one in self.stretches.items() if one.name == told["step"] and one.ended is None]
-        if not at_work:
+    def _with_news(self, told: Mapping[str, Any]) -> Trace:
+        """Take in that a step has begun, or is tried again."""
+        key = next((key for key, one in self.stretches.items() if one.name == told["step"] and one.ended is None), None)
+        if key is None:
             return self
-        said = f"attempt {told['attempt']} failed, trying again: {one_line(told['error'])}"
-        return self._with(at_work[-1], replace(self.stretches[at_work[-1]], told=said))
+        step = self.stretches[key]
+        if told["event"] == "retry":
+            said = f"attempt {told['attempt']} failed, trying again: {one_line(told['error'])}"
+            return self._with(key, replace(step, told=said, written=""))
+        if told["status"] != "running":
+            return self
+        return self._with(key, replace(step, status="running", started=step.started or told["time"]))
 
     def _with_words(self, namespace: Sequence[str], words: str) -> Trace:
         """Show the end of what an agent is writing, on the line of the node or step that it is in."""
-        keys = [part.rpartition(":")[2] for part in namespace]
-        owner = next((one for one in reversed(keys) if one in self.stretches), None)
+        owner = next((one for one in reversed(_keys(namespace)) if one in self.stretches), None)
         if owner is None:
             return self
         before = self.stretches[owner]
@@ -145,7 +173,7 @@ def outcome(update: Mapping[str, Any]) -> tuple[str, str]:
         return update["status"], one_line(update["error"] or update["result"] or "")
     errors = update.get("errors") or []
     status = "failed" if errors else "completed"
-    return status, one_line(_decision(update) or (errors[-1]["message"] if errors else "") or _answer(update))
+    return status, one_line(_decision(update) or (errors[-1]["message"] if errors else ""))
 
 
 def _decision(update: Mapping[str, Any]) -> str:
@@ -159,12 +187,16 @@ def _decision(update: Mapping[str, Any]) -> str:
         return f"refused: {last['refused']}" if last.get("refused") else f"over to {last['to']}: {last['reason']}"
     if reviews := update.get("reviews"):
         return "accepted" if reviews[-1]["acceptable"] else f"sent back: {reviews[-1]['feedback']}"
-    if (route := update.get("route")) and "replies" not in update:
+    if (route := update.get("route")) and update.get("status") == "running":
         return f"{', '.join(route['chosen']) or 'nobody'} ({route['reason']})"
     if replies := update.get("replies"):
         return str(replies[-1]["text"] or "")
     if "plan_attempts" in update and update.get("plan"):
         return ", ".join(step["id"] for step in update["plan"])
+    if update.get("status") == "escalated":
+        return "escalated"
+    if said := update.get("said"):
+        return str(said[-1]["text"])
     return str(update.get("work") or "")
 
 
@@ -180,6 +212,17 @@ def _plain(result: Any) -> dict[str, Any]:
     return {key: value.value if isinstance(value, Overwrite) else value for key, value in pairs}
 
 
+def _step_in(given: Any) -> Mapping[str, Any]:
+    """Return the step that a task was called with, if it is one: `((step, ...), {...})`."""
+    while isinstance(given, tuple | list) and given:
+        given = given[0]
+    return given if isinstance(given, Mapping) else {}
+
+
+def _keys(namespace: Sequence[str]) -> list[str]:
+    return [part.rpartition(":")[2] for part in namespace]
+
+
 def _is_step(update: Mapping[str, Any]) -> bool:
     return "attempts" in update and "answered_by" in update
 
@@ -187,17 +230,18 @@ def _is_step(update: Mapping[str, Any]) -> bool:
 def _worker(update: Mapping[str, Any]) -> str:
     if _is_step(update):
         return str(update["answered_by"] or update["agent"])
-    return ", ".join(dict.fromkeys(name.partition("/")[0] for name in (update.get("usage") or {}).get("agents", ())))
+    names = list(dict.fromkeys(name.partition("/")[0] for name in (update.get("usage") or {}).get("agents", ())))
+    return ", ".join(names) if len(names) <= _FEW else f"{len(names)} agents"
 
 
 def _item(one: Stretch, name: str, now: float, *, critical: bool) -> Item:
-    status = {"running": STOPPED, "waiting": WAITING}.get(one.status, one.status)
+    status = {"running": STOPPED, "pending": PENDING, WAITING: WAITS}.get(one.status, one.status)
     return Item(
         name,
         one.worker or name,
         status,
         started=one.started,
-        ended=one.ended or now,
+        ended=one.ended or (now if one.started else None),
         attempts=one.attempts,
         critical=critical,
         note=one.told,
@@ -205,11 +249,11 @@ def _item(one: Stretch, name: str, now: float, *, critical: bool) -> Item:
 
 
 def _took(one: Stretch) -> bool:
-    return one.ended is not None and one.ended - one.started >= _WORTH_A_LINE
+    return one.ended is not None and one.started is not None and one.ended - one.started >= _WORTH_A_LINE
 
 
 def _outlasts(one: Stretch, other: Stretch) -> bool:
     """Tell whether one was at work beside the other and ended later."""
-    if one.ended is None or other.ended is None or one is other:
+    if one is other or one.started is None or one.ended is None or other.ended is None:
         return False
     return one.started < other.ended - _OVERLAP and one.ended > other.ended
