@@ -32,12 +32,17 @@ def _token() -> bytes | None:
     """Return the token to ask for.
 
     Raises:
-        ConfigurationError: PODIUM_TOKEN is set to nothing, which would leave a server open that was meant to be shut.
+        ConfigurationError: PODIUM_TOKEN is set to nothing, which would leave open what was meant to be shut, or to what
+            cannot be sent in a header.
     """
     given = os.environ.get("PODIUM_TOKEN")
-    if given is not None and not given.strip():
-        raise ConfigurationError("PODIUM_TOKEN is set but empty; give it a value, or unset it to let everybody in")
-    return given.strip().encode() if given else None
+    if given is None:
+        return None
+    if not given.isascii() or not given.isprintable() or given.split() != [given]:
+        raise ConfigurationError(
+            "PODIUM_TOKEN must be ASCII text without spaces, and not empty; unset it to let everybody in"
+        )
+    return given.encode()
 
 
 _TOKEN = _token()
@@ -48,7 +53,7 @@ def admitted(headers: Mapping[bytes, bytes]) -> bool:
     if _TOKEN is None:
         return True
     scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-    return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), _TOKEN)
+    return scheme.lower() == b"bearer" and hmac.compare_digest(given, _TOKEN)
 
 
 auth = Auth()

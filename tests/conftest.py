@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.processes import Processes
+from tests.server_process import Desk, ServerProcess
 
 Call = Callable[..., Any]
 
@@ -35,3 +36,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 def processes(server: Processes, tmp_path: Path) -> Processes:
     """Start real processes in a folder of the test's own, with no key, no model and no stored runs."""
     return server.moved_to(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def all_desks() -> Iterator[Desk]:
+    """Answer the agents of the server."""
+    with Desk() as desk:
+        yield desk
+        desk.released.set()
+
+
+@pytest.fixture
+def desk(all_desks: Desk) -> Desk:
+    """Answer the agents of the server, with nothing left of the test before."""
+    all_desks.fresh()
+    return all_desks
+
+
+@pytest.fixture(scope="session")
+def langgraph(all_desks: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Serve the graphs of langgraph.json, as `langgraph dev` does."""
+    with ServerProcess(tmp_path_factory.mktemp("server"), **all_desks.environment) as server:
+        yield server

@@ -1,7 +1,7 @@
-"""A real `langgraph dev` in a process of its own, on a free port, with the real langgraph.json.
+"""A real `langgraph dev` in a process of its own, with the real langgraph.json, and the endpoint that its agents ask.
 
-    with ServerProcess(folder, OPENAI_BASE_URL=endpoint.url) as server:
-        client = get_client(url=server.url)
+with ServerProcess(folder, OPENAI_BASE_URL=endpoint.url) as server:
+    client = get_client(url=server.url)
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+from tests.endpoint import Late, Scripted
+from tests.office import Office
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 90.0
@@ -93,3 +97,39 @@ class ServerProcess:
                 return bool(reply.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+
+
+class Desk(Office):
+    """An office that serves test after test: `fresh` forgets the last one.
+
+    A `slow` step is answered once `released` is set; with `together` every call waits until as many are there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together: threading.Barrier | None = None
+        self.released = threading.Event()
+
+    def fresh(self, *, route: str = "writer", slow: str = "", together: int = 0) -> None:
+        """Begin anew."""
+        self.requests.clear()
+        self.asked.clear()
+        self.released.clear()
+        self.route, self.slow = route, slow
+        self.together = threading.Barrier(together, timeout=PATIENCE) if together else None
+
+    def until_asked(self, who: str) -> None:
+        """Wait until an agent, or a step's agent, is asked."""
+        until = time.monotonic() + PATIENCE
+        while who not in self.asked:
+            assert time.monotonic() < until, f"{who} was not asked, only {self.asked}"
+            time.sleep(_PAUSE)
+
+    def reply_to(self, request: dict[str, Any], headers: dict[str, str]) -> Scripted:
+        reply = super().reply_to(request, headers)
+        if self.together is not None:
+            self.together.wait()
+        if not isinstance(reply, Late):
+            return reply
+        self.released.wait(PATIENCE)
+        return "late"

@@ -1,0 +1,178 @@
+"""The graphs on a real `langgraph dev`, used through the real client as Studio and chat front ends do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
+
+from agents.team import DEFAULT_TEAM
+from tests.server_process import Desk, ServerProcess
+
+ASK = {"messages": [{"role": "user", "content": "Do it"}]}
+NAMES = ["network", "orchestrator", "planner", "router", "supervisor", "workflow"]
+TEAM = {one.name for one in DEFAULT_TEAM}
+FINAL = "The *final* answer"
+APPROVE = {"resume": {"decisions": [{"type": "approve"}]}}
+
+
+@pytest.fixture
+def client(langgraph: ServerProcess, desk: Desk) -> Iterator[SyncLangGraphClient]:
+    with get_sync_client(url=langgraph.url) as client:
+        yield client
+
+
+def said(state: Any) -> str:
+    return str(state["messages"][-1]["content"])
+
+
+def assistant(client: SyncLangGraphClient, graph: str) -> str:
+    return str(client.assistants.search(graph_id=graph)[0]["assistant_id"])
+
+
+# What Studio shows before a run
+
+
+def test_the_six_graphs_are_listed_with_what_they_are_for(client: SyncLangGraphClient) -> None:
+    listed = client.assistants.search()
+    assert sorted(one["graph_id"] for one in listed) == NAMES
+    assert all(len(one["description"] or "") > 40 for one in listed)
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        ("workflow", {"facts", "figures", "draft", "faults", "final"}),
+        ("supervisor", {"writer", "critic"}),
+        *((name, TEAM) for name in ("planner", "router", "network", "orchestrator")),
+    ],
+)
+def test_a_drawing_has_every_agent_and_step_as_a_node(client: SyncLangGraphClient, graph: str, expected: Any) -> None:
+    drawn = client.assistants.get_graph(assistant(client, graph), xray=True)
+    nodes = {str(one["id"]) for one in drawn["nodes"]}
+    assert {part for node in nodes for part in node.split(":")} >= expected
+    assert {str(edge[end]) for edge in drawn["edges"] for end in ("source", "target")} <= nodes
+
+
+@pytest.mark.parametrize("graph", NAMES)
+def test_the_settings_are_a_form_and_the_input_is_a_chat(client: SyncLangGraphClient, graph: str) -> None:
+    schemas = client.assistants.get_schemas(assistant(client, graph))
+    form = (schemas["context_schema"] or {})["properties"]
+    assert {"model", "approval", "max_calls", "max_cost"} <= set(form)
+    assert all({"description", "default", "title"} <= set(field) for field in form.values())
+    assert "messages" in (schemas["input_schema"] or {})["properties"]
+    assert schemas["state_schema"]
+    assert schemas["output_schema"]
+
+
+# Runs
+
+
+@pytest.mark.parametrize("graph", NAMES)
+def test_a_run_answers(client: SyncLangGraphClient, graph: str) -> None:
+    state = client.runs.wait(None, graph, input=ASK)
+    assert (state["status"], state["errors"], state["messages"][-1]["type"]) == ("completed", [], "ai")  # type: ignore[call-overload]
+    assert said(state) == (FINAL if graph in ("planner", "orchestrator") else "Text of an agent")
+
+
+def test_tokens_steps_and_events_are_streamed(client: SyncLangGraphClient) -> None:
+    modes: Any = ["messages-tuple", "updates", "custom"]
+    parts = [
+        (one.event.partition("|")[0], one.data)
+        for one in client.runs.stream(None, "planner", input=ASK, stream_mode=modes, stream_subgraphs=True)
+    ]
+    tokens = [data[0]["content"] for mode, data in parts if mode == "messages" and data[0]["type"] == "AIMessageChunk"]
+    assert [one for one in tokens if one][-3:] == ["The", " *final*", " answer"]
+    steps = [(data["path"], data["status"]) for mode, data in parts if mode == "custom"]
+    assert steps.index(("execute/one", "completed")) < steps.index(("execute/two", "running"))
+    done = [next(iter(data)) for mode, data in parts if mode == "updates"]
+    assert [one for one in done if one != "model"][-1] == "synthesize"
+    assert {"plan", "check", "one", "two", "three", "execute"} <= set(done)
+
+
+def test_a_record_that_begins_anew_is_plain_json_in_the_updates(client: SyncLangGraphClient) -> None:
+    first = next(one.data for one in client.runs.stream(None, "planner", input=ASK) if one.event == "values")
+    assert [one["content"] for one in first["messages"]] == ["Do it"]
+    update = next(
+        one.data
+        for one in client.runs.stream(None, "planner", input=ASK, stream_mode="updates")
+        if one.event == "updates"
+    )
+    assert update["plan"]["errors"] == {"type": "__overwrite__", "value": []}
+    assert update["plan"]["usage"]["value"]["calls"] == 1
+
+
+def test_a_thread_remembers(client: SyncLangGraphClient, desk: Desk) -> None:
+    thread = client.threads.create()["thread_id"]
+    client.runs.wait(thread, "router", input=ASK)
+    state = client.runs.wait(thread, "router", input={"messages": [{"role": "user", "content": "And now?"}]})
+    told = str(desk.requests[-1]["messages"])
+    assert "And now?" in told
+    assert "User: Do it" in told
+    assert "Assistant: Text of an agent" in told
+    assert len(state["messages"]) == 4  # type: ignore[call-overload]
+    assert state["usage"]["calls"] == 2  # type: ignore[call-overload] - the record is that of the second message
+
+
+def test_runs_go_on_at_the_same_time(client: SyncLangGraphClient, desk: Desk) -> None:
+    desk.fresh(together=4)  # no call is answered before four are there
+
+    def run(_: int) -> Any:
+        return client.runs.wait(None, "router", input=ASK)
+
+    with ThreadPoolExecutor(4) as pool:
+        states = list(pool.map(run, range(4)))
+    assert [state["status"] for state in states] == ["completed"] * 4
+
+
+# Settings
+
+
+def test_the_form_chooses_the_model(client: SyncLangGraphClient, desk: Desk) -> None:
+    client.runs.wait(None, "router", input=ASK, context={"model": "openai:another"})
+    assert {request["model"] for request in desk.requests} == {"another"}
+
+
+def test_the_form_limits_a_run(client: SyncLangGraphClient, desk: Desk) -> None:
+    state = client.runs.wait(None, "planner", input=ASK, context={"max_calls": 2})
+    assert state["stop_reason"]  # type: ignore[call-overload]
+    assert state["status"] != "completed"  # type: ignore[call-overload]
+    assert len(desk.requests) <= 2
+
+
+def test_a_setting_that_makes_no_sense_is_named(client: SyncLangGraphClient) -> None:
+    with pytest.raises(Exception, match="A limit must not be negative"):
+        client.runs.wait(None, "planner", input=ASK, context={"max_calls": -1})
+
+
+# People
+
+
+def test_a_plan_waits_for_a_person_and_goes_on(client: SyncLangGraphClient, desk: Desk) -> None:
+    thread = client.threads.create()["thread_id"]
+    waiting = client.runs.wait(thread, "planner", input=ASK, context={"approval": True})
+    (question,) = waiting["__interrupt__"][0]["value"]["action_requests"]  # type: ignore[call-overload]
+    assert question["name"] == "run_plan"
+    assert (client.threads.get(thread)["status"], desk.asked) == ("interrupted", ["planner"])
+    state = client.runs.wait(thread, "planner", command=APPROVE, context={"approval": True})  # type: ignore[arg-type]
+    assert (said(state), client.threads.get(thread)["status"]) == (FINAL, "idle")
+
+
+def test_a_cancelled_run_leaves_nothing_running_and_can_go_on(client: SyncLangGraphClient, desk: Desk) -> None:
+    desk.fresh(slow="one")
+    thread = client.threads.create()["thread_id"]
+    run = client.runs.create(thread, "planner", input=ASK)
+    desk.until_asked("one")
+    desk.until_asked("three")
+    client.runs.cancel(thread, run["run_id"], wait=True)
+    assert client.runs.get(thread, run["run_id"])["status"] == "interrupted"
+    desk.released.set()
+    client.runs.wait(None, "router", input=ASK)  # gives what should not be there time to show itself
+    assert sorted(desk.asked) == ["agent", "one", "planner", "router", "three"]
+    desk.slow = ""
+    assert said(client.runs.wait(thread, "planner", input=None)) == FINAL
+    assert desk.asked[5:] == ["one", "two", "synthesizer"]

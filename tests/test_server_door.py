@@ -1,0 +1,171 @@
+"""Who gets in: with PODIUM_TOKEN set nobody without it. And what somebody sees who starts with nothing set up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+from a2a.client import A2ACardResolver
+from langgraph.pregel.remote import RemoteGraph
+from langgraph_sdk import get_sync_client
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from agents import Agent
+from agents.testing import ScriptedModel
+from graphs import Planner
+from tests.server_process import ROOT, Desk, ServerProcess
+
+TOKEN = "a-token/of.our=own"
+RIGHT = {"authorization": f"Bearer {TOKEN}"}
+ASK = {"messages": [{"role": "user", "content": "Do it"}]}
+SOME_ID = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def shut(all_desks: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("shut")
+    with ServerProcess(folder, **all_desks.environment, PODIUM_TOKEN=TOKEN) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("empty")) as server:
+        yield server
+
+
+GUARDED = [
+    ("POST", "/assistants/search"),
+    ("POST", "/threads"),
+    ("POST", "/threads/search"),
+    ("POST", "/runs/wait"),
+    ("POST", "/runs/stream"),
+    ("POST", "/store/items/search"),
+    ("POST", "/mcp"),
+    ("POST", f"/a2a/{SOME_ID}"),
+    ("GET", f"/a2a/{SOME_ID}/.well-known/agent-card.json"),
+    ("GET", "/.well-known/agent-card.json"),
+    ("GET", "/docs"),
+    ("GET", "/openapi.json"),
+    ("GET", "/info"),
+    ("GET", "/metrics"),
+    ("GET", "/ui/planner"),
+    ("GET", f"/internal/debug/thread/{SOME_ID}"),
+    ("POST", "/internal/truncate"),
+    ("GET", "/deploy"),
+    ("POST", "/deploy"),
+    ("GET", "/no/such/path"),
+]
+WRONG: dict[str, dict[str, Any]] = {
+    "none": {},
+    "wrong": {"authorization": "Bearer another"},
+    "empty": {"authorization": "Bearer"},
+    "longer": {"authorization": f"Bearer {TOKEN}x"},
+    "shorter": {"authorization": f"Bearer {TOKEN[:-1]}"},
+    "another after it": {"authorization": f"Bearer {TOKEN} another"},
+    "no scheme": {"authorization": TOKEN},
+    "another scheme": {"authorization": f"Basic {TOKEN}"},
+    "no text": {"authorization": b"Bearer \xff\xfe"},
+    "from Studio": {"x-auth-scheme": "langsmith", "x-api-key": "any"},
+}
+
+
+@pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG)
+def test_nobody_gets_in_without_the_token(shut: ServerProcess, headers: dict[str, Any]) -> None:
+    with httpx.Client(base_url=shut.url, headers=headers) as client:
+        replies = {path: client.request(method, path, json={}) for method, path in GUARDED}
+    assert {path: reply.status_code for path, reply in replies.items()} == {path: 401 for _, path in GUARDED}
+    assert all("Authorization: Bearer" in reply.json()["detail"] for reply in replies.values())
+
+
+def test_a_web_socket_is_refused_too(shut: ServerProcess) -> None:
+    upgrade = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    path = f"{shut.url}/threads/{SOME_ID}/stream/events"
+    assert httpx.get(path, headers=upgrade).status_code in (401, 403)
+    assert httpx.get(path, headers={**upgrade, **RIGHT}).status_code not in (401, 403)
+
+
+def test_the_health_check_is_open_and_tells_nothing(shut: ServerProcess) -> None:
+    assert httpx.get(f"{shut.url}/ok").json() == {"ok": True, "services": {}}
+
+
+def test_a_browser_may_ask_whether_it_may_ask(shut: ServerProcess) -> None:
+    asked = {"origin": "http://localhost:3000", "access-control-request-method": "POST"}
+    assert httpx.options(f"{shut.url}/runs/wait", headers=asked).status_code == 200
+
+
+def test_with_the_token_everything_works(shut: ServerProcess, desk: Desk) -> None:
+    with get_sync_client(url=shut.url, headers=RIGHT) as client:
+        state: Any = client.runs.wait(None, "planner", input=ASK)
+        assert state["status"] == "completed"
+        assert len(client.assistants.search()) == 6
+    assert httpx.get(f"{shut.url}/info", headers=RIGHT).status_code == 200
+
+
+def test_mcp_and_a2a_work_with_the_token(shut: ServerProcess, desk: Desk) -> None:
+    async def ask() -> tuple[Any, str]:
+        async with (
+            httpx2.AsyncClient(headers=RIGHT, timeout=30) as http,
+            Client(streamable_http_client(f"{shut.url}/mcp", http_client=http)) as client,
+        ):
+            result = await client.call_tool("router", {"messages": "Do it"})
+        with get_sync_client(url=shut.url, headers=RIGHT) as client:
+            agent = client.assistants.search(graph_id="router")[0]["assistant_id"]
+        async with httpx.AsyncClient(headers=RIGHT) as http:
+            card = await A2ACardResolver(http, f"{shut.url}/a2a/{agent}").get_agent_card()
+        return result, card.name
+
+    result, name = asyncio.run(ask())
+    assert "Text of an agent" in result.content[0].text
+    assert name == "router"
+
+
+def test_a_remote_graph_without_the_token_fails_and_says_why(shut: ServerProcess) -> None:
+    plan = {"steps": [{"id": "a", "agent": "remote", "task": "Do it", "dependencies": []}]}
+    agent = Agent("remote", "A planner on a server.", runnable=RemoteGraph("planner", url=shut.url))
+    state = Planner([agent], model=ScriptedModel([plan]), max_replans=0).compile().invoke({"messages": "Do it"})
+    assert "The provider did not accept the API key" in state["stop_reason"]
+
+
+@pytest.mark.parametrize("token", ["", "two words", "tökén"])
+def test_a_token_that_cannot_be_asked_for_opens_nothing(token: str) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "import graphs.server"],
+        cwd=ROOT,
+        env={**os.environ, "PODIUM_TOKEN": token},
+        capture_output=True,
+        text=True,
+    )
+    assert said.returncode
+    assert "PODIUM_TOKEN must be ASCII text" in said.stderr
+
+
+def test_without_a_token_the_door_is_open(empty: ServerProcess) -> None:
+    assert httpx.get(f"{empty.url}/info").status_code == 200
+
+
+# The first run of somebody who has set nothing
+
+
+@pytest.mark.parametrize("graph", ["network", "orchestrator", "planner", "router", "supervisor", "workflow"])
+def test_without_a_model_a_run_says_what_to_do(empty: ServerProcess, graph: str) -> None:
+    with get_sync_client(url=empty.url) as client:
+        state: Any = client.runs.wait(None, graph, input=ASK)
+    assert state["status"] == "failed"
+    for told in (state["stop_reason"], state["messages"][-1]["content"]):
+        assert "Set PODIUM_MODEL=provider:model" in told
+        assert "OPENAI_API_KEY" in told
+    assert "Traceback" not in empty.log.read_text()

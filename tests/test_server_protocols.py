@@ -1,0 +1,134 @@
+"""The server's other doors with their real clients: MCP, A2A, and a graph of it as an agent in a local planner."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from a2a.client import ClientConfig, create_client
+from a2a.helpers import get_stream_response_text, new_text_message
+from a2a.types.a2a_pb2 import Role, SendMessageRequest, TaskState
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.pregel.remote import RemoteGraph
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
+from mcp import Client
+
+from agents import Agent, Settings
+from agents.testing import ScriptedModel
+from graphs import Planner
+from tests.server_process import Desk, ServerProcess, free_port
+
+FINAL = "The *final* answer"
+NAMES = ["network", "orchestrator", "planner", "router", "supervisor", "workflow"]
+
+
+# MCP
+
+
+async def by_mcp(url: str, tool: str, **arguments: Any) -> Any:
+    async with Client(f"{url}/mcp") as client:
+        return await client.call_tool(tool, arguments)
+
+
+async def tools(url: str) -> list[Any]:
+    async with Client(f"{url}/mcp") as client:
+        return list((await client.list_tools()).tools)
+
+
+def test_every_graph_is_an_mcp_tool_that_takes_a_message(langgraph: ServerProcess) -> None:
+    listed = asyncio.run(tools(langgraph.url))
+    assert sorted(one.name for one in listed) == NAMES
+    assert {one.input_schema["properties"]["messages"]["type"] for one in listed} == {"string"}
+    assert all(len(one.description) > 40 for one in listed)
+
+
+def test_an_mcp_client_gets_the_whole_record(langgraph: ServerProcess, desk: Desk) -> None:
+    result = asyncio.run(by_mcp(langgraph.url, "planner", messages="Do it"))
+    state = ast.literal_eval(result.content[0].text)
+    assert not result.is_error
+    assert (state["status"], state["messages"][-1]["content"]) == ("completed", FINAL)
+    assert set(state["steps"]) == {"one", "two", "three"}
+
+
+# A2A
+
+
+async def by_a2a(url: str, graph: str, text: str, context: str | None = None) -> tuple[str, Any]:
+    with get_sync_client(url=url) as client:
+        agent = client.assistants.search(graph_id=graph)[0]["assistant_id"]
+    async with httpx.AsyncClient(timeout=30) as http:
+        config = ClientConfig(streaming=False, httpx_client=http)
+        async with await create_client(f"{url}/a2a/{agent}", config, resolver_http_kwargs={}) as remote:
+            message = new_text_message(text, context_id=context, role=Role.ROLE_USER)
+            replies = [one async for one in remote.send_message(SendMessageRequest(message=message))]
+    return get_stream_response_text(replies[-1]), replies[-1].task
+
+
+def test_an_a2a_client_gets_an_answer_and_can_ask_on(langgraph: ServerProcess, desk: Desk) -> None:
+    text, task = asyncio.run(by_a2a(langgraph.url, "router", "Do it"))
+    assert (text, task.status.state) == ("Text of an agent", TaskState.TASK_STATE_COMPLETED)
+    asyncio.run(by_a2a(langgraph.url, "router", "And now?", task.context_id))
+    assert "User: Do it" in str(desk.requests[-1]["messages"])
+
+
+# A graph on the server as an agent
+
+
+def remote(graph: str, url: str) -> Iterator[RemoteGraph]:
+    """Give a remote graph whose clients do not try a dead server for seconds, as those of the SDK do."""
+    with httpx.Client(base_url=url, timeout=30) as http:
+        # No connection outlives its call, and with it the event loop of that call.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        client = LangGraphClient(httpx.AsyncClient(base_url=url, timeout=30, limits=alone))
+        yield RemoteGraph(graph, client=client, sync_client=SyncLangGraphClient(http))
+
+
+@pytest.fixture
+def far(langgraph: ServerProcess, desk: Desk) -> Iterator[RemoteGraph]:
+    yield from remote("planner", langgraph.url)
+
+
+@pytest.fixture
+def nowhere() -> Iterator[RemoteGraph]:
+    yield from remote("planner", f"http://127.0.0.1:{free_port()}")
+
+
+def step(name: str) -> dict[str, Any]:
+    return {"id": name, "agent": "remote", "task": f"Do {name}", "dependencies": []}
+
+
+def local(graph: RemoteGraph, *script: Any) -> Any:
+    agent = Agent("remote", "A planner on a server.", runnable=graph)
+    return Planner([agent], model=ScriptedModel(list(script)), max_replans=0).compile(InMemorySaver())
+
+
+ASK = {"messages": "the request"}
+THREAD = {"configurable": {"thread_id": "not an id of the server"}}
+
+
+def test_a_remote_graph_is_an_agent(call: Any, far: RemoteGraph) -> None:
+    state = call(local(far, {"steps": [step("a"), step("b")]}, "Both are done."), ASK, THREAD)
+    assert (state["status"], state["messages"][-1].text) == ("completed", "Both are done.")
+    assert [one["result"] for one in state["steps"].values()] == [FINAL, FINAL]
+    assert state["usage"]["agents"]["remote/synthesizer"]["calls"] == 2
+    assert state["usage"]["calls"] == 12
+
+
+def test_what_a_remote_graph_used_counts_against_the_budget(call: Any, far: RemoteGraph) -> None:
+    planner = local(far, {"steps": [step("a"), step("b")]}, "never asked")
+    state = call(planner, ASK, THREAD, context=Settings(max_calls=6))
+    assert (state["status"], state["errors"][-1]["kind"]) == ("partial", "BudgetError")
+
+
+def test_without_its_server_the_step_fails_and_says_why(call: Any, nowhere: RemoteGraph) -> None:
+    state = call(local(nowhere, {"steps": [step("a")]}), ASK, THREAD)
+    assert state["status"] == "failed"
+    assert state["steps"]["a"]["attempts"] == 3
+    assert (
+        "with agent 'remote' after 3 attempts: The connection to the provider or server failed" in state["stop_reason"]
+    )
