@@ -16,8 +16,9 @@ from typing import Any
 
 import yaml
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from agents.errors import ConfigurationError
 from agents.replies import Call, Reply
 
 HEAD = """\
@@ -28,6 +29,8 @@ HEAD = """\
 
 class Exchange(BaseModel):
     """One call of a model: what was asked, and either `reply` or `error`."""
+
+    model_config = ConfigDict(extra="forbid")
 
     prompt: list[dict[str, Any]]
     tools: list[str] = []
@@ -42,6 +45,8 @@ class Exchange(BaseModel):
 
 class Conversation(BaseModel):
     """All that one file holds."""
+
+    model_config = ConfigDict(extra="forbid")
 
     model: str = "recorded"
     profile: dict[str, Any] = {}
@@ -78,15 +83,23 @@ class Conversation(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write the file, all of it or nothing."""
+        text = HEAD + as_yaml(self.model_dump(exclude_defaults=True))
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as file:
-            file.write(HEAD + as_yaml(self.model_dump(exclude_defaults=True)))
+            file.write(text)
         os.replace(file.name, path)
 
     @classmethod
     def load(cls, path: Path) -> Conversation:
-        """Read a file."""
-        return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        """Read a file.
+
+        Raises:
+            ConfigurationError: It holds no conversation.
+        """
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        except (yaml.YAMLError, ValidationError) as error:
+            raise ConfigurationError(f"{path} holds no recorded conversation: {error}") from error
 
 
 _ROLES = {"human": "user", "ai": "assistant"}
