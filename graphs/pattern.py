@@ -181,8 +181,8 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
         from graphs.show.svg import drawn, for_people  # here, because what shows graphs imports them
 
         drawing = for_people(self)
-        mermaid = drawing.draw_mermaid()
-        return {"text/plain": mermaid, "text/vnd.mermaid": mermaid, "image/svg+xml": drawn(drawing)}
+        plain = f"{self.name}: {', '.join(drawing.nodes)}"
+        return {"text/plain": plain, "text/vnd.mermaid": drawing.draw_mermaid(), "image/svg+xml": drawn(drawing)}
 
     def _redrawn(self, graph: Graph, xray: int | bool) -> Graph:
         builder = self.builder

@@ -80,7 +80,8 @@ class Run(dict[str, Any]):
         head = f"{sign(self._status())}{': ' if self.get('stop_reason') else ''}{self.get('stop_reason') or ''}"
         asked = [_asked(one) for one in self.get("__interrupt__", ())]
         used = self.get("usage") or no_usage()
-        cost = f"{used['calls']} model call{'' if used['calls'] == 1 else 's'}, {used['input_tokens'] + used['output_tokens']:,} tokens"
+        calls = "1 model call" if used["calls"] == 1 else f"{used['calls']} model calls"
+        cost = f"{calls}, {used['input_tokens'] + used['output_tokens']:,} tokens"
         texts = [*asked, self.answer] if self.answer else asked
         body = "".join(f"<blockquote>{html_text(one)}</blockquote>" for one in texts)
         return {
