@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,9 @@ class AskApproval(Once[Proposal, Approval]):
     description shows the plan, or how it differs from the one that was approved. Resume with `{"decisions": [one]}` or
     the decision alone: `{"type": "approve"}`, `{"type": "edit", "edited_action": {"name": "run_plan", "args": {"steps":
     [...]}}}`, or `{"type": "reject", "message": why}`. Nobody is asked about a plan that has not changed.
+
+    The request has the form of LangGraph's Agent Inbox too, which chat front ends before that of LangChain 1.0 show,
+    and their answers are read: `[{"type": "accept" | "edit" | "response", "args": ...}]`.
     """
 
     def __init__(self, agents: Collection[str], most: int, *, wanted: bool) -> None:
@@ -81,11 +85,14 @@ def request_for(value: Proposal, note: str) -> dict[str, Any]:
         shown = "The plan has changed since it was approved:\n" + "\n".join(
             line for line in difference if not line.startswith("?")
         )
+    description = f"{note}\n\n{shown}".strip()
+    args = {"steps": value["plan"]}
     return {
-        "action_requests": [
-            {"name": ACTION, "args": {"steps": value["plan"]}, "description": f"{note}\n\n{shown}".strip()}
-        ],
+        "action_requests": [{"name": ACTION, "args": args, "description": description}],
         "review_configs": [{"action_name": ACTION, "allowed_decisions": MAY}],
+        "action_request": {"action": ACTION, "args": args},
+        "config": {"allow_accept": True, "allow_edit": True, "allow_respond": True, "allow_ignore": False},
+        "description": description,
     }
 
 
@@ -103,12 +110,31 @@ def _edited(said: dict[str, Any]) -> list[Any]:
     action = said.get("edited_action")
     arguments = action.get("args") if isinstance(action, dict) else None
     steps = arguments.get("steps") if isinstance(arguments, dict) else None
+    if isinstance(steps, str):  # Agent Inbox edits JSON as text
+        try:
+            steps = json.loads(steps)
+        except ValueError:
+            return []
     return steps if isinstance(steps, list) else []
 
 
 def _decision(said: Any) -> dict[str, Any]:
     if isinstance(said, str):
         return {"type": said}
-    if isinstance(said, dict) and isinstance(said.get("decisions"), list) and said["decisions"]:
-        said = said["decisions"][0]
-    return said if isinstance(said, dict) else {}
+    if isinstance(said, dict) and isinstance(said.get("decisions"), list):
+        said = said["decisions"]
+    if isinstance(said, list) and said:
+        said = said[0]
+    return _as_decision(said) if isinstance(said, dict) else {}
+
+
+def _as_decision(said: dict[str, Any]) -> dict[str, Any]:
+    """Read an answer of Agent Inbox as a decision; others stay as they are."""
+    args = said.get("args")
+    if said.get("type") == "accept":
+        return {"type": "approve"}
+    if said.get("type") == "response":
+        return {"type": "reject", "message": args}
+    if said.get("type") == "edit" and isinstance(args, dict):
+        return {"type": "edit", "edited_action": {"name": ACTION, "args": args.get("args")}}
+    return said

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 from langchain_core.messages import BaseMessage, RemoveMessage
 from typing_extensions import TypedDict
 
@@ -51,6 +49,5 @@ def saying(state: SupervisorState, text: str, message_id: str | None = None) -> 
     draft = state.get("work_id")
     others = [one for one in state["messages"] if one.id != draft]
     answer = closing(others, text, message_id)
-    answer.id = answer.id or str(uuid4())
     is_stale = draft != answer.id and len(others) < len(state["messages"])
     return [*([RemoveMessage(draft)] if draft and is_stale else []), answer]

@@ -20,7 +20,7 @@ from langgraph.errors import GraphInterrupt
 from agents.agent import Agent
 from agents.errors import AgentError, ConfigurationError
 from agents.once import IO, Once
-from agents.prompts import Assignment
+from agents.prompts import Assignment, fill
 from agents.retry import Attempts, Outcome, Retry
 from agents.usage import no_usage, sum_usage
 from graphs.chat import begin_call, end_call
@@ -157,7 +157,7 @@ class StepRun:
             if started is None:
                 started = time.time()
                 report("step", step=step.id, agent=step.agent, status="running")
-                self.calls[step.id] = begin_call(self.config, step.agent, {"step": step.id, "task": step.task})
+                self.calls[step.id] = begin_call(self.config, step.agent, {"step": step.id, "task": _in_words(step)})
 
         if reason is None and step.for_each:
             record = await self._for_each(step, settled[step.for_each], context, begin)
@@ -242,6 +242,11 @@ class StepRun:
             await calls.add(tasks[-1])
         await calls.close()
         return gathered(step, _results(tasks))
+
+
+def _in_words(step: Step) -> str:
+    """Return a step's task with the names of what it quotes in place of placeholders, for people."""
+    return fill(step.task, {"request": "the request", **{name: name for name in step.dependencies}})
 
 
 _REPORTED = ("agent", "status", "error", "attempts", "answered_by", "started", "ended", "usage", "dependencies")

@@ -175,21 +175,23 @@ class Router(Pattern):
             told = "".join(f"; the last one: {one['message']}" for one in state["errors"][-1:])
             reason = f"Every agent that was asked has failed: {', '.join(state['route']['chosen'])}{told}"
             return {"status": "failed", "stop_reason": reason, "messages": [AIMessage(reason)]}
-        answer = closing(state["messages"], *self._put_together(answered, merged))
+        said = self._said(state, answered, merged)
         # Of several that were asked each was to do its part; otherwise the next best has done what another could not.
         short = [one for one in (state["replies"] if self.most > 1 else answered) if one["status"] != "completed"]
         if not short:
-            return {"status": "completed", "messages": [answer]}
+            return {"status": "completed", "messages": said}
         status = next((one["status"] for one in short if one["text"] is not None), "partial")
         why = ", ".join(f"{one['agent']!r} ended as {one['status']}" for one in short)
-        return {"status": status, "stop_reason": why, "messages": [answer]}
+        return {"status": status, "stop_reason": why, "messages": said}
 
-    def _put_together(self, answered: Sequence[Reply], merged: Answer | None) -> tuple[str, str | None]:
-        """Return the text of the answer, and the id of the message that holds it already, if one does."""
+    def _said(self, state: RouterState, answered: Sequence[Reply], merged: Answer | None) -> list[AIMessage]:
+        """Return the answer, unless it is in the thread already."""
         if merged:
-            return merged["text"], merged.get("message_id")
+            return [closing(state["messages"], merged["text"], merged.get("message_id"))]
+        if len(answered) == 1 and answered[0].get("message_id") in [one.id for one in state["messages"]]:
+            return []
         text = "\n\n".join(one["text"] or "" for one in answered)
-        return text, answered[0].get("message_id") if len(answered) == 1 else None
+        return [closing(state["messages"], text, answered[0].get("message_id") if len(answered) == 1 else None)]
 
     def _answered(self, state: RouterState) -> list[Reply]:
         """Return the replies of those that did not fail, from the best candidate down."""
@@ -250,14 +252,15 @@ class Router(Pattern):
 
     def _asking(self, name: str, agent: Agent) -> Node:
         def answered(state: RouterState, answer: Answer) -> dict[str, Any]:
+            said = closing(state["messages"], answer["text"], answer.get("message_id"))
             reply: Reply = {
                 "agent": name,
                 "text": answer["text"],
-                "message_id": answer.get("message_id"),
+                "message_id": said.id,
                 "status": answer["status"],
             }
             inside: list[Problem] = [{**one, "where": f"{name}/{one['where']}"} for one in answer["errors"]]  # type: ignore[typeddict-item]
-            return {"replies": [reply], "errors": inside}
+            return {"replies": [reply], "errors": inside, "messages": [said] if self.most == 1 else []}
 
         def failed(state: RouterState, error: Exception) -> dict[str, Any]:
             return {

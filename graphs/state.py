@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from typing import Annotated, Any
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.graph.message import add_messages
@@ -64,7 +65,7 @@ def closing(messages: Sequence[Any], text: str, message_id: str | None = None) -
     Chat front ends then know the two as one. An id that the thread has already would replace an earlier message.
     """
     known = {one.id for one in messages}
-    return AIMessage(text, id=None if message_id in known else message_id)
+    return AIMessage(text, id=message_id if message_id and message_id not in known else str(uuid4()))
 
 
 def _speaker(message: Any) -> str:

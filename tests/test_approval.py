@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,27 @@ def test_an_answer_that_cannot_be_used_is_asked_again(answer: Any, call: Any) ->
     call(case.graph, ASK, THREAD)
     assert question(call(case.graph, Command(resume=answer), THREAD)).count("\n") > 0
     assert case.done == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "done"),
+    [
+        ({"type": "accept", "args": None}, ["do a"]),
+        ({"type": "edit", "args": {"action": "run_plan", "args": {"steps": [step("b")]}}}, ["do b"]),
+        ({"type": "edit", "args": {"action": "run_plan", "args": {"steps": json.dumps([step("b")])}}}, ["do b"]),
+        ({"type": "edit", "args": {"action": "run_plan", "args": {"steps": "[broken"}}}, []),
+        ({"type": "response", "args": "Use b instead."}, []),
+    ],
+)
+def test_answers_in_the_form_of_agent_inbox_are_read(answer: Any, done: list[str], call: Any) -> None:
+    case = Case(plan(step("a")), plan(step("b")))
+    value = call(case.graph, ASK, THREAD)["__interrupt__"][0].value
+    assert value["action_request"] == {"action": "run_plan", "args": value["action_requests"][0]["args"]}
+    state = call(case.graph, Command(resume=[answer]), THREAD)
+    assert case.done == done
+    if answer["type"] == "response":
+        assert question(state) == "b (worker): do b"
+        assert "Use b instead." in case.model.calls[1].prompt
 
 
 def test_a_flawed_edit_is_shown_with_its_flaws(call: Any) -> None:
