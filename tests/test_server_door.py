@@ -102,9 +102,29 @@ def test_the_health_check_is_open_and_tells_nothing(shut: ServerProcess) -> None
     assert httpx.get(f"{shut.url}/ok").json() == {"ok": True, "services": {}}
 
 
-def test_a_browser_may_ask_whether_it_may_ask(shut: ServerProcess) -> None:
-    asked = {"origin": "http://localhost:3000", "access-control-request-method": "POST"}
-    assert httpx.options(f"{shut.url}/runs/wait", headers=asked).status_code == 200
+@pytest.mark.parametrize(
+    ("page", "allowed"),
+    [
+        ("https://smith.langchain.com", True),
+        ("https://eu.smith.langchain.com", True),
+        ("http://localhost:3000", True),
+        ("http://127.0.0.1:5173", True),
+        ("https://smith.langchain.com.example.org", False),
+        ("https://example.org", False),
+        ("https://notlangchain.com", False),
+        ("http://localhost.example.org", False),
+    ],
+)
+def test_only_studio_and_pages_of_this_machine_may_talk_to_the_server(
+    shut: ServerProcess, page: str, allowed: bool
+) -> None:
+    asked = {"origin": page, "access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    before = httpx.options(f"{shut.url}/runs/wait", headers=asked)
+    refused = httpx.post(f"{shut.url}/runs/wait", headers={"origin": page}, json={})
+    assert [one.headers.get("access-control-allow-origin") for one in (before, refused)] == [
+        page if allowed else None
+    ] * 2
+    assert (before.status_code, refused.status_code) == (200 if allowed else 400, 401)
 
 
 def test_with_the_token_everything_works(shut: ServerProcess, desk: Desk) -> None:
