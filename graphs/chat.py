@@ -81,9 +81,9 @@ def say(config: RunnableConfig, message: BaseMessage) -> None:
         push_message(message, state_key=None)
 
 
-def begin_call(config: RunnableConfig, name: str, shown: dict[str, Any]) -> str:
-    """Show that work begins, as the call of a tool; return the call's id."""
-    known_as = f"{name}-{uuid4().hex[:8]}"
+def begin_call(config: RunnableConfig, name: str, label: str, shown: dict[str, Any]) -> str:
+    """Show that work begins, as the call of a tool; return the call's id, which begins with the label."""
+    known_as = f"{label}-{uuid4().hex[:8]}"
     asked = AIMessage("", id=str(uuid4()), tool_calls=[{"name": name, "args": shown, "id": known_as}])
     say(config, asked)
     return known_as

@@ -157,7 +157,7 @@ class StepRun:
             if started is None:
                 started = time.time()
                 report("step", step=step.id, agent=step.agent, status="running")
-                self.calls[step.id] = begin_call(self.config, step.agent, {"step": step.id, "task": _in_words(step)})
+                self.calls[step.id] = begin_call(self.config, step.agent, step.id, {"task": _in_words(step)})
 
         if reason is None and step.for_each:
             record = await self._for_each(step, settled[step.for_each], context, begin)

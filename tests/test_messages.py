@@ -172,7 +172,8 @@ def test_steps_are_shown_as_tool_calls_but_not_kept(name: str, call: str) -> Non
     messages = [chunk[0] for mode, chunk in events if mode == "messages"]
     begun = {one["name"]: one for message in messages for one in getattr(message, "tool_calls", [])}
     ended = {one.tool_call_id: one.text for one in messages if isinstance(one, ToolMessage)}
-    assert begun["writer"]["args"] == {"step": "by_writer", "task": "Work"}
+    assert begun["writer"]["args"] == {"task": "Work"}
+    assert begun["writer"]["id"].startswith("by_writer-")
     assert {name: ended[one["id"]] for name, one in begun.items()} == {
         "writer": "The writer's words",
         "critic": "The critic's words",
