@@ -1,8 +1,6 @@
 """Figures of finished runs, and where the boxes of a graph go."""
 
 import random
-import subprocess
-import sys
 import time
 from itertools import combinations
 from typing import Any
@@ -17,6 +15,8 @@ from graphs.show.items import DONE, FAILED, SENT_BACK, STOPPED
 from graphs.show.layout import LANE, boxes, place
 from graphs.show.report import cost_figure, graph_figure, timeline_figure
 from tests.finished import PATTERNS, asking, finished, large, timed
+from tests.office import clean
+from tests.processes import Processes
 
 DRAW = (timeline_figure, graph_figure, cost_figure)
 PNG = b"\x89PNG"
@@ -110,7 +110,7 @@ def test_a_thousand_steps_are_drawn_soon_and_stay_few() -> None:
     assert max(figures[0].get_figheight(), figures[1].get_figheight()) < 20
 
 
-def test_pictures_need_no_pyplot_and_importing_the_report_no_matplotlib() -> None:
+def test_pictures_need_no_pyplot_and_importing_the_report_no_matplotlib(processes: Processes) -> None:
     script = """
 import sys
 from graphs.show import report
@@ -118,10 +118,10 @@ assert not any(one.startswith("matplotlib") for one in sys.modules)
 report.graph_figure({"reviews": [{}]})._repr_png_()
 assert "matplotlib.pyplot" not in sys.modules
 """
-    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=60)
+    assert clean(processes.start(script=script).wait()).code == 0
 
 
-def test_without_matplotlib_it_is_said_what_to_install() -> None:
+def test_without_matplotlib_it_is_said_what_to_install(processes: Processes) -> None:
     script = """
 import sys
 sys.modules["matplotlib"] = None
@@ -132,8 +132,8 @@ try:
 except ValueError as error:
     print(type(error).__name__, error)
 """
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert ran.stdout == "ConfigurationError Figures need matplotlib: pip install 'podium[notebook]'\n"
+    told = clean(processes.start(script=script).wait()).out
+    assert told == "ConfigurationError Figures need matplotlib: pip install 'podium[notebook]'\n"
 
 
 def some_graph(seed: int) -> dict[str, tuple[str, ...]]:

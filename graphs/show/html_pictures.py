@@ -130,7 +130,8 @@ def _turns(items: Sequence[Item]) -> Html:
 
 
 def _legend(course: Course, shown: Sequence[Item]) -> Html:
-    entries = [(CLASSES[one], one) for one in MARKS if any(item.status == one for item in shown)]
+    drawn = {one.status for one in shown if one.status != DONE or not one.critical}
+    entries = [(CLASSES[one], one) for one in MARKS if one in drawn]
     if any(one.critical for one in shown):
         entries.insert(0, ("critical", "on the critical path"))
     if any(map(course.has_waited, shown)):
@@ -222,11 +223,13 @@ def costs(spent: Sequence[Spent], total: Mapping[str, int | float]) -> Html:
     titles = [tag("th", one, scope="col", class_="number" if number else None) for number, one in enumerate(head)]
     lines = [tag("tr", *_cost_cells(one, most, priced=priced)) for one in spent]
     numbers = [total.get("calls", 0), total.get("input_tokens", 0), total.get("output_tokens", 0)]
-    seconds = f"{total['seconds']:.1f}" if "seconds" in total else ""
-    sums = [*(f"{int(one):,}" for one in numbers), seconds, *([f"{total.get('cost', 0):.4g}"] if priced else [])]
+    sums = [*(f"{int(one):,}" for one in numbers), "", *([f"{total.get('cost', 0):.4g}"] if priced else [])]
     foot = tag("tr", tag("td", "in all"), *(tag("td", one, class_="number") for one in sums))
     parts = (tag("thead", tag("tr", *titles)), tag("tbody", *lines), tag("tfoot", foot))
-    return tag("table", *parts, class_="counts", style=f"--columns:{len(head) - 1}")
+    drawn = tag("table", *parts, class_="counts", style=f"--columns:{len(head) - 1}")
+    timed = any(one.seconds is not None for one in spent)
+    note = "Seconds are those of steps. Agents work side by side, so they do not add up to the time worked."
+    return joined([drawn, tag("p", note, class_="soft small") if timed else ""])
 
 
 def _cost_cells(one: Spent, most: int, *, priced: bool) -> Iterator[Html]:

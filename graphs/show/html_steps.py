@@ -68,4 +68,4 @@ def _problem(told: Mapping[str, Any]) -> str:
 
 def _tokens(cost: Mapping[str, Any]) -> str:
     calls, read, written = (cost.get(key) or 0 for key in COUNTS)
-    return f"{calls} calls, {read:,} tokens read, {written:,} written"
+    return f"{calls} call{'s' if calls != 1 else ''}, {read:,} tokens read, {written:,} written"
