@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PORT ?= 2024
 REQUEST ?= A 10 km bus ride costs 3.20 and a taxi 2.10 per km. Compare both for one person and for three, and recommend one.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs-check check format bench clean
+.PHONY: help demo test docs-check check format studio bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,6 +30,11 @@ format: .venv/dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+studio: .venv/studio ## Serve the six graphs for LangGraph Studio and other clients, on PORT (2024)
+	@echo "Server: http://127.0.0.1:$(PORT)   its interface: http://127.0.0.1:$(PORT)/docs   docs/deploy.md says more"
+	@echo "Studio: https://smith.langchain.com/studio/?baseUrl=http://127.0.0.1:$(PORT)   a hosted page; it talks to this server"
+	LANGGRAPH_CLI_NO_ANALYTICS=1 $(BIN)/langgraph dev --no-browser --n-jobs-per-worker 10 --port $(PORT)
+
 bench: .venv/dev ## Measure the workflow engine, the router's classifiers, and what survives kills
 	@$(PIP) install -c constraints.txt -e . --group bench
 	$(BIN)/python benchmarks/workflow.py
@@ -49,6 +55,10 @@ clean: ## Remove the environment and everything built
 
 .venv/dev: .venv/base
 	@$(PIP) install -c constraints.txt -e '.[notebook,postgres,studio,tracing]' --group dev
+	@touch $@ .venv/studio
+
+.venv/studio: .venv/base
+	@$(PIP) install -c constraints.txt -e '.[studio]'
 	@touch $@
 
 .venv/local: .venv/base
