@@ -54,6 +54,15 @@ class Agent(Once["Assignment | str", Answer]):
     A function takes the task's text and, where it has parameters of that name, `context`, `request` and `config`; it
     returns text or JSON data, and may be async. A Runnable gets and gives `{"messages": [...]}`.
 
+    Args:
+        name: An identifier, unique in its team.
+        description, examples: What it is for, and requests it is right for: by these it is chosen.
+        instructions: The system prompt of a chat model with a role.
+        model: Its chat model, or `provider:model`; None for that of the run.
+        tools: LangChain tools, or functions with type hints and a docstring.
+        response_format: The form of its reply, whose JSON is then the answer's `data`.
+        runnable, function: The worker, in place of the four above.
+
     Raises:
         ConfigurationError: The name is no identifier, or there is more than one kind of worker.
         AgentError: (when called) there was no usable answer: empty, refused, filtered, cut off, or going in circles.

@@ -37,8 +37,11 @@ def chat_model(model: BaseChatModel | str | None = None) -> BaseChatModel:
     OPENAI_API_KEY or OPENAI_BASE_URL, with the model OPENAI_MODEL names; the local model, when installed.
 
     Only a custom OPENAI_BASE_URL without OPENAI_MODEL is asked something here: for its first model, 5 seconds at most.
-    Loading the local model takes seconds, so async code calls this in a thread. `ModelNotFoundError` when nothing is
-    configured or what is needed is missing, `ConfigurationError` when a setting makes no sense.
+    Loading the local model takes seconds, so async code calls this in a thread.
+
+    Raises:
+        ModelNotFoundError: Nothing is configured, or what is needed is missing.
+        ConfigurationError: A setting makes no sense.
     """
     if isinstance(model, BaseChatModel):
         return model

@@ -18,7 +18,11 @@ from agents.usage import Usage, add_usage, no_usage, usage_of
 
 @dataclass(frozen=True)
 class Retry:
-    """When a failed call is made again: only faults that may pass (`agents.faults.is_transient`)."""
+    """When a failed call is made again: only faults that may pass (`agents.faults.is_transient`).
+
+    Raises:
+        ConfigurationError: No attempt, a factor below 1, or a negative wait.
+    """
 
     attempts: int = 3
     """Calls in all, the first included."""

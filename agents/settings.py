@@ -34,6 +34,11 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            ConfigurationError: A limit is negative, a price is no pair, or `max_cost` comes without prices.
+        """
         if min(self.max_calls, self.max_tokens, self.max_cost, self.max_seconds) < 0:
             raise ConfigurationError("A limit must not be negative; 0 means no limit")
         if wrong := [name for name, price in self.prices.items() if len(price) != 2 or min(price) < 0]:

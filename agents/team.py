@@ -85,7 +85,7 @@ def team(*, folder: Path | str | None = None, model: BaseChatModel | str | None 
     """Return the default team: researcher, analyst, coder, writer and critic.
 
     Their file tools read `folder`, by default the current working directory; hidden files are never read. The
-    researcher can search the web where `podium[web]` is installed.
+    researcher can search the web where `podium[web]` is installed. `model` is for all; None for that of the run.
     """
     root = Path(folder or ".")
     return [
@@ -102,7 +102,7 @@ def team(*, folder: Path | str | None = None, model: BaseChatModel | str | None 
 
 
 def load_team(path: Path | str, *, model: BaseChatModel | str | None = None) -> list[Agent]:
-    """Return the agents of a TOML team file; `model` is for those that name none.
+    """Return the agents of the TOML team file at `path`; `model` is for those that name none.
 
     Raises:
         TeamFileError: The file cannot be used; every problem is a line of its own: file:line: what is wrong.

@@ -135,6 +135,7 @@ class EmbeddingClassifier:
     The defaults fit `agents.embeddings.LocalEmbeddings`; `benchmarks/router.py --tune` measures them for others.
 
     Args:
+        embeddings: The embedding model; it is asked for the team's texts once, and for each request.
         threshold: The similarity, -1 to 1, that counts as a confidence of one half; less where no model follows.
         margin: Least lead in similarity of the best agent over the second; 0 where several may be meant.
         sharpness: How fast confidence rises with similarity (the steepness of a logistic curve).

@@ -50,7 +50,12 @@ class Turn(TypedDict):
 
 
 def handoff_tool(to: str, description: str = "") -> BaseTool:
-    """Return the tool `handoff_to_<peer>`, for agents that a user builds with `create_agent` and puts in a network."""
+    """Return the tool `handoff_to_<to>`, for agents that a user builds with `create_agent` and puts in a network.
+
+    Args:
+        to: The peer's name, to which the network must have a link.
+        description: What the peer is for, told to the model.
+    """
 
     def hand_over(task: str, reason: str) -> tuple[str, dict[str, Any]]:
         return f"Handed over to {to}.", {HANDOFF: {"to": to, "task": task, "reason": reason}}

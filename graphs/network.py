@@ -54,6 +54,7 @@ class Network(Pattern):
     """Lets peers hand a request to each other until one of them answers.
 
     Args:
+        agents: The peers.
         links: For each peer those it may hand off to; None: everyone to everyone.
         start: The peer that gets the first message of a thread; None for the first.
         turns: `handoff`: a peer goes on until it hands off. `round_robin`: peers speak in order and see what was
@@ -62,6 +63,10 @@ class Network(Pattern):
             for each handoff; `last`, only the task it was handed.
         max_handoffs: Handoffs allowed before the network gives up; answering is not a handoff.
         max_turns: Turns of a round-robin in all.
+        retry: For every turn; None for three attempts.
+
+    Raises:
+        ConfigurationError: A name is taken twice or unknown, a link leads nowhere, or a setting makes no sense.
     """
 
     name = "network"

@@ -46,10 +46,17 @@ class Orchestrator(Supervisor):
     It is a `Supervisor` whose worker is one agent of the team or a `Planner` of supervised agents.
 
     Args:
+        agents, model: As in `Planner`; the model also sorts and reviews.
+        reviewer, checks, escalate, retry: As in `Supervisor`; the reviewer judges the steps too.
         supervised: Review each step of a plan too, with `step_revisions`; False: only the final answer.
         criteria: Of the final answer.
+        step_revisions: Times a step is sent back.
         max_revisions: New plans after the final review has rejected the answer.
         baseline: Answer with a single agent and nothing else, to see what orchestration adds and costs.
+        planning: Whatever else `Planner` takes: `approval`, `max_steps`, …
+
+    Raises:
+        ConfigurationError: As `Planner` and `Supervisor` do.
     """
 
     name = "orchestrator"

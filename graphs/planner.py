@@ -50,15 +50,20 @@ class Planner(Pattern):
     """Plans a request, gives the steps to a team, and answers from their results.
 
     Args:
+        agents: The team; a plan goes by their names, descriptions and examples.
         model: Plans and writes the final answer; None for the default chat model.
         default_agent: Name of the agent that gets the whole request when no sound plan was written; None for the
             first of the team.
         synthesizer: Agent that writes the final answer; None for one made of `model`.
         approval: Have a person approve, edit or reject every plan before it runs (needs a checkpointer); see
             `graphs.approval`. A run's `Settings.approval` also asks for it.
+        max_steps: Steps that a plan may have.
         max_plan_attempts: Plans written before the request goes to the default agent.
         max_replans: New plans for the rest after steps have failed.
         on_failure, max_parallel, retry: As in `Workflow`.
+
+    Raises:
+        ConfigurationError: The team is empty, a name is taken twice or unknown, or a limit makes no sense.
     """
 
     name = "planner"

@@ -61,6 +61,7 @@ class Router(Pattern):
     """Gives a request to the agent that suits it best.
 
     Args:
+        agents: The team; a model goes by their names, descriptions and examples.
         fallback: Gets what no agent suits, in an unknown name, with too little confidence, or after the candidates
             have failed; without one the user is asked.
         classifier: Asked before the model: a function, LangChain `Embeddings`, a `Classifier`, or several of them in
@@ -71,6 +72,11 @@ class Router(Pattern):
             `interrupt`: the run waits, also as a step of another graph (needs a checkpointer); resume it with a text.
         multiple: Ask all candidates above the threshold at once, `max_agents` at most, and merge their answers. If one
             of them fails, the rest is a `partial` answer.
+        retry: For every call; None for three attempts.
+
+    Raises:
+        ConfigurationError: A name is taken twice or means another thing here, a setting makes no sense, or there is
+            neither a model nor a classifier.
     """
 
     name = "router"

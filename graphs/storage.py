@@ -159,6 +159,10 @@ def _explain_sqlite(file: Path, wait: float, error: Exception) -> StorageError |
 def postgres(uri: str, *, wait: float = WAIT) -> Iterator[Storage]:
     """Open a Postgres database; its tables are made or brought up to date. Needs `pip install 'podium[postgres]'`.
 
+    Args:
+        uri: As `postgresql://user:password@host:5432/database`; it never appears in errors.
+        wait: Seconds to wait for the server, and for another process that changes the tables.
+
     Raises:
         StorageError: The extra is missing, or the server cannot be reached or used.
     """

@@ -26,6 +26,7 @@ class Supervisor(Pattern):
     """Has an agent's work reviewed, sends it back with feedback, and escalates what does not get good.
 
     Args:
+        worker: The agent whose work is reviewed, any pattern included.
         reviewer: Gives the typed verdict (see `graphs.verdicts.Review`); None for the default chat model.
         criteria: Sentences that must all be true of acceptable work.
         checks: Functions of the text that run before any model is asked; they return None or what to change.
@@ -33,6 +34,10 @@ class Supervisor(Pattern):
         escalate: `best`: return the best so far, status `escalated`. `human`: ask a person by an interrupt (needs a
             checkpointer). An agent: it takes over, with the best so far and the last feedback.
         model: For a reviewer that has none of its own.
+        retry: For every call; None for three attempts.
+
+    Raises:
+        ConfigurationError: There is no criterion, `max_revisions` is negative, or `escalate` is something else.
     """
 
     name = "supervisor"

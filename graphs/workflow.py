@@ -39,12 +39,15 @@ class Workflow(Pattern):
     Steps come from here or, where there are none, as `plan` (a list of `Step.as_dict()`) with each input.
 
     Args:
+        steps: As `Step` or in its plain JSON form.
+        agents: The team that the steps name.
         on_failure: When a step has failed, retries and fallback included. `skip`: its dependents are skipped, the
             rest goes on. `stop`: nothing new starts. `continue`: dependents run and are told what failed.
         max_parallel: Steps at work at once; None for as many as are ready. A caller's `max_concurrency` also counts.
-        retry: For all steps that have none of their own.
+        retry: For all steps that have none of their own; None for three attempts.
 
     Raises:
+        ConfigurationError: The team is empty or a name taken twice, or a setting makes no sense.
         InvalidPlanError: The steps cannot be run; it names everything that is wrong with them.
     """
 

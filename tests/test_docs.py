@@ -23,7 +23,9 @@ from cyclopts import CycloptsError
 from typing_extensions import is_typeddict
 
 import agents
+import agents.testing
 import graphs
+import graphs.storage
 from graphs.cli.commands import app
 from graphs.pattern import CompiledPattern
 from graphs.state import Envelope
@@ -240,3 +242,22 @@ def test_every_setting_is_documented() -> None:
 
 def test_documented_settings_exist() -> None:
     assert sorted(IN_DOCS - IN_CODE) == []
+
+
+# Docstrings
+
+
+def public() -> Iterator[Any]:
+    modules = (agents, agents.testing, graphs)
+    found = [getattr(module, name) for module in modules for name in module.__all__]
+    for one in [*found, graphs.storage.sqlite, graphs.storage.postgres]:
+        if not (is_dataclass(one) or is_typeddict(one) or (inspect.isclass(one) and issubclass(one, Exception))):
+            yield pytest.param(one, id=f"{one.__module__}.{one.__name__}")
+
+
+@pytest.mark.parametrize("subject", [*public()])
+def test_docstring_names_every_parameter(subject: Any) -> None:
+    told = f"{inspect.getdoc(subject)} {inspect.getdoc(getattr(subject, '__init__', None))}"
+    made = subject.__init__ if inspect.isclass(subject) else subject
+    given = set(inspect.signature(made).parameters) - {"self", "args", "kwargs", "fields"}
+    assert {one for one in given if not re.search(rf"\b{one}\b", told)} == set()
