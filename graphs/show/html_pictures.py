@@ -28,6 +28,8 @@ _WIDE, _NARROW = 5, 2
 """Boxes in a row on wide screens and on phones."""
 _UNIT, _ROW, _BOX_WIDTH, _BOX_HEIGHT = 162, 82, 148, 46
 """Pixels: distances of boxes, and their size."""
+_SMALLEST = 0.8
+"""To what part of its size a graph shrinks before it is scrolled."""
 _TITLE, _DETAIL = 17, 21
 """Columns of text that fit into a box."""
 
@@ -166,6 +168,7 @@ def _svg(made: Sequence[Box], placed: Placed, kind: str, links: Mapping[str, str
         viewBox=f"0 0 {width:.0f} {height:.0f}",
         width=f"{width:.0f}",
         height=f"{height:.0f}",
+        style=f"min-width:{_SMALLEST * width:.0f}px",
         role="group",
         aria_label=f"{len(made)} boxes: what depends on what",
     )
