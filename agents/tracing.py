@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cache
+from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
@@ -96,7 +97,11 @@ def trace(to: SpanExporter | TracerProvider | str | None = None, *, content: boo
         ImportError: OpenTelemetry is not installed.
     """
     global _latest
-    handler = _handler()
+    try:
+        handler = _handler()
+        import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    except ImportError as error:
+        raise ImportError(f"Tracing needs OpenTelemetry: pip install 'podium[tracing]' ({error})") from error
     if _latest is not None:
         _latest.close()
     if content is None:
@@ -130,10 +135,8 @@ def marked(config: RunnableConfig, pattern: str) -> RunnableConfig:
 @cache
 def _handler() -> Spans:
     """Return the one handler that makes spans; LangChain adds it to every run from the first call on."""
-    try:
-        from agents.spans import Spans
-    except ImportError as error:
-        raise ImportError(f"Tracing needs OpenTelemetry: pip install 'podium[tracing]' ({error})") from error
+    from agents.spans import Spans
+
     handler = Spans()
     # The default of a variable is seen in every thread and task; a value would be only where contexts are copied.
     everywhere: ContextVar[BaseCallbackHandler | None] = ContextVar("podium_spans", default=handler)
