@@ -14,6 +14,7 @@ from langchain_core.messages import messages_to_dict
 from graphs.cli.outcome import plain_json
 from graphs.cli.run import BAD_USAGE, COMPLETED
 from graphs.show.html_page import is_report
+from graphs.show.html_tags import tag
 from graphs.show.report import html
 from tests.finished import PATTERNS, asking, finished, large, timed
 from tests.office import Office, clean, latest
@@ -90,6 +91,11 @@ def test_no_text_of_a_run_makes_an_element_or_an_attribute(hostile: str, kept: t
         assert found.tags == expected.tags
         assert [one for one in found.values if one not in expected.values] == []
         assert harmless in expected.text
+
+
+@pytest.mark.parametrize("hostile", HOSTILE[:-1])
+def test_a_value_of_an_attribute_stays_in_it(hostile: str) -> None:
+    assert Parsed(tag("p", hostile, title=hostile)).values == [("title", hostile)]
 
 
 @pytest.mark.parametrize("hostile", HOSTILE[:-1])
