@@ -21,6 +21,7 @@ from mcp import Client
 from agents import Agent, Settings
 from agents.testing import ScriptedModel
 from graphs import Planner
+from tests.markdown import ROOT, Page
 from tests.server_process import Desk, ServerProcess, free_port
 
 FINAL = "The *final* answer"
@@ -76,6 +77,32 @@ def test_an_a2a_client_gets_an_answer_and_can_ask_on(langgraph: ServerProcess, d
     assert "User: Do it" in str(desk.requests[-1]["messages"])
 
 
+# The examples of the documentation
+
+
+def documented(server: ServerProcess) -> dict[str, Any]:
+    """Return what the examples of docs/deploy.md define, for this server."""
+    known: dict[str, Any] = {}
+    for block in Page(ROOT / "docs" / "deploy.md", (ROOT / "docs" / "deploy.md").read_text()).blocks:
+        if block.language == "python":
+            exec(block.text.replace("http://127.0.0.1:2024", server.url), known)
+    return known
+
+
+def test_the_documented_calls_do_what_they_say(langgraph: ServerProcess, desk: Desk) -> None:
+    known = documented(langgraph)
+    assert known["ask"]("Do it") == f"completed: {FINAL}"
+    assert asyncio.run(known["ask_by_mcp"]("Do it")) == FINAL
+    assert asyncio.run(known["ask_by_a2a"]("Do it")) == FINAL
+    plans: list[str] = []
+    decisions: list[dict[str, Any]] = [{"type": "reject", "message": "too long"}, {"type": "approve"}]
+    assert known["ask_with_approval"]("Do it", lambda plan: plans.append(plan) or decisions.pop(0)) == FINAL
+    assert ["one (writer): Write one" in plan for plan in plans] == [True, True]
+    assert "too long" in str(desk.requests)
+    agent = known["far"]
+    assert agent.invoke("Do it")["text"] == FINAL
+
+
 # A graph on the server as an agent
 
 
@@ -123,6 +150,13 @@ def test_what_a_remote_graph_used_counts_against_the_budget(call: Any, far: Remo
     planner = local(far, {"steps": [step("a"), step("b")]}, "never asked")
     state = call(planner, ASK, THREAD, context=Settings(max_calls=6))
     assert (state["status"], state["errors"][-1]["kind"]) == ("partial", "BudgetError")
+
+
+def test_a_remote_graph_that_asks_a_person_fails_and_says_why(call: Any, far: RemoteGraph) -> None:
+    asking = far.with_config({"configurable": {"approval": True}})
+    state = call(local(asking, {"steps": [step("a")]}), ASK, THREAD)
+    assert state["status"] == "failed"
+    assert "The remote graph waits for a person" in state["stop_reason"]
 
 
 def test_without_its_server_the_step_fails_and_says_why(call: Any, nowhere: RemoteGraph) -> None:
