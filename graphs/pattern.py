@@ -199,7 +199,10 @@ class Pattern(ABC):
         """Return the uncompiled graph."""
 
     def compile(self, checkpointer: Any = None, **options: Any) -> CompiledPattern:
-        """Compile the graph; takes what `StateGraph.compile` takes (`checkpointer`, `store`, `interrupt_before`, …)."""
+        """Compile the graph; takes what `StateGraph.compile` takes (`checkpointer`, `store`, `interrupt_before`, …).
+
+        It runs on `{"messages": text or messages}` and gives `graphs.state.Envelope` with the pattern's own record.
+        """
         return self.build().compile(checkpointer, **options)
 
     def as_agent(self, name: str, description: str = "", *, examples: Sequence[str] = ()) -> Agent:
