@@ -106,7 +106,7 @@ def test_a_thousand_steps_are_drawn_soon_and_stay_few() -> None:
     began = time.process_time()
     figures = [draw(result) for draw in DRAW]
     assert time.process_time() - began < 4
-    assert "950 shorter steps are not drawn" in words(figures[0])
+    assert "950 more steps are not drawn" in words(figures[0])
     assert sum(isinstance(one, FancyBboxPatch) for one in figures[1].axes[0].patches) <= 40
     assert max(figures[0].get_figheight(), figures[1].get_figheight()) < 20
 

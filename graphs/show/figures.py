@@ -78,7 +78,7 @@ def timeline(course: Course, title: str) -> Picture:
     for row, one in enumerate(shown):
         _draw_work(axes, row, one, course)
     axes.set_xlim(0, whole * 1.28)
-    axes.set_xlabel("seconds" + (f"; {more} shorter steps are not drawn" if more else ""), color=FAINT)
+    axes.set_xlabel("seconds" + (f"; {more} more steps are not drawn" if more else ""), color=FAINT)
     marks: list[Artist] = [_patch(one) for one in MARKS if any(item.status == one for item in shown)]
     if any(one.critical for one in shown):
         marks.append(Patch(facecolor=CRITICAL, edgecolor=INK, lw=0.6, label="critical path"))
