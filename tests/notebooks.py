@@ -5,9 +5,10 @@ python -m tests.notebooks [notebooks/1_planner.ipynb ...]        all of them if 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,19 +24,21 @@ MOST_SECONDS = 120
 _OF_OTHERS = ("PODIUM_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_", "OTEL_")
 
 
-def environment(scratch: str, **more: str) -> dict[str, str]:
-    """Return an environment in which no model is set up and nothing of the user's is read or written."""
+def environment(scratch: str, *, with_model: bool) -> dict[str, str]:
+    """Return an environment without a key or a network, and without the local model unless it is wanted."""
     kept = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith(_OF_OTHERS) and not key.endswith("_API_KEY")
     }
-    own = {"PODIUM_CACHE": scratch, "IPYTHONDIR": scratch, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
-    return {**kept, **own, **more}
+    own = {"IPYTHONDIR": scratch, "PYTHONWARNINGS": "default", "PYTHONPATH": str(ROOT)}
+    nobody = "http://127.0.0.1:9"  # where nothing gets out
+    alone = {} if with_model else {"PODIUM_CACHE": scratch, "HTTP_PROXY": nobody, "HTTPS_PROXY": nobody}
+    return {**kept, **own, **alone}
 
 
-def execute(path: Path, **more: str) -> NotebookNode:
-    """Return a notebook as executed anew; `more` is added to the environment."""
+async def execute(path: Path, *, with_model: bool = False) -> NotebookNode:
+    """Return a notebook as executed anew."""
     notebook = nbformat.read(path, as_version=4)
     for cell in code(notebook):
         cell.outputs, cell.execution_count = [], None
@@ -48,7 +51,7 @@ def execute(path: Path, **more: str) -> NotebookNode:
         resources={"metadata": {"path": str(FOLDER)}},
     )
     with TemporaryDirectory() as scratch:
-        client.execute(env=environment(scratch, **more))
+        await client.async_execute(env=environment(scratch, with_model=with_model))
     return tidy(notebook)
 
 
@@ -68,7 +71,7 @@ def code(notebook: NotebookNode) -> list[Any]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def outputs(notebook: NotebookNode) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+def outputs(notebook: NotebookNode) -> Iterator[tuple[Any, Any]]:
     """Yield each output with its cell."""
     for cell in code(notebook):
         for output in cell.outputs:
@@ -77,7 +80,7 @@ def outputs(notebook: NotebookNode) -> Iterator[tuple[Any, Mapping[str, Any]]]:
 
 def main(paths: list[Path]) -> None:
     for path in paths:
-        nbformat.write(execute(path), path)
+        nbformat.write(asyncio.run(execute(path)), path)
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -32,15 +32,17 @@ from agents.models import chat_model, model_name
 from agents.testing import ScriptedModel
 from agents.usage import no_usage
 from graphs.show.course import Course, clock
-from graphs.show.parts import PARTS, WAITING, Rows, html_table, html_text, plain_table, sign
+from graphs.show.parts import PARTS, WAITING, Rows, duration, html_table, html_text, plain_table, sign
 from graphs.show.trace import MODES, Trace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+__all__ = ["Run", "model_or", "watch"]
+
 _TICK = 0.2
 """Seconds between two pictures."""
-_HEAD = ("", "node or step", "agent", "what came of it", "time")
+_HEAD = ("", "step", "agent", "what came of it", "time")
 _INDENT = "\u2003"
 _LINE = 140
 """Characters of what came of a step; all of it is in the result."""
@@ -123,7 +125,7 @@ class Progress:
                 _INDENT * one.depth + one.name,
                 one.worker,
                 shorten(one.told or one.written, _LINE, placeholder=" …"),
-                "" if one.started is None else clock((one.ended or self.now) - one.started),
+                "" if one.started is None else duration((one.ended or self.now) - one.started),
             )
             for one in self.trace.shown()
         ]

@@ -31,6 +31,11 @@ _LONGEST = 400
 Rows = Iterable[Sequence[str]]
 
 
+def duration(seconds: float) -> str:
+    """Write a duration so that it stays on one line."""
+    return clock(seconds).replace(" ", "\u00a0")
+
+
 def sign(status: str) -> str:
     """Return a status with its sign."""
     return f"{_SIGNS.get(status, '')} {status.replace('_', ' ')}".strip()
@@ -106,7 +111,7 @@ class Steps(Part, dict[str, Any]):
                 one["answered_by"] or one["agent"],
                 sign(one["status"]),
                 str(one["attempts"]),
-                clock(one["ended"] - one["started"]) if one["started"] and one["ended"] else "",
+                duration(one["ended"] - one["started"]) if one["started"] and one["ended"] else "",
                 one["result"] if one["status"] == "completed" else one["error"] or "",
             )
             for one in self.values()

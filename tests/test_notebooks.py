@@ -1,0 +1,165 @@
+"""The notebooks run without a key or a network, and are committed as they run."""
+
+import ast
+import asyncio
+import importlib
+import json
+import re
+import socket
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from agents.local import available
+from tests.notebooks import FOLDER, MOST_SECONDS, NOTEBOOKS, ROOT, code, execute, outputs
+
+AT_ONCE = 4
+NAMES = ["0_tour", "1_planner", "2_router", "3_workflow", "4_supervisor", "5_network", "6_orchestrator"]
+EACH_HAS = ("What happens on failure", "How to change it")
+TIMES = re.compile(r"\s*\d+(\.\d+)?[ \xa0](ms|s)\b")
+committed = {path.stem: nbformat.read(path, as_version=4) for path in NOTEBOOKS}
+every = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.fixture(scope="session")
+def executed() -> dict[str, Any]:
+    """Execute all notebooks, several at a time; what went wrong stands in the place of the notebook."""
+    return asyncio.run(_executed())
+
+
+async def _executed() -> dict[str, Any]:
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(name: str) -> Any:
+        async with slots:
+            began = time.monotonic()
+            notebook = await execute(FOLDER / f"{name}.ipynb")
+            return notebook, time.monotonic() - began
+
+    done = await asyncio.gather(*map(one, NAMES), return_exceptions=True)
+    return dict(zip(NAMES, done, strict=True))
+
+
+@pytest.fixture
+def run(executed: dict[str, Any], name: str) -> Any:
+    if isinstance(executed[name], BaseException):
+        raise executed[name]
+    return executed[name][0]
+
+
+def said(notebook: Any) -> list[tuple[int, str]]:
+    """Return what cells gave back as text, by the number of the cell, without times."""
+    return [
+        (place, " ".join(TIMES.sub(" …", output["data"]["text/plain"]).split()))
+        for place, cell in enumerate(code(notebook), 1)
+        for output in cell.outputs
+        if output["output_type"] == "execute_result"
+    ]
+
+
+def kinds(notebook: Any) -> list[tuple[int, str, list[str]]]:
+    """Return which kinds of output each cell has."""
+    return [
+        (place, output["output_type"], sorted(output.get("data", ())))
+        for place, cell in enumerate(code(notebook), 1)
+        for output in cell.outputs
+    ]
+
+
+def test_all_are_there() -> None:
+    assert list(committed) == NAMES
+
+
+@every
+def test_runs_in_time(run: Any, executed: dict[str, Any], name: str) -> None:
+    assert executed[name][1] < MOST_SECONDS
+
+
+@every
+def test_nothing_is_written_to_stderr(run: Any) -> None:
+    assert [output for _, output in outputs(run) if output.get("name") == "stderr"] == []
+
+
+@every
+def test_is_committed_as_it_runs(run: Any, name: str) -> None:
+    assert kinds(committed[name]) == kinds(run)
+    assert said(committed[name]) == said(run)
+
+
+@every
+def test_is_committed_tidy(name: str) -> None:
+    notebook = committed[name]
+    assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
+    assert all(cell.metadata == {} for cell in notebook.cells)
+    assert [cell.id for cell in notebook.cells] == [f"cell-{number}" for number in range(1, len(notebook.cells) + 1)]
+
+
+@every
+def test_says_nothing_of_the_machine_it_ran_on(name: str) -> None:
+    found = json.dumps([output for _, output in outputs(committed[name])])
+    text = re.sub(r'"image/png": "[^"]*"', "", found)
+    private = [str(ROOT), str(Path.home()), "/tmp", "site-packages", socket.gethostname()]
+    assert [one for one in private if re.search(rf"{re.escape(one)}\b", text)] == []
+
+
+@every
+def test_shows_a_drawing_a_run_and_a_timeline(name: str) -> None:
+    shown = Counter(kind for _, output in outputs(committed[name]) for kind in output.get("data", ()))
+    assert shown["image/svg+xml"]
+    assert shown["text/vnd.mermaid"] == shown["image/svg+xml"]
+    assert shown["image/png"]
+    assert shown["text/html"] >= 5
+
+
+@every
+def test_a_run_leaves_one_output_however_many_pictures_it_drew(name: str) -> None:
+    for cell in code(committed[name]):
+        progress = [one for one in cell.outputs if one["output_type"] == "display_data"]
+        assert len(progress) == cell.source.count("watch(")
+
+
+@every
+def test_no_output_is_a_wall_of_dict(name: str) -> None:
+    results = [output for _, output in outputs(committed[name]) if output["output_type"] == "execute_result"]
+    assert [one for one in results if one["data"]["text/plain"].startswith(("{", "["))] == []
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_tells_of_failure_and_change(name: str) -> None:
+    text = "\n".join(cell.source for cell in committed[name].cells if cell.cell_type == "markdown")
+    for heading in EACH_HAS:
+        assert f"## {heading}" in text
+
+
+@every
+def test_links_lead_somewhere(name: str) -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", "\n".join(cell.source for cell in committed[name].cells))
+    assert [one for one in links if not (FOLDER / one).exists()] == []
+    assert links
+
+
+@every
+def test_uses_public_names_only(name: str) -> None:
+    for cell in code(committed[name]):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("agents", "graphs"):
+                public = importlib.import_module(node.module or "")
+                assert {one.name for one in node.names} <= set(public.__all__)
+
+
+@every
+def test_is_no_larger_than_a_code_host_shows(name: str) -> None:
+    assert len(json.dumps(committed[name])) < 400_000
+
+
+@pytest.mark.local_model
+@pytest.mark.skipif(not available(), reason="no local model")
+def test_the_local_model_is_used_where_it_is_installed() -> None:
+    began = time.monotonic()
+    notebook = asyncio.run(execute(FOLDER / "3_workflow.ipynb", with_model=True))
+    assert "qwen" in next(output["text"] for _, output in outputs(notebook) if output.get("name") == "stdout")
+    assert time.monotonic() - began < MOST_SECONDS
