@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from itertools import count
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Self
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -24,6 +25,7 @@ from langchain_core.tracers.context import register_configure_hook
 from agents.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider as SDKProvider
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import TracerProvider
 
@@ -52,7 +54,9 @@ class Tracing:
     def __init__(self, to: SpanExporter | TracerProvider | str | None, *, content: bool) -> None:
         self.content = content
         self._to = to
-        self._own: TracerProvider | None = None
+        self.made: SDKProvider | None = None
+        """The provider that was made for this, if one was."""
+        self._lock = Lock()
 
     def provider(self) -> TracerProvider:
         """Return whose spans they are: the caller's, the application's, or one made for this."""
@@ -62,10 +66,11 @@ class Tracing:
             return self._to
         # The application may have set its own after Podium was imported, so this is asked when a run begins.
         applications = api.get_tracer_provider()
-        if self._to is None and self._own is None and not isinstance(applications, api.ProxyTracerProvider):
-            return applications
-        self._own = self._own or _sending(self._to)
-        return self._own
+        with self._lock:
+            if self._to is None and self.made is None and not isinstance(applications, api.ProxyTracerProvider):
+                return applications
+            self.made = self.made or _sending(self._to)
+            return self.made
 
     def close(self) -> None:
         """Switch it off and send what is left, unless the provider is somebody else's."""
@@ -73,8 +78,8 @@ class Tracing:
         if _latest is self:
             _latest = None
             _handler().tracing = None
-        if self._own is not None:
-            self._own.shutdown()  # type: ignore[attr-defined]
+        if self.made is not None:
+            self.made.shutdown()
 
     def __enter__(self) -> Self:
         return self
@@ -125,6 +130,15 @@ def trace_as_set(environment: Mapping[str, str] = os.environ) -> None:
     trace(None if wanted.lower() in _YES else wanted)
 
 
+def flush(seconds: float = 1.0) -> None:
+    """Send what has ended, waiting no longer than so many seconds; for a process that ends without a farewell."""
+    provider = None if _latest is None else _latest.made
+    if provider is not None:
+        sending = Thread(target=provider.force_flush, daemon=True)
+        sending.start()
+        sending.join(seconds)
+
+
 def marked(config: RunnableConfig, pattern: str) -> RunnableConfig:
     """Have the run of a pattern's graph say which pattern it is, while there is tracing."""
     if _latest is None:
@@ -144,7 +158,7 @@ def _handler() -> Spans:
     return handler
 
 
-def _sending(to: SpanExporter | str | None) -> TracerProvider:
+def _sending(to: SpanExporter | str | None) -> SDKProvider:
     """Make a provider whose spans are sent in batches, the last one when the process ends."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource

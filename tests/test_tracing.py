@@ -2,11 +2,7 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +21,7 @@ from agents.testing import Reply, ScriptedModel
 from agents.tracing import trace_as_set
 from graphs import Planner, Step, Supervisor, Workflow
 from tests.collector import Collector, tree
-from tests.office import Office
+from tests.markdown import pages
 
 SECRET = "tulips"
 """A word of every prompt, answer, tool call and error."""
@@ -315,52 +311,6 @@ def test_spans_reach_a_collector_over_the_wire() -> None:
     assert sum(tokens) == usage["input_tokens"]
 
 
-ROOT = Path(__file__).parent.parent
-
-
-def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "PODIUM", "OPENAI"))}
-    given = {**plain, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(
-        [sys.executable, *command], env=given, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def test_one_variable_is_enough_for_the_command(tmp_path: Path) -> None:
-    with Collector() as collector, Office() as office:
-        settings = {"PODIUM_TRACING": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_SERVICE_NAME": "shop"}
-        done = run(
-            "-m", "graphs.cli", "Write it", PODIUM_RUNS=str(tmp_path / "runs.sqlite"), **office.environment, **settings
-        )
-    assert done.returncode == 0, done.stderr
-    assert collector.services == {"shop"}
-    expected = {"run orchestrator", "invoke_workflow orchestrator", "node triage", "step one", "chat test"}
-    assert expected <= {one.name for one in collector.spans}
-
-
-APPLICATION = """
-import agents
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, ConsoleSpanExporter
-provider = TracerProvider()
-provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(formatter=lambda span: span.name + ";")))
-trace.set_tracer_provider(provider)
-agents.Agent("clock", function=lambda: "noon").invoke("x")
-"""
-
-
-def test_the_provider_of_an_application_is_used() -> None:
-    assert run("-c", APPLICATION, PODIUM_TRACING="1").stdout == "invoke_agent clock;run clock;"
-
-
-def test_without_the_extra_there_is_one_clear_error() -> None:
-    missing = "import sys; sys.modules['opentelemetry'] = None; import agents"
-    assert run("-c", missing).stderr == ""
-    last = run("-c", missing, PODIUM_TRACING="1").stderr.splitlines()[-1]
-    assert last.startswith("ImportError: Tracing needs OpenTelemetry: pip install 'podium[tracing]'")
-
-
 @pytest.mark.parametrize("value", ["", "0", "false", "No"])
 def test_no_means_no(value: str) -> None:
     receiver = Receiver()
@@ -373,3 +323,10 @@ def test_no_means_no(value: str) -> None:
 def test_a_setting_that_is_neither_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"PODIUM_TRACING must be 1, 0 or the http address .* not 'maybe'"):
         trace_as_set({"PODIUM_TRACING": "maybe"})
+
+
+def test_the_page_shows_the_tree_that_its_example_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    page = next(one for one in pages() if one.name == "docs/tracing.md")
+    example, shown = (next(one.text for one in page.blocks if one.language == kind) for kind in ("python", ""))
+    exec(compile(example, page.name, "exec"), {"__name__": "example"})
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == shown.rstrip().splitlines()

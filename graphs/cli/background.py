@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from queue import Empty, Queue
 from typing import Any, NoReturn
 
+from agents.tracing import flush
 from graphs.show.view import MODES, Event
 
 KILLED = 1
@@ -114,5 +115,6 @@ def leave(code: int) -> NoReturn:
         os._exit(code or KILLED)
     others = [one for one in threading.enumerate() if one is not threading.main_thread()]
     if interrupted.is_set() or any(not one.daemon or one.name == Background.NAME for one in others):
+        flush()
         os._exit(code)
     sys.exit(code)

@@ -1,0 +1,106 @@
+"""The one setting, where people use it: in a script, for the command, in an application, in the server."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from langgraph_sdk import get_client
+
+from tests.collector import Collector
+from tests.office import Office
+from tests.server_process import ServerProcess
+
+ROOT = Path(__file__).parent.parent
+
+
+PATIENCE = 60.0
+"""Seconds after which something hangs."""
+
+
+def surroundings(environment: dict[str, str]) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "PODIUM", "OPENAI"))}
+    return {**plain, "PYTHONPATH": str(ROOT), **environment}
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "PODIUM", "OPENAI"))}
+    given = {**plain, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(
+        [sys.executable, *command], env=given, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_one_variable_is_enough_for_the_command(tmp_path: Path) -> None:
+    with Collector() as collector, Office() as office:
+        settings = {"PODIUM_TRACING": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_SERVICE_NAME": "shop"}
+        done = run(
+            "-m", "graphs.cli", "Write it", PODIUM_RUNS=str(tmp_path / "runs.sqlite"), **office.environment, **settings
+        )
+    assert done.returncode == 0, done.stderr
+    assert collector.services == {"shop"}
+    expected = {"run orchestrator", "invoke_workflow orchestrator", "node triage", "step one", "chat test"}
+    assert expected <= {one.name for one in collector.spans}
+
+
+def test_an_interrupted_command_sends_what_it_has(tmp_path: Path) -> None:
+    with Collector() as collector, Office(slow="one") as office:
+        settings = {"PODIUM_TRACING": collector.url, "PODIUM_RUNS": str(tmp_path / "runs.sqlite")}
+        command = [sys.executable, "-m", "graphs.cli", "Write it"]
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(command, env=surroundings({**office.environment, **settings}), **streams) as process:
+            until(lambda: "one" in office.asked)
+            process.send_signal(signal.SIGINT)
+        run_span = next(one for one in collector.spans if one.name == "run orchestrator")
+    assert {one.key: one.value.string_value for one in run_span.attributes}["error.type"] == "CancelledError"
+
+
+def test_the_server_traces_its_runs(tmp_path: Path) -> None:
+    async def wait(url: str) -> Any:
+        async with get_client(url=url) as client:
+            thread = await client.threads.create()
+            await client.runs.wait(thread["thread_id"], "planner", input={"messages": "Write it"})
+            return thread["thread_id"]
+
+    with Collector() as collector, Office() as office:
+        with ServerProcess(tmp_path, PODIUM_TRACING=collector.url, **office.environment) as server:
+            thread = asyncio.run(wait(server.url))
+            until(lambda: any(one.name == "run planner" for one in collector.spans))
+        attributes = [one for span in collector.spans for one in span.attributes]
+    assert {one.value.string_value for one in attributes if one.key == "gen_ai.conversation.id"} == {thread}
+    assert {"step one", "invoke_agent writer", "chat test"} <= {one.name for one in collector.spans}
+
+
+APPLICATION = """
+import agents
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, ConsoleSpanExporter
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(formatter=lambda span: span.name + ";")))
+trace.set_tracer_provider(provider)
+agents.Agent("clock", function=lambda: "noon").invoke("x")
+"""
+
+
+def test_the_provider_of_an_application_is_used() -> None:
+    assert run("-c", APPLICATION, PODIUM_TRACING="1").stdout == "invoke_agent clock;run clock;"
+
+
+def test_without_the_extra_there_is_one_clear_error() -> None:
+    missing = "import sys; sys.modules['opentelemetry'] = None; import agents"
+    assert run("-c", missing).stderr == ""
+    last = run("-c", missing, PODIUM_TRACING="1").stderr.splitlines()[-1]
+    assert last.startswith("ImportError: Tracing needs OpenTelemetry: pip install 'podium[tracing]'")
