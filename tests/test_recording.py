@@ -19,6 +19,7 @@ from agents.faults import is_transient
 from agents.testing import RecordedModel, RecordingError, Reply, ScriptedModel
 from graphs import Planner
 from tests.endpoint import Endpoint, Fault, Scripted
+from tests.markdown import pages
 
 STEPS = [
     {"id": "sum", "agent": "clerk", "task": "Add 2 and 3", "dependencies": []},
@@ -315,3 +316,12 @@ def test_a_recording_needs_a_file_or_a_model(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("exchanges: [{prompt: 3}]")
     with pytest.raises(ConfigurationError, match=r"other\.yaml holds no recorded conversation"):
         RecordedModel(tmp_path / "other.yaml")
+
+
+def test_the_page_shows_the_file_that_its_example_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = next(one for one in pages() if one.name == "docs/testing.md")
+    example = next(one.text for one in page.blocks if "RecordedModel(" in one.text)
+    exec(compile(example, page.name, "exec"), {"__name__": "example"})
+    shown = next(one.text for one in page.blocks if one.language == "yaml")
+    assert (tmp_path / "recordings" / "haiku.yaml").read_text() == shown
