@@ -117,8 +117,10 @@ class Spans(BaseCallbackHandler):
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **about: Any) -> None:
         """End the spans of a run, with the status that a step or a pattern says of itself."""
         if traced := self._ended(run_id):
-            for level, span in zip(traced.levels, traced.spans, strict=True):
-                if level.kind in ("run", "pattern", "step") and isinstance(outputs, dict):
+            # What anything else calls its status is its own, and may be private.
+            known = traced.kind in ("pattern", "step") and isinstance(outputs, dict)
+            for level, span in zip(traced.levels, traced.spans, strict=True) if known else ():
+                if level.kind != "agent":
                     span.set_attributes(told.outcome(level.kind, outputs))
                     if kind := told.failure(outputs):
                         _fail(span, kind)
@@ -183,7 +185,7 @@ class Spans(BaseCallbackHandler):
                     told.known({told.KIND: level.kind, **shared, **level.attributes, **self._attempt(above, level)}),
                 )
             )
-        mark = metadata.get(told.PATTERN_MARK, "")
+        mark = metadata.get(told.PATTERN_MARK) or (above.pattern if above else "")
         self._open[run_id] = traced = Traced(run_id, levels, spans, above, mark, agent, tracing.content)
         if above is not None:
             with self._lock:

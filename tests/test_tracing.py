@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
@@ -242,6 +243,12 @@ def test_content_is_there_when_asked_for() -> None:
     assert last[3]["parts"][0]["response"] == f"{SECRET} are red"
     assert json.loads(said[2])[0]["parts"] == [{"type": "text", "content": f"Plant {SECRET}"}]
     assert receiver.told("tool", "gen_ai.tool.call.result")[0] == f"{SECRET} are red"
+
+
+def test_the_status_that_somebody_elses_run_gives_back_is_content(received: Receiver) -> None:
+    RunnableLambda(lambda text: {"status": text, "errors": []}).invoke(SECRET)
+    assert SECRET not in everything(received)
+    assert len(received.get_finished_spans()) == 1
 
 
 def test_the_variable_of_opentelemetry_asks_for_content(monkeypatch: pytest.MonkeyPatch) -> None:
