@@ -36,7 +36,10 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """What it writes is in `log`; it runs in `folder`, with no key, no model and no settings but the given ones."""
+    """What it writes is in `log`; it runs in `folder`, with no key, no model and no settings but the given ones.
+
+    It serves the project's langgraph.json, or that of `folder` if there is one.
+    """
 
     def __init__(self, folder: Path, **environment: str) -> None:
         private = ("PODIUM", "OPENAI", "LANG", "LOG")
@@ -62,7 +65,9 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start it without waiting."""
-        command = [sys.executable, "-m", "langgraph_cli", "dev", "--config", str(ROOT / "langgraph.json")]
+        own = self.folder / "langgraph.json"
+        config = own if own.exists() else ROOT / "langgraph.json"
+        command = [sys.executable, "-m", "langgraph_cli", "dev", "--config", str(config)]
         options = ["--port", str(self.port), "--no-browser", "--no-reload", "--n-jobs-per-worker", "10"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

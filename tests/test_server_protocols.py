@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -159,6 +160,25 @@ def test_a_remote_graph_that_asks_a_person_fails_and_says_why(call: Any, far: Re
     assert "The remote graph waits for a person" in state["stop_reason"]
 
 
+def test_what_is_given_up_here_does_not_go_on_there(langgraph: ServerProcess, desk: Desk, far: RemoteGraph) -> None:
+    async def give_up() -> None:
+        running = asyncio.ensure_future(Agent("remote", runnable=far).ainvoke("Do it"))
+        await asyncio.to_thread(desk.until_asked, "one")
+        await asyncio.to_thread(desk.until_asked, "three")
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    desk.fresh(slow="one")
+    asyncio.run(give_up())
+    with get_sync_client(url=langgraph.url) as client:
+        for _ in range(2):  # gives what should not be there time to show itself
+            client.runs.wait(None, "router", input={"messages": "Do it"})
+        desk.released.set()
+        client.runs.wait(None, "router", input={"messages": "Do it"})
+    assert {"two", "synthesizer"}.isdisjoint(desk.asked)
+
+
 def test_without_its_server_the_step_fails_and_says_why(call: Any, nowhere: RemoteGraph) -> None:
     state = call(local(nowhere, {"steps": [step("a")]}), ASK, THREAD)
     assert state["status"] == "failed"
@@ -166,3 +186,58 @@ def test_without_its_server_the_step_fails_and_says_why(call: Any, nowhere: Remo
     assert (
         "with agent 'remote' after 3 attempts: The connection to the provider or server failed" in state["stop_reason"]
     )
+
+
+# Graphs of one's own on a server
+
+OWN = """
+from langchain.agents import create_agent
+from langgraph.graph import MessagesState, StateGraph
+
+from agents.testing import Reply, ScriptedModel
+
+def price(thing: str) -> str:
+    \"\"\"Tell a price.\"\"\"
+    return f"{thing} costs 3"
+
+call = {"name": "price", "args": {"thing": "tea"}, "id": "1"}
+clerk = create_agent(ScriptedModel([Reply(tool_calls=[call]), "Tea costs 3."]), tools=[price])
+
+def fail(state: MessagesState) -> MessagesState:
+    raise ValueError("there is no ink")
+
+broken = StateGraph(MessagesState).add_node(fail).set_entry_point("fail").compile()
+"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "my_office.py").write_text(OWN)
+    graphs = {name: {"path": f"my_office:{name}", "description": "Mine."} for name in ("clerk", "broken")}
+    (folder / "langgraph.json").write_text(json.dumps({"dependencies": ["."], "graphs": graphs}))
+    with ServerProcess(folder) as server:
+        yield server
+
+
+def test_any_graph_on_a_server_is_an_agent(own: ServerProcess) -> None:
+    for clerk in remote("clerk", own.url):
+        answer = Agent("clerk", runnable=clerk).invoke("What is the price of tea?")
+        assert (answer["text"], answer["usage"]["calls"]) == ("Tea costs 3.", 2)
+        assert answer["usage"]["output_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("graph", "reason"),
+    [
+        ("broken", "with agent 'remote': The remote graph failed: ValueError: there is no ink"),
+        ("no_such", "with agent 'remote': The server refused: Invalid assistant: 'no_such'"),
+    ],
+)
+def test_a_graph_that_fails_on_its_server_fails_the_step_at_once(
+    call: Any, own: ServerProcess, graph: str, reason: str
+) -> None:
+    for broken in remote(graph, own.url):
+        state = call(local(broken, {"steps": [step("a")]}), ASK, THREAD)
+        assert (state["status"], state["steps"]["a"]["attempts"]) == ("failed", 1)
+        assert reason in state["stop_reason"]
