@@ -25,7 +25,7 @@ from graphs.drawing import Box, look_into
 from graphs.errors import ConfigurationError, UnknownAgentError
 from graphs.events import place
 from graphs.limits import take_over, with_ledger
-from graphs.state import Input, request
+from graphs.state import Input, Worked, request
 
 ENOUGH_THREADS = 1_000_000
 """LangGraph's pool size in sync runs. Threads start only when needed; steps that wait for others need one each."""
@@ -33,11 +33,11 @@ ENOUGH_THREADS = 1_000_000
 CALLERS_LIMIT = "__max_parallel"
 """Where the caller's own `max_concurrency` is kept in the config: as a limit on working steps, not on threads."""
 
-_ADDED = ("errors", "usage", "seconds", "replies")
+_ADDED = ("errors", "usage", "seconds", "worked", "replies")
 """State keys with a reducer; a new record must overwrite them."""
 
 
-NOTHING_YET: dict[str, Any] = {"stop_reason": None, "errors": [], "usage": no_usage(), "seconds": 0.0}
+NOTHING_YET: dict[str, Any] = {"stop_reason": None, "errors": [], "usage": no_usage(), "seconds": 0.0, "worked": []}
 """The envelope at the beginning of a record."""
 
 
@@ -89,6 +89,7 @@ class Node(Once[Any, dict[str, Any]]):
         asked = self.before(state)
         if asked is None:
             return self.after(state, None)
+        started = time.time()
         heard = speaking(config, self.aloud) if self.aloud else config
         outcome = await io.invoke(self.work, asked, heard)
         if outcome.error is None:
@@ -97,7 +98,9 @@ class Node(Once[Any, dict[str, Any]]):
             raise outcome.error
         else:
             update = self.failed(state, outcome.error)
-        return {"usage": self.booked(outcome.usage), **update}
+        node = config.get("metadata", {}).get("langgraph_node", "")
+        worked: Worked = {"node": node, "started": started, "ended": time.time()}
+        return {"usage": self.booked(outcome.usage), "worked": [worked], **update}
 
     def _opening(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """Return the empty record where the state's last message opens a new one."""

@@ -25,6 +25,14 @@ class Problem(TypedDict):
     message: str
 
 
+class Worked(TypedDict):
+    """When a node of the graph was at work; `started` and `ended` in seconds since the epoch."""
+
+    node: str
+    started: float
+    ended: float
+
+
 class Input(TypedDict):
     """The input of every graph; a plain string will do for `messages`."""
 
@@ -42,6 +50,8 @@ class Envelope(Input, total=False):
     usage: Annotated[Usage, add_usage]
     seconds: Annotated[float, operator.add]
     """Seconds worked; waiting for a person or for being resumed does not count."""
+    worked: Annotated[list[Worked], operator.add]
+    """When which node was at work; a node that asks a person is at work only as long as it takes the answer."""
     turn: str
     """The id of the message that is being answered; a new one in the same thread starts a new record."""
 
