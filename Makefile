@@ -6,7 +6,7 @@ PORT ?= 2024
 REQUEST ?= A 10 km bus ride costs 3.20 and a taxi 2.10 per km. Compare both for one person and for three, and recommend one.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs-check check format studio bench clean
+.PHONY: help demo test docs-check check format notebooks studio bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ check: .venv/dev ## Lint, formatting and types
 format: .venv/dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+notebooks: .venv/dev ## Execute the notebooks without a key or a model, and save them with their outputs
+	$(BIN)/python -m tests.notebooks
 
 studio: .venv/studio ## Serve the six graphs for LangGraph Studio and other clients, on PORT (2024)
 	@echo "Server: http://127.0.0.1:$(PORT)   its interface: http://127.0.0.1:$(PORT)/docs   docs/deploy.md says more"

@@ -18,6 +18,7 @@ _SIGNS = {
     "completed": "✓",
     "partial": "~",
     "failed": "✗",
+    "sent back": "↩",
     "skipped": "-",
     "escalated": "↑",
     "needs_input": "?",
@@ -170,7 +171,8 @@ class Route(Part, dict[str, Any]):
         least = next((one["confidence"] for one in self["candidates"] if one["agent"] == name), None)
         if name == first:
             below = f"; below the threshold of {self['threshold']}" if (least or 0) < self["threshold"] else ""
-            return f"{self['decided_by']}: {self['reason']}{below}"
+            said = "" if self["reason"].startswith(self["decided_by"]) else f"{self['decided_by']}: "
+            return f"{said}{self['reason']}{below}"
         return "" if least is not None else "nobody else was left"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from langchain_core.messages import AIMessageChunk
 from langgraph.types import Overwrite
 
-from graphs.show.items import PENDING, STOPPED, Item
+from graphs.show.items import PENDING, SENT_BACK, STOPPED, Item
 from graphs.show.items import WAITING as WAITS
 from graphs.show.live import one_line
 from graphs.show.parts import WAITING
@@ -45,7 +45,7 @@ class Stretch:
     """Seconds since the epoch, as `ended`; None while a step waits for others."""
     ended: float | None = None
     status: str = "running"
-    """`pending`, `running`, `completed`, `failed`, `skipped` or `waiting for you`."""
+    """`pending`, `running`, `completed`, `failed`, `sent back`, `skipped` or `waiting for you`."""
     within: str = ""
     """The id of the node or step that it is inside of."""
     worker: str = ""
@@ -93,14 +93,15 @@ class Trace:
 
     def items(self, now: float) -> list[Item]:
         """Return the outermost nodes and all steps for pictures, with those that everything waited for marked."""
-        outer = {key: one for key, one in self.stretches.items() if one.is_step or (one.depth == 0 and _took(one))}
-        critical = self._critical(outer)
+        outer = {key: one for key, one in self.stretches.items() if one.is_step or one.depth == 0}
+        critical = self._critical({key: one for key, one in outer.items() if one.is_step or _took(one)})
         times: dict[str, int] = {}
         made = []
         for key, one in outer.items():
             times[one.name] = times.get(one.name, 0) + 1
             again = f" {times[one.name]}" if times[one.name] > 1 else ""
-            made.append(_item(one, f"{one.name}{again}", now, critical=key in critical))
+            if one.is_step or _took(one):
+                made.append(_item(one, f"{one.name}{again}", now, critical=key in critical))
         return made
 
     def _critical(self, outer: Mapping[str, Stretch]) -> set[str]:
@@ -172,8 +173,15 @@ def outcome(update: Mapping[str, Any]) -> tuple[str, str]:
     if _is_step(update):
         return update["status"], one_line(update["error"] or update["result"] or "")
     errors = update.get("errors") or []
-    status = "failed" if errors else "completed"
+    status = SENT_BACK if _is_rejection(update) else "failed" if errors else "completed"
     return status, one_line(_decision(update) or (errors[-1]["message"] if errors else ""))
+
+
+def _is_rejection(update: Mapping[str, Any]) -> bool:
+    """Tell whether a plan, a handoff or some work was sent back."""
+    reviews, handoffs = update.get("reviews") or [], update.get("handoffs") or []
+    refused = bool(handoffs and handoffs[-1].get("refused"))
+    return bool(update.get("flaws")) or refused or bool(reviews and not reviews[-1]["acceptable"])
 
 
 def _decision(update: Mapping[str, Any]) -> str:
