@@ -38,13 +38,13 @@ class Voice(BaseCallbackHandler):
 
     def __init__(self, config: RunnableConfig) -> None:
         self.config = config
-        self.depth = len(_namespace(config).split("|")) + 1
+        self.depth = len(_parts(_namespace(config))) + 1
         self.speaking: set[Any] = set()
 
     def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **about: Any) -> None:
         """Listen to what the agent itself writes, not to models that its tools or parts ask."""
         metadata: Mapping[str, Any] = about.get("metadata") or {}
-        own = len(str(metadata.get(_METADATA)).split("|")) == self.depth
+        own = len(_parts(str(metadata.get(_METADATA)))) == self.depth
         if own and metadata.get("langgraph_node") in WRITING:
             self.speaking.add(run_id)
 
@@ -99,7 +99,12 @@ def _heard_in(config: RunnableConfig) -> str:
     """Return the namespace of the graph as which a node is heard: its own, or the one that it answers for."""
     inside, outside = config.get("configurable", {}).get(ANSWERS_FOR, ("", ""))
     here = place(config)
-    return outside if inside and inside == here else here
+    return outside if inside and _parts(inside) == _parts(here) else here
+
+
+def _parts(namespace: str) -> list[str]:
+    """Return the parts of a namespace, without the numbers that LangGraph puts in when a call is made again."""
+    return [one for one in namespace.split("|") if not one.isdigit()]
 
 
 def _namespace(config: RunnableConfig) -> str:

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Too
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from agents import Agent
+from agents import Agent, Retry
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow
 from graphs.state import closing
@@ -199,6 +199,31 @@ def test_what_a_tool_asks_a_model_is_not_the_answer() -> None:
     using = ScriptedModel([Reply(tool_calls=[{"name": "ask", "args": {"what": "it"}, "id": "1"}]), "The answer"])
     router = Router([Agent("asker", instructions="Ask.", tools=[ask], model=using)], model=model(route=route("asker")))
     assert list(texts(run(router.compile(), {"messages": "Do it"}, "invoke")).values()) == ["The answer"]
+
+
+BIG = {"reason": "two", "small": False, "agent": "ann"}
+TWICE = {"steps": [{"id": one, "agent": "ann", "task": "Work", "dependencies": []} for one in "ab"]}
+BROKEN_OFF = Reply("Half of", error=ConnectionError("the line is dead"))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda model_: Router(
+            [Agent("ann", instructions="A", model=model_)], model=model(route=route("ann")), retry=Retry(wait=0)
+        ),
+        lambda model_: Orchestrator(
+            [Agent("ann", function=lambda task: "Done")],
+            model=ScriptedModel({"You decide": BIG, "You are the planner": TWICE, "You review": VERDICT}),
+            synthesizer=Agent("end", instructions="E", model=model_),
+            retry=Retry(wait=0),
+        ),
+    ],
+)
+def test_an_answer_that_is_written_again_comes_word_by_word_too(make: Callable[[Any], Pattern]) -> None:
+    events = run(make(ScriptedModel([BROKEN_OFF, "The whole answer"])).compile(), {"messages": "Do it"}, "invoke")
+    assert texts(events)[events[-1][1]["messages"][-1].id] == "The whole answer"
+    assert pieces_of_answer(events) > 1
 
 
 def test_a_graph_of_the_users_own_shows_what_is_inside_only_where_it_is_asked_for() -> None:
