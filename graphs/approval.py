@@ -12,7 +12,6 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from agents.once import IO, Once
-from agents.settings import settings
 from agents.usage import Usage, no_usage
 from graphs.steps import findings, read_plan
 
@@ -25,6 +24,10 @@ class Proposal(TypedDict):
 
     plan: list[dict[str, Any]]
     approved: list[dict[str, Any]]
+    wanted: bool
+    """Whether a person is to be asked at all."""
+    done: list[str]
+    """The ids of its finished steps, which can no longer be changed."""
 
 
 class Approval(TypedDict):
@@ -44,21 +47,21 @@ class AskApproval(Once[Proposal, Approval]):
     The interrupt's value is LangChain's human-in-the-loop request: one action `run_plan` with `{"steps": [...]}`, whose
     description shows the plan, or how it differs from the one that was approved. Resume with `{"decisions": [one]}` or
     the decision alone: `{"type": "approve"}`, `{"type": "edit", "edited_action": {"name": "run_plan", "args": {"steps":
-    [...]}}}`, or `{"type": "reject", "message": why}`. Nobody is asked about a plan that has not changed.
+    [...]}}}`, or `{"type": "reject", "message": why}`. Nobody is asked about a plan that has not changed, or is done.
 
     The request has the form of LangGraph's Agent Inbox too, which chat front ends before that of LangChain 1.0 show,
     and their answers are read: `[{"type": "accept" | "edit" | "response", "args": ...}]`.
     """
 
-    def __init__(self, agents: Collection[str], most: int, *, wanted: bool) -> None:
+    def __init__(self, agents: Collection[str], most: int) -> None:
         self.agents = agents
         self.most = most
-        self.wanted = wanted
 
     async def run(self, io: IO, value: Proposal, config: RunnableConfig) -> Approval:
         """Return the decision."""
         as_it_is: Approval = {"type": "approve", "plan": value["plan"], "message": "", "usage": no_usage()}
-        if not (self.wanted or settings().approval) or value["plan"] == value["approved"]:
+        over = value["plan"] == value["approved"] or {one["id"] for one in value["plan"]} <= {*value["done"]}
+        if over or not value["wanted"]:
             return as_it_is
         note = ""
         while True:
@@ -69,9 +72,10 @@ class AskApproval(Once[Proposal, Approval]):
                 return {**as_it_is, "type": "reject", "message": str(said["message"])}
             if said.get("type") == "edit":
                 steps = _edited(said)
-                flaws = findings(steps, self.agents, most=self.most)
+                plan = [step.as_dict() for step in read_plan(steps)[0]]
+                flaws = findings(steps, self.agents, most=self.most) + _changes_of_done(value, plan)
                 if not flaws:
-                    return {**as_it_is, "type": "edit", "plan": [step.as_dict() for step in read_plan(steps)[0]]}
+                    return {**as_it_is, "type": "edit", "plan": plan}
                 note = f"The edited plan cannot be run: {' '.join(flaws)}"
             else:
                 note = "Answer with a 'type' of approve, edit (with edited_action) or reject (with message)."
@@ -102,6 +106,16 @@ def lines(plan: Sequence[Mapping[str, Any]]) -> list[str]:
         f"{step['id']} ({step['agent']}): {step['task']}"
         + (f"  [after {', '.join(step['dependencies'])}]" if step.get("dependencies") else "")
         for step in plan
+    ]
+
+
+def _changes_of_done(value: Proposal, plan: Sequence[Mapping[str, Any]]) -> list[str]:
+    edited = {step["id"]: step for step in plan}
+    done = [step for step in value["plan"] if step["id"] in value["done"]]
+    return [
+        f"Step {step['id']!r} is done and cannot be changed; add a new one."
+        for step in done
+        if edited.get(step["id"], step) != step
     ]
 
 

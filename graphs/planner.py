@@ -14,6 +14,7 @@ from agents.agent import Agent, Answer
 from agents.decisions import Decided, Decision
 from agents.prompts import Assignment, quote
 from agents.retry import Retry
+from agents.settings import settings
 from agents.usage import named
 from graphs import prompts
 from graphs.approval import Approval, AskApproval, Proposal
@@ -37,6 +38,8 @@ class PlannerState(Envelope, total=False):
     """Steps that failed and were replaced by a new plan."""
     approved: list[dict[str, Any]]
     """The plan that may run."""
+    approval: bool
+    """Whether a person is asked before a plan runs."""
     feedback: str
     """Why a person rejected the plan."""
     flaws: list[str]
@@ -91,7 +94,8 @@ class Planner(Pattern):
         self.max_plan_attempts = max_plan_attempts
         self.max_replans = max_replans
         self.retry = retry
-        self.approval = AskApproval(self.agents, max_steps, wanted=approval)
+        self.approval = AskApproval(self.agents, max_steps)
+        self.wanted = approval
         self.decide = Decision(plan_form(list(self.agents)), model=model, name="plan")
         self.synthesizer = synthesizer or Agent("synthesizer", instructions=prompts.SYNTHESIZE, model=model)
         self.execute = Execute(self.agents, on_failure=on_failure, max_parallel=max_parallel, retry=retry)
@@ -131,6 +135,11 @@ class Planner(Pattern):
 
     def check(self, state: PlannerState) -> dict[str, Any]:
         """Find what is wrong with the plan; when it has been mended too often, do without."""
+        # Kept in the state: who resumes the run with an answer need not know what it was started with.
+        wanted = state["approval"] or self.wanted or settings().approval
+        return {"approval": wanted, **self._checked(state)}
+
+    def _checked(self, state: PlannerState) -> dict[str, Any]:
         if state["stop_reason"]:
             return {}
         flaws = findings(state["plan"], self.agents, most=self.max_steps)
@@ -155,7 +164,8 @@ class Planner(Pattern):
 
     def ask_for_approval(self, state: PlannerState) -> Proposal:
         """Show a person the plan, and what has changed in it since they approved one."""
-        return {"plan": state["plan"], "approved": state["approved"]}
+        done = [one for one, record in state["steps"].items() if record["status"] == "completed"]
+        return {"plan": state["plan"], "approved": state["approved"], "wanted": state["approval"], "done": done}
 
     def take_approval(self, state: PlannerState, approval: Approval) -> dict[str, Any]:
         """Run what was approved as it stands, or plan again with the person's feedback."""
@@ -273,6 +283,7 @@ BLANK: dict[str, Any] = {
     "steps": {},
     "abandoned": [],
     "approved": [],
+    "approval": False,
     "feedback": "",
     "flaws": [],
     "plan_attempts": 0,

@@ -146,3 +146,27 @@ def test_an_orchestrator_asks_too(call: Any) -> None:
     agent = Agent("worker", function=lambda task: task)
     graph = Orchestrator([agent], model=model, approval=True).compile(InMemorySaver())
     assert question(call(graph, ASK, THREAD)) == "a (worker): do a"
+
+
+def test_the_wish_for_approval_stays_with_the_run(call: Any) -> None:
+    case = Case(plan(step("a")), plan(step("b")), approval=False)
+    call(case.graph, ASK, THREAD, context=Settings(approval=True))
+    state = call(case.graph, Command(resume={"type": "reject", "message": "Use b."}), THREAD)
+    assert (case.done, question(state)) == ([], "b (worker): do b")
+
+
+def test_what_is_done_cannot_be_edited(call: Any) -> None:
+    case = Case(plan(step("a"), step("b", task="fail")), plan(step("c", "a")), "The answer.")
+    call(case.graph, ASK, THREAD)
+    call(case.graph, Command(resume="approve"), THREAD)
+    edited = {"name": "run_plan", "args": {"steps": [step("a", task="do it over"), step("c", "a")]}}
+    state = call(case.graph, Command(resume={"type": "edit", "edited_action": edited}), THREAD)
+    assert "Step 'a' is done and cannot be changed" in question(state)
+    assert call(case.graph, Command(resume="approve"), THREAD)["steps"]["a"]["result"] == "did do a"
+
+
+def test_nobody_is_asked_about_a_plan_that_is_done(call: Any) -> None:
+    case = Case(plan(step("a"), step("b", task="fail")), plan(), "The answer.")
+    call(case.graph, ASK, THREAD)
+    state = call(case.graph, Command(resume="approve"), THREAD)
+    assert ("__interrupt__" in state, state["status"]) == (False, "partial")
