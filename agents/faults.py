@@ -17,12 +17,10 @@ from langgraph.errors import EmptyInputError, GraphBubbleUp, InvalidUpdateError
 
 from agents.errors import AgentError, EmptyReplyError, PodiumError, TransientError
 from agents.evidence import body_of, chain, first, headers_of, is_unreadable, names_of, status_of, words_of
+from agents.texts import masked
 
 MAX_RETRY_AFTER = 600.0
 """Seconds of a server's `Retry-After` that are believed."""
-
-_QUOTED = 300
-"""Characters of an exception's or a model's own words that are passed on."""
 
 _PERMANENT = (
     *(TypeError, AttributeError, NameError, LookupError, ImportError, SyntaxError, ArithmeticError, ValueError),
@@ -256,16 +254,6 @@ def _seconds(header: str | None) -> float | None:
         return seconds if math.isfinite(seconds) else None
     try:
         date = parsedate_to_datetime(header or "")
-    except ValueError:
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp()
+    except (ValueError, OverflowError, TypeError):
         return None
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp()
-
-
-_SECRETS = r"""(?ix) \bbearer\s+\S+ | \b(sk|pk|rk|xai|gsk|ghp|hf)[-_][\w*.-]{6,} | \bAIza[\w-]+
-    | (api[-_ ]?key|authorization|token|secret|password)["']?\s*[=:]\s*\S+ | (?=[a-z_]*\d)\w{24,}"""
-
-
-def masked(text: str) -> str:
-    """Return the first line, without what looks like a key, in a length for people."""
-    line = (text.strip().splitlines() or [""])[0]
-    return re.sub(_SECRETS, "***", line)[:_QUOTED].rstrip(" .")

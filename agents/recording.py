@@ -25,10 +25,11 @@ from pydantic import PrivateAttr
 
 from agents.conversation import Conversation, Exchange, as_yaml, read, written
 from agents.errors import ConfigurationError, StorageError
-from agents.faults import is_transient, masked
+from agents.faults import is_transient
 from agents.models import chat_model
 from agents.replies import Call, Reply
 from agents.scripted import ScriptedModel, ScriptError
+from agents.texts import masked
 
 RECORD = "PODIUM_RECORD"
 """The environment variable that has every `RecordedModel` record anew: `1`."""
