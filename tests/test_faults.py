@@ -166,6 +166,8 @@ def test_the_shape_of_botocore_is_known() -> None:
         ({"retry-after": "soon"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry-after": "2026 Jan 00:00:00 +0100 99999999999 Jan"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 +9999999999999999"}, None),
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
