@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from langchain_core.language_models import BaseChatModel
@@ -37,11 +38,13 @@ class Settings:
         """Check the settings.
 
         Raises:
-            ConfigurationError: A limit is negative, a price is no pair, or `max_cost` comes without prices.
+            ConfigurationError: A limit or price is no number from 0 up, a price is no pair, or `max_cost` comes
+                without prices.
         """
-        if min(self.max_calls, self.max_tokens, self.max_cost, self.max_seconds) < 0:
-            raise ConfigurationError("A limit must not be negative; 0 means no limit")
-        if wrong := [name for name, price in self.prices.items() if len(price) != 2 or min(price) < 0]:
+        for name in ("max_calls", "max_tokens", "max_cost", "max_seconds"):
+            if not _is_amount(value := getattr(self, name)):
+                raise ConfigurationError(f"{name} must be a number from 0 up, not {value}; 0 means no limit")
+        if wrong := [name for name, price in self.prices.items() if len(price) != 2 or not all(map(_is_amount, price))]:
             raise ConfigurationError(f"A price is [input, output] per million tokens; wrong for {', '.join(wrong)}")
         if self.max_cost and not self.prices:
             raise ConfigurationError("max_cost needs prices: {model or *: [input, output]} per million tokens")
@@ -50,6 +53,10 @@ class Settings:
     def limited(self) -> bool:
         """Whether a run has any budget."""
         return bool(self.max_calls or self.max_tokens or self.max_cost or self.max_seconds)
+
+
+def _is_amount(value: float) -> bool:
+    return math.isfinite(value) and value >= 0  # whatever is compared with NaN is false, so it would limit nothing
 
 
 def settings() -> Settings:

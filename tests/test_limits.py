@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -113,9 +114,21 @@ def test_a_model_without_a_price_is_not_called_under_a_cost_limit(call: Any) -> 
     assert "neither" in state["stop_reason"]
 
 
-@pytest.mark.parametrize("wrong", [{"max_calls": -1}, {"max_cost": 1.0}, {"prices": {"m": [1]}}])
-def test_limits_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError):
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"max_calls": -1}, "max_calls must be a number from 0 up, not -1"),
+        ({"max_seconds": math.nan}, "max_seconds must be a number from 0 up, not nan"),
+        ({"max_tokens": math.inf}, "max_tokens must be a number from 0 up, not inf"),
+        ({"max_cost": math.nan, "prices": PRICES}, "max_cost must be a number from 0 up, not nan"),
+        ({"max_cost": 1.0}, "max_cost needs prices"),
+        ({"prices": {"m": [1]}}, "wrong for m"),
+        ({"prices": {"m": [math.nan, 1]}}, "wrong for m"),
+        ({"prices": {"m": [1, -1]}}, "wrong for m"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
         Settings(**wrong)
 
 
