@@ -222,11 +222,12 @@ def test_steps_wait_work_and_end_in_the_trace() -> None:
 
 def test_what_goes_on_inside_a_step_stands_below_it() -> None:
     careful = Supervisor(UPPER, reviewer=Agent("judge", function=accepting)).as_agent("careful")
-    told = rows(
-        traced(Workflow([Step("one", "careful", "a"), Step("two", "upper", "b")], agents=[careful, UPPER]).compile())
-    )
-    names = [name.replace("\u2003", "> ") for _, name, _ in told]
-    assert names[names.index("one") :][:4] == ["one", "> work", "> review", "> accept"]
+    steps = [Step("one", "careful", "a"), Step("two", "upper", "b")]
+    shown = bundle(Progress(traced(Workflow(steps, agents=[careful, UPPER]).compile()), 99))
+    expected = ["one", "\u2003work", "\u2003review", "\u2003accept", "two"]
+    in_text = [line[3:].split("  ")[0] for line in shown["text/plain"].splitlines()[2:]]
+    in_cells = re.findall(r">(\u2003*(?:one|work|review|accept|two))</td>", shown["text/html"])
+    assert [one for one in in_text if one in expected] == in_cells == expected
 
 
 def test_failures_and_further_attempts_are_told() -> None:

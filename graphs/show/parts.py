@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from graphs.show.course import clock
-from graphs.show.live import clean, one_line
+from graphs.show.live import clean
 
 WAITING = "waiting for you"
 _SIGNS = {
@@ -56,12 +56,12 @@ _CELL = '<td style="text-align: left; vertical-align: top">'
 
 def html_text(text: str) -> str:
     """Escape somebody's words, and keep their lines."""
-    return escape(clean(text).strip()).replace("\n", "<br>")
+    return escape(clean(text).strip(" \n")).replace("\n", "<br>")
 
 
 def plain_table(head: Sequence[str], rows: Rows) -> str:
     """Write a table where there are only letters."""
-    lines = [list(head), *([one_line(_short(cell)) for cell in row] for row in rows)]
+    lines = [list(head), *([" ".join(clean(_short(cell)).splitlines()) for cell in row] for row in rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
