@@ -93,11 +93,19 @@ def _build(provider: str, name: str, environment: Environment) -> BaseChatModel:
     if provider == "openai":
         return _openai(name)
     try:
-        return init_chat_model(name, model_provider=provider)
+        return _without_retries(provider, name)
     except ImportError as error:
         raise ModelNotFoundError(f"{provider}:{name} cannot be used yet. {error}") from error
     except ValueError as error:
         raise ConfigurationError(f"{provider}:{name} cannot be used: {error}") from error
+
+
+def _without_retries(provider: str, name: str) -> BaseChatModel:
+    """Build a provider's model; where its class has retries of its own, which would multiply with ours, without them."""
+    model = init_chat_model(name, model_provider=provider)
+    if "max_retries" not in type(model).model_fields:
+        return model
+    return init_chat_model(name, model_provider=provider, max_retries=0)
 
 
 def _openai(name: str) -> BaseChatModel:

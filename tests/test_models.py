@@ -12,12 +12,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 
+import openai
 import pytest
 from langchain_core.language_models import FakeListChatModel
 from langchain_openai import ChatOpenAI
 
 from agents.errors import ConfigurationError, ModelNotFoundError
 from agents.models import DEFAULT_OPENAI_MODEL, chat_model, model_name
+from tests.endpoint import Endpoint as FaultyEndpoint
+from tests.endpoint import Fault
 
 REPLY = {
     "id": "1",
@@ -107,6 +110,16 @@ def test_openai_has_a_default_and_leaves_retries_to_podium(monkeypatch: pytest.M
     model = chat_model()
     assert isinstance(model, ChatOpenAI)
     assert (model.model_name, model.max_retries) == (DEFAULT_OPENAI_MODEL, 0)
+
+
+def test_other_providers_leave_retries_to_podium_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultyEndpoint([Fault(500)], repeat=True) as failing:
+        monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", failing.url)
+        monkeypatch.setenv("AZURE_OPENAI_API_KEY", "key")
+        monkeypatch.setenv("OPENAI_API_VERSION", "2024-10-21")
+        with pytest.raises(openai.InternalServerError):
+            chat_model("azure_openai:gpt").invoke("Hi")
+    assert len(failing.requests) == 1
 
 
 def test_the_environment_names_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
