@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
@@ -22,6 +25,11 @@ class AskUser(Once[str, Clarified]):
 
     async def run(self, io: IO, value: str, config: RunnableConfig) -> Clarified:
         """Return the answer."""
-        while not (text := str(interrupt(value) or "").strip()):
+        while not (text := _text(interrupt(value)).strip()):
             continue
         return {"text": text, "usage": no_usage()}
+
+
+def _text(answer: Any) -> str:
+    """Return an answer as text; a front end may have read JSON in what the user wrote."""
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False) if answer else ""

@@ -9,6 +9,8 @@ from langgraph.types import Command
 from agents import Agent
 from agents.testing import ScriptedModel
 from graphs import ConfigurationError, Router, Step, Workflow
+from graphs.cli.questions import Question, read_answers
+from graphs.cli.run import resumption
 
 THREAD: Any = {"configurable": {"thread_id": "one"}}
 BANK = Agent("bank", "Accounts.", function=lambda task, context: f"{task} | {context}")
@@ -54,6 +56,15 @@ def test_questions_of_parallel_steps_wait_together_and_siblings_are_not_repeated
     done = call(graph, Command(resume={asked.id: "An answer" for asked in waiting}), THREAD)
     assert (done["status"], worked) == ("completed", ["Do"])
     assert done["steps"]["b"]["result"] == "Bon voyage."
+
+
+@pytest.mark.parametrize("written", ["[urgent] my money", '{"a": 1}', "my money"])
+def test_the_command_hands_any_text_on(written: str) -> None:
+    graph = router(ranking("bank", 0.1), ranking("bank", 0.9)).compile(InMemorySaver())
+    questions = [Question(one.id, one.value) for one in graph.invoke({"messages": "Hm"}, THREAD)["__interrupt__"]]
+    assert (questions[0].hint(), questions[0].items()[0].choices) == ("answer with a text", ())
+    done = graph.invoke(resumption(read_answers(questions, [written])), THREAD)
+    assert done["messages"][-1].text.startswith(f"{written} | ")
 
 
 def test_how_to_ask_is_checked() -> None:

@@ -12,7 +12,7 @@ from graphs.cli.questions import AnswerError, Question, read_answers
 from graphs.cli.run import COMPLETED, FAILED, NEEDS_INPUT
 from graphs.ruling import BEST, PEOPLE_MAY
 from graphs.steps import Step
-from tests.office import PLAN, Office
+from tests.office import PLAN, Office, latest
 from tests.processes import Processes
 
 STEPS = [Step("one", "writer", "Write one").as_dict()]
@@ -39,6 +39,7 @@ CASE = Question(
     },
 )
 LINE = Question("dddd4444", "How many?")
+END = Question("", "Do you mean one of these?")
 BRIEF = [{"id": "one", "agent": "writer", "task": "Write one", "dependencies": []}]
 
 
@@ -57,6 +58,9 @@ BRIEF = [{"id": "one", "agent": "writer", "task": "Write one", "dependencies": [
         (CASE, "edit:Another text", {"type": "edit", "text": "Another text"}),
         (LINE, "5: five", "5: five"),
         (LINE, '{"number": 5}', {"number": 5}),
+        (LINE, "[urgent] the writer", "[urgent] the writer"),
+        (END, ' {"a": 1}', '{"a": 1}'),
+        (END, "[urgent] the writer", "[urgent] the writer"),
     ],
 )
 def test_an_answer_in_writing(question: Question, written: str, expected: Any) -> None:
@@ -147,6 +151,15 @@ def test_in_a_terminal_a_question_may_be_left_for_later(processes: Processes) ->
         again.until("reject]")
         again.type("approve\n")
         assert again.wait().code == COMPLETED
+
+
+def test_a_router_that_ended_with_its_question_takes_any_text(processes: Processes) -> None:
+    with Office() as office:
+        processes.podium("Hm", "--pattern", "router", **office.environment)
+        office.route = "writer"
+        done = processes.podium("resume", latest(processes), "--answer", '{"a": 1}', **office.environment)
+    assert (done.code, done.out) == (COMPLETED, "Text of an agent\n")
+    assert '{\\"a\\": 1}' in json.dumps(office.requests[-1])
 
 
 def test_ctrl_c_in_a_terminal_ends_a_run_that_can_be_resumed(processes: Processes) -> None:

@@ -81,14 +81,14 @@ class Question:
         Raises:
             AnswerError: It is no answer to this question.
         """
+        items = self.items()
+        if not items[0].choices:
+            return _data_or_text(written.strip()) if self.id else written.strip()
         if written.lstrip().startswith(("{", "[")):
             given = _data(written)
             alone = isinstance(given, dict) and "decisions" not in given
-            return self.answer([given] * len(self.items())) if alone else given
-        items = self.items()
+            return self.answer([given] * len(items)) if alone else given
         choice, _, text = (part.strip() for part in written.partition(":"))
-        if not items[0].choices:
-            return items[0].decide("", written.strip())
         for item in items:
             if choice not in item.choices:
                 raise AnswerError(f"{written!r} is no answer here; {self.hint()}")
@@ -178,6 +178,16 @@ def _set_fields(step: Mapping[str, Any]) -> dict[str, Any]:
     always = ("id", "agent", "task", "dependencies")
     unsaid = (None, "all") if step.get("join") == "all" else (None,)
     return {name: value for name, value in step.items() if name in always or value not in unsaid}
+
+
+def _data_or_text(text: str) -> Any:
+    """Read a JSON object or list, as agents' own questions may want one; anything else is the answer as it stands."""
+    if not text.startswith(("{", "[")):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _data(text: str) -> Any:
