@@ -157,8 +157,10 @@ def test_mcp_and_a2a_work_with_the_token(shut: ServerProcess, desk: Desk) -> Non
 
 def test_a_remote_graph_without_the_token_fails_and_says_why(shut: ServerProcess) -> None:
     plan = {"steps": [{"id": "a", "agent": "remote", "task": "Do it", "dependencies": []}]}
-    agent = Agent("remote", "A planner on a server.", runnable=RemoteGraph("planner", url=shut.url))
-    state = Planner([agent], model=ScriptedModel([plan]), max_replans=0).compile().invoke({"messages": "Do it"})
+    there = RemoteGraph("planner", url=shut.url)
+    agent = Agent("remote", "A planner on a server.", runnable=there)
+    with there.sync_client:
+        state = Planner([agent], model=ScriptedModel([plan]), max_replans=0).compile().invoke({"messages": "Do it"})
     assert "The provider did not accept the API key" in state["stop_reason"]
 
 
