@@ -14,7 +14,7 @@ FIRST_SCREEN = 60
 
 def test_the_first_screen_says_what_it_is_and_shows_it_running() -> None:
     seen = "\n".join(README.text.splitlines()[:FIRST_SCREEN])
-    assert all(one in seen for one in ("LangGraph state machines", "make demo", "make test", "$ podium", "running"))
+    assert all(one in seen for one in ("LangGraph state machines", "make demo", "make test", "terminal.svg"))
     assert all(f"subgraph {one.lower()}" in seen for one in PATTERNS if one != "Orchestrator")
 
 
