@@ -1,7 +1,7 @@
 """A budget for a whole run, across nested graphs, agents, retries and repairs: what it may cost before it must stop.
 
 A ledger sits among the run's callbacks, so every chat model call beneath passes it. When the budget is used up no new
-call starts; what is running may finish, and the synthesis may use a share that is kept for it.
+call starts; what is running may finish, and a synthesis may use a share that is kept for it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -24,7 +25,8 @@ RESERVED = "podium:reserved"
 """Tag of calls that may use the share of the budget kept for the synthesis."""
 
 KEPT = 0.1
-"""Share of each limit that is kept for the synthesis; of `max_calls` one call at least, where there are two."""
+"""Share of each limit that is kept where a pattern has a synthesis; of `max_calls` one call at least, if there are
+two."""
 
 
 # A refusal is Podium's normal way of ending a run, but LangChain logs every error of a callback as a warning.
@@ -40,8 +42,10 @@ class Ledger(BaseCallbackHandler):
     # Not inline: LangChain leaves coroutines unawaited when an inline handler raises in async code.
     run_inline = False
 
-    def __init__(self, limits: Settings) -> None:
+    def __init__(self, limits: Settings, *, kept: float = 0.0) -> None:
         self.limits = limits
+        self.kept = kept
+        """Share of each limit that only calls tagged as reserved may use."""
         self.used = no_usage()
         self._began = time.monotonic()
         self._taken_over: set[str] = set()
@@ -91,8 +95,8 @@ class Ledger(BaseCallbackHandler):
 
     def _check(self, model: str, *, reserved: bool) -> None:
         limits = self.limits
-        kept = 0.0 if reserved else KEPT
-        kept_calls = 0 if reserved or limits.max_calls < 2 else max(1, round(limits.max_calls * KEPT))
+        kept = 0.0 if reserved else self.kept
+        kept_calls = max(1, round(limits.max_calls * kept)) if kept and limits.max_calls > 1 else 0
         tokens = self.used["input_tokens"] + self.used["output_tokens"]
         if limits.max_cost and not {model, "*"} & set(limits.prices):
             raise BudgetError(f"max_cost is set, but prices has neither {model!r} nor '*'")
@@ -108,13 +112,13 @@ class Ledger(BaseCallbackHandler):
             raise BudgetError(f"The budget of {limits.max_seconds:g} seconds is used up")
 
 
-def with_ledger(config: RunnableConfig, context: Any) -> RunnableConfig:
+def with_ledger(config: RunnableConfig, context: Any, *, synthesizes: Callable[[], bool]) -> RunnableConfig:
     """Return a run's config with a ledger, if its settings limit it and it has none from the graph around it."""
     known = config.get("configurable", {})
     limits = context if isinstance(context, Settings) else Settings(**(context or {}))
     if LEDGER in known or not limits.limited:
         return config
-    ledger = Ledger(limits)
+    ledger = Ledger(limits, kept=KEPT if synthesizes() else 0.0)
     return {**merge_configs(config, {"callbacks": [ledger]}), "configurable": {**known, LEDGER: ledger}}
 
 

@@ -169,7 +169,15 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
         if isinstance(self.checkpointer, Storage):
             own["configurable"] = {**own.get("configurable", {}), STORAGE: self.checkpointer}
         pattern = getattr(self.builder, "pattern", self)
-        return with_ledger(marked(own, type(pattern).__name__), context)
+        return with_ledger(marked(own, type(pattern).__name__), context, synthesizes=self.synthesizes)
+
+    def synthesizes(self) -> bool:
+        """Tell whether this pattern, or one in it, makes a final answer of results."""
+        if not isinstance(self.builder, PatternGraph):
+            return False
+        pattern = self.builder.pattern
+        inner = (box.agent.runnable for boxes in pattern.inside().values() for box in boxes)
+        return pattern.synthesizes or any(isinstance(one, CompiledPattern) and one.synthesizes() for one in inner)
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """Return the drawing; with `xray` the pattern's steps and agents in it."""
@@ -196,6 +204,8 @@ class Pattern(ABC):
     """A way of coordinating agents: `build` gives the `StateGraph`, `compile` the graph to run."""
 
     name = "pattern"
+    synthesizes = False
+    """Whether it makes a final answer of results; a share of a run's budget is then kept for that."""
 
     @abstractmethod
     def build(self) -> PatternGraph:

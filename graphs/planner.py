@@ -70,6 +70,7 @@ class Planner(Pattern):
     """
 
     name = "planner"
+    synthesizes = True
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ from graphs.classifiers import NOBODY, Candidate, Classifier, ModelClassifier
 from graphs.classify import Classify, Ranking, as_classifier
 from graphs.drawing import Box, each
 from graphs.errors import ConfigurationError
+from graphs.limits import RESERVED
 from graphs.pattern import Node, Pattern, PatternGraph, by_name
 from graphs.state import Envelope, Problem, assignment, closing, problem
 
@@ -117,6 +118,7 @@ class Router(Pattern):
             self.merger = Agent("merger", instructions=prompts.SYNTHESIZE, model=model)
         if not classifiers:
             raise ConfigurationError("A router without a model needs a classifier")
+        self.synthesizes = multiple and self.merger is not None
         self.classify = Classify(classifiers, team, threshold, retry)
 
     def take_ranking(self, state: RouterState, ranked: Ranking) -> dict[str, Any]:
@@ -206,7 +208,11 @@ class Router(Pattern):
 
     def merging_failed(self, state: RouterState, error: Exception) -> dict[str, Any]:
         """Answer with the answers one after the other."""
-        return {**self.merge(state), "errors": [problem("merge", error)]}
+        told = problem("merge", error)
+        put_together = self.merge(state)
+        reason = put_together.get("stop_reason") or f"The answers could not be merged: {told['message']}"
+        status = "partial" if put_together["status"] == "completed" else put_together["status"]
+        return {**put_together, "status": status, "stop_reason": reason, "errors": [told]}
 
     def _next(self, state: RouterState) -> str | None:
         if any(one["text"] is not None for one in state["replies"]):
@@ -280,7 +286,7 @@ class Router(Pattern):
     def _merging(self) -> Node:
         return Node(
             self.ask_merger,
-            self.merger,
+            self.merger and self.merger.with_config(tags=[RESERVED]),
             self.merge,
             failed=self.merging_failed,
             booked=lambda usage: named(usage, "merger"),

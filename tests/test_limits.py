@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent, ConfigurationError, Retry, Settings
 from agents.testing import Reply, ScriptedModel
-from graphs import Planner, Step, Supervisor, Workflow
+from graphs import Planner, Router, Step, Supervisor, Workflow
 
 ASK = {"messages": "the request"}
 PRICES = {"*": [1.0, 2.0]}
@@ -66,9 +67,9 @@ def test_every_limit_ends_the_run(limits: dict[str, Any], call: Any) -> None:
 def test_retries_count(call: Any) -> None:
     flaky = worker(ConnectionError("gone"), ConnectionError("gone"), "done")
     graph = Workflow([Step("a", "worker", "go")], agents=[flaky], retry=Retry(wait=0)).compile()
-    state = call(graph, ASK, context={"max_calls": 2})
+    state = call(graph, ASK, context={"max_calls": 1})
     assert (state["status"], state["steps"]["a"]["attempts"]) == ("failed", 2)
-    assert "budget of 2 model calls" in state["stop_reason"]
+    assert "budget of 1 model calls" in state["stop_reason"]
 
 
 def test_repairs_count(call: Any) -> None:
@@ -79,15 +80,49 @@ def test_repairs_count(call: Any) -> None:
 def test_nested_graphs_share_the_budget(call: Any) -> None:
     inner = Workflow([Step("x", "worker", "go"), Step("y", "worker", "go", ["x"])], agents=[worker()])
     outer = Workflow([Step("a", "inner", "go"), Step("b", "inner", "go", ["a"])], agents=[inner.as_agent("inner")])
-    state = call(outer.compile(), ASK, context={"max_calls": 4})
-    assert state["status"] == "partial"
-    assert state["usage"]["calls"] == 3  # one call is kept for a synthesis that this graph does not have
+    state = call(outer.compile(), ASK, context={"max_calls": 3})
+    assert (state["status"], state["usage"]["calls"]) == ("partial", 3)
+
+
+def test_where_nothing_is_put_together_no_share_is_kept(call: Any) -> None:
+    two = Workflow([Step("a", "worker", "go"), Step("b", "worker", "go")], agents=[worker()]).compile()
+    assert call(two, ASK, context={"max_calls": 2})["status"] == "completed"
+
+
+def test_a_planner_inside_another_graph_has_its_share(call: Any) -> None:
+    model = ScriptedModel([{"steps": [step("s0"), step("s1", "s0")]}, "The answer."])
+    planner = Planner([worker()], model=model).as_agent("planner")
+    graph = Workflow([Step("a", "planner", "go")], agents=[planner]).compile()
+    state = call(graph, ASK, context={"max_calls": 3})
+    assert (state["status"], state["messages"][-1].text) == ("partial", "The answer.")
+
+
+def merging() -> Any:
+    models = {name: ScriptedModel(Reply(name, usage=(1000, 1000))) for name in ("ann", "bob")}
+    team = [Agent(name, f"For {name}.", instructions="Work.", model=model) for name, model in models.items()]
+    ranked = [{"agent": one.name, "confidence": 0.9} for one in team]
+    script = ScriptedModel([{"reason": "both", "candidates": ranked}, "Ann and Bob."])
+    return Router(team, model=script, multiple=True).compile()
+
+
+def test_the_merging_of_answers_has_a_share_of_its_own(call: Any) -> None:
+    state = call(merging(), ASK, context={"max_calls": 4})
+    assert (state["status"], state["messages"][-1].text) == ("completed", "Ann and Bob.")
+
+
+def test_answers_that_may_not_be_merged_any_more_are_partial(call: Any) -> None:
+    whole = call(merging(), ASK)["usage"]
+    merger = whole["agents"]["merger"]
+    before = sum(whole[one] - merger[one] for one in ("input_tokens", "output_tokens"))
+    state = call(merging(), ASK, context={"max_tokens": before})
+    assert (state["status"], state["messages"][-1].text) == ("partial", "ann\n\nbob")
+    assert state["stop_reason"].startswith(f"The answers could not be merged: The budget of {before} tokens is used up")
 
 
 def test_a_model_inside_a_function_counts(call: Any) -> None:
     model = ScriptedModel(lambda messages: "done")
     asks = Agent("asks", function=lambda task: [model.invoke([HumanMessage(task)]).text for _ in range(5)])
-    state = call(Workflow([Step("a", "asks", "go")], agents=[asks]).compile(), ASK, context={"max_calls": 3})
+    state = call(Workflow([Step("a", "asks", "go")], agents=[asks]).compile(), ASK, context={"max_calls": 2})
     assert (state["status"], len(model.calls)) == ("failed", 2)
 
 
@@ -96,7 +131,7 @@ def test_a_supervisor_returns_the_best_so_far(call: Any) -> None:
     verdicts = [{"criteria": {"criterion_1": bad, "criterion_2": bad}, "feedback": str(at)} for at in range(3)]
     writer = worker("first", "second", "third")
     graph = Supervisor(writer, model=ScriptedModel(verdicts)).compile()
-    state = call(graph, ASK, context={"max_calls": 4})
+    state = call(graph, ASK, context={"max_calls": 3})
     assert (state["status"], state["messages"][-1].text) == ("partial", "first")
     assert "budget" in state["stop_reason"]
 
@@ -142,3 +177,10 @@ def test_nothing_is_planned_again_when_a_supervised_step_is_out_of_budget(call: 
     model = ScriptedModel([{"steps": [step("a"), step("b", "a")]}])
     state = call(Planner([careful], model=model).compile(), ASK, context={"max_calls": 2})
     assert (len(model.calls), state["status"]) == (1, "failed")
+
+
+def test_nobody_is_asked_to_rule_when_the_budget_is_used_up(call: Any) -> None:
+    graph = Supervisor(worker(), model=ScriptedModel("unread"), escalate="human").compile(InMemorySaver())
+    state = call(graph, ASK, {"configurable": {"thread_id": "1"}}, context={"max_calls": 1})
+    assert (state["status"], state["messages"][-1].text) == ("partial", "done")
+    assert "budget of 1 model calls is used up" in state["stop_reason"]

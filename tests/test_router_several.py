@@ -104,7 +104,8 @@ def test_if_all_fail_the_fallback_is_asked_and_then_nobody(call: Any) -> None:
 
 def test_if_the_merger_fails_the_answers_follow_each_other(call: Any) -> None:
     state = route(call, MANY, Reply(refusal="No."), multiple=True)
-    assert outcome(state) == ("completed", ["weather", "billing"], "weather: the request\n\nbilling: the request")
+    assert outcome(state) == ("partial", ["weather", "billing"], "weather: the request\n\nbilling: the request")
+    assert state["stop_reason"].startswith("The answers could not be merged: ")
     assert [one["where"] for one in state["errors"]] == ["merge"]
 
 
