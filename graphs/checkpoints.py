@@ -19,6 +19,11 @@ T = TypeVar("T")
 STORAGE = "__storage"
 """Where a run's storage is kept in its config; nested graphs inherit it, checkpoints leave it out."""
 
+_PARTS = {"id": str, "ts": str, "channel_values": dict, "channel_versions": dict, "versions_seen": dict}
+"""What every checkpoint has."""
+_NONSENSE = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, ArithmeticError)
+"""What savers raise over contents: an unknown serialization, broken MessagePack, a part that is missing."""
+
 _THREADS = (
     "SELECT thread_id, MIN(checkpoint_id), MAX(checkpoint_id) FROM checkpoints"
     " WHERE checkpoint_ns = '' GROUP BY thread_id ORDER BY 3 DESC"
@@ -36,11 +41,13 @@ class Storage(BaseCheckpointSaver[str]):
         self,
         saver: BaseCheckpointSaver[str],
         *,
+        where: str,
         explain: Callable[[Exception], StorageError | None],
         query: Callable[[str], Sequence[Any]],
     ) -> None:
         super().__init__(serde=saver.serde)
         self._saver = saver
+        self._where = where
         self._explain = explain
         self._query = query
         self._thread = ThreadPoolExecutor(1, "podium-storage")
@@ -53,15 +60,20 @@ class Storage(BaseCheckpointSaver[str]):
 
     def threads(self) -> list[tuple[str, str, str]]:
         """Return the ids of all threads, each with its first and last checkpoint's, the latest first."""
-        return [(one, first, last) for one, first, last in self._do(self._query, _THREADS)]
+        return [(one, first, last) for one, first, last in self._read(lambda: self._query(_THREADS))]
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return a thread's last checkpoint, or the one that is named."""
-        return self._do(self._saver.get_tuple, config)
+
+        def named() -> CheckpointTuple | None:
+            found = self._saver.get_tuple(config)
+            return None if found is None else whole(found)
+
+        return self._read(named)
 
     def list(self, config: RunnableConfig | None, **options: Any) -> Iterator[CheckpointTuple]:
         """Return checkpoints, the latest first; all are read at once, so that others may write meanwhile."""
-        return iter(self._do(lambda: [*self._saver.list(config, **options)]))
+        return iter(self._read(lambda: [whole(one) for one in self._saver.list(config, **options)]))
 
     def put(self, config: RunnableConfig, *given: Any) -> RunnableConfig:
         """Keep a checkpoint."""
@@ -77,7 +89,7 @@ class Storage(BaseCheckpointSaver[str]):
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """Count the versions of a channel as the saver does."""
-        return self._saver.get_next_version(current, channel)
+        return self._read(lambda: self._saver.get_next_version(current, channel))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return a thread's last checkpoint, or the one that is named."""
@@ -109,6 +121,16 @@ class Storage(BaseCheckpointSaver[str]):
             raise
         self.failed.pop(thread_id, None)
         return written
+
+    def _read(self, work: Callable[[], T]) -> T:
+        """Read what is stored; what goes wrong in making sense of it is the contents' fault."""
+        try:
+            return self._do(work)
+        except _NONSENSE as error:
+            told = " ".join(str(error).split())
+            raise StorageError(
+                f"{self._where} holds a run that cannot be read, perhaps of another release: {told}"
+            ) from error
 
     def _do(self, work: Callable[..., T], *given: Any, **options: Any) -> T:
         try:
@@ -143,8 +165,19 @@ def strict() -> JsonPlusSerializer:
     return JsonPlusSerializer(allowed_msgpack_modules=None)
 
 
-def explain_contents(where: str, error: Exception) -> StorageError | None:
-    """Say that what is stored cannot be read back; None for any other fault."""
-    if isinstance(error, NotImplementedError | ValueError):  # an unknown serialization; broken MessagePack
-        return StorageError(f"{where} holds a run that cannot be read, perhaps of another release: {error}")
-    return None
+def whole(read: CheckpointTuple) -> CheckpointTuple:
+    """Return a checkpoint that has all its parts.
+
+    LangGraph's serializer gives None for a message that it cannot make out, and plain data for other types.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    checkpoint: Any = read.checkpoint
+    if missing := [part for part, kind in _PARTS.items() if not isinstance(checkpoint.get(part), kind)]:
+        raise ValueError(f"a checkpoint without {missing[0]}")
+    written = [value for _, channel, value in read.pending_writes or () if channel == "messages"]
+    for messages in (checkpoint["channel_values"].get("messages"), *written):
+        if isinstance(messages, list) and None in messages:
+            raise ValueError("a message that is none")
+    return read

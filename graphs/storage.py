@@ -23,7 +23,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from platformdirs import user_data_path
 
 from agents.errors import StorageError
-from graphs.checkpoints import Storage, explain_contents, strict
+from graphs.checkpoints import Storage, strict
 
 PATH_VARIABLE = "PODIUM_RUNS"
 """Environment variable with the SQLite file to use instead of the default one."""
@@ -96,11 +96,13 @@ def sqlite(path: Path | str | None = None, *, wait: float = WAIT) -> Iterator[St
         raise explain(error) or error from error
     with closing(connection):
         saver = _WholeWrites(connection, serde=strict())
-        storage = Storage(saver, explain=explain, query=partial(_query_sqlite, saver))
+        storage = Storage(saver, where=str(file), explain=explain, query=partial(_query_sqlite, saver))
         try:
             _prepare(saver, file, wait)
         except sqlite3.Error as error:
             raise explain(error) or error from error
+        except UnicodeDecodeError as error:  # in the definition of a table
+            raise StorageError(f"{file} is damaged") from error
         with closing(storage):
             yield storage
 
@@ -148,11 +150,11 @@ def _explain_sqlite(file: Path, wait: float, error: Exception) -> StorageError |
     """Say in one sentence what is wrong with a file; None for a fault that is not the file's."""
     if isinstance(error, sqlite3.Error):
         name = getattr(error, "sqlite_errorname", "")
-        said = next((text for start, text in _SAID.items() if name.startswith(start)), f"cannot be used: {error}")
-        return StorageError(f"{file} {said.format(wait=wait)}")
+        known = next((text.format(wait=wait) for start, text in _SAID.items() if name.startswith(start)), None)
+        return StorageError(f"{file} {known or f'cannot be used: {error}'}")
     if isinstance(error, OSError):
         return StorageError(f"{file} cannot be opened: {error.strerror or error}")
-    return explain_contents(str(file), error)
+    return None
 
 
 @contextmanager
@@ -176,7 +178,8 @@ def postgres(uri: str, *, wait: float = WAIT) -> Iterator[Storage]:
     pool: Any = ConnectionPool(uri, kwargs=options, min_size=1, max_size=2, timeout=wait, check=check, open=False)
     with pool:
         saver = PostgresSaver(pool, serde=strict())
-        storage = Storage(saver, explain=_explain_postgres, query=partial(_query_postgres, pool))
+        query = partial(_query_postgres, pool)
+        storage = Storage(saver, where="Postgres", explain=_explain_postgres, query=query)
         with closing(storage):
             yield storage
 
@@ -216,7 +219,7 @@ def _explain_postgres(error: Exception) -> StorageError | None:
 
     if isinstance(error, Error | TimeoutError):
         return StorageError(f"Postgres cannot be used: {' '.join(str(error).split())}")
-    return explain_contents("Postgres", error)
+    return None
 
 
 def _query_postgres(pool: Any, statement: str) -> Sequence[Any]:

@@ -16,7 +16,7 @@ from tests.office import PLAN, Office, latest
 from tests.processes import Processes
 
 STEPS = [Step("one", "writer", "Write one").as_dict()]
-PLAN_QUESTION = Question("a1b2c3d4e5", request_for({"plan": STEPS, "approved": []}, ""))
+PLAN_QUESTION = Question("a1b2c3d4e5", request_for({"plan": STEPS, "approved": [], "wanted": True, "done": []}, ""))
 ACTION = {"name": "send", "args": {"to": "Ann"}, "description": "Send it?"}
 MAY = ["approve", "reject"]
 CALL = Question("aaaa1111", {"type": "tool_approval", "tool_call_id": "1", **ACTION})

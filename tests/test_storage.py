@@ -105,6 +105,16 @@ def older(file: Path) -> None:
     execute(file, "CREATE TABLE checkpoints (thread_id TEXT, thread_ts TEXT, parent_ts TEXT, checkpoint BLOB)")
 
 
+def damaged(file: Path) -> None:
+    with sqlite(file):
+        pass
+    connection = sqlite3.connect(file)
+    connection.execute("PRAGMA writable_schema = 1")
+    connection.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE writes (' || CAST(x'b0' AS TEXT)")
+    connection.commit()
+    connection.close()
+
+
 def a_folder(file: Path) -> None:
     file.mkdir()
 
@@ -127,6 +137,7 @@ def execute(file: Path, statement: str) -> None:
         (not_a_database, "is no SQLite database"),
         (newer, "was written by a newer Podium"),
         (older, "was written by an older release"),
+        (damaged, "is damaged"),
         (a_folder, "cannot be opened"),
         (in_a_file, "cannot be opened"),
     ],
@@ -332,6 +343,46 @@ def test_an_unknown_or_unreadable_run_is_explained(file: Path) -> None:
     execute(file, "UPDATE checkpoints SET type = 'msgpack', checkpoint = x'c1c1'")
     with sqlite(file) as saver, pytest.raises(StorageError, match="holds a run that cannot be read"):
         two_steps().compile(saver).invoke(None, config())
+
+
+def rewrite(file: Path, **parts: Any) -> None:
+    """Give all checkpoints of a file other parts; None takes one away."""
+    serializer = JsonPlusSerializer(allowed_msgpack_modules=None)
+    connection = sqlite3.connect(file)
+    for number, *stored in connection.execute("SELECT rowid, type, checkpoint FROM checkpoints").fetchall():
+        checkpoint = {**serializer.loads_typed(tuple(stored)), **parts}
+        kept = {name: value for name, value in checkpoint.items() if value is not None}
+        connection.execute(
+            "UPDATE checkpoints SET type = ?, checkpoint = ? WHERE rowid = ?", (*serializer.dumps_typed(kept), number)
+        )
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"channel_values": {"messages": [None], "status": "completed"}},
+        {"channel_values": None},
+        {"channel_versions": None},
+        {"channel_versions": {"messages": "0000x.5"}},
+        {"ts": None},
+    ],
+)
+def test_contents_that_make_no_sense_are_the_files_fault(file: Path, parts: Any, call: Any) -> None:
+    with sqlite(file) as saver:
+        two_steps().compile(saver).invoke({"messages": "go"}, config())
+    rewrite(file, **parts)
+    with sqlite(file) as saver, pytest.raises(StorageError, match=f"{file} holds a run that cannot be read"):
+        call(two_steps().compile(saver), {"messages": "more"}, config())
+
+
+def test_what_is_no_text_where_a_text_belongs_is_explained(file: Path) -> None:
+    with sqlite(file) as saver:
+        two_steps().compile(saver).invoke({"messages": "go"}, config())
+    execute(file, "UPDATE checkpoints SET checkpoint_id = rowid || CAST(x'7dff' AS TEXT)")
+    with sqlite(file) as saver, pytest.raises(StorageError, match=f"{file} cannot be used"):
+        runs(saver)
 
 
 def test_a_state_can_be_printed_as_json(file: Path) -> None:
