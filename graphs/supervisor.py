@@ -170,6 +170,10 @@ class Supervisor(Pattern):
         why = next(one["message"] for one in reversed(state["errors"]) if one["kind"] == "partial")
         return {"status": "partial", "stop_reason": why, "messages": said}
 
+    def ask_person(self, state: SupervisorState) -> Assignment | None:
+        """Put the case to a person, unless no more work could come of it."""
+        return None if out_of_budget(state["errors"]) else self.ask_for_ruling(state)
+
     def ask_for_ruling(self, state: SupervisorState) -> Assignment:
         """Put the case to a person or another agent."""
         task = assignment(state["messages"])
@@ -197,8 +201,10 @@ class Supervisor(Pattern):
         """Return the best so far when the agent that should take over failed too."""
         return {**self.give_best(state), "errors": [problem("escalate", error)]}
 
-    def take_ruling(self, state: SupervisorState, ruling: Ruling) -> dict[str, Any]:
-        """End as a person ruled, or go back to work."""
+    def take_ruling(self, state: SupervisorState, ruling: Ruling | None) -> dict[str, Any]:
+        """End as a person ruled, or go back to work; where nobody was asked, with the best so far."""
+        if ruling is None:
+            return self.give_best(state)
         best = state["best"]
         if ruling["type"] == "retry":
             return {"ruling": ruling, "stop_reason": None, "allowed": state["revisions"] + 1 + self.max_revisions}
@@ -264,7 +270,7 @@ class Supervisor(Pattern):
         if self.escalation == "best":
             return Node(after=self.give_best)
         if not isinstance(self.escalation, Agent):
-            return Node(self.ask_for_ruling, AskPerson(), self.take_ruling)
+            return Node(self.ask_person, AskPerson(), self.take_ruling)
         return Node(
             self.ask_for_ruling,
             self.escalation,

@@ -7,13 +7,13 @@ import time
 from typing import Any
 
 import pytest
-from agents.testing import Reply, ScriptedModel
 from langchain.agents import create_agent
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from agents import Agent
 from agents.errors import PodiumError
+from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Network, Router, Step, Workflow
 from tests.routed import (
     ASK,
