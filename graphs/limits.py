@@ -50,6 +50,8 @@ class Ledger(BaseCallbackHandler):
         self._began = time.monotonic()
         self._taken_over: set[str] = set()
         self._open: dict[Any, str] = {}
+        self._silent: str | None = None
+        """A model that did not tell how many tokens it used."""
         self._lock = threading.Lock()
 
     @property
@@ -61,7 +63,8 @@ class Ledger(BaseCallbackHandler):
         """Let a call begin.
 
         Raises:
-            BudgetError: The budget is used up, or `max_cost` is set and the model has no price.
+            BudgetError: The budget is used up, or it cannot be kept: with `max_cost` a model has no price, with that or
+                `max_tokens` a model does not tell the tokens it used.
         """
         model = model_called(about)
         with self._lock:
@@ -72,7 +75,10 @@ class Ledger(BaseCallbackHandler):
         """Book what a call has used."""
         with self._lock:
             model = self._open.pop(run_id, "")
-            self.used = add_usage(self.used, usage_of_call(response, model, self.limits.prices))
+            call = usage_of_call(response, model, self.limits.prices)
+            if not call["input_tokens"] + call["output_tokens"]:
+                self._silent = self._silent or model or "a model"
+            self.used = add_usage(self.used, call)
 
     def on_llm_error(self, error: BaseException, *, run_id: Any, **about: Any) -> None:
         """Count a call that failed; its provider may have charged for it."""
@@ -100,6 +106,12 @@ class Ledger(BaseCallbackHandler):
         tokens = self.used["input_tokens"] + self.used["output_tokens"]
         if limits.max_cost and not {model, "*"} & set(limits.prices):
             raise BudgetError(f"max_cost is set, but prices has neither {model!r} nor '*'")
+        if self._silent and (limits.max_tokens or limits.max_cost):
+            limit = "max_tokens" if limits.max_tokens else "max_cost"
+            raise BudgetError(
+                f"{limit} is set, but {self._silent} does not tell how many tokens it used; "
+                "a ChatOpenAI with a base_url of its own needs stream_usage=True for that"
+            )
         if limits.max_calls and self.used["calls"] + len(self._open) >= limits.max_calls - kept_calls:
             raise BudgetError(f"The budget of {limits.max_calls} model calls is used up")
         if limits.max_tokens and tokens >= limits.max_tokens * (1 - kept):

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -147,6 +148,22 @@ def test_a_model_without_a_price_is_not_called_under_a_cost_limit(call: Any) -> 
     graph = Workflow([Step("a", "worker", "go")], agents=[worker()]).compile()
     state = call(graph, ASK, context={"max_cost": 1.0, "prices": {"other": [1, 1]}})
     assert "neither" in state["stop_reason"]
+
+
+@pytest.mark.parametrize("limits", [{"max_tokens": 10}, {"max_cost": 1, "prices": PRICES}])
+def test_a_model_that_tells_no_tokens_is_called_once_under_a_limit_of_tokens(call: Any, limits: dict[str, Any]) -> None:
+    silent = Agent("worker", instructions="Work.", model=FakeListChatModel(responses=["done"]))
+    steps = [Step("a", "worker", "go"), Step("b", "worker", "go", ["a"])]
+    state = call(Workflow(steps, agents=[silent]).compile(), ASK, context=limits)
+    assert (state["status"], state["usage"]["calls"]) == ("partial", 1)
+    assert f"{next(iter(limits))} is set, but " in state["stop_reason"]
+    assert "does not tell how many tokens it used" in state["stop_reason"]
+
+
+def test_calls_are_counted_of_a_model_that_tells_no_tokens(call: Any) -> None:
+    silent = Agent("worker", instructions="Work.", model=FakeListChatModel(responses=["done"]))
+    steps = [Step("a", "worker", "go"), Step("b", "worker", "go", ["a"])]
+    assert call(Workflow(steps, agents=[silent]).compile(), ASK, context={"max_calls": 2})["status"] == "completed"
 
 
 @pytest.mark.parametrize(
