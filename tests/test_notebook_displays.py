@@ -224,9 +224,9 @@ def test_what_goes_on_inside_a_step_stands_below_it() -> None:
     careful = Supervisor(UPPER, reviewer=Agent("judge", function=accepting)).as_agent("careful")
     steps = [Step("one", "careful", "a"), Step("two", "upper", "b")]
     shown = bundle(Progress(traced(Workflow(steps, agents=[careful, UPPER]).compile()), 99))
-    expected = ["one", "\u2003work", "\u2003review", "\u2003accept", "two"]
+    expected = ["one", "\u00a0\u00a0work", "\u00a0\u00a0review", "\u00a0\u00a0accept", "two"]
     in_text = [line[3:].split("  ")[0] for line in shown["text/plain"].splitlines()[2:]]
-    in_cells = re.findall(r">(\u2003*(?:one|work|review|accept|two))</td>", shown["text/html"])
+    in_cells = re.findall(r">(\u00a0*(?:one|work|review|accept|two))</td>", shown["text/html"])
     assert [one for one in in_text if one in expected] == in_cells == expected
 
 

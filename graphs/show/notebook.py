@@ -43,7 +43,7 @@ __all__ = ["Run", "model_or", "watch"]
 _TICK = 0.2
 """Seconds between two pictures."""
 _HEAD = ("", "step", "agent", "what came of it", "time")
-_INDENT = "\u2003"
+_INDENT = "\u00a0\u00a0"
 _LINE = 140
 """Characters of what came of a step; all of it is in the result."""
 
