@@ -78,4 +78,6 @@ def _try(file: int, name: str) -> bool:
 
 
 def _beside(runs: Path) -> Path:
-    return runs.with_name(f"{runs.name}-at-work")
+    """Return the file with the locks: the same by whatever symbolic link the runs are reached."""
+    file = runs.resolve()
+    return file.with_name(f"{file.name}-at-work")
