@@ -27,6 +27,7 @@ from agents.prompts import Assignment, prompt
 from agents.remote import Remote, at_hand
 from agents.roles import Role
 from agents.settings import settings
+from agents.texts import clean, clean_data
 from agents.usage import Tally, Usage, charge_earlier, named, usage_of_messages
 
 MAX_TURNS = 25
@@ -212,12 +213,14 @@ class Agent(Once["Assignment | str", Answer]):
             if any(one["kind"] == BudgetError.__name__ for one in state["errors"]):
                 raise BudgetError(reason) from failure  # so that nobody plans or tries anything else
             raise failure
-        errors = list(state["errors"])
+        errors = clean_data(state["errors"])
         if state["status"] != "completed":
-            errors.append({"where": self.name, "kind": state["status"], "message": state.get("stop_reason") or ""})
+            errors.append(
+                {"where": self.name, "kind": state["status"], "message": clean(state.get("stop_reason") or "")}
+            )
         last = state["messages"][-1]
         return {
-            "text": last.text,
+            "text": clean(last.text),
             "data": None,
             "status": state["status"],
             "errors": errors,
@@ -226,16 +229,20 @@ class Agent(Once["Assignment | str", Answer]):
         }
 
     def _plain(self, data: Any) -> Any:
-        if isinstance(data, BaseModel):
-            return data.model_dump(mode="json")
-        if is_dataclass(data) and not isinstance(data, type):
-            data = asdict(data)
+        """Turn what a worker gave back into JSON data that can be stored, or say what in it cannot."""
+        said = f"Agent {self.name!r} returned {type(data).__name__}, which"
         try:
-            return json.loads(json.dumps(data, allow_nan=False))
-        except (TypeError, ValueError) as error:
-            raise AgentError(
-                f"Agent {self.name!r} returned {type(data).__name__}, which is no JSON: {error}"
-            ) from error
+            if isinstance(data, BaseModel):
+                data = data.model_dump(mode="json")
+            elif is_dataclass(data) and not isinstance(data, type):
+                data = asdict(data)
+            plain = json.loads(json.dumps(data, allow_nan=False))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise AgentError(f"{said} is no JSON: {error}") from error
+        try:
+            return clean_data(plain)
+        except ValueError as error:
+            raise AgentError(f"{said} cannot be stored: {error}") from error
 
     def _in_circles(self) -> AgentError:
         return AgentError(f"Agent {self.name!r} gave no answer in {MAX_TURNS} turns of tool use", kind="loop")
@@ -246,7 +253,7 @@ class Agent(Once["Assignment | str", Answer]):
 
 
 def _completed(text: str, data: Any, usage: Usage) -> Answer:
-    return {"text": text, "data": data, "status": "completed", "errors": [], "usage": usage}
+    return {"text": clean(text), "data": data, "status": "completed", "errors": [], "usage": usage}
 
 
 def _assignment(value: Assignment | str) -> Assignment:

@@ -20,6 +20,7 @@ from agents.errors import ConfigurationError, DecisionError
 from agents.faults import check_reply
 from agents.once import IO, Once
 from agents.settings import model_of_run, settings
+from agents.texts import clean_data
 from agents.usage import Tally, Usage
 
 _FENCED = re.compile(r"```+\w*\s*(?=[\[{])")
@@ -143,7 +144,10 @@ class Decision(Once[Sequence[BaseMessage], Decided]):
         return message
 
     def _read(self, reply: AIMessage) -> dict[str, Any]:
-        found = _calls(reply) or self._read_text(reply.text)
+        try:
+            found = clean_data(_calls(reply) or self._read_text(reply.text))
+        except ValueError as error:
+            raise DecisionError(f"the JSON cannot be stored: {error}") from error
         candidates = [found, *reversed(found)] if isinstance(found, list) else [found]
         return _first_valid(candidates, lambda one: self.form.model_validate(one).model_dump(mode="json"))
 

@@ -101,7 +101,7 @@ def _build(provider: str, name: str, environment: Environment) -> BaseChatModel:
 
 
 def _without_retries(provider: str, name: str) -> BaseChatModel:
-    """Build a provider's model; where its class has retries of its own, which would multiply with ours, without them."""
+    """Build a provider's model; without its class's own retries, if it has any, for they would multiply with ours."""
     model = init_chat_model(name, model_provider=provider)
     if "max_retries" not in type(model).model_fields:
         return model

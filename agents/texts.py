@@ -1,13 +1,18 @@
-"""Texts that others wrote, made fit to be stored and shown: no characters that cannot be stored, no keys."""
+"""Texts and data that others wrote, made fit to be stored and shown: nothing that cannot be stored, no keys."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 LONGEST_ERROR = 300
 """Characters of an exception's or a model's own words that are passed on."""
 
+MOST_LEVELS = 200
+"""Levels of nesting in data; MessagePack, in which checkpoints are written, has 254 for the whole record."""
+
+_STORABLE = range(-(2**63), 2**64)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _SECRETS = re.compile(
@@ -32,13 +37,27 @@ def clean(text: str) -> str:
     return whole.replace("\x00", "\ufffd")
 
 
-def clean_data(data: Any) -> Any:
-    """Clean every text in JSON data, the keys of objects too."""
+def clean_data(data: Any, *path: str | int) -> Any:
+    """Clean every text in JSON data, the keys of objects too.
+
+    Raises:
+        ValueError: It holds an integer beyond 64 bits, or is nested too deeply; the message says where.
+    """
+    if len(path) > MOST_LEVELS:
+        raise ValueError(f"more than {MOST_LEVELS} levels of nesting at {_place(path[:3])}")
     if isinstance(data, str):
         return clean(data)
     if isinstance(data, dict):
-        return {clean_data(name): clean_data(value) for name, value in data.items()}
-    return [clean_data(one) for one in data] if isinstance(data, list) else data
+        return {clean_data(name): clean_data(value, *path, name) for name, value in data.items()}
+    if isinstance(data, list):
+        return [clean_data(one, *path, number) for number, one in enumerate(data)]
+    if isinstance(data, int) and data not in _STORABLE:
+        raise ValueError(f"an integer beyond 64 bits at {_place(path)}; give it as a text")
+    return data
+
+
+def _place(path: Sequence[str | int]) -> str:
+    return "".join(f"[{one!r}]" for one in path) or "the top"
 
 
 def masked(text: str) -> str:

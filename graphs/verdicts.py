@@ -23,6 +23,7 @@ from agents.faults import explain
 from agents.once import IO, Once
 from agents.prompts import Assignment, quote
 from agents.settings import settings
+from agents.texts import clean, clean_data
 from agents.usage import Tally, Usage, add_usage, no_usage
 from graphs import prompts
 
@@ -262,5 +263,5 @@ def _needs_feedback(met: Sequence[bool], feedback: str) -> None:
 
 def _verdict(judged: list[Judged], feedback: str, by: str, usage: Usage) -> Verdict:
     acceptable = bool(judged) and all(one["met"] for one in judged)
-    told = "" if acceptable else feedback
-    return {"acceptable": acceptable, "criteria": judged, "feedback": told, "by": by, "usage": usage}
+    told = "" if acceptable else clean(feedback)
+    return {"acceptable": acceptable, "criteria": clean_data(judged), "feedback": told, "by": by, "usage": usage}

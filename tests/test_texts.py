@@ -1,9 +1,20 @@
-"""Texts that others wrote: nothing that cannot be stored, no keys."""
+"""Texts and data that others wrote: nothing that cannot be stored, no keys."""
+
+from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
+from pydantic import BaseModel
 
+from agents import Agent, AgentError
+from agents.decisions import Decision
 from agents.faults import explain
+from agents.testing import ScriptedModel
 from agents.texts import clean, clean_data, masked
+from agents.usage import no_usage
+from graphs import Supervisor
+from graphs.checkpoints import strict
 
 
 @pytest.mark.parametrize(
@@ -51,3 +62,75 @@ def test_keys_are_masked(text: str, shown: str) -> None:
 
 def test_errors_hold_only_what_can_be_stored() -> None:
     assert explain(RuntimeError("cannot read \x00PNG")) == "RuntimeError: cannot read \ufffdPNG"
+
+
+def nested(levels: int) -> Any:
+    data: Any = 1
+    for _ in range(levels):
+        data = [data]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ({"rows": [{"id": 2**64}]}, r"an integer beyond 64 bits at \['rows'\]\[0\]\['id'\]"),
+        (-(2**63) - 1, "an integer beyond 64 bits at the top"),
+        (nested(500), "more than 200 levels"),
+    ],
+    ids=["integer", "negative", "nested"],
+)
+def test_what_cannot_be_stored_is_no_answer(call: Any, result: Any, said: str) -> None:
+    with pytest.raises(AgentError, match=f"'a' returned (dict|int|list), which cannot be stored: {said}"):
+        call(Agent("a", function=lambda task: result), "x")
+
+
+@pytest.mark.parametrize("result", [2**64 - 1, -(2**63), nested(200)], ids=["integer", "negative", "nested"])
+def test_what_is_just_small_enough_is_kept(result: Any) -> None:
+    data = Agent("a", function=lambda task: result).invoke("x")["data"]
+    kept = {"plan": {"step": {"data": [[[data]]]}}}
+    assert strict().loads_typed(strict().dumps_typed(kept)) == kept
+
+
+@pytest.mark.parametrize(
+    "worker",
+    [
+        {"function": lambda task: "a\x00b"},
+        {"function": lambda task: {"a\x00b": ["\ud800"]}},
+        {"model": ScriptedModel("a\x00b")},
+        {"runnable": ScriptedModel("a\x00b")},
+    ],
+    ids=["text", "data", "model", "runnable"],
+)
+def test_what_databases_refuse_is_replaced_in_answers(call: Any, worker: Any) -> None:
+    answer = call(Agent("a", **worker), "x")
+    expected = {"a\ufffdb": ["\ufffd"]} if answer["data"] else None
+    assert (answer["data"], "a\ufffdb" in answer["text"]) == (expected, True)
+
+
+def test_what_databases_refuse_is_replaced_in_the_answer_of_a_pattern() -> None:
+    told = {"status": "partial", "stop_reason": "\x00", "usage": no_usage()}
+    errors = [{"where": "a", "kind": "ValueError", "message": "b\x00d"}]
+    given = {**told, "messages": [AIMessage("\x00")], "errors": errors}
+    answer = Agent("a", runnable=RunnableLambda(lambda _: given)).invoke("x")
+    assert [answer["text"], *(one["message"] for one in answer["errors"])] == ["\ufffd", "b\ufffdd", "\ufffd"]
+
+
+class Choice(BaseModel):
+    why: str
+    number: int
+
+
+def test_a_decision_that_cannot_be_stored_is_returned_to_the_model(call: Any) -> None:
+    model = ScriptedModel([{"why": "so", "number": 2**64}, {"why": "so\x00", "number": 2}])
+    decided = call(Decision(Choice, model=model), [HumanMessage("Choose.")])
+    assert decided["value"] == {"why": "so\ufffd", "number": 2}
+    assert "an integer beyond 64 bits at ['number']" in decided["mistakes"][0]
+
+
+def test_what_databases_refuse_is_replaced_in_verdicts() -> None:
+    writer = Agent("writer", function=lambda task: "draft")
+    graph = Supervisor(writer, checks=[lambda text: "not\x00good"], max_revisions=0).compile()
+    state = graph.invoke({"messages": "Write"})
+    assert r"\x00" not in str(state)
+    assert state["reviews"][0]["feedback"] == "not\ufffdgood"
