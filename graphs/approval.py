@@ -12,6 +12,7 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from agents.once import IO, Once
+from agents.texts import clean_data
 from agents.usage import Usage, no_usage
 from graphs.steps import findings, read_plan
 
@@ -65,7 +66,7 @@ class AskApproval(Once[Proposal, Approval]):
             return as_it_is
         note = ""
         while True:
-            said = _decision(interrupt(request_for(value, note)))
+            said = _decision(clean_data(interrupt(request_for(value, note))))
             if said.get("type") == "approve":
                 return as_it_is
             if said.get("type") == "reject" and str(said.get("message") or "").strip():

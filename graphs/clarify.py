@@ -10,6 +10,7 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from agents.once import IO, Once
+from agents.texts import clean
 from agents.usage import Usage, no_usage
 
 
@@ -25,7 +26,7 @@ class AskUser(Once[str, Clarified]):
 
     async def run(self, io: IO, value: str, config: RunnableConfig) -> Clarified:
         """Return the answer."""
-        while not (text := _text(interrupt(value)).strip()):
+        while not (text := clean(_text(interrupt(value))).strip()):
             continue
         return {"text": text, "usage": no_usage()}
 

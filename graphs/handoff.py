@@ -18,6 +18,7 @@ from agents.errors import AgentError, EmptyReplyError
 from agents.once import IO, Once
 from agents.prompts import Assignment
 from agents.settings import settings
+from agents.texts import clean, clean_data
 from agents.usage import Tally, Usage
 
 HANDOFF = "podium_handoff"
@@ -121,8 +122,8 @@ class TakeTurn(Once[Assignment, Turn]):
             except ParentCommand as command:
                 return _turn("", _of_command(command.args[0]), tally.usage)
             messages, usage = _messages(reply), self.agent.spent(reply, tally, config)
-            if wishes := self._wishes(reply) or _handoffs(messages):
-                return _turn(_said_beside(messages), wishes, usage)
+            if wishes := clean_data(self._wishes(reply) or _handoffs(messages)):
+                return _turn(clean(_said_beside(messages)), wishes, usage)
             if messages and isinstance(messages[-1], ToolMessage) and messages[-1].status == "error":
                 raise EmptyReplyError(f"Agent {self.agent.name!r} ended on a failed tool call: {messages[-1].text}")
             answer = self.agent.answer(reply, usage)

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from agents.once import IO, Once
 from agents.prompts import Assignment
+from agents.texts import clean_data
 from agents.usage import Usage, no_usage
 
 PEOPLE_MAY = ("accept", "edit", "retry", "abort")
@@ -42,7 +43,7 @@ class AskPerson(Once[Assignment, Ruling]):
         may = [one for one in PEOPLE_MAY if one != "accept" or BEST in value["context"]]
         note = None
         while True:
-            said = interrupt({**case, "answers": may, **({"note": note} if note else {})})
+            said = clean_data(interrupt({**case, "answers": may, **({"note": note} if note else {})}))
             ruling: Any = {"type": said} if isinstance(said, str) else said
             note = unusable(ruling, may)
             if note is None:
