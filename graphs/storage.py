@@ -218,7 +218,9 @@ def _explain_postgres(error: Exception) -> StorageError | None:
     from psycopg import Error
 
     if isinstance(error, Error | TimeoutError):
-        return StorageError(f"Postgres cannot be used: {' '.join(str(error).split())}")
+        diagnosis = getattr(error, "diag", None)  # what else the server says quotes what was to be stored
+        said = getattr(diagnosis, "message_primary", None) or str(error)
+        return StorageError(f"Postgres cannot be used: {' '.join(said.split())}")
     return None
 
 

@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command
+from typing_extensions import TypedDict
 
 from agents import Agent
+from agents.testing import ScriptedModel
 from benchmarks.postgres_server import binaries, server
 from benchmarks.scripted import GRAPHS, REQUEST, Log, Scripted
-from graphs import Step, Workflow
+from graphs import Network, Planner, Router, Step, Supervisor, Workflow
 from graphs.cli.run import COMPLETED
 from graphs.errors import StorageError
 from graphs.storage import postgres
@@ -51,6 +55,56 @@ def test_every_graph_runs_on_it(uri: str, tmp_path: Path) -> None:
         for name, build in GRAPHS.items():
             graph = build(Scripted(Log(tmp_path / "log"), pause=0, asynchronous=False)).compile(saver)
             assert graph.invoke({"messages": REQUEST}, config(name))["status"] == "completed"
+
+
+def test_texts_that_postgres_refuses_end_no_run(uri: str) -> None:
+    def fail(task: str) -> str:
+        raise ValueError("cannot read \x00PNG")
+
+    team = [Agent("fails", function=fail), Agent("echoes", function=lambda task: f"{task} \x00 \ud800")]
+    graphs = [
+        Workflow([Step("one", "fails", "go"), Step("two", "echoes", "go")], agents=team),
+        Supervisor(team[0], model=False),
+        Supervisor(team[1], checks=[lambda text: "not \x00 yet"], max_revisions=1),
+        Router(team, classifier=lambda text: {"fails": 0.9, "echoes": 0.8}, model=False, multiple=True),
+        Network([Agent("first", function=lambda task: {"to": "echoes", "task": "\x00", "reason": "\x00"}), *team]),
+        Planner(
+            team, model=ScriptedModel([{"steps": [planned("fails"), planned("echoes")]}, "all \x00"]), max_replans=0
+        ),
+    ]
+    with postgres(uri) as saver:
+        for number, pattern in enumerate(graphs):
+            state = pattern.compile(saver).invoke({"messages": "Do \x00 it"}, config(f"refused-{number}"))
+            assert state["status"] not in ("running", "needs_input")
+            assert r"\x00" not in str({**state, "messages": state["messages"][1:]})
+
+
+def test_what_people_say_ends_no_run(uri: str) -> None:
+    team = [Agent("echoes", function=lambda task: task)]
+    plan = ScriptedModel([{"steps": [planned("echoes")]}] * 2 + ["all"])
+    with postgres(uri) as saver:
+        graph = Planner(team, model=plan, approval=True).compile(saver)
+        graph.invoke({"messages": "Do it"}, config("people"))
+        graph.invoke(Command(resume={"type": "reject", "message": "not \x00 so"}), config("people"))
+        assert graph.invoke(Command(resume="approve"), config("people"))["status"] == "completed"
+
+
+class Note(TypedDict, total=False):
+    note: str
+
+
+def test_an_error_of_the_server_quotes_nothing_that_was_to_be_stored(uri: str) -> None:
+    graph = StateGraph(Note)
+    graph.add_node("write", lambda state: {"note": "heliotrope \x00"})
+    graph.add_edge(START, "write")
+    with postgres(uri) as saver, pytest.raises(StorageError) as caught:
+        graph.compile(saver).invoke({"note": ""}, config("quoted"))
+    assert "unsupported Unicode escape sequence" in str(caught.value)
+    assert "heliotrope" not in str(caught.value)
+
+
+def planned(agent: str) -> dict[str, Any]:
+    return {"id": agent, "agent": agent, "task": "go \x00", "dependencies": []}
 
 
 def test_an_older_database_is_brought_up_to_date_and_a_newer_one_refused(uri: str) -> None:
