@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 
 class Tokens(TypedDict):
-    """Model calls and the tokens they read and wrote."""
+    """Model calls, failed ones included, and the tokens they read and wrote as far as their providers told them."""
 
     calls: int
     input_tokens: int
@@ -150,7 +150,7 @@ class Tally(BaseCallbackHandler):
     def __init__(self, prices: Prices = NO_PRICES) -> None:
         self.usage = no_usage()
         self.prices = prices
-        self._models: dict[Any, str] = {}
+        self._open: dict[Any, str] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -172,14 +172,25 @@ class Tally(BaseCallbackHandler):
 
     def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **about: Any) -> None:
         """Note which model is called, for its price."""
-        if self.prices:
-            self._models[run_id] = model_called(about)
+        with self._lock:
+            self._open[run_id] = model_called(about)
 
     def on_llm_end(self, response: LLMResult, *, run_id: Any = None, **about: Any) -> None:
         """Add one call."""
-        call = usage_of_call(response, self._models.pop(run_id, ""), self.prices)
         with self._lock:
+            call = usage_of_call(response, self._open.pop(run_id, ""), self.prices)
             self.usage = add_usage(self.usage, call)
+
+    def on_llm_error(self, error: BaseException, *, run_id: Any = None, **about: Any) -> None:
+        """Add a call that failed; its provider may have charged for it."""
+        with self._lock:
+            if self._open.pop(run_id, None) is not None:
+                self.usage = add_usage(self.usage, {**no_usage(), "calls": 1})
+
+    def cut_off(self) -> Usage:
+        """Return what had been used when the work was given up; calls that were still at work count as such."""
+        with self._lock:
+            return add_usage(self.usage, {**no_usage(), "calls": len(self._open)})
 
 
 def model_called(about: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, interrupt
 
 from agents import Agent, ConfigurationError, Retry, Settings
 from agents.testing import Reply, ScriptedModel
@@ -71,6 +72,18 @@ def test_retries_count(call: Any) -> None:
     state = call(graph, ASK, context={"max_calls": 1})
     assert (state["status"], state["steps"]["a"]["attempts"]) == ("failed", 2)
     assert "budget of 1 model calls" in state["stop_reason"]
+
+
+def test_failed_calls_count_after_a_resume_too(call: Any) -> None:
+    flaky = worker(ConnectionError("gone"), ConnectionError("gone"), *["done"] * 9)
+    asks = Agent("asks", function=lambda task: interrupt("?"))
+    steps = [Step("a", "worker", "go"), Step("q", "asks", "go", ["a"])]
+    steps += [Step(f"b{at}", "worker", "go", ["q"]) for at in range(3)]
+    graph = Workflow(steps, agents=[flaky, asks], retry=Retry(wait=0)).compile(InMemorySaver())
+    thread = {"configurable": {"thread_id": "1"}}
+    call(graph, ASK, thread, context={"max_calls": 5})
+    state = call(graph, Command(resume="yes"), thread, context={"max_calls": 5})
+    assert (state["usage"]["calls"], completed(state), state["status"]) == (5, 4, "partial")
 
 
 def test_repairs_count(call: Any) -> None:

@@ -81,6 +81,13 @@ def test_a_call_without_reported_tokens_still_counts(generation: Generation) -> 
     assert tally.usage == used(1, 0, 0)
 
 
+def test_a_call_that_failed_counts(call: Any) -> None:
+    tally = Tally()
+    with pytest.raises(ConnectionError):
+        call(ScriptedModel([ConnectionError("gone")]), "x", tally.watching({}))
+    assert tally.usage == used(1, 0, 0)
+
+
 def test_an_error_carries_what_was_spent_before_it() -> None:
     tally = Tally()
     ScriptedModel(Reply("x", usage=(3, 4))).invoke("x", tally.watching({}))
