@@ -1,5 +1,6 @@
 """In a notebook a graph, a run and the parts of its result show themselves, and a run shows how it goes."""
 
+import _thread
 import asyncio
 import json
 import re
@@ -268,3 +269,20 @@ def test_a_model_that_is_set_up_answers(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     assert model_or(["Hello"]).model_name == "some-model"  # type: ignore[attr-defined]
     assert capsys.readouterr().out.startswith("some-model answers")
+
+
+def test_stopping_the_cell_stops_the_run() -> None:
+    stopped = threading.Event()
+
+    async def endless(task: str) -> str:
+        _thread.interrupt_main()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+        return "too late"
+
+    with pytest.raises(KeyboardInterrupt):
+        watch(Workflow([Step("one", "endless", "x")], agents=[Agent("endless", function=endless)]).compile(), "Go")
+    assert stopped.wait(5)
