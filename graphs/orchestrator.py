@@ -140,7 +140,7 @@ class Orchestrator(Supervisor):
 
     def take_planned(self, state: OrchestratorState, planned: dict[str, Any]) -> dict[str, Any]:
         """Keep the planner's answer as the work in hand, and its record."""
-        record = {key: planned[key] for key in ("plan", "steps", "abandoned")}
+        record = {key: planned[key] for key in ("plan", "steps", "abandoned", "worked")}
         if planned["status"] == "failed":
             inside = [{**one, "where": f"plan/{one['where']}"} for one in planned["errors"]]
             return {**record, "stop_reason": f"The plan failed: {planned['stop_reason']}", "errors": inside}

@@ -77,7 +77,7 @@ def results() -> list[Any]:
     return [plain_json(one) for one in [*map(finished, PATTERNS), asking(), large(60)]]
 
 
-KEPT = ("status", "role", "type", "started", "ended")
+KEPT = ("status", "role", "type", "node", "started", "ended")
 """Without these nothing but the frame of the page would be drawn."""
 
 
@@ -144,7 +144,7 @@ def test_the_timeline_is_to_scale_with_gaps_waits_and_the_critical_path() -> Non
     assert 'class="gap" style="left:40.00%;width:50.00%"' in page
     assert 'class="completed critical" style="left:90.00%;width:10.00%"' in page
     assert "waited 1.0 s" in page
-    assert "no step at work" in page
+    assert "nothing at work" in page
 
 
 def test_a_run_that_waits_for_a_person_shows_its_question() -> None:

@@ -1,24 +1,15 @@
 """The timeline draws who worked when, to scale."""
 
-from typing import Any
+import re
 
 import pytest
 
-from graphs import Step, StepRecord
-from graphs.show.timeline import Span, around, bar, cost, in_ascii, lines, spans
-from graphs.steps import new_record
+from graphs.show.course import Course, Gap
+from graphs.show.items import FAILED, PENDING, SKIPPED, STOPPED, Item
+from graphs.show.timeline import bar, cost, in_ascii, lines
+from tests.finished import finished, timed
 
-ZERO = 1_000.0
-
-
-def done(name: str, began: float, finished: float, *dependencies: str, **known: Any) -> StepRecord:
-    step = Step(name, "worker", "Work", dependencies=dependencies)
-    known = {"answered_by": "worker", "started": ZERO + began, "ended": ZERO + finished, **known}
-    return new_record(step, known.pop("status", "completed"), **known)
-
-
-def by_id(*records: StepRecord) -> dict[str, StepRecord]:
-    return {one["id"]: one for one in records}
+ZERO = 1e9
 
 
 @pytest.mark.parametrize(
@@ -34,61 +25,78 @@ def by_id(*records: StepRecord) -> dict[str, StepRecord]:
     ],
 )
 def test_a_bar_is_to_scale_and_never_empty(started: float, ended: float, drawn: str) -> None:
-    assert bar(Span("a", "w", ZERO + started, ZERO + ended, critical=True), ZERO, ZERO + 10, 10) == drawn
+    assert bar(Item("a", "w", started=started, ended=ended, critical=True), 0, 10, 10) == drawn
 
 
-def test_a_run_of_no_length_has_bars() -> None:
-    assert bar(Span("a", "w", ZERO, ZERO), ZERO, ZERO, 4) == "▒   "
+def test_a_run_of_no_length_has_bars_and_a_gap_looks_different() -> None:
+    assert bar(Item("a", "w", started=ZERO, ended=ZERO), ZERO, ZERO, 4) == "▒   "
+    assert bar(Gap(0, 5, asked=True), 0, 10, 4) == "··  "
 
 
-def test_steps_come_in_the_order_they_began_with_the_critical_path_marked() -> None:
-    late, early = done("late", 2, 9, "early"), done("early", 0, 2)
-    found = spans(by_id(late, early, done("beside", 1, 3)), ZERO + 9)
-    assert [(one.label, one.critical) for one in found] == [("early", True), ("beside", False), ("late", True)]
-
-
-def test_what_was_not_completed_says_so() -> None:
-    records = by_id(
-        done("broken", 0, 1, status="failed", answered_by=None),
-        done("cut", 0, 0, status="running", ended=None),
-        new_record(Step("never", "worker", "Work"), "skipped"),
-        new_record(Step("later", "worker", "Work")),
+def test_what_was_not_completed_says_so_and_what_never_began_comes_last() -> None:
+    items = (
+        Item("later", "worker", PENDING),
+        Item("never", "worker", SKIPPED),
+        Item("broken", "worker", FAILED, started=0, ended=1),
+        Item("cut", "worker", STOPPED, started=0, ended=5),
     )
-    found = spans(records, ZERO + 5)
-    assert {one.label: one.fate for one in found} == {
-        "broken": "failed",
-        "cut": "stopped",
-        "never": "skipped",
-        "later": "not begun",
-    }
-    assert next(one.ended for one in found if one.label == "cut") == ZERO + 5
-
-
-def test_the_fallback_that_answered_is_the_worker() -> None:
-    assert spans(by_id(done("a", 0, 1, answered_by="deputy")), ZERO)[0].worker == "deputy"
-
-
-def test_phases_of_the_pattern_itself_are_on_the_critical_path() -> None:
-    phases = [("planning", ZERO, ZERO + 2), ("working", ZERO + 2, ZERO + 5), ("answering", ZERO + 5, None)]
-    found = around(phases, {"planning": "planner", "answering": "writer"}, ZERO + 6)
-    assert [(one.label, one.worker, one.ended, one.critical) for one in found] == [
-        ("planning", "planner", ZERO + 2, True),
-        ("answering", "writer", ZERO + 6, True),
+    drawn = lines(Course(items), 0, 5, 80)
+    assert [(line.split()[0], line.rpartition("  ")[2]) for line in drawn] == [
+        ("broken", "failed"),
+        ("cut", "stopped"),
+        ("later", "not begun"),
+        ("never", "skipped"),
     ]
 
 
-def test_a_phase_too_short_to_see_has_no_line() -> None:
-    assert around([("answering", ZERO, ZERO + 0.01)], {"answering": "writer"}, ZERO) == []
+def test_a_step_that_was_cut_short_was_at_work_until_the_run_ended() -> None:
+    result = timed(("a", 0, 3, []), status="running")
+    result["steps"]["a"]["ended"] = None
+    assert [(one.status, one.seconds) for one in Course.of(result, ZERO + 7).items] == [(STOPPED, 7.0)]
+
+
+def test_the_fallback_that_answered_is_the_worker() -> None:
+    course = Course.of(timed(("a", 0, 1, []), answered_by="deputy"))
+    assert lines(course, ZERO, ZERO + 1, 60)[0].startswith("a  deputy  ")
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_lines_fit_the_width_and_align(width: int) -> None:
-    made = spans(by_id(done("short", 0, 2), done("a_very_long_name_of_a_step", 2, 10, "short")), ZERO + 10)
-    drawn = lines(made, ZERO, ZERO + 10, width)
+    course = Course.of(timed(("short", 0, 2, []), ("a_very_long_name_of_a_step", 2, 10, ["short"])))
+    drawn = lines(course, ZERO, ZERO + 10, width)
     assert max(map(len, drawn)) <= width
     assert drawn[0].startswith("short               worker  ██")
     assert drawn[1].startswith("a_very_long_name_…  worker   ")
     assert [line.split()[-2] for line in drawn] == ["2.0", "8.0"]
+
+
+def test_work_beside_the_critical_path_is_drawn_lighter() -> None:
+    course = Course.of(timed(("a", 0, 2, []), ("beside", 1, 3, []), ("c", 2, 9, ["a"])))
+    assert ["█" in line for line in lines(course, ZERO, ZERO + 9, 80)] == [True, False, True]
+
+
+def test_waiting_for_a_person_has_a_line_of_its_own() -> None:
+    times = [("plan", 0, 2), ("approve", 6, 6)]
+    worked = [{"node": node, "started": ZERO + start, "ended": ZERO + end} for node, start, end in times]
+    drawn = lines(Course.of(timed(("a", 6, 8, [])) | {"worked": worked}), ZERO, ZERO + 8, 80)
+    assert [re.sub(r"([ █·])\1+", r"\1", line) for line in drawn] == [
+        "plan planner █ 2.0 s",
+        "a person was asked · 4.0 s",
+        "a worker █ 2.0 s",
+    ]
+
+
+def test_every_pattern_has_a_timeline_and_without_times_there_is_none() -> None:
+    result = finished("supervisor")
+    course = Course.of(result)
+    drawn = lines(course, course.began, course.ended, 80)
+    assert [line.split()[:3] for line in drawn] == [
+        ["work", "1", "worker"],
+        ["review", "1", "judge"],
+        ["work", "2", "worker"],
+        ["review", "2", "judge"],
+    ]
+    assert lines(Course.of({**result, "worked": []}), 0, 1, 80) == []
 
 
 def test_the_cost_is_told_in_all_and_by_agent() -> None:
@@ -106,4 +114,4 @@ def test_a_run_without_models_cost_nothing() -> None:
 
 
 def test_there_is_a_drawing_for_terminals_without_unicode() -> None:
-    assert in_ascii("long_na…  ██▒▒  1.0 s").isascii()
+    assert in_ascii("long_na…  ██▒▒··  1.0 s").isascii()

@@ -15,16 +15,10 @@ from agents.faults import explain
 from agents.usage import no_usage, sum_usage
 from graphs.cli.questions import Question, short_id
 from graphs.show import timeline
+from graphs.show.course import Course
 from graphs.show.live import clean, one_line
-from graphs.show.view import ANSWERING, PLANNING, REPLANNING, REVIEWING, SORTING, WORKING, View
+from graphs.show.view import View
 
-_WORKERS = {
-    SORTING: "triage",
-    PLANNING: "planner",
-    REPLANNING: "planner",
-    REVIEWING: "reviewer",
-    ANSWERING: "synthesizer",
-}
 _MOST_ERRORS = 10
 
 
@@ -135,25 +129,15 @@ def print_questions(questions: Sequence[Question], name: str | None, console: Co
 
 def print_timeline(view: View, state: Mapping[str, Any], now: float, console: Console) -> None:
     """Draw who worked when, and say what it cost."""
-    records = {**view.records(), **state.get("steps", {})}
-    workers = _WORKERS if records else {**_WORKERS, WORKING: _sole_worker(state)}
-    phases = [(one.name, one.started, one.ended) for one in view.phases]
-    spans = timeline.around(phases, workers, now) + timeline.spans(records, now)
-    spans.sort(key=lambda span: (span.started is None, span.started or 0))
-    draw_timeline(spans, view.began, now, state["usage"], console)
-
-
-def _sole_worker(state: Mapping[str, Any]) -> str:
-    """Return who worked where there were no steps."""
-    chosen = state.get("route", {}).get("chosen") or [state.get("triage", {}).get("agent") or state.get("active")]
-    return ", ".join(filter(None, chosen)) or "agent"
+    course = Course.of({**state, "steps": {**view.records(), **state.get("steps", {})}}, now)
+    draw_timeline(course, view.began, now, state["usage"], console)
 
 
 def draw_timeline(
-    spans: Sequence[timeline.Span], began: float, ended: float, usage: Any, console: Console, *, heading: str = ""
+    course: Course, began: float, ended: float, usage: Any, console: Console, *, heading: str = ""
 ) -> None:
-    """Draw some stretches of work to scale, and the cost below."""
-    drawn = timeline.lines(spans, began, ended, console.width)
+    """Draw who worked when to scale, and the cost below."""
+    drawn = timeline.lines(course, began, ended, console.width)
     marked = [f"{timeline.CRITICAL} on the critical path"] if drawn else []
     heading = heading or f"{'Timeline: ' if drawn else ''}{ended - began:.1f} s in all"
     for line in [f"\n{heading}", *drawn, *marked, "", *timeline.cost(usage)]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -22,10 +21,10 @@ from graphs.cli.locks import at_work, is_at_work
 from graphs.cli.outcome import draw_timeline, open_questions, print_json, print_questions
 from graphs.cli.questions import Question, ask, can_ask, read_answers
 from graphs.cli.recipe import METADATA, Choices, Flag, Recipe
-from graphs.cli.report import AsHtml, write
+from graphs.cli.report import AsHtml, as_result, write
 from graphs.cli.run import COMPLETED, NEEDS_INPUT, resumption
 from graphs.cli.start import Shown, begin, new_id, opened, place, say
-from graphs.show import timeline
+from graphs.show.course import Course
 from graphs.show.live import clean, one_line
 
 AsJson = Annotated[bool, Parameter("--json", help="Print JSON."), Flag]
@@ -209,19 +208,15 @@ def _head(state: stored.State) -> list[str]:
 
 
 def _show_record(state: stored.State, console: Console) -> None:
-    """Show what the graph has recorded, and the timeline of its steps."""
+    """Show what the graph has recorded, and its timeline."""
     values = state["values"]
     for title, lines in _sections(values):
         console.print(Text(f"\n{title}", "bold"))
         for line in lines:
             console.print(Text(f"  {one_line(line)}"), soft_wrap=True)
-    finished = {one["id"]: one for one in state["finished"] if one.get("ended")}
-    records = {**values.get("steps", {}), **finished}
-    times = [one[key] for one in records.values() for key in ("started", "ended") if one[key] is not None]
-    began, ended = (min(times), max(times)) if times else (time.time(), time.time())
-    heading = f"Steps: {ended - began:.1f} s" if records else "Cost"
-    spans = timeline.spans(records, ended)
-    draw_timeline(spans, began, ended, values.get("usage") or no_usage(), console, heading=heading)
+    course = Course.of(as_result(state))
+    heading = f"Timeline: {course.ended - course.began:.1f} s" if course.timed else "Cost"
+    draw_timeline(course, course.began, course.ended, values.get("usage") or no_usage(), console, heading=heading)
 
 
 def _sections(values: Mapping[str, Any]) -> list[tuple[str, list[str]]]:

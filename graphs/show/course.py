@@ -1,21 +1,22 @@
 """The course of a run as plain values: from a result to pieces of work with their dependencies, for pictures of it.
 
-result -> `Course.of` -> items. Steps are recorded with their times; the turns of other patterns only in their order.
-A result may be unfinished, or have been through JSON; what it lacks is left out.
+result -> `Course.of` -> items, and what the pattern itself did around them. A result may be unfinished, or have been
+through JSON; what it lacks is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from agents.usage import COUNTS
 from graphs.show.items import DONE, MARKS, PENDING, SKIPPED, STOPPED, Item, listed, mapping, text
-from graphs.show.turns import turns
+from graphs.show.turns import ASKING, PERSON, turns, worked
 from graphs.steps import critical_path
 
+STEPS, TURNS = "steps", "turns"
 _OF_RECORDS = {"running": STOPPED, "pending": PENDING}
 _SHORTEST_GAP = 0.05
 """Seconds, and share of the whole; a shorter wait is not worth a mark."""
@@ -35,38 +36,60 @@ class Spent:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """A stretch in which nothing was at work."""
+
+    started: float
+    ended: float
+    asked: bool
+    """Whether a person was asked; else the run was interrupted, or what was at work is not recorded."""
+
+    @property
+    def words(self) -> str:
+        """What went on."""
+        return "a person was asked" if self.asked else "nothing at work"
+
+
+@dataclass(frozen=True)
 class Course:
     """What happened in a run."""
 
     items: tuple[Item, ...] = ()
     """In the order they began; what never began comes last."""
-    gaps: tuple[tuple[float, float], ...] = ()
-    """Stretches (start, end) in which no step was at work: a person was asked, or a plan was written."""
+    around: tuple[Item, ...] = ()
+    """What the pattern itself did around its steps: planning, reviews, the answer."""
+    gaps: tuple[Gap, ...] = ()
+    unit: str = TURNS
+    """What the items are: turns or steps."""
 
     @classmethod
-    def of(cls, result: Mapping[str, Any]) -> Course:
-        """Read any graph's result."""
+    def of(cls, result: Mapping[str, Any], until: float | None = None) -> Course:
+        """Read any graph's result; what has not ended was at work until then, or as long as anything else."""
         records = [*listed(result.get("abandoned")), *mapping(result.get("steps")).values()]
+        taken = turns(result)
         if not records:
-            return cls(tuple(turns(result)))
-        items = _steps(records, {one["id"] for one in listed(result.get("abandoned")) if "id" in one})
-        items.sort(key=lambda one: (one.started is None, one.started or 0))
-        return cls(tuple(items), tuple(_gaps(items)))
+            critical = set(_critical({one.id: one for one in taken}))
+            marked = tuple(replace(one, critical=one.id in critical) for one in taken)
+            return cls(marked, gaps=_gaps(marked, result))
+        items = sorted(_steps(records, until), key=lambda one: (one.started is None, one.started or 0))
+        around = tuple(replace(one, critical=True) for one in taken if one.started is not None)
+        return cls(tuple(items), around, _gaps([*items, *around], result), STEPS)
 
     @property
     def timed(self) -> tuple[Item, ...]:
-        """The items whose times are recorded."""
-        return tuple(one for one in self.items if one.started is not None)
+        """All work whose times are recorded, in the order it began."""
+        known = [one for one in (*self.around, *self.items) if one.started is not None]
+        return tuple(sorted(known, key=lambda one: one.started or 0))
 
     @property
     def began(self) -> float:
-        """When the first step began; 0 if no times are recorded."""
-        return min((one.started for one in self.items if one.started is not None), default=0.0)
+        """When the first work began; 0 if no times are recorded."""
+        return min((one.started for one in self.timed if one.started is not None), default=0.0)
 
     @property
     def ended(self) -> float:
-        """When the last step ended."""
-        return max((one.ended for one in self.items if one.ended is not None), default=self.began)
+        """When the last work ended."""
+        return max((one.ended for one in self.timed if one.ended is not None), default=self.began)
 
     def has_waited(self, item: Item) -> bool:
         """Tell whether an item could have begun noticeably earlier."""
@@ -77,8 +100,8 @@ def spent(result: Mapping[str, Any], course: Course) -> list[Spent]:
     """Return what each agent has cost, the dearest first; nested agents are called `outer/inner`."""
     counted = mapping(mapping(result.get("usage")).get("agents"))
     seconds: dict[str, float] = {}
-    for one in course.items:
-        if one.seconds is not None:
+    for one in course.timed:
+        if one.seconds is not None and one.agent not in ("", PERSON):
             seconds[one.agent] = seconds.get(one.agent, 0.0) + one.seconds
     found = []
     for name in dict.fromkeys([*counted, *seconds]):
@@ -112,7 +135,7 @@ def telling(items: Sequence[Item], most: int) -> list[Item]:
     return [one for one in items if one.id in kept]
 
 
-def _steps(records: Iterable[Any], abandoned: set[str]) -> list[Item]:
+def _steps(records: Iterable[Any], until: float | None) -> list[Item]:
     """Read the records of steps, of abandoned ones too, whose ids may have been given anew."""
     made: dict[str, Item] = {}
     for record in map(mapping, records):
@@ -124,7 +147,7 @@ def _steps(records: Iterable[Any], abandoned: set[str]) -> list[Item]:
     known = {one.id: tuple(name for name in one.after if name in made) for one in made.values()}
     sound = _acyclic(known)
     times = [one for item in made.values() for one in (item.started, item.ended) if one is not None]
-    last = max(times, default=0.0)
+    last = max(times, default=0.0) if until is None else until
     critical = set(_critical(made)) if sound else set()
     return [_with_times(one, made, known[one.id] if sound else (), last, one.id in critical) for one in made.values()]
 
@@ -172,13 +195,16 @@ def _acyclic(graph: Mapping[str, Iterable[str]]) -> bool:
     return True
 
 
-def _gaps(items: Iterable[Item]) -> Iterator[tuple[float, float]]:
-    worked = sorted((one.started, one.ended) for one in items if one.started is not None and one.ended is not None)
-    if not worked:
-        return
-    shortest = max(_SHORTEST_GAP, _SHORTEST_SHARE * (max(end for _, end in worked) - worked[0][0]))
-    until = worked[0][0]
-    for start, end in worked:
+def _gaps(items: Iterable[Item], result: Mapping[str, Any]) -> tuple[Gap, ...]:
+    times = sorted((one.started, one.ended) for one in items if one.started is not None and one.ended is not None)
+    if not times:
+        return ()
+    shortest = max(_SHORTEST_GAP, _SHORTEST_SHARE * (max(end for _, end in times) - times[0][0]))
+    answers = [start for node, start, _ in worked(result) if node in ASKING]
+    found = []
+    until = times[0][0]
+    for start, end in times:
         if start - until >= shortest:
-            yield until, start
+            found.append(Gap(until, start, any(until + shortest <= one <= start for one in answers)))
         until = max(until, end)
+    return tuple(found)

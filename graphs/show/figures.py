@@ -35,7 +35,7 @@ FILLS = {
     PENDING: "#f4f5f7",
 }
 """Told apart in every kind of colour blindness; yet marks say the same."""
-CRITICAL, NEUTRAL, IDLE = "#1b6ca8", "#b9c2cc", "#eef0f3"
+CRITICAL, NEUTRAL, IDLE, ASKED = "#1b6ca8", "#b9c2cc", "#eef0f3", "#fbf3d9"
 HATCHES = {FAILED: "////", SENT_BACK: "\\\\\\\\", STOPPED: "...."}
 
 _WIDTH = 8.0
@@ -73,19 +73,21 @@ def timeline(course: Course, title: str) -> Picture:
     figure = _figure(_LINE * len(shown) + 1.4, title)
     axes = _axes(figure.add_subplot(), [_label(one) for one in shown])
     whole = max(course.ended - course.began, 1e-3)
-    for start, end in course.gaps:
-        axes.axvspan(start - course.began, end - course.began, facecolor=IDLE, lw=0)
+    for gap in course.gaps:
+        shade = ASKED if gap.asked else IDLE
+        axes.axvspan(gap.started - course.began, gap.ended - course.began, facecolor=shade, lw=0)
     for row, one in enumerate(shown):
         _draw_work(axes, row, one, course)
     axes.set_xlim(0, whole * 1.28)
-    axes.set_xlabel("seconds" + (f"; {more} more steps are not drawn" if more else ""), color=FAINT)
-    marks: list[Artist] = [_patch(one) for one in MARKS if any(item.status == one for item in shown)]
+    axes.set_xlabel("seconds" + (f"; {more} more {course.unit} are not drawn" if more else ""), color=FAINT)
+    drawn = {one.status for one in shown if one.status != DONE or not one.critical}
+    marks: list[Artist] = [_patch(one) for one in MARKS if one in drawn]
     if any(one.critical for one in shown):
         marks.append(Patch(facecolor=CRITICAL, edgecolor=INK, lw=0.6, label="critical path"))
     if any(map(course.has_waited, shown)):
         marks.append(Line2D([], [], color=FAINT, ls=":", label="waited for its turn"))
-    if course.gaps:
-        marks.append(Patch(facecolor=IDLE, label="no step at work"))
+    known = {gap.words: ASKED if gap.asked else IDLE for gap in course.gaps}
+    marks += [Patch(facecolor=shade, label=words) for words, shade in known.items()]
     return _with_legend(figure, marks)
 
 
@@ -210,8 +212,10 @@ def _draw_tokens(axes: Axes, shown: Sequence[Spent]) -> None:
     read = [one.read for one in shown]
     axes.barh(rows, read, color=FILLS[DONE], edgecolor=INK, lw=0.6, height=_BAR)
     axes.barh(rows, [one.written for one in shown], left=read, color=CRITICAL, edgecolor=INK, lw=0.6, height=_BAR)
+    outer = {one.agent.rpartition("/")[0] for one in shown}
     for row, one in enumerate(shown):
-        words = f" {number(one.read)} + {number(one.written)}" if one.calls else " no model"
+        without = " that of its parts" if one.agent in outer else " no model"
+        words = f" {number(one.read)} + {number(one.written)}" if one.calls else without
         _say(axes, one.read + one.written, row, words, va="center", size=8.5)
     axes.set_xlim(0, max(1, *(one.read + one.written for one in shown)) * 1.35)
     axes.set_xlabel("tokens read and written", color=FAINT)
@@ -219,11 +223,14 @@ def _draw_tokens(axes: Axes, shown: Sequence[Spent]) -> None:
 
 def _draw_seconds(axes: Axes, shown: Sequence[Spent]) -> None:
     axes.barh(range(len(shown)), [one.seconds or 0 for one in shown], color=NEUTRAL, edgecolor=INK, lw=0.6, height=_BAR)
+    known = {one.agent for one in shown}
     for row, one in enumerate(shown):
-        words = " not recorded" if one.seconds is None else f" {clock(one.seconds)}"
+        outer = one.agent.rpartition("/")[0]
+        without = f" within {_name(outer)}" if outer in known else " not recorded"
+        words = without if one.seconds is None else f" {clock(one.seconds)}"
         _say(axes, one.seconds or 0, row, words, va="center", size=8.5)
     axes.set_xlim(0, max(1e-3, *(one.seconds or 0 for one in shown)) * 1.45)
-    axes.set_xlabel("seconds in steps", color=FAINT)
+    axes.set_xlabel("seconds at work", color=FAINT)
 
 
 def _figure(height: float, title: str, width: float = _WIDTH) -> Picture:

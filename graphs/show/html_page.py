@@ -12,7 +12,7 @@ from typing import Any
 
 from graphs.show import html_pictures as pictures
 from graphs.show.conversation import Conversation, questions
-from graphs.show.course import Course, clock, spent
+from graphs.show.course import STEPS, Course, clock, spent
 from graphs.show.html_decisions import decisions
 from graphs.show.html_steps import details
 from graphs.show.html_tags import Html, joined, said, section, style, table, tag, tree
@@ -95,7 +95,7 @@ def _sections(
     if course.items:
         yield "Timeline", pictures.timeline(course)
     if any(one.after for one in course.items):
-        yield "Dependencies" if course.timed else "Course", pictures.graph(course, links)
+        yield "Dependencies" if course.unit == STEPS else "Course", pictures.graph(course, links)
     if decided := list(decisions(result)):
         yield "Decisions", joined(decided)
     if errors := [mapping(one) for one in listed(result.get("errors"))]:
@@ -104,7 +104,7 @@ def _sections(
     if costs := spent(result, course):
         yield "Cost by agent", pictures.costs(costs, _total(result))
     if course.items:
-        yield "Steps" if course.timed else "Turns", details(course, links)
+        yield course.unit.capitalize(), details(course, links)
 
 
 def _total(result: Mapping[str, Any]) -> dict[str, int | float]:
@@ -135,7 +135,8 @@ def _facts(result: Mapping[str, Any], course: Course) -> Iterator[tuple[str, str
     if "seconds" in total:
         yield "worked", clock(total["seconds"])
     if course.timed:
-        yield "first to last step", clock(course.ended - course.began)
+        yield "first to last", clock(course.ended - course.began)
+    if course.unit == STEPS:
         done = sum(one.status == DONE for one in course.items)
         yield "steps done", f"{done} of {len(course.items)}"
     if total.get("calls"):

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from graphs.show.course import Course, Spent, clock, telling
+from graphs.show.course import Course, Gap, Spent, clock, telling
 from graphs.show.html_tags import Html, escaped, joined, tag
 from graphs.show.items import DONE, FAILED, MARKS, PENDING, SENT_BACK, SKIPPED, STOPPED, WAITING, Item
 from graphs.show.layout import Box, Placed, boxes, place
@@ -40,7 +40,7 @@ def marked(status: str) -> Html:
 
 
 def timeline(course: Course) -> Html:
-    """Draw who worked when: a line per step, gaps between them; without times the order of turns."""
+    """Draw who worked when: a line for each piece of work and each gap; without times the order of turns."""
     shown = telling(course.timed, MOST_LINES)
     if not shown:
         return _turns(course.items[:MOST_LINES])
@@ -49,14 +49,15 @@ def timeline(course: Course) -> Html:
     lines = sorted(
         chain(
             ((one.started or 0, _line(one, course, whole)) for one in shown),
-            ((start, _gap(start - course.began, end - course.began, whole)) for start, end in course.gaps),
+            ((gap.started, _gap(gap, course.began, whole)) for gap in course.gaps),
         ),
         key=lambda line: line[0],
     )
     left = len(course.timed) - len(shown)
-    never = sum(one.started is None for one in course.items)
-    told = [f"{left} more steps are listed under Steps."] if left else []
+    never = sum(one.status in (SKIPPED, PENDING) for one in course.items)
+    told = [f"{left} more {course.unit} are listed under {course.unit.capitalize()}."] if left else []
     told += [f"{never} never began."] if never else []
+    told += [f"{one.id}: {one.status}." for one in course.items if one.started is None and one.status == WAITING]
     chart = tag("ol", _axis(whole, tick), *(line for _, line in lines), class_="times", style=_ticks(tick, whole))
     note = tag("p", " ".join(told), class_="soft small") if told else ""
     return joined([chart, _legend(course, shown), note])
@@ -107,10 +108,10 @@ def _who(one: Item) -> Html:
     return tag("div", one.id, tag("span", one.by) if one.by else "", class_="who")
 
 
-def _gap(start: float, end: float, whole: float) -> Html:
-    bar = tag("div", _stretch("gap", start, end, whole), class_="track", aria_hidden="true")
-    who = tag("div", tag("span", "no step at work"), class_="who")
-    return tag("li", who, bar, tag("div", clock(end - start), class_="fate"))
+def _gap(gap: Gap, began: float, whole: float) -> Html:
+    bar = tag("div", _stretch("gap", gap.started - began, gap.ended - began, whole), class_="track", aria_hidden="true")
+    who = tag("div", tag("span", gap.words), class_="who")
+    return tag("li", who, bar, tag("div", clock(gap.ended - gap.started), class_="fate"))
 
 
 def _turns(items: Sequence[Item]) -> Html:
@@ -138,8 +139,7 @@ def _legend(course: Course, shown: Sequence[Item]) -> Html:
         entries.insert(0, ("critical", "on the critical path"))
     if any(map(course.has_waited, shown)):
         entries.append(("wait", "ready, but waited for its turn"))
-    if course.gaps:
-        entries.append(("gap", "no step at work: a person was asked, or a plan was written"))
+    entries += [("gap", words) for words in dict.fromkeys(gap.words for gap in course.gaps)]
     return tag("ul", *(tag("li", tag("i", class_=kind), words) for kind, words in entries), class_="legend")
 
 
@@ -231,7 +231,7 @@ def costs(spent: Sequence[Spent], total: Mapping[str, int | float]) -> Html:
     parts = (tag("thead", tag("tr", *titles)), tag("tbody", *lines), tag("tfoot", foot))
     drawn = tag("table", *parts, class_="counts", style=f"--columns:{len(head) - 1}")
     timed = any(one.seconds is not None for one in spent)
-    note = "Seconds are those of steps. Agents work side by side, so they do not add up to the time worked."
+    note = "Agents work side by side, so their seconds do not add up to the time worked."
     return joined([drawn, tag("p", note, class_="soft small") if timed else ""])
 
 

@@ -38,7 +38,7 @@ def _detail(one: Item, course: Course, links: Mapping[str, str]) -> Html:
     """Return what is known of a step."""
     known = {
         "after": _links(one, links),
-        "began": f"{one.started - course.began:.1f} s after the first step" if one.started is not None else "",
+        "began": f"{one.started - course.began:.1f} s after the start" if one.started is not None else "",
         "waited for its turn": clock(one.waited) if course.has_waited(one) else "",
         "task": one.task,
         "reason" if one.status == DONE else "what was wrong": one.note,

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def timeline_figure(result: Mapping[str, Any]) -> Figure:
-    """Draw who worked when: the critical path, retries and waiting; of patterns without steps the order of turns.
+    """Draw who worked when: the critical path, retries and waiting; where times are not recorded the order of turns.
 
     Raises:
         ConfigurationError: matplotlib is not installed.
     """
     course = Course.of(result)
-    worked = f": {clock(course.ended - course.began)} in steps" if course.timed else ""
+    worked = f": {clock(course.ended - course.began)}" if course.timed else ""
     figure: Figure = _figures().timeline(course, f"Timeline{worked}")
     return figure
 
@@ -34,12 +34,12 @@ def graph_figure(result: Mapping[str, Any]) -> Figure:
         ConfigurationError: matplotlib is not installed.
     """
     course = Course.of(result)
-    figure: Figure = _figures().graph(course, "Steps" if course.timed else "Turns")
+    figure: Figure = _figures().graph(course, course.unit.capitalize())
     return figure
 
 
 def cost_figure(result: Mapping[str, Any]) -> Figure:
-    """Draw tokens and seconds by agent; seconds only where steps were timed.
+    """Draw tokens and seconds by agent; seconds only where they are recorded.
 
     Raises:
         ConfigurationError: matplotlib is not installed.
