@@ -17,7 +17,7 @@ from langgraph.errors import EmptyInputError, GraphBubbleUp, InvalidUpdateError
 
 from agents.errors import AgentError, EmptyReplyError, PodiumError, TransientError
 from agents.evidence import body_of, chain, first, headers_of, is_unreadable, names_of, status_of, words_of
-from agents.texts import masked
+from agents.texts import clean_data, masked
 
 MAX_RETRY_AFTER = 600.0
 """Seconds of a server's `Retry-After` that are believed."""
@@ -130,7 +130,7 @@ def check_reply(message: AIMessage, who: str) -> None:
 
     Raises:
         AgentError: The reply was refused, filtered or cut off (`kind`).
-        EmptyReplyError: It has no text, broke off, or calls a tool with arguments that are no JSON.
+        EmptyReplyError: It has no text, broke off, or calls a tool with arguments that are no JSON or too large.
     """
     reason = _finish_reason(message)
     said = f" (finish reason {reason!r})" if reason else ""
@@ -141,8 +141,11 @@ def check_reply(message: AIMessage, who: str) -> None:
             raise AgentError(f"Agent {who!r} gave no usable answer{said}. {_KINDS[kind].sentence}{quoted}.", kind=kind)
     if re.fullmatch(_BROKEN_OFF, reason):
         raise EmptyReplyError(f"Agent {who!r} gave no answer: the reply broke off{said}; ask again.")
+    if _is_cut(message):
+        raise EmptyReplyError(f"Agent {who!r} gave no whole answer: the stream of the reply broke off; ask again.")
     if message.invalid_tool_calls:
         raise EmptyReplyError(f"Agent {who!r} called a tool with arguments that are no JSON{said}; ask again.")
+    _check_arguments(message, who)
     if not (message.text.strip() or message.tool_calls or _has_media(message)):
         raise EmptyReplyError(f"Agent {who!r} replied without text{said}; ask again or use another model.")
 
@@ -157,6 +160,24 @@ _NO_ANSWER = {
 """Finish reasons of OpenAI, Azure, Anthropic, Bedrock, Gemini, Cohere, Mistral and others, in lower case."""
 _BROKEN_OFF = r"error|failed|abort(ed)?|cancell?ed|network_error|insufficient_system_resource|other"
 _BROKEN_OFF += r"|malformed_(function_call|response)|unexpected_tool_call|too_many_tool_calls|eos_token_missing"
+
+
+def _is_cut(message: AIMessage) -> bool:
+    """Tell a streamed reply of OpenAI's protocol whose last event never came: a closed connection is no error there.
+
+    From that event langchain-openai notes the finish reason or, of the Responses API, status and object; of a reply in
+    one piece it notes a finish reason even where a compatible server gives none.
+    """
+    said = message.response_metadata
+    return said.get("model_provider") == "openai" and not said.keys() & {"finish_reason", "status", "object"}
+
+
+def _check_arguments(message: AIMessage, who: str) -> None:
+    for call in message.tool_calls:
+        try:
+            clean_data(call["args"])
+        except ValueError as error:
+            raise EmptyReplyError(f"Agent {who!r} called a tool with {error}; ask again.") from error
 
 
 def _finish_reason(message: AIMessage) -> str:

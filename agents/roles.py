@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import AgentMiddleware
+from langchain.agents.middleware import AgentMiddleware, ModelResponse
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as as_tool
 from pydantic import BaseModel
 
+from agents.faults import check_reply
 from agents.once import IO
 from agents.settings import model_of_run
 from agents.tool_choice import tool_choice_graph
+
+
+class _WholeReplies(AgentMiddleware[Any, Any]):
+    """Makes no tool call of a reply that was cut off: the arguments may be half of what the model meant."""
+
+    def __init__(self, who: str) -> None:
+        super().__init__()
+        self.who = who
+
+    def wrap_model_call(self, request: Any, handler: Callable[[Any], ModelResponse[Any]]) -> ModelResponse[Any]:
+        return self._checked(handler(request))
+
+    async def awrap_model_call(
+        self, request: Any, handler: Callable[[Any], Awaitable[ModelResponse[Any]]]
+    ) -> ModelResponse[Any]:
+        return self._checked(await handler(request))
+
+    def _checked(self, response: ModelResponse[Any]) -> ModelResponse[Any]:
+        for message in response.result:
+            if isinstance(message, AIMessage) and message.tool_calls:
+                check_reply(message, self.who)
+        return response
 
 
 class Role:
@@ -61,6 +85,6 @@ class Role:
             self.tools,
             system_prompt=self.instructions or None,
             response_format=self.response_format,
-            middleware=self.middleware,
+            middleware=(_WholeReplies(self.name), *self.middleware),
             name=self.name,
         )

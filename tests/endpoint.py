@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -34,8 +34,18 @@ class Late:
     reply: Any = "late"
 
 
-Scripted = str | dict[str, Any] | Fault | Late
-"""A text, a whole reply body, a fault, a late reply, or the word `drop`, which closes the connection unanswered."""
+@dataclass(frozen=True)
+class Cut:
+    """A streamed reply that breaks off after some events, without a finish reason; one in a piece is whole."""
+
+    reply: Any
+    events: int = 3
+    inside: bool = False
+    """Whether it breaks off in the middle of the next event."""
+
+
+Scripted = str | dict[str, Any] | Fault | Late | Cut
+"""A text, a whole reply body, a fault, a late or cut reply, or `drop`, which closes the connection unanswered."""
 
 
 class Endpoint:
@@ -109,10 +119,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif isinstance(reply, Fault):
             self._send(reply)
+        elif isinstance(reply, Cut) and request.get("stream"):
+            self._break_off(reply, request["model"])
         elif request.get("stream"):
             self._stream(completion(reply, request["model"]))
         else:
-            self._send(Fault(200, body=completion(reply, request["model"])))
+            whole = reply.reply if isinstance(reply, Cut) else reply
+            self._send(Fault(200, body=completion(whole, request["model"])))
 
     def _send(self, reply: Fault) -> None:
         body = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
@@ -125,10 +138,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _stream(self, body: dict[str, Any]) -> None:
+        self._send_events([*map(json.dumps, _events(body)), "[DONE]"])
+
+    def _break_off(self, cut: Cut, model: str) -> None:
+        sent = list(_events(completion(cut.reply, model)))[: cut.events]
+        for choice in (one for event in sent for one in event["choices"]):
+            choice["finish_reason"] = None
+        self._send_events(map(json.dumps, sent))
+        self.wfile.write(b'data: {"id": "x", "choi' if cut.inside else b"")
+
+    def _send_events(self, events: Iterable[str]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        for event in (*map(json.dumps, _events(body)), "[DONE]"):
+        for event in events:
             self.wfile.write(f"data: {event}\n\n".encode())
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
@@ -153,7 +176,7 @@ def completion(reply: str | dict[str, Any], model: str = "test") -> dict[str, An
 
 
 def _events(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Cut a reply body into the chunks of a stream: its words, the rest of the message, the usage."""
+    """Cut a reply body into the chunks of a stream: the role, its words, the rest of the message, the usage."""
     if not body.get("choices"):
         yield body
         return
@@ -161,8 +184,9 @@ def _events(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     message = dict(choice["message"])
     base = {**body, "object": "chat.completion.chunk", "usage": None}
     calls = [{"index": index, **call} for index, call in enumerate(message.pop("tool_calls", None) or [])]
-    for word in re.findall(r"\s*\S+|\s+\Z", message.pop("content", None) or ""):
-        yield {**base, "choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]}
+    for word in ("", *re.findall(r"\s*\S+|\s+\Z", message.pop("content", None) or "")):
+        delta = {"content": word} if word else {"role": message.pop("role", "assistant"), "content": ""}
+        yield {**base, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
     delta = {**message, **({"tool_calls": calls} if calls else {})}
     yield {**base, "choices": [{"index": 0, "delta": delta, "finish_reason": choice.get("finish_reason")}]}
     yield {**base, "choices": [], "usage": body.get("usage")}

@@ -1,5 +1,6 @@
 """Failures as providers, SDKs and langchain-openai report them."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,13 +9,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_openai import ChatOpenAI
 from langgraph.errors import GraphInterrupt, GraphRecursionError
+from pydantic import BaseModel
 
+from agents import Agent
+from agents.decisions import Decision
+from agents.endpoint import openai_chat
 from agents.errors import AgentError, ConfigurationError, EmptyReplyError, TransientError
 from agents.faults import MAX_RETRY_AFTER, check_reply, explain, is_transient, retry_after
-from tests.endpoint import Endpoint, Fault, Late
+from tests.endpoint import Cut, Endpoint, Fault, Late
 
 
 class ProviderError(Exception):
@@ -100,9 +105,15 @@ def test_over_the_wire(reply: Any, transient: bool) -> None:
     assert not any(secret in said for secret in ("sk-test", "secret prompt", "{", "\n"))
 
 
-@pytest.mark.parametrize(
-    "reply", ["drop", error("Overloaded", code=529), "", Fault(200, PAGE, ""), Fault(500)], ids=str
-)
+CUT_CALL = {"id": "1", "type": "function", "function": {"name": "send", "arguments": '{"to": "ann", "text": "half of'}}
+SENDING = {"id": "1", "type": "function", "function": {"name": "send", "arguments": '{"to": "ann"}'}}
+TOO_LARGE = {"id": "1", "type": "function", "function": {"name": "send", "arguments": '{"to": 18446744073709551616}'}}
+STREAMS: list[Any] = ["drop", error("Overloaded", code=529), "", Fault(200, PAGE, ""), Fault(500)]
+STREAMS += [Cut("The dose is 5 mg"), Cut("The dose is 5 mg", inside=True), Cut("x", events=0), Cut("x", events=9)]
+STREAMS += [Cut({"content": "", "tool_calls": [CUT_CALL]}, events=9)]
+
+
+@pytest.mark.parametrize("reply", STREAMS, ids=str)
 def test_over_the_wire_streaming(reply: Any) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011
         call(reply, stream=True)
@@ -112,6 +123,50 @@ def test_over_the_wire_streaming(reply: Any) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_is_an_answer(stream: bool) -> None:
     assert call("All  is\nwell.", stream=stream).text == "All  is\nwell."
+
+
+def test_a_reply_in_one_piece_needs_no_finish_reason() -> None:
+    assert call({"content": "All is well.", "finish_reason": None}).text == "All is well."
+
+
+@pytest.mark.parametrize(
+    "reply", [Cut("", events=0), Cut('{"yes": true, "no": 1}'), Cut('{"yes": true}', events=9)], ids=str
+)
+def test_a_decision_that_is_cut_off_is_no_decision(reply: Any) -> None:
+    class Ruling(BaseModel):
+        yes: bool
+
+    with Endpoint([reply]) as endpoint:
+        model = openai_chat("test", base_url=endpoint.url, api_key="test", streaming=True)
+        with pytest.raises(Exception) as caught:  # noqa: PT011
+            Decision(Ruling, model=model).invoke([HumanMessage("Rule.")])
+    assert is_transient(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reply", "passing"),
+    [
+        (Cut({"content": "", "tool_calls": [CUT_CALL]}, events=9), True),
+        ({"content": "", "tool_calls": [TOO_LARGE]}, True),
+        ({"content": "", "tool_calls": [SENDING], "finish_reason": "length"}, False),
+    ],
+    ids=["cut off", "too large", "too long"],
+)
+@pytest.mark.parametrize("as_", ["invoke", "ainvoke"])
+def test_no_tool_is_called_by_half_a_reply(reply: Any, passing: bool, as_: str) -> None:
+    sent = []
+
+    def send(to: Any, text: str = "") -> str:
+        """Send a text."""
+        sent.append(text)
+        return "sent"
+
+    with Endpoint([reply, "done"]) as endpoint:
+        model = openai_chat("test", base_url=endpoint.url, api_key="test", streaming=True)
+        agent = Agent("writer", model=model, tools=[send])
+        with pytest.raises(AgentError) as caught:
+            agent.invoke("Write") if as_ == "invoke" else asyncio.run(agent.ainvoke("Write"))
+    assert (sent, is_transient(caught.value)) == ([], passing)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +265,8 @@ def messages_that_are_no_answer() -> Iterator[tuple[AIMessage, str]]:
     yield AIMessage([]), "empty"
     yield AIMessage([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": " \n"}]), "empty"
     yield AIMessage("half of", response_metadata={"finish_reason": "MALFORMED_FUNCTION_CALL"}), "empty"
+    yield AIMessage("half of", response_metadata={"model_provider": "openai", "id": "resp_1"}), "empty"
+    yield AIMessage("half of", response_metadata={"model_provider": "openai", "model_name": "m"}), "empty"
 
 
 @pytest.mark.parametrize(("message", "kind"), list(messages_that_are_no_answer()), ids=str)
@@ -225,6 +282,10 @@ def test_replies_that_are_no_answer(message: AIMessage, kind: str) -> None:
     [
         AIMessage("yes", response_metadata={"finish_reason": "stop"}, additional_kwargs={"refusal": None}),
         AIMessage([{"type": "text", "text": "yes"}], response_metadata={"stop_reason": "end_turn"}),
+        AIMessage("yes", response_metadata={"model_provider": "openai", "model_name": "m", "finish_reason": None}),
+        AIMessage("yes", response_metadata={"model_provider": "openai", "id": "resp_1", "status": "completed"}),
+        AIMessage("yes", response_metadata={"model_provider": "openai", "id": "resp_1", "object": "response"}),
+        AIMessage("yes", response_metadata={"model_provider": "another"}),
         AIMessage("", tool_calls=[{"name": "add", "args": {}, "id": "1"}]),
         AIMessage([{"type": "image", "base64": "aGk=", "mime_type": "image/png"}]),
     ],

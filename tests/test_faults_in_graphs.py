@@ -11,7 +11,7 @@ from agents import Agent, Retry
 from agents.endpoint import openai_chat
 from agents.testing import ScriptedModel
 from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
-from tests.endpoint import Endpoint, Fault
+from tests.endpoint import Cut, Endpoint, Fault
 
 RETRY = Retry(attempts=3, wait=0.01)
 ASK = {"messages": "Do it"}
@@ -107,6 +107,21 @@ def test_a_passing_fault_is_tried_again(build: Any, fault: Any, call: Any) -> No
     with Endpoint([fault, fault, "done"]) as endpoint:
         state = run(build, endpoint, call)
     assert (state["status"], state["errors"], len(endpoint.requests)) == ("completed", [], 3)
+
+
+@pytest.mark.parametrize(
+    "cut", [Cut("done and more"), Cut("done and more", inside=True)], ids=["cut off", "in mid-event"]
+)
+@pytest.mark.parametrize("build", [build for build, _, _ in GRAPHS])
+def test_a_stream_that_breaks_off_is_tried_again(build: Any, cut: Cut) -> None:
+    with Endpoint([cut, cut, "done"]) as endpoint:
+        state = run(build, endpoint, streamed)
+    assert (state["status"], state["errors"], len(endpoint.requests)) == ("completed", [], 3)
+
+
+def streamed(graph: Any, value: Any) -> Any:
+    """Run a graph as Studio and the command do, which has the models stream."""
+    return [chunk for mode, chunk in graph.stream(value, stream_mode=["messages", "values"]) if mode == "values"][-1]
 
 
 @pytest.mark.parametrize("fault", LASTING.values(), ids=LASTING)
