@@ -9,6 +9,9 @@ from typing import Required
 from typing_extensions import TypedDict
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w[\w.\-]*)\}")
+_NAME = re.compile(r"\w[\w.\-]*")
+_OWN_WORDS = {"item": "The item", "feedback": "Feedback", "result": "The result"}
+"""How labels of one word are called that are no names."""
 
 
 class Assignment(TypedDict, total=False):
@@ -58,4 +61,7 @@ def prompt(assignment: Assignment) -> str:
 
 
 def _called(label: str) -> str:
-    return "The item" if label == "item" else f"Result of {label}"
+    """Only what can be the name of a step or an agent has a result; other labels say themselves what they are."""
+    if label in _OWN_WORDS:
+        return _OWN_WORDS[label]
+    return f"Result of {label}" if _NAME.fullmatch(label) else label[:1].upper() + label[1:]

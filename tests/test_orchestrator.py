@@ -183,8 +183,8 @@ def test_a_rejected_answer_is_planned_again_with_the_feedback(call: Any) -> None
     state = call(orchestrator(model), ASK)
     assert (state["status"], state["revisions"], list(state["steps"])) == ("completed", 1, ["poem"])
     again = asked(model, PLAN)[1]
-    assert "feedback:\n```\nAdd the sources.\n```" in again
-    assert "your last version:\n```\nthe answer\n```" in again
+    assert "Feedback:\n```\nAdd the sources.\n```" in again
+    assert "Your last version:\n```\nthe answer\n```" in again
     assert ASK["messages"] in again
 
 

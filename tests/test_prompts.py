@@ -73,6 +73,21 @@ def test_results_and_request_are_quoted_above_the_task() -> None:
     assert "Result of a" in task
 
 
+@pytest.mark.parametrize(
+    ("label", "called"),
+    [
+        ("facts", "Result of facts"),
+        ("step-1.b", "Result of step-1.b"),
+        ("feedback", "Feedback"),
+        ("result", "The result"),
+        ("your last version", "Your last version"),
+        ("the conversation before", "The conversation before"),
+    ],
+)
+def test_only_steps_and_agents_have_results(label: str, called: str) -> None:
+    assert prompt({"task": "Go on", "context": {label: "so"}}).startswith(quote(called, "so"))
+
+
 def test_an_item_is_called_an_item() -> None:
     asked = prompt({"task": "Do x", "template": "Do {item}", "context": {"item": "x"}})
     assert asked.startswith(quote("The item", "x"))

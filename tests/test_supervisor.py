@@ -7,13 +7,13 @@ from itertools import count
 from typing import Any
 
 import pytest
-from agents.testing import Reply, ScriptedModel
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent
+from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Router, Supervisor
 from tests.supervised import ASK, GOOD, THREAD, bad, critic, ended, endless, part, supervised, worker
 
@@ -41,8 +41,8 @@ def test_the_worker_gets_its_last_version_and_the_feedback(call: Any) -> None:
     call(supervised(Agent("writer", instructions="Write.", model=model), critic(bad("More frogs."), GOOD)), ASK)
     first, second = (one.messages[-1].text for one in model.calls)
     assert first == "Write a haiku."
-    assert "feedback:\n```\nMore frogs.\n```" in second
-    assert "your last version:\n```\none\n```" in second
+    assert "Feedback:\n```\nMore frogs.\n```" in second
+    assert "Your last version:\n```\none\n```" in second
     assert "Write a haiku.\n\nYou did this before, and it was not accepted." in second
 
 

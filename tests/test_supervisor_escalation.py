@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents.testing import ScriptedModel
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import Command
 
 from agents import Agent
+from agents.testing import ScriptedModel
 from graphs.ruling import PEOPLE_MAY, unusable
 from tests.supervised import ASK, GOOD, THREAD, bad, critic, ended, endless, in_turn, part, supervised, worker
 
@@ -100,7 +100,7 @@ def test_a_person_may_have_it_tried_again_with_their_feedback(call: Any) -> None
     graph, _ = at_a_person(call, Agent("writer", model=model), critic(bad("Shorter."), GOOD))
     state = answer(call, graph, {"type": "retry", "feedback": "Use frogs."})
     assert ended(state) == ("completed", "two")
-    assert "feedback:\n```\nUse frogs.\n```" in model.calls[1].prompt
+    assert "Feedback:\n```\nUse frogs.\n```" in model.calls[1].prompt
     assert "Shorter." not in model.calls[1].prompt
     assert state["stop_reason"] is None
 
