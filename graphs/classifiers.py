@@ -25,6 +25,7 @@ from agents.usage import Tally, Usage, no_usage
 from graphs import prompts
 from graphs.errors import DecisionError
 from graphs.pattern import describe
+from graphs.state import question
 
 NOBODY = "none"
 """What a classifier names when no agent of the team suits the request."""
@@ -80,7 +81,7 @@ class ModelClassifier:
         self, io: IO, messages: Sequence[BaseMessage], team: Sequence[Agent], config: RunnableConfig
     ) -> Classified | None:
         """Return the model's ranking; it is always an answer."""
-        decided = await io.invoke(self.decision, [self.system, *messages], config)
+        decided = await io.invoke(self.decision, [self.system, question(messages)], config)
         ranking = decided["value"]
         return {
             "candidates": [_candidate(one["agent"], one["confidence"]) for one in ranking["candidates"]],

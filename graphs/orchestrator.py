@@ -19,7 +19,7 @@ from graphs.drafts import SupervisorState
 from graphs.drawing import Box, each
 from graphs.pattern import Node, PatternGraph, by_name, describe
 from graphs.planner import Planner
-from graphs.state import assignment, closing, problem
+from graphs.state import assignment, closing, problem, question
 from graphs.steps import StepRecord
 from graphs.supervisor import Supervisor
 from graphs.triage import Delegate, triage_examples, triage_form
@@ -99,7 +99,7 @@ class Orchestrator(Supervisor):
 
     def ask_for_triage(self, state: OrchestratorState) -> list[BaseMessage]:
         """Put the conversation to the model."""
-        return [self.system, *state["messages"]]
+        return [self.system, question(state["messages"])]
 
     def take_triage(self, state: OrchestratorState, decided: Decided) -> dict[str, Any]:
         """Record who gets the request."""

@@ -24,7 +24,7 @@ from graphs.execute import Execute
 from graphs.limits import RESERVED
 from graphs.pattern import Node, Pattern, PatternGraph, by_name, describe, known
 from graphs.planning import briefly, examples_of, plan_form, replan_text, told_of
-from graphs.state import Envelope, closing, problem, request
+from graphs.state import Envelope, closing, problem, question, request
 from graphs.steps import OnFailure, Step, StepRecord, findings
 from graphs.workflow import conclusion, judge
 
@@ -106,7 +106,7 @@ class Planner(Pattern):
 
     def ask_for_plan(self, state: PlannerState) -> list[BaseMessage]:
         """Put the conversation to the model, with what was wrong with its last plan or how that went."""
-        messages: list[BaseMessage] = [SystemMessage(self.system), *state["messages"]]
+        messages: list[BaseMessage] = [SystemMessage(self.system), question(state["messages"])]
         if state["steps"]:
             messages.append(HumanMessage(replan_text(state["steps"])))
         told: list[str] = []

@@ -12,7 +12,7 @@ from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
 from agents.faults import explain
-from agents.prompts import Assignment
+from agents.prompts import Assignment, quote
 from agents.usage import Usage, add_usage
 from graphs.errors import BudgetError
 
@@ -63,10 +63,27 @@ def request(messages: Sequence[Any]) -> HumanMessage:
 
 def assignment(messages: Sequence[Any]) -> Assignment:
     """Return the request as a task for one agent, with what was said before it in the same thread as context."""
-    asked = request(messages)
-    before = list(messages)[: messages.index(asked)] if asked in messages else []
-    told = "\n\n".join(f"{_speaker(one)}: {one.text}" for one in before if one.text)
+    asked, told = request(messages), _told_before(messages)
     return {"task": asked.text, "context": {"the conversation before": told} if told else {}}
+
+
+def question(messages: Sequence[Any]) -> HumanMessage:
+    """Return the request for a model that decides about it, with what was said before it quoted above.
+
+    What agents answered earlier is nothing that the model has said itself: it is data here as everywhere.
+    """
+    asked, told = request(messages), _told_before(messages)
+    if not told:
+        return asked
+    above = f"{quote('The conversation before', told)}\n\nThe user's last message:"
+    if isinstance(asked.content, str):
+        return HumanMessage(f"{above}\n{asked.content}")
+    return HumanMessage([{"type": "text", "text": above}, *asked.content])
+
+
+def _told_before(messages: Sequence[Any]) -> str:
+    last = max((place for place, one in enumerate(messages) if isinstance(one, HumanMessage)), default=0)
+    return "\n\n".join(f"{_speaker(one)}: {one.text}" for one in messages[:last] if one.text)
 
 
 def closing(messages: Sequence[Any], text: str, message_id: str | None = None) -> AIMessage:

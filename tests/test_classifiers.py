@@ -128,7 +128,8 @@ def test_a_model_sees_the_team_the_examples_and_the_conversation() -> None:
     model = ScriptedModel([ranked(billing=0.9)])
     classify(Classify.invoke, ModelClassifier(TEAM, model), messages=[*ASK, AIMessage("Which bill?"), *ASK])
     (asked,) = model.calls
-    assert [one.type for one in asked.messages] == ["system", "human", "ai", "human"]
+    assert [one.type for one in asked.messages] == ["system", "human"]
+    assert "Assistant: Which bill?\n```" in asked.prompt
     assert "- billing: Bills and refunds.\n- weather: Rain and sun.\n- none:" in asked.prompt
     assert "Example request: Where is my refund?" in asked.prompt
     assert "Never shown" not in asked.prompt
