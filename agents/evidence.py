@@ -27,6 +27,17 @@ def is_unreadable(error: BaseException) -> bool:
     return reading or nothing or "value for 'choices'" in str(error)
 
 
+def is_foreign(error: BaseException) -> bool:
+    """Tell a reply with status 200 in the form of another API: Anthropic's, Gemini's, Ollama's own, OpenAI's Responses.
+
+    langchain-openai names the parts of a reply that has no choices.
+    """
+    return (
+        re.search(r"(response keys|'choices' key): .*'(stop_reason|candidates|done_reason|output)'", str(error))
+        is not None
+    )
+
+
 def names_of(error: BaseException) -> set[str]:
     """Return the names of the exception's class and its base classes."""
     return {parent.__name__ for parent in type(error).__mro__}

@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage
 from langgraph.errors import EmptyInputError, GraphBubbleUp, InvalidUpdateError
 
 from agents.errors import AgentError, EmptyReplyError, PodiumError, TransientError
-from agents.evidence import body_of, chain, first, headers_of, is_unreadable, names_of, status_of, words_of
+from agents.evidence import body_of, chain, first, headers_of, is_foreign, is_unreadable, names_of, status_of, words_of
 from agents.texts import clean_data, masked
 
 MAX_RETRY_AFTER = 600.0
@@ -49,6 +49,7 @@ _KINDS = {
     "server": _Kind(True, "The provider failed to answer; try again later"),
     "time-out": _Kind(True, "No answer came in time; try again, or allow more time"),
     "connection": _Kind(True, "The connection to the provider or server failed; check the network and the base URL"),
+    "foreign": _Kind(False, "The server replied in the form of another API; check the base URL and the model's class"),
     "unreadable": _Kind(True, "The provider's reply held no answer; if that goes on, check the base URL"),
 }
 _BY_STATUS = {
@@ -224,7 +225,9 @@ def _kind_of(error: BaseException) -> str | None:
     unreadable = is_unreadable(error)
     if getattr(error, "body", None) or isinstance(error, ModelError) or (unreadable and isinstance(error, ValueError)):
         return _kind_by_words(_status_by_label(error), words_of(error))
-    return "unreadable" if unreadable else None
+    if not unreadable:
+        return None
+    return "foreign" if is_foreign(error) else "unreadable"
 
 
 def _status_by_label(error: BaseException) -> int:

@@ -85,6 +85,8 @@ LASTING = [
     Fault(400, body=error("The prompt is too long", code="context_length_exceeded")),
     Fault(413, body="too large"),
     Fault(422, body={"detail": [{"loc": ["body"], "input": "the secret prompt"}]}),
+    Fault(200, body={"role": "assistant", "content": [{"type": "text", "text": "cut"}], "stop_reason": "max_tokens"}),
+    {"candidates": [{"content": {"parts": [{"text": "cut"}]}, "finishReason": "MAX_TOKENS"}]},
     error("Unknown key", code=401),
     error("No", type="authentication_error"),
     {"content": None, "refusal": "I cannot help with that"},
@@ -257,6 +259,7 @@ def messages_that_are_no_answer() -> Iterator[tuple[AIMessage, str]]:
         yield AIMessage("", response_metadata={"finish_reason": reason}), "filtered"
     yield AIMessage("", response_metadata={"stopReason": "guardrail_intervened"}), "filtered"
     yield AIMessage("", response_metadata={"stop_reason": "refusal"}), "refused"
+    yield AIMessage("cut", response_metadata={"model_provider": "anthropic", "stop_reason": "max_tokens"}), "truncated"
     yield AIMessage("cut", response_metadata={"done_reason": "length"}), "truncated"
     yield AIMessage("cut", response_metadata={"incomplete_details": {"reason": "max_output_tokens"}}), "truncated"
     yield AIMessage([{"type": "refusal", "refusal": "I cannot"}]), "refused"
