@@ -14,7 +14,7 @@ from graphs.show.course import Course, clock, spent
 from graphs.show.items import DONE, FAILED, SENT_BACK
 from graphs.show.layout import LANE, boxes, place
 from graphs.show.report import cost_figure, graph_figure, timeline_figure
-from tests.finished import PATTERNS, asking, finished, large, timed
+from tests.finished import PATTERNS, finished, large, timed
 from tests.office import clean
 from tests.processes import Processes
 
@@ -190,10 +190,6 @@ def test_many_steps_are_folded_by_layer_and_status_and_none_is_lost() -> None:
 )
 def test_turns_are_read_from_the_record(pattern: str, turns: list[Any]) -> None:
     assert [(one.id, one.status, one.after) for one in Course.of(finished(pattern)).items] == turns
-
-
-def test_a_run_that_waits_for_approval_has_done_nothing_but_plan() -> None:
-    assert [(one.id, one.agent, one.status) for one in Course.of(asking()).timed] == [("plan", "planner", DONE)]
 
 
 def test_the_seconds_of_an_agent_are_those_of_its_steps() -> None:

@@ -6,7 +6,7 @@ through JSON; what it lacks is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -68,17 +68,15 @@ class Course:
         records = [*listed(result.get("abandoned")), *mapping(result.get("steps")).values()]
         taken = turns(result)
         if not records:
-            critical = set(_critical({one.id: one for one in taken}))
-            marked = tuple(replace(one, critical=one.id in critical) for one in taken)
-            return cls(marked, gaps=_gaps(marked, result))
+            return cls(tuple(_turns(taken)), gaps=_gaps(taken, result))
         items = sorted(_steps(records, until), key=lambda one: (one.started is None, one.started or 0))
         around = tuple(replace(one, critical=True) for one in taken if one.started is not None)
         return cls(tuple(items), around, _gaps([*items, *around], result), STEPS)
 
     @property
     def timed(self) -> tuple[Item, ...]:
-        """All work whose times are recorded, in the order it began."""
-        known = [one for one in (*self.around, *self.items) if one.started is not None]
+        """All work whose times are recorded, in the order it began; a person's is among the gaps."""
+        known = [one for one in (*self.around, *self.items) if one.started is not None and one.agent != PERSON]
         return tuple(sorted(known, key=lambda one: one.started or 0))
 
     @property
@@ -88,8 +86,9 @@ class Course:
 
     @property
     def ended(self) -> float:
-        """When the last work ended."""
-        return max((one.ended for one in self.timed if one.ended is not None), default=self.began)
+        """When the last work ended, or a person had answered."""
+        ends = [*(one.ended for one in self.timed), *(one.ended for one in self.gaps)]
+        return max((one for one in ends if one is not None), default=self.began)
 
     def has_waited(self, item: Item) -> bool:
         """Tell whether an item could have begun noticeably earlier."""
@@ -101,7 +100,7 @@ def spent(result: Mapping[str, Any], course: Course) -> list[Spent]:
     counted = mapping(mapping(result.get("usage")).get("agents"))
     seconds: dict[str, float] = {}
     for one in course.timed:
-        if one.seconds is not None and one.agent not in ("", PERSON):
+        if one.seconds is not None and one.agent:
             seconds[one.agent] = seconds.get(one.agent, 0.0) + one.seconds
     found = []
     for name in dict.fromkeys([*counted, *seconds]):
@@ -133,6 +132,15 @@ def telling(items: Sequence[Item], most: int) -> list[Item]:
 
     kept = {one.id for one in sorted(items, key=weight)[:most]}
     return [one for one in items if one.id in kept]
+
+
+def _turns(taken: Iterable[Item]) -> Iterator[Item]:
+    """Mark the critical path."""
+    made = {one.id: one for one in taken}
+    critical = set(_critical(made))
+    for one in made.values():
+        before = {end: name for name in one.after if name in made and (end := made[name].ended) is not None}
+        yield replace(one, critical=one.id in critical, held_by=before[max(before)] if before else None)
 
 
 def _steps(records: Iterable[Any], until: float | None) -> list[Item]:

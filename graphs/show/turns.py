@@ -78,8 +78,14 @@ def _with_others(made: Sequence[Item], times: Stretches, result: Mapping[str, An
         after = tuple(one.id for one in sorted(before, key=lambda one: one.ended or 0)[-1:])
         fate = FAILED if node in failed and number == times[node][-1][0] else DONE
         agent = PERSON if node in ASKING and fate == DONE else _agent(node, result)
-        whole.append(Item(_nth(node, number), agent, fate, after, start, end))
+        added = Item(_nth(node, number), agent, fate, after, start, end)
+        whole = [replace(one, after=(added.id,)) if one.after == after and _follows(one, end) else one for one in whole]
+        whole.append(added)
     return whole
+
+
+def _follows(one: Item, end: float) -> bool:
+    return one.started is not None and one.started >= end
 
 
 def _nth(name: str, number: int) -> str:
