@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from agents.once import IO, Once
 from agents.texts import clean_data
 from agents.usage import Usage, no_usage
+from graphs.clarify import ask_person
 from graphs.steps import findings, read_plan
 
 ACTION = "run_plan"
@@ -66,7 +66,7 @@ class AskApproval(Once[Proposal, Approval]):
             return as_it_is
         note = ""
         while True:
-            said = _decision(clean_data(interrupt(request_for(value, note))))
+            said = _decision(clean_data(ask_person(request_for(value, note))))
             if said.get("type") == "approve":
                 return as_it_is
             if said.get("type") == "reject" and str(said.get("message") or "").strip():

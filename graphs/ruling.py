@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from agents.once import IO, Once
 from agents.prompts import Assignment
 from agents.texts import clean_data
 from agents.usage import Usage, no_usage
+from graphs.clarify import ask_person
 
 PEOPLE_MAY = ("accept", "edit", "retry", "abort")
 BEST = "the best version so far"
@@ -43,7 +43,7 @@ class AskPerson(Once[Assignment, Ruling]):
         may = [one for one in PEOPLE_MAY if one != "accept" or BEST in value["context"]]
         note = None
         while True:
-            said = clean_data(interrupt({**case, "answers": may, **({"note": note} if note else {})}))
+            said = clean_data(ask_person({**case, "answers": may, **({"note": note} if note else {})}))
             ruling: Any = {"type": said} if isinstance(said, str) else said
             note = unusable(ruling, may)
             if note is None:

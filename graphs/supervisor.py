@@ -198,7 +198,7 @@ class Supervisor(Pattern):
         return {"status": "escalated", "messages": said, "errors": inside}
 
     def taking_over_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
-        """Return the best so far when the agent that should take over failed too."""
+        """Return the best so far when the agent that should take over failed too, or no person can be asked."""
         return {**self.give_best(state), "errors": [problem("escalate", error)]}
 
     def take_ruling(self, state: SupervisorState, ruling: Ruling | None) -> dict[str, Any]:
@@ -270,7 +270,7 @@ class Supervisor(Pattern):
         if self.escalation == "best":
             return Node(after=self.give_best)
         if not isinstance(self.escalation, Agent):
-            return Node(self.ask_person, AskPerson(), self.take_ruling)
+            return Node(self.ask_person, AskPerson(), self.take_ruling, failed=self.taking_over_failed)
         return Node(
             self.ask_for_ruling,
             self.escalation,

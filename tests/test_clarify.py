@@ -8,7 +8,7 @@ from langgraph.types import Command
 
 from agents import Agent
 from agents.testing import ScriptedModel
-from graphs import ConfigurationError, Router, Step, Workflow
+from graphs import ConfigurationError, Planner, Router, Step, Supervisor, Workflow
 from graphs.cli.questions import Question, read_answers
 from graphs.cli.run import resumption
 
@@ -65,6 +65,20 @@ def test_the_command_hands_any_text_on(written: str) -> None:
     assert (questions[0].hint(), questions[0].items()[0].choices) == ("answer with a text", ())
     done = graph.invoke(resumption(read_answers(questions, [written])), THREAD)
     assert done["messages"][-1].text.startswith(f"{written} | ")
+
+
+def test_a_run_that_could_not_go_on_with_an_answer_says_so(call: Any) -> None:
+    plan = {"steps": [{"id": "one", "agent": "travel", "task": "Go", "dependencies": []}]}
+    for pattern in (router(ranking("bank", 0.1)), Planner([TRAVEL], model=ScriptedModel([plan]), approval=True)):
+        with pytest.raises(ConfigurationError, match="compile the graph with a checkpointer"):
+            call(pattern.compile(), {"messages": "Go"})
+
+
+def test_work_that_no_person_can_be_asked_about_is_kept(call: Any) -> None:
+    judged = Supervisor(TRAVEL, checks=[lambda text: "Shorter."], max_revisions=0, escalate="human")
+    state = call(judged.compile(), {"messages": "Go"})
+    assert (state["status"], state["messages"][-1].text) == ("escalated", "Bon voyage.")
+    assert [one["kind"] for one in state["errors"]] == ["ConfigurationError"]
 
 
 def test_how_to_ask_is_checked() -> None:
