@@ -200,6 +200,8 @@ def test_the_command_writes_a_page_and_spares_other_files(processes: Processes, 
     with Office() as office:
         clean(processes.podium("Do it\nwell", "--pattern", "planner", **office.environment))
     run = latest(processes)
+    shown = clean(processes.podium("show", run)).out
+    assert re.search(r"Timeline: \d.*\nplan +planner +█", shown)
     done = clean(processes.podium("show", run, "--html"))
     written = tmp_path / f"{run}.html"
     assert (done.code, done.out) == (COMPLETED, f"written to {written}\n")
