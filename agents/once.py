@@ -22,9 +22,14 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, run_in_executor
 from langgraph import func
 
+from agents.leash import Leash, leashes_of
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 T = TypeVar("T")
+
+LOOK = 0.1
+"""Seconds between two looks at whether somebody still waits, while sync code waits itself."""
 
 MOST_THREADS = 1000
 """Plain functions at work at once when called from async code; a thread starts only when none is idle."""
@@ -118,9 +123,18 @@ class Waiting:
 
 
 class Blocking:
-    """`IO` for sync callers; none of its coroutines ever suspends."""
+    """`IO` for sync callers; none of its coroutines ever suspends, or begins anything for somebody who has given up."""
+
+    def __init__(self, leashes: Collection[Leash] = ()) -> None:
+        self.leashes = leashes
+
+    def check(self) -> None:
+        """Go on only if somebody still waits."""
+        for one in self.leashes:
+            one.check()
 
     async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
+        self.check()
         return runnable.invoke(value, config)
 
     async def stream(
@@ -130,18 +144,26 @@ class Blocking:
             yield chunk
 
     async def function(self, function: Callable[..., T], arguments: Mapping[str, Any]) -> T:
+        self.check()
         return function(**arguments)
 
     async def coroutine(self, function: Callable[..., Coroutine[Any, Any, T]], arguments: Mapping[str, Any]) -> T:
+        self.check()
         running = asyncio.run_coroutine_threadsafe(function(**arguments), _event_loop())
         try:
+            while not running.done():
+                futures.wait([running], LOOK)
+                self.check()
             return running.result()
         except BaseException:
             running.cancel()
             raise
 
     async def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this class is for
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(left, LOOK))  # noqa: ASYNC251 - blocking is what this class is for
 
     async def first(self, pending: Collection[futures.Future[Any]]) -> None:
         futures.wait(pending, return_when=futures.FIRST_COMPLETED)
@@ -214,7 +236,8 @@ def _in_thread(seconds: float, work: Coroutine[Any, Any, T]) -> T:
         except BaseException as error:  # handed to the thread that waits
             result.set_exception(error)
 
-    threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name="podium-attempt", daemon=True).start()
     return result.result(seconds)
 
 
@@ -250,7 +273,8 @@ class Once(Runnable[In, Out]):
         """Do the work; wait for nothing but `io`."""
 
     def invoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
-        return finish(self.run(Blocking(), input, ensure_config(config)))
+        config = ensure_config(config)
+        return finish(self.run(Blocking(leashes_of(config)), input, config))
 
     async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
         return await self.run(Waiting(), input, ensure_config(config))

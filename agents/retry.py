@@ -12,8 +12,10 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
 from agents.errors import ConfigurationError, StorageError
 from agents.faults import is_transient, retry_after
+from agents.leash import Leash
 from agents.once import IO, Once
-from agents.usage import Usage, add_usage, no_usage, usage_of
+from agents.settings import settings
+from agents.usage import Tally, Usage, add_usage, no_usage, usage_of
 
 
 @dataclass(frozen=True)
@@ -76,21 +78,25 @@ class Attempts(Once[Any, Outcome]):
         self.on_retry = on_retry
         """Called before each wait with the number of the failed attempt, its error and the seconds to wait."""
         self.timeout = timeout
-        """Seconds for each attempt. In sync code the thread of a call that is given up goes on until it returns."""
+        """Seconds for each attempt. In sync code a call at work when it is given up goes on until it returns."""
 
     async def run(self, io: IO, value: Any, config: RunnableConfig) -> Outcome:
         """Return the first success, or the last failure."""
         spent = no_usage()
         attempt = 1
         while True:
+            tally, leash = Tally(settings().prices), Leash()
+            counted = tally.watching(config)
+            own = counted if self.timeout is None else leash.holding(counted)
             try:
-                reply = await io.within(self.timeout, io.invoke(self.work, value, config))
+                reply = await io.within(self.timeout, io.invoke(self.work, value, own))
             except GraphInterrupt as asked:  # LangGraph tells a question of a nested graph's task twice
                 raise GraphInterrupt(tuple({one.id: one for one in asked.args[0]}.values())) from None
             except (GraphBubbleUp, StorageError):
                 raise
             except Exception as error:
-                spent = add_usage(spent, usage_of(error))
+                leash.let_go = True  # the thread of an attempt that timed out goes on, and must not begin anything
+                spent = add_usage(spent, _spent(error, tally))
                 if attempt >= self.retry.attempts or not is_transient(error):
                     return Outcome(None, _timed(error, self.timeout), attempt, spent)
                 pause = self.retry.pause(attempt, error)
@@ -99,6 +105,11 @@ class Attempts(Once[Any, Outcome]):
                 attempt += 1
             else:
                 return Outcome(reply, None, attempt, add_usage(spent, reply["usage"]))
+
+
+def _spent(error: Exception, tally: Tally) -> Usage:
+    """Return what an attempt had cost when it failed; the time-out of an attempt carries no note of it."""
+    return usage_of(error) or (tally.cut_off() if isinstance(error, TimeoutError) else tally.usage)
 
 
 def _timed(error: Exception, timeout: float | None) -> Exception:

@@ -333,7 +333,7 @@ def test_a_fault_that_may_pass_is_tried_again(call: Any) -> None:
     wrong = Reply(tool_calls=[{"name": "handoff_to_bob", "args": {}}])
     ann = Agent("ann", model=ScriptedModel([ConnectionError("reset"), wrong, hands("bob")]))
     state = run(call, ann, tells("bob", "b"))
-    assert (outcome(state), state["usage"]["calls"]) == (("completed", "bob", "b"), 2)
+    assert (outcome(state), state["usage"]["calls"]) == (("completed", "bob", "b"), 3)
 
 
 def test_status_errors_and_usage_of_a_pattern_come_through(call: Any) -> None:

@@ -143,6 +143,19 @@ def test_the_usage_of_failed_attempts_counts(call: Any) -> None:
     assert state["usage"]["agents"] == {"ann": {"calls": 2, "input_tokens": 3, "output_tokens": 3}}
 
 
+def test_what_an_attempt_cost_that_timed_out_counts(call: Any) -> None:
+    def look_up() -> str:
+        """Look it up."""
+        return "found"
+
+    use = Reply(tool_calls=[{"name": "look_up", "args": {}}], usage=(10, 1))
+    model = ScriptedModel([use, use, Reply("late", delay=0.6), Reply("fine", usage=(5, 5))])
+    ann = Agent("ann", instructions="Look up.", model=model, tools=[look_up])
+    state = call(graph_of(step("a", agent="ann", timeout=0.3), agents=[ann], retry=AT_ONCE), ASK)
+    assert state["steps"]["a"]["attempts"] == 2
+    assert state["usage"]["agents"]["ann"] == {"calls": 4, "input_tokens": 25, "output_tokens": 7}
+
+
 def slow_then_fast() -> tuple[Agent, Agent, Callable[[], None]]:
     """Hang at the first call, in a function and an async one; the third value lets it go."""
     event, calls, later = threading.Event(), iter([1]), iter([1])
