@@ -19,6 +19,7 @@ from langgraph.errors import GraphInterrupt
 
 from agents.agent import Agent
 from agents.errors import AgentError, ConfigurationError
+from agents.leash import given_up
 from agents.once import IO, Once
 from agents.prompts import Assignment, fill
 from agents.retry import Attempts, Outcome, Retry
@@ -196,7 +197,7 @@ class StepRun:
         attempts, usage = 0, no_usage()
         problems: list[Problem] = []
         async with self.slots:
-            if self.given_up:
+            if self.given_up or given_up(self.config):
                 raise GraphInterrupt(())
             if self.failed is not None:
                 stopped = f"Step {step.id!r} was skipped: the run was stopped when {self.failed!r} failed"

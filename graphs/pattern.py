@@ -14,6 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Overwrite
 
 from agents.agent import Agent
+from agents.leash import Leash, leashes_of
 from agents.once import IO, Once
 from agents.retry import Attempts, Retry
 from agents.settings import Settings
@@ -138,7 +139,11 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # noqa: A002
         """Stream as every LangGraph graph does."""
         prepared = self._prepared(config, options.get("context"))
-        return super().stream(input, prepared, **self._durable(prepared, options))
+        options = self._durable(prepared, options)
+        if leashes_of(prepared):
+            return super().stream(input, prepared, **options)
+        leash = Leash()
+        return leash.until_left(super().stream(input, leash.holding(prepared), **options))
 
     async def astream(
         self,

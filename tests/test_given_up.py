@@ -1,0 +1,207 @@
+"""In sync code, what nobody waits for any more begins nothing: after Ctrl-C, a time-out, or when a stream is left."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_config
+
+from agents import Agent, Retry
+from agents.leash import given_up
+from agents.testing import Reply, ScriptedModel
+from graphs import Network, Planner, Router, Step, Supervisor, Workflow
+from tests.workflows import ASK
+
+PATIENCE = 5.0
+USE = Reply(tool_calls=[{"name": "look_up", "args": {}}])
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Have Ctrl-C raise, whatever runs the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something, which must come."""
+    late = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < late
+        time.sleep(0.005)
+
+
+def interrupted() -> tuple[Agent, ScriptedModel]:
+    """Make an agent that would use its tool twenty times; at the first, somebody presses Ctrl-C."""
+    model = ScriptedModel([USE] * 20 + ["end"])
+
+    def look_up() -> str:
+        """Look it up."""
+        config = get_config()
+        press_ctrl_c()
+        until(lambda: given_up(config))
+        return "found"
+
+    return Agent("ann", "Looks up.", instructions="Look up.", model=model, tools=[look_up]), model
+
+
+def in_workflow(agent: Agent) -> Any:
+    return Workflow([Step("a", "ann", "go"), Step("b", "ann", "go")], agents=[agent], max_parallel=1)
+
+
+def in_supervisor(agent: Agent) -> Any:
+    return Supervisor(agent, reviewer=Agent("critic", function=lambda task: "unread"))
+
+
+def in_router(agent: Agent) -> Any:
+    bob = Agent("bob", "Too.", function=lambda task: "bob")
+    return Router([agent, bob], classifier=lambda text: ["ann", "bob"], model=False, multiple=True)
+
+
+def in_network(agent: Agent) -> Any:
+    return Network([agent, Agent("bob", "Too.", function=lambda task: "bob")])
+
+
+def in_planner(agent: Agent) -> Any:
+    steps = [{"id": "a", "agent": "ann", "task": "go", "dependencies": []}]
+    return Planner([in_supervisor(agent).as_agent("ann")], model=ScriptedModel([{"steps": steps}, "unread"]))
+
+
+PATTERNS = [in_workflow, in_supervisor, in_router, in_network, in_planner]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_after_ctrl_c_no_agent_goes_on(pattern: Callable[[Agent], Any]) -> None:
+    agent, model = interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        pattern(agent).compile().invoke(ASK)
+    assert len(model.calls) == 1
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_after_ctrl_c_while_a_run_is_watched_no_agent_goes_on(pattern: Callable[[Agent], Any]) -> None:
+    agent, model = interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        list(pattern(agent).compile().stream(ASK, stream_mode=["custom", "messages"]))
+    assert len(model.calls) == 1
+
+
+def test_after_ctrl_c_nothing_is_tried_again() -> None:
+    tried: list[str] = []
+
+    def fail(task: str) -> str:
+        tried.append(task)
+        if len(tried) == 2:
+            press_ctrl_c()
+        raise ConnectionError("gone")
+
+    agent = Agent("ann", function=fail)
+    graph = Workflow([Step("a", "ann", "go")], agents=[agent], retry=Retry(9, wait=0.2, factor=1)).compile()
+    with pytest.raises(KeyboardInterrupt):
+        graph.invoke(ASK)
+    assert len(tried) == 2
+
+
+def test_after_ctrl_c_an_async_function_is_cancelled() -> None:
+    ended: list[str] = []
+
+    async def wait(task: str) -> str:
+        press_ctrl_c()
+        try:
+            await asyncio.sleep(PATIENCE)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+        return "too late"
+
+    graph = Workflow([Step("a", "ann", "go")], agents=[Agent("ann", function=wait)]).compile()
+    with pytest.raises(KeyboardInterrupt):
+        graph.invoke(ASK)
+    until(lambda: ended == ["cancelled"])
+
+
+def test_a_handler_that_only_takes_note_of_a_signal_ends_nothing() -> None:
+    noted: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        noted.append(number)
+
+    signal.signal(signal.SIGINT, note)
+
+    def press(task: str) -> str:
+        press_ctrl_c()
+        until(lambda: bool(noted))
+        return "done"
+
+    graph = Workflow([Step("a", "ann", "go"), Step("b", "ann", "go", ["a"])], agents=[Agent("ann", function=press)])
+    assert graph.compile().invoke(ASK)["status"] == "completed"
+    assert signal.getsignal(signal.SIGINT) is note
+
+
+def test_while_the_caller_works_signals_are_the_callers() -> None:
+    graph = Workflow([Step("a", "ann", "go")], agents=[Agent("ann", function=lambda task: "done")]).compile()
+    seen = {signal.getsignal(signal.SIGINT) for _ in graph.stream(ASK, stream_mode=["values", "custom"])}
+    assert seen == {signal.default_int_handler}
+
+
+def test_when_a_stream_is_left_nothing_new_begins() -> None:
+    asked: list[str] = []
+
+    def note(task: str, config: RunnableConfig) -> str:
+        asked.append(task)
+        until(lambda: given_up(config))
+        return task
+
+    steps = [Step("a", "ann", "one"), Step("b", "ann", "two", ["a"])]
+    stream = Workflow(steps, agents=[Agent("ann", function=note)]).compile().stream(ASK, stream_mode="custom")
+    next(stream)
+    stream.close()
+    assert asked == ["one"]
+
+
+def test_a_nested_graph_that_timed_out_begins_no_step_beside_its_own_retry() -> None:
+    begun: list[str] = []
+    both = threading.Event()
+
+    def work(task: str, config: RunnableConfig) -> str:
+        begun.append(task)
+        if begun == ["one"]:
+            until(lambda: given_up(config))
+            both.set()
+        return task
+
+    inner = Workflow([Step("x", "ann", "one"), Step("y", "ann", "two", ["x"])], agents=[Agent("ann", function=work)])
+    outer = Workflow([Step("a", "inner", "go", timeout=0.3)], agents=[inner.as_agent("inner")], retry=Retry(2, wait=0))
+    state = outer.compile().invoke(ASK)
+    assert both.wait(PATIENCE)
+    assert (state["status"], begun) == ("completed", ["one", "one", "two"])
+
+
+def test_an_agent_that_timed_out_makes_no_more_calls() -> None:
+    model = ScriptedModel([USE, "from the second attempt", "from the first"])
+    over = threading.Event()
+
+    def look_up() -> str:
+        """Look it up."""
+        config = get_config()
+        until(lambda: given_up(config))
+        over.set()
+        return "found"
+
+    ann = Agent("ann", instructions="Look up.", model=model, tools=[look_up])
+    graph = Workflow([Step("a", "ann", "go", timeout=0.3)], agents=[ann], retry=Retry(2, wait=0)).compile()
+    assert graph.invoke(ASK)["messages"][-1].text == "from the second attempt"
+    assert over.wait(PATIENCE)
+    until(lambda: not any("podium-attempt" in one.name for one in threading.enumerate()))
+    assert len(model.calls) == 2
