@@ -163,3 +163,9 @@ def test_what_still_waits_for_a_person_has_no_time() -> None:
         ("review 1", SENT_BACK, False),
         ("escalate", WAITING, True),
     ]
+
+
+def test_the_steps_that_a_new_plan_had_to_wait_for_are_on_the_critical_path() -> None:
+    result = timed(("a", 1, 3, []), ("b", 1, 2, []), ("c", 3, 5, ["a"]), ("d", 6, 8, ["b"]))
+    course = Course.of(result | {"worked": worked(("plan", 0, 1), ("plan", 5, 6))})
+    assert [one.id for one in course.timed if one.critical] == ["plan", "a", "c", "plan 2", "d"]

@@ -6,9 +6,11 @@ through JSON; what it lacks is left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any
 
 from agents.usage import COUNTS
@@ -69,8 +71,9 @@ class Course:
         taken = turns(result)
         if not records:
             return cls(tuple(_turns(taken)), gaps=_gaps(taken, result))
-        items = sorted(_steps(records, until), key=lambda one: (one.started is None, one.started or 0))
         around = tuple(replace(one, critical=True) for one in taken if one.started is not None)
+        steps = _steps(records, until, [one.started or 0 for one in around])
+        items = sorted(steps, key=lambda one: (one.started is None, one.started or 0))
         return cls(tuple(items), around, _gaps([*items, *around], result), STEPS)
 
     @property
@@ -143,8 +146,11 @@ def _turns(taken: Iterable[Item]) -> Iterator[Item]:
         yield replace(one, critical=one.id in critical, held_by=before[max(before)] if before else None)
 
 
-def _steps(records: Iterable[Any], until: float | None) -> list[Item]:
-    """Read the records of steps, of abandoned ones too, whose ids may have been given anew."""
+def _steps(records: Iterable[Any], until: float | None, pauses: Sequence[float]) -> list[Item]:
+    """Read the records of steps, of abandoned ones too, whose ids may have been given anew.
+
+    At the pauses the pattern itself went to work, when all steps before had ended.
+    """
     made: dict[str, Item] = {}
     for record in map(mapping, records):
         item = _step(record)
@@ -156,7 +162,8 @@ def _steps(records: Iterable[Any], until: float | None) -> list[Item]:
     sound = _acyclic(known)
     times = [one for item in made.values() for one in (item.started, item.ended) if one is not None]
     last = max(times, default=0.0) if until is None else until
-    critical = set(_critical(made)) if sound else set()
+    bounds = pairwise([-math.inf, *sorted(pauses), math.inf])
+    critical = {one for start, end in bounds for one in _critical(_ended(made, start, end))} if sound else set()
     return [_with_times(one, made, known[one.id] if sound else (), last, one.id in critical) for one in made.values()]
 
 
@@ -193,6 +200,10 @@ def _critical(made: Mapping[str, Item]) -> list[str]:
         for one in made.values()
     }
     return critical_path(records)
+
+
+def _ended(made: Mapping[str, Item], start: float, end: float) -> dict[str, Item]:
+    return {name: one for name, one in made.items() if one.ended is not None and start < one.ended <= end}
 
 
 def _acyclic(graph: Mapping[str, Iterable[str]]) -> bool:
