@@ -238,7 +238,7 @@ def test_without_storing_nothing_is_left(processes: Processes, tmp_path: Path) -
     ("arguments", "complaint"),
     [
         (["Do it", "--price", "5"], "model=in,out"),
-        (["Do it", "--max-calls", "-1"], "must not be negative"),
+        (["Do it", "--max-calls", "-1"], "must be a number from 0 up"),
         (["Do it", "--max-cost", "1"], "needs prices"),
         (["Do it", "--baseline", "--pattern", "planner"], "orchestrator only"),
         (["Do it", "--thread", "a/b"], "no name"),

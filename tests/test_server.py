@@ -142,7 +142,7 @@ def test_the_form_limits_a_run(client: SyncLangGraphClient, desk: Desk) -> None:
 
 
 def test_a_setting_that_makes_no_sense_is_named(client: SyncLangGraphClient) -> None:
-    with pytest.raises(Exception, match="A limit must not be negative"):
+    with pytest.raises(Exception, match="max_calls must be a number from 0 up"):
         client.runs.wait(None, "planner", input=ASK, context={"max_calls": -1})
 
 
