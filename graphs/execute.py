@@ -8,6 +8,7 @@ by name, never by arguments: the order is that of `steps.in_order`, which depend
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -29,7 +30,7 @@ from graphs.checkpoints import check_storage
 from graphs.events import place, report
 from graphs.limits import take_over
 from graphs.pattern import CALLERS_LIMIT
-from graphs.records import completed, failure, gathered, items_of
+from graphs.records import AtWork, completed, failure, gathered, items_of
 from graphs.state import Problem, problem, request
 from graphs.steps import (
     OnFailure,
@@ -83,7 +84,7 @@ class Execute(Once[Any, dict[str, Any]]):
             "steps": {step.id: (finished | new)[step.id] for step in steps},
             "errors": [one for record in new.values() for one in record["problems"]],
             "usage": sum_usage(record["usage"] for record in new.values()),
-            "seconds": time.monotonic() - began,
+            "seconds": time.monotonic() - began + run.earlier.seconds,
         }
 
 
@@ -107,6 +108,9 @@ class StepRun:
         self.config = config
         self.ran: set[str] = set()
         """The tasks whose body ran in this process."""
+        self.earlier = AtWork()
+        """The time of what had finished before this process took the run over."""
+        self._lock = threading.Lock()
         self.calls: dict[str, str] = {}
         """The steps that have begun, as chat front ends are shown them."""
         self.futures: dict[str, Any] = {}
@@ -138,7 +142,9 @@ class StepRun:
             return
         record: StepRecord = future.result()
         if name not in self.ran:
-            take_over(self.config, f"{place(self.config)}|{name}", record["usage"])
+            with self._lock:
+                seconds = self.earlier.add(record)
+            take_over(self.config, f"{place(self.config)}|{name}", record["usage"], seconds)
         if self.node.on_failure == "stop" and record["status"] == "failed":
             self.failed = self.failed or record["id"]
 
@@ -239,10 +245,15 @@ class StepRun:
         for number, item in enumerate(items, 1):
             one = {**shared, "item": item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)}
             named = f"{step.id}[{number}]"
-            tasks.append(self._call(named, partial(self._attempt, step, one, begin), {"item": item}))
+            tasks.append(self._call(named, partial(self._item, step, one, begin), {"item": item}))
             await calls.add(tasks[-1])
         await calls.close()
         return gathered(step, _results(tasks))
+
+    async def _item(self, step: Step, context: Mapping[str, str], begin: Callable[[], None]) -> StepRecord:
+        started = time.time()
+        record = await self._attempt(step, context, begin)
+        return {**record, "started": started, "ended": time.time()}
 
 
 def _in_words(step: Step) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,3 +72,26 @@ def gathered(step: Step, parts: Sequence[StepRecord]) -> StepRecord:
         usage=sum_usage(one["usage"] for one in parts),
         problems=[one for part in parts for one in part["problems"]],
     )
+
+
+class AtWork:
+    """The time in which any of some steps was at work; what they did at the same time counts once."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._starts: list[float] = []
+        self._ends: list[float] = []
+        """The stretches so far, in order and apart from each other."""
+
+    def add(self, record: StepRecord) -> float:
+        """Add the time of one step, and return how many seconds that were not known to be worked."""
+        started, ended = record["started"], record["ended"]
+        if started is None or ended is None:
+            return 0.0
+        first, behind = bisect_left(self._ends, started), bisect_right(self._starts, ended)
+        joined = list(zip(self._starts[first:behind], self._ends[first:behind], strict=True))
+        start, end = min([started, *(one for one, _ in joined)]), max([ended, *(one for _, one in joined)])
+        self._starts[first:behind], self._ends[first:behind] = [start], [end]
+        new = end - start - sum(one_end - one_start for one_start, one_end in joined)
+        self.seconds += new
+        return new

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from langgraph.types import Command, interrupt
 from agents import Agent, ConfigurationError, Retry, Settings
 from agents.testing import Reply, ScriptedModel
 from graphs import Planner, Router, Step, Supervisor, Workflow
+from graphs.records import AtWork
+from graphs.steps import new_record
 
 ASK = {"messages": "the request"}
 PRICES = {"*": [1.0, 2.0]}
@@ -161,6 +164,38 @@ def test_a_model_without_a_price_is_not_called_under_a_cost_limit(call: Any) -> 
     graph = Workflow([Step("a", "worker", "go")], agents=[worker()]).compile()
     state = call(graph, ASK, context={"max_cost": 1.0, "prices": {"other": [1, 1]}})
     assert "neither" in state["stop_reason"]
+
+
+def test_the_seconds_of_steps_that_had_finished_count_once_after_a_resume(call: Any) -> None:
+    naps = Agent("naps", function=lambda task: time.sleep(0.4) or "rested")
+    asks = Agent("asks", function=lambda task: interrupt("?"))
+    steps = [Step("a", "naps", "go"), Step("b", "naps", "go"), Step("q", "asks", "go", ["a", "b"])]
+    graph = Workflow([*steps, Step("m", "worker", "go", ["q"])], agents=[naps, asks, worker()])
+    compiled = graph.compile(InMemorySaver())
+    short: Any = {"configurable": {"thread_id": "short"}}
+    call(compiled, ASK, short, context={"max_seconds": 0.35})
+    state = call(compiled, Command(resume="yes"), short, context={"max_seconds": 0.35})
+    assert (state["status"], state["steps"]["m"]["status"]) == ("partial", "failed")
+    assert "budget of 0.35 seconds is used up" in state["stop_reason"]
+    assert 0.4 <= state["seconds"] < 0.75
+
+
+@pytest.mark.parametrize(
+    ("spans", "seconds"),
+    [
+        ([], 0),
+        ([(10, 12)], 2),
+        ([(10, 12), (11, 14)], 4),
+        ([(20, 21), (10, 12)], 3),
+        ([(10, 15), (11, 12)], 5),
+        ([(10, 12), (14, 16), (18, 20), (11, 15)], 8),
+        ([(10, 12), (None, None)], 2),
+    ],
+)
+def test_what_was_done_at_the_same_time_counts_once(spans: list[Any], seconds: float) -> None:
+    at_work = AtWork()
+    new = [at_work.add(new_record(Step("a", "w", "go"), "completed", started=one, ended=end)) for one, end in spans]
+    assert (at_work.seconds, sum(new)) == (seconds, seconds)
 
 
 @pytest.mark.parametrize("limits", [{"max_tokens": 10}, {"max_cost": 1, "prices": PRICES}])
