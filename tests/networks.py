@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from agents.testing import Reply
 from langchain_core.runnables import RunnableConfig
 
 from agents import Agent, Retry
+from agents.testing import Reply
 from graphs import Network
 
 ASK = {"messages": "the request"}

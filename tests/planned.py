@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from agents.testing import Reply, ScriptedModel
-
 from agents import Agent, Retry
+from agents.testing import Reply, ScriptedModel
 from graphs import Planner
 
 ASK = {"messages": "Compare red and blue"}

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from agents.testing import ScriptedModel
-
 from agents import Agent, Retry
+from agents.testing import ScriptedModel
 from graphs import Router
 
 ASK = {"messages": "the request"}

@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from agents.testing import Reply, ScriptedModel
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
@@ -14,6 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from agents import Agent
+from agents.testing import Reply, ScriptedModel
 from graphs import Network, Router, Step, Workflow, handoff_tool
 from tests.networks import ASK, THREAD, hands, outcome, run, tells, text, to, way
 

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from agents.testing import Reply, ScriptedModel
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent
+from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Network, UnknownAgentError, handoff_tool
 from tests.networks import ASK, THREAD, hands, outcome, run, tells, text, to
 

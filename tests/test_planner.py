@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from agents.testing import Reply, ScriptedModel
 
 from agents import Agent
+from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Planner, UnknownAgentError
 from tests.planned import ANSWER, ASK, HALF, SOUND, Team, plan, statuses, step
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agents.testing import ScriptedModel
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from agents import Agent
+from agents.testing import ScriptedModel
 from graphs import Planner, Step, Workflow
 from tests.planned import ANSWER, ASK, HALF, SOUND, THREAD, Team, plan, statuses, step
 
