@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config, var_child_runnable_config
 
 from agents.once import IO, Once
 from agents.prompts import Assignment
@@ -28,11 +31,19 @@ class Function(Once[Assignment, Any]):
 
     def invoke(self, input: Assignment, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Call the function as a run of its own, whose config the Runnables that it calls inherit."""
-        return self._call_with_config(super().invoke, input, config)
+        config = ensure_config(config)
+        if _is_watched(config):
+            return self._call_with_config(super().invoke, input, config)
+        with current(config):
+            return super().invoke(input, config)
 
     async def ainvoke(self, input: Assignment, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Call the function as a run of its own, whose config the Runnables that it calls inherit."""
-        return await self._acall_with_config(super().ainvoke, input, config)
+        config = ensure_config(config)
+        if _is_watched(config):
+            return await self._acall_with_config(super().ainvoke, input, config)
+        with current(config):
+            return await super().ainvoke(input, config)
 
     async def run(self, io: IO, value: Assignment, config: RunnableConfig) -> Any:
         """Call the function."""
@@ -42,6 +53,22 @@ class Function(Once[Assignment, Any]):
         result = await (io.coroutine if self._is_async else io.function)(work, arguments)
         # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
         return await io.coroutine(lambda: result, {}) if inspect.iscoroutine(result) else result
+
+
+def _is_watched(config: RunnableConfig) -> bool:
+    """Tell whether any callback wants to know of runs; for none of them, a run would cost a third of a step."""
+    manager = config.get("callbacks")
+    return not isinstance(manager, BaseCallbackManager) or any(not one.ignore_chain for one in manager.handlers)
+
+
+@contextmanager
+def current(config: RunnableConfig) -> Iterator[None]:
+    """Make a config the one that Runnables inherit which are called in the block."""
+    token = var_child_runnable_config.set(config)
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[bool, list[str]]:

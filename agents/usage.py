@@ -146,6 +146,7 @@ class Tally(BaseCallbackHandler):
     """Counts the chat model calls made beneath a config."""
 
     run_inline = True
+    ignore_chain = True  # only model calls count
 
     def __init__(self, prices: Prices = NO_PRICES) -> None:
         self.usage = no_usage()

@@ -6,8 +6,7 @@ by itself. Nothing of this is kept in a state.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -15,11 +14,12 @@ from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import merge_configs, var_child_runnable_config
+from langchain_core.runnables.config import merge_configs
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph.message import push_message
 
 from agents.agent import Agent
+from agents.function import current
 from graphs.events import place
 
 ANSWERS_FOR = "__answers_for"
@@ -77,7 +77,7 @@ def say(config: RunnableConfig, message: BaseMessage) -> None:
     if _METADATA not in metadata or not isinstance(config.get("callbacks"), BaseCallbackManager):
         return  # called outside of any graph
     heard = "|".join(filter(None, (_heard_in(config), _namespace(config).rpartition("|")[2])))
-    with _current({**config, "metadata": {**metadata, _METADATA: heard}}):
+    with current({**config, "metadata": {**metadata, _METADATA: heard}}):
         push_message(message, state_key=None)
 
 
@@ -110,12 +110,3 @@ def _parts(namespace: str) -> list[str]:
 def _namespace(config: RunnableConfig) -> str:
     namespace: str = config.get("configurable", {}).get("checkpoint_ns", "")
     return namespace
-
-
-@contextmanager
-def _current(config: RunnableConfig) -> Iterator[None]:
-    token = var_child_runnable_config.set(config)
-    try:
-        yield
-    finally:
-        var_child_runnable_config.reset(token)
