@@ -21,9 +21,8 @@ from graphs.approval import Approval, AskApproval, Proposal
 from graphs.drawing import Box, each
 from graphs.errors import BudgetError, ConfigurationError
 from graphs.execute import Execute
-from graphs.limits import RESERVED
 from graphs.pattern import Node, Pattern, PatternGraph, by_name, describe, known
-from graphs.planning import briefly, examples_of, plan_form, replan_text, told_of
+from graphs.planning import Synthesis, briefly, examples_of, plan_form, replan_text, told_of
 from graphs.state import Envelope, closing, problem, question, request
 from graphs.steps import OnFailure, Step, StepRecord, findings
 from graphs.workflow import conclusion, judge
@@ -270,7 +269,7 @@ class Planner(Pattern):
     def _synthesis(self) -> Node:
         return Node(
             self.ask_for_answer,
-            self.synthesizer.with_config(tags=[RESERVED]),
+            Synthesis(self.synthesizer),
             self.take_answer,
             failed=self.answer_failed,
             booked=self.synthesizer.booked,

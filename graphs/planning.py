@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
+from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, WithJsonSchema
 
-from agents.agent import Agent
-from agents.prompts import quote
+from agents.agent import Agent, Answer
+from agents.errors import EmptyReplyError
+from agents.once import IO, Once
+from agents.prompts import Assignment, quote
 from graphs import prompts
+from graphs.limits import RESERVED
 from graphs.steps import StepRecord
 
 
@@ -52,3 +56,27 @@ def replan_text(steps: Mapping[str, StepRecord]) -> str:
     done = [quote(one["id"], one["result"] or "") for one in steps.values() if one["status"] == "completed"]
     failed = [f"- {quote(one['id'], told_of(one))}" for one in steps.values() if one["status"] != "completed"]
     return prompts.REPLAN.format(done="\n".join(done) or "nothing", failed="\n".join(failed))
+
+
+class Synthesis(Once[Assignment, Answer]):
+    """Has an agent write the final answer; a small model may give the request back word for word.
+
+    Raises:
+        EmptyReplyError: It only repeated the request.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.reserved = agent.with_config(tags=[RESERVED])
+
+    async def run(self, io: IO, value: Assignment, config: RunnableConfig) -> Answer:
+        """Return the answer."""
+        answer = await io.invoke(self.reserved, value, config)
+        if _words(answer["text"]) == _words(value["request"]):
+            said = f"Agent {self.agent.name!r} only repeated the request; ask again or use another model."
+            raise EmptyReplyError(said, usage=answer["usage"])
+        return answer
+
+
+def _words(text: str) -> list[str]:
+    return text.casefold().split()
