@@ -25,7 +25,7 @@ from graphs.pattern import Node, Pattern, PatternGraph, by_name, describe, known
 from graphs.planning import Synthesis, briefly, examples_of, plan_form, replan_text, told_of
 from graphs.state import Envelope, closing, problem, question, request
 from graphs.steps import OnFailure, Step, StepRecord, findings
-from graphs.workflow import conclusion, judge
+from graphs.workflow import conclusion, judge, under_names
 
 
 class PlannerState(Envelope, total=False):
@@ -227,10 +227,10 @@ class Planner(Pattern):
         return {"messages": [closing(state["messages"], answer["text"], answer.get("message_id"))]}
 
     def answer_failed(self, state: PlannerState, error: Exception) -> dict[str, Any]:
-        """Answer with the results as they are."""
+        """Answer with all the results as they are."""
         told = problem("synthesize", error)
         reason = state["stop_reason"] or f"The results could not be put together: {told['message']}"
-        said = conclusion(state["messages"], state["steps"], reason)
+        said = closing(state["messages"], under_names(state["steps"].values()))
         return {"messages": [said], "status": "partial", "stop_reason": reason, "errors": [told]}
 
     def inside(self) -> dict[str, list[Box]]:

@@ -136,5 +136,11 @@ def conclusion(messages: Sequence[Any], steps: Mapping[str, StepRecord], reason:
     if len(last) == 1:
         return closing(messages, last[0]["result"] or "", last[0].get("message_id"))
     if last:
-        return closing(messages, "\n\n".join(f"## {one['id']}\n\n{one['result']}" for one in last))
+        return closing(messages, under_names(last))
     return closing(messages, reason or "No step had anything to do.")
+
+
+def under_names(records: Iterable[StepRecord]) -> str:
+    """List the results of those of some steps that are completed, each under its step's name."""
+    done = [one for one in records if one["status"] == "completed"]
+    return "\n\n".join(f"## {one['id']}\n\n{one['result']}" for one in done)

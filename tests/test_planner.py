@@ -299,6 +299,14 @@ def test_when_the_answer_cannot_be_written_the_results_are_given(call: Any, repl
     assert state["errors"][0]["where"] == "synthesize"
 
 
+def test_of_steps_that_build_on_each_other_all_results_are_given_too(call: Any) -> None:
+    team = Team()
+    state = call(
+        team.planner(plan(step("red"), step("both", "red"), step("bad", task="fail")), plan(), ValueError()), ASK
+    )
+    assert state["messages"][-1].text == "## red\n\n[do red]\n\n## both\n\n[do both]"
+
+
 ECHO = " compare RED\n and blue "
 
 
