@@ -4,12 +4,16 @@ import json
 import signal
 import sqlite3
 import time
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from graphs import stored
 from graphs.cli.run import BAD_USAGE, COMPLETED, FAILED, NEEDS_INPUT, PARTIAL
+from graphs.cli.runs import list_runs
 from tests.office import PLAN, Office, clean, latest, listed
 from tests.processes import Processes
 
@@ -30,6 +34,22 @@ def test_a_run_is_stored_listed_and_shown_without_any_model(processes: Processes
         assert told in shown
     state = json.loads(processes.podium("show", one["thread_id"], "--json").out)
     assert state["values"]["steps"]["one"]["result"] == "Text one"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_list_of_runs_cuts_the_request_only_and_only_in_a_terminal(columns: int) -> None:
+    request = "Compare tea and coffee " * 20 + "please"
+    one = stored.Run(
+        thread_id="ab3de", pattern="orchestrator", request=request, status="completed", started="", ended=None
+    )
+    wide, narrow = (Console(file=StringIO(), force_terminal=at_one, width=columns) for at_one in (False, True))
+    for console in (wide, narrow):
+        list_runs([one], console)
+    piped, shown = (one.file.getvalue().splitlines()[-1] for one in (wide, narrow))
+    assert piped.split(maxsplit=3) == ["ab3de", "orchestrator", "completed", request]
+    assert shown.split()[:3] == ["ab3de", "orchestrator", "completed"]
+    assert len(shown) == columns
+    assert shown.endswith("…")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ Name = Annotated[str, Parameter(help="Its id, as `podium runs` lists it, or the 
 AnyRun = TypeVar("AnyRun", bound=stored.Run)
 STOPPED = "stopped"
 """The status of a run that has not ended, and on which nobody is at work."""
+_UNCUT = 1_000_000
+"""Columns of what is no terminal."""
 
 
 def add_to(app: App) -> None:
@@ -51,14 +53,24 @@ def runs(*, as_json: AsJson = False, most: Annotated[int, Parameter(help="How ma
     if as_json:
         print_json(found, console)
         return COMPLETED
-    table = Table("run", "when", "pattern", "status", "request", box=None, pad_edge=False, header_style="bold")
+    list_runs(found, console)
+    return COMPLETED
+
+
+def list_runs(found: Sequence[stored.Run], console: Console) -> None:
+    """Print runs, one to a line; in a terminal the requests are cut to its width, elsewhere nothing is."""
+    if not console.is_terminal:
+        console.width = _UNCUT
+    table = Table("run", "when", "pattern", "status", box=None, pad_edge=False, header_style="bold")
     for column in table.columns:
-        column.no_wrap, column.overflow = True, "ellipsis"
+        column.no_wrap = True
+    # The one flexible column: without it all of them would be narrowed in proportion.
+    table.add_column("request", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.expand = console.is_terminal
     for one in found:
         cells = (one["thread_id"], _when(one["started"]), one["pattern"], one["status"], one["request"])
         table.add_row(*(Text(one_line(cell)) for cell in cells))
     console.print(table)
-    return COMPLETED
 
 
 def _with_work(one: AnyRun) -> AnyRun:
