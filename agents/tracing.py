@@ -106,7 +106,7 @@ def trace(to: SpanExporter | TracerProvider | str | None = None, *, content: boo
         handler = _handler()
         import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
     except ImportError as error:
-        raise ImportError(f"Tracing needs OpenTelemetry: pip install 'podium[tracing]' ({error})") from error
+        raise ImportError(f"Tracing needs OpenTelemetry: pip install -e '.[tracing]' ({error})") from error
     if _latest is not None:
         _latest.close()
     if content is None:

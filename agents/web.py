@@ -250,7 +250,7 @@ def _web_search(
 ) -> str:
     """Search the web; gives title, address and a short extract of each result. Read a result with fetch_page."""
     if not can_search():
-        raise ToolException('Searching needs the library ddgs: pip install "podium[web]".')
+        raise ToolException('Searching needs the library ddgs: pip install -e ".[web]".')
     ddgs = import_module("ddgs")
     try:
         found = ddgs.DDGS(timeout=SEARCH_SECONDS).text(query, max_results=max(1, min(limit, MAX_RESULTS)))
@@ -285,5 +285,5 @@ web_search = readable_tool(
 
 
 def can_search() -> bool:
-    """Whether the library behind `web_search` is installed, which is optional: `pip install "podium[web]"`."""
+    """Whether the library behind `web_search` is installed, which is optional: `pip install -e ".[web]"`."""
     return find_spec("ddgs") is not None

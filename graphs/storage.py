@@ -159,7 +159,7 @@ def _explain_sqlite(file: Path, wait: float, error: Exception) -> StorageError |
 
 @contextmanager
 def postgres(uri: str, *, wait: float = WAIT) -> Iterator[Storage]:
-    """Open a Postgres database; its tables are made or brought up to date. Needs `pip install 'podium[postgres]'`.
+    """Open a Postgres database; its tables are made or brought up to date. Needs `pip install -e '.[postgres]'`.
 
     Args:
         uri: As `postgresql://user:password@host:5432/database`; it never appears in errors.
@@ -196,7 +196,7 @@ def connected(uri: str, *, wait: float = WAIT) -> Iterator[Any]:
         from psycopg import Connection, Error
         from psycopg.conninfo import conninfo_to_dict
     except ImportError as error:
-        raise StorageError("Runs in Postgres need an extra: pip install 'podium[postgres]'") from error
+        raise StorageError("Runs in Postgres need an extra: pip install -e '.[postgres]'") from error
     try:
         conninfo_to_dict(uri)
     except Error:

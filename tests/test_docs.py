@@ -223,7 +223,7 @@ def known_command(program: str, *arguments: str) -> bool:
         return all(re.search(rf"^{re.escape(one)}:", MAKEFILE, re.MULTILINE) for one in targets)
     if program == "pip":
         known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-        wanted = [one for argument in arguments for one in re.findall(r"podium\[([\w,]+)\]", argument)]
+        wanted = [one for argument in arguments for one in re.findall(r"\.\[([\w,]+)\]", argument)]
         return {one for names in wanted for one in names.split(",")} <= set(known)
     return all((ROOT / file).exists() for file in files(arguments))
 

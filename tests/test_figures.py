@@ -134,7 +134,7 @@ except ValueError as error:
     print(type(error).__name__, error)
 """
     told = clean(processes.start(script=script).wait()).out
-    assert told == "ConfigurationError Figures need matplotlib: pip install 'podium[notebook]'\n"
+    assert told == "ConfigurationError Figures need matplotlib: pip install -e '.[notebook]'\n"
 
 
 def some_graph(seed: int) -> dict[str, tuple[str, ...]]:

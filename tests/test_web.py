@@ -282,4 +282,4 @@ def test_results_are_a_list() -> None:
 
 @pytest.mark.skipif(can_search(), reason="ddgs is installed")
 def test_without_its_library_the_search_says_what_to_install() -> None:
-    assert "podium[web]" in web_search.invoke({"query": "tea"})
+    assert ".[web]" in web_search.invoke({"query": "tea"})

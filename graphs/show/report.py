@@ -60,7 +60,7 @@ def html(result: Mapping[str, Any], *, title: str | None = None) -> str:
 
 def _figures() -> ModuleType:
     if find_spec("matplotlib") is None:
-        raise ConfigurationError("Figures need matplotlib: pip install 'podium[notebook]'")
+        raise ConfigurationError("Figures need matplotlib: pip install -e '.[notebook]'")
     from graphs.show import figures
 
     return figures
