@@ -6,7 +6,7 @@ PORT ?= 2024
 REQUEST ?= A 10 km bus ride costs 3.20 and a taxi 2.10 per km. Compare both for one person and for three, and recommend one.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs-check check format notebooks studio bench clean
+.PHONY: help demo test docs-check check format notebooks tour studio bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -14,8 +14,9 @@ help: ## List the targets
 demo: .venv/base ## Answer a real request: with your key, or without one with a small local model (1.1 GB, asked for once)
 	@if [ -z "$$PODIUM_MODEL$$OPENAI_API_KEY$$OPENAI_BASE_URL" ]; then $(MAKE) --no-print-directory .venv/local && $(BIN)/podium model pull; fi
 	$(BIN)/podium --pattern planner "$(REQUEST)"
+	@echo "Next: source .venv/bin/activate; podium runs; podium show RUN --html; make tour"
 
-test: .venv/dev ## Run the tests (no key, no network)
+test: .venv/dev ## Run the tests (no key, no network; about four minutes)
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 docs-check: .venv/dev ## Check the documentation: links, examples, commands, drawings, tables of parameters
@@ -29,6 +30,10 @@ check: .venv/dev ## Lint, formatting and types
 format: .venv/dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+tour: .venv/base ## Open the notebooks in JupyterLab, beginning with the tour
+	@$(BIN)/python -c "import jupyterlab" 2>/dev/null || { echo "Installing JupyterLab ..."; $(PIP) install -c constraints.txt -e '.[notebook]' jupyterlab; }
+	$(BIN)/jupyter lab notebooks/0_tour.ipynb
 
 notebooks: .venv/dev ## Execute the notebooks without a key or a model, and save them with their outputs
 	$(BIN)/python -m tests.notebooks
@@ -57,6 +62,7 @@ clean: ## Remove the environment and everything built
 	@touch $@
 
 .venv/dev: .venv/base
+	@echo "Installing what the tests need ..."
 	@$(PIP) install -c constraints.txt -e '.[notebook,postgres,studio,tracing]' --group dev
 	@touch $@ .venv/studio
 
