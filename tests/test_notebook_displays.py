@@ -3,7 +3,10 @@
 import _thread
 import asyncio
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -169,8 +172,37 @@ def test_watch_works_while_an_event_loop_is_running(shell: InteractiveShell) -> 
         assert asyncio.run(cell())["status"] == "completed"
 
 
-def test_watch_works_without_a_notebook() -> None:
-    assert watch(PATTERNS["workflow"].compile(), "Go").answer == "ONE GO"
+SCRIPT = """
+import sys
+sys.modules["IPython"] = None  # as where it is not installed
+from agents import Agent
+from graphs import Step, Workflow
+from graphs.show.notebook import watch
+steps = [Step("one", "upper", "one {request}"), Step("two", "upper", "{one}", ["one"])]
+print(watch(Workflow(steps, agents=[Agent("upper", function=str.upper)]).compile(), "Go").answer)
+"""
+
+
+def test_watch_tells_in_lines_without_ipython_and_a_terminal() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=True)
+    told = done.stderr.splitlines()
+    assert done.stdout == "ONE GO\n"
+    assert [line.split()[:3] for line in told if "upper" in line] == [["✓", "one", "upper"], ["✓", "two", "upper"]]
+    assert told[-1].startswith("✓ completed")
+
+
+def test_watch_draws_in_a_terminal_without_ipython() -> None:
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=theirs, env=environment
+    ) as one:
+        assert one.communicate(timeout=60)[0] == b"ONE GO\n"
+    shown = os.read(ours, 65536).decode()
+    os.close(theirs)
+    os.close(ours)
+    assert "\x1b[" in shown
+    assert "✓ completed" in shown
 
 
 def test_what_a_graph_raises_is_raised() -> None:

@@ -5,6 +5,7 @@
     run["plan"], run["reviews"], run["steps"], …      # each part of the result is a table
     run.timeline, run.graph                           # pictures
 
+In a script, without IPython, `watch` draws that table in the terminal, or writes lines where none can be drawn.
 A `Run` is the plain result as a dict; `Run(await graph.ainvoke(…))` shows the result of any other call.
 """
 
@@ -12,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,17 +24,19 @@ from queue import Empty, Queue
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.getipython import get_ipython
-from IPython.display import display
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 from agents.errors import ModelNotFoundError
 from agents.models import chat_model, model_name
 from agents.testing import ScriptedModel
 from agents.usage import no_usage
 from graphs.show.course import Course, clock
+from graphs.show.live import clean
 from graphs.show.parts import PARTS, WAITING, Rows, duration, html_table, html_text, plain_table, sign
 from graphs.show.trace import MODES, Trace
 
@@ -117,6 +122,14 @@ class Progress:
     ending: str = ""
     """How it ended."""
 
+    def head(self) -> str:
+        """Say how it stands."""
+        return f"{self.ending or '… at work'}, {clock(self.now - self.trace.began)}"
+
+    def ended_rows(self) -> Rows:
+        """Return the lines that do not change any more."""
+        return [row for row, one in zip(self.rows(), self.trace.shown(), strict=True) if one.ended is not None]
+
     def rows(self) -> Rows:
         """Return a line per node or step that is worth it."""
         return [
@@ -132,7 +145,7 @@ class Progress:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         rows = [list(row) for row in self.rows()]
-        head = f"{self.ending or '… at work'}, {clock(self.now - self.trace.began)}"
+        head = self.head()
         return {
             "text/html": f"<p><b>{html_text(head)}</b></p>{html_table(_HEAD, rows)}",
             "text/plain": f"{head}\n{plain_table(_HEAD, rows)}",
@@ -167,10 +180,40 @@ def watch(graph: Any, given: Any, config: RunnableConfig | None = None, *, conte
 
 
 def _display(progress: Progress) -> Callable[[Progress], None]:
-    """Show a picture in the cell that is running, and return how to put another in its place."""
-    if get_ipython() is None:
-        return lambda progress: None
-    update: Callable[[Progress], None] = display(progress, display_id=True).update  # type: ignore[no-untyped-call]
+    """Show a picture in the cell that is running, else on stderr, and return how to put another in its place."""
+    notebook: Any = sys.modules.get("IPython")  # in a notebook it was imported long ago, in a script it may be missing
+    if notebook and notebook.get_ipython():
+        update: Callable[[Progress], None] = notebook.display.display(progress, display_id=True).update
+        return update
+    console = Console(stderr=True, highlight=False)
+    return _drawn(console) if console.is_terminal and not console.is_dumb_terminal else _told(console)
+
+
+def _drawn(console: Console) -> Callable[[Progress], None]:
+    live = Live(console=console, auto_refresh=False)
+
+    def update(progress: Progress) -> None:
+        live.start()
+        picture = progress._repr_mimebundle_()["text/plain"]
+        live.update(Text(picture, no_wrap=True, overflow="ellipsis"), refresh=True)
+        if progress.ending:
+            live.stop()
+
+    return update
+
+
+def _told(console: Console) -> Callable[[Progress], None]:
+    """Return what writes a line for each row that has ended since the last picture, and one for the end of all."""
+    seen: Counter[str] = Counter()
+
+    def update(progress: Progress) -> None:
+        rows = [" ".join(" ".join(clean(cell).split()) for cell in row if cell) for row in progress.ended_rows()]
+        for line in (Counter(rows) - seen).elements():
+            console.print(Text(line), soft_wrap=True)
+        seen.update(Counter(rows) - seen)
+        if progress.ending:
+            console.print(Text(progress.head()), soft_wrap=True)
+
     return update
 
 
