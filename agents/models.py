@@ -127,6 +127,10 @@ def _base_url() -> str | None:
 def _first_model(base_url: str, key: str) -> str:
     try:
         return first_model(base_url, key)
+    except openai.APIConnectionError as error:
+        raise ModelNotFoundError(
+            f"{base_url} cannot be reached; check OPENAI_BASE_URL, and whether a server runs there"
+        ) from error
     except (openai.OpenAIError, LookupError, ValueError) as error:
         raise ModelNotFoundError(f"Set OPENAI_MODEL: {base_url} does not say which models it has ({error})") from error
 

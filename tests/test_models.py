@@ -154,9 +154,9 @@ def test_an_endpoint_without_models_asks_for_a_name(empty_endpoint: str) -> None
         chat_model()
 
 
-def test_an_endpoint_that_is_not_there_asks_for_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    with pytest.raises(ModelNotFoundError, match="Set OPENAI_MODEL"):
+    with pytest.raises(ModelNotFoundError, match=r"127\.0\.0\.1:9/v1 cannot be reached; check OPENAI_BASE_URL"):
         chat_model()
 
 
