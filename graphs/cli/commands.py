@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -193,11 +193,24 @@ def _request(given: str | None) -> str | None:
     if given is None and sys.stdin is not None and sys.stdin.isatty():
         return None
     if given and given != "-" and given.startswith("-") and len(given.split()) == 1:
-        raise ConfigurationError(f"Unknown option {given}; `podium --help` lists them")
+        raise ConfigurationError(_misspelt([given]) or f"Unknown option {given}; `podium --help` lists them")
     text = sys.stdin.read() if given in (None, "-") and sys.stdin is not None else given
     if not text or not text.strip():
         raise ConfigurationError('There is no request; write it in quotes: podium "Compare tea and coffee"')
     return text.strip()
+
+
+def _misspelt(arguments: Sequence[str]) -> str:
+    """Say which option there is not, where it was taken for the request; else nothing."""
+    for option in arguments:
+        if option.startswith("--") and len(option.split()) == 1:
+            try:
+                app.parse_args(["-", option], exit_on_error=False, print_error=False)
+            except UnknownOptionError as error:
+                return f"{error} `podium --help` lists them."
+            except CycloptsError:  # a known one, without its value
+                continue
+    return ""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -213,7 +226,8 @@ def command(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(arguments)
     except UnusedCliTokensError as error:
-        return _complain(f"{error} Put the whole request in quotes.", BAD_USAGE)
+        misspelt = _misspelt(sys.argv[1:] if arguments is None else arguments)
+        return _complain(misspelt or f"{error} Put the whole request in quotes.", BAD_USAGE)
     except (CycloptsError, ConfigurationError, ModelNotFoundError) as error:
         return _complain(str(error), BAD_USAGE)
     except PodiumError as error:

@@ -99,6 +99,8 @@ class Recipe:
     """Of which run it is a copy."""
 
     def __post_init__(self) -> None:
+        if self.pattern == "workflow":
+            raise ConfigurationError("A workflow has steps of its own: use it from Python (docs/workflow.md) or Studio")
         if self.pattern not in PATTERNS:
             raise ConfigurationError(f"Unknown pattern {self.pattern!r}; known: {', '.join(PATTERNS)}")
         if self.baseline and self.pattern != "orchestrator":
