@@ -62,7 +62,7 @@ def state(storage: Storage, thread_id: str) -> State:
     """
     ids = next((ids for ids in storage.threads() if ids[0] == thread_id), None)
     if ids is None:
-        raise StorageError(f"There is no run {thread_id!r}")
+        raise StorageError(f"There is no run {thread_id!r}; `podium runs` lists those there are")
     last = _checkpoint(storage, thread_id, ids[2])
     short = _short(last, _checkpoint(storage, thread_id, ids[1]))
     return {

@@ -277,4 +277,5 @@ def test_a_run_that_is_not_there(processes: Processes) -> None:
         processes.podium("Do it", "--baseline", **office.environment)
     for command in ("show", "resume", "fork"):
         done = processes.podium(command, "nowhere")
-        assert (done.code, done.told) == (FAILED, "podium: There is no run 'nowhere'\n")
+        told = "podium: There is no run 'nowhere'; `podium runs` lists those there are\n"
+        assert (done.code, done.told) == (FAILED, told)
