@@ -13,6 +13,6 @@ if _found is None or Path(_found.origin or "").resolve().with_suffix("") != _own
     places = [] if _found is None else [_found.origin] if _found.has_location else _found.submodule_search_locations
     raise ImportError(
         f"Podium needs its own package 'agents', but Python found {next(iter(places or ()), 'none')}."
-        " PyPI's openai-agents, for one, installs a package of that name;"
+        " If it is your own file, rename it. PyPI's openai-agents, for one, installs a package of that name;"
         " put Podium into an environment without it, or its folder first on the path."
     )

@@ -30,8 +30,9 @@ def test_a_foreign_package_is_named_with_what_to_do(tmp_path: Path, file: str, t
     found.write_text(text)
     error = importing("graphs", tmp_path, ROOT).stderr
     assert error.splitlines()[-1] == (
-        f"ImportError: Podium needs its own package 'agents', but Python found {found}. PyPI's openai-agents, for one,"
-        " installs a package of that name; put Podium into an environment without it, or its folder first on the path."
+        f"ImportError: Podium needs its own package 'agents', but Python found {found}. If it is your own file, rename"
+        " it. PyPI's openai-agents, for one, installs a package of that name; put Podium into an environment"
+        " without it, or its folder first on the path."
     )
     assert "During handling" not in error
 
