@@ -63,4 +63,8 @@ def _place(path: Sequence[str | int]) -> str:
 def masked(text: str) -> str:
     """Return the first line, without what looks like a key, in a length for people."""
     line = (clean(text).strip().splitlines() or [""])[0]
-    return _SECRETS.sub("***", line)[:LONGEST_ERROR].rstrip(" .")
+    shown = _SECRETS.sub("***", line)
+    if len(shown) <= LONGEST_ERROR:
+        return shown.rstrip(" .")
+    whole_words = re.sub(r"\s\S{0,40}$", "", shown[: LONGEST_ERROR - 1])
+    return f"{whole_words[: LONGEST_ERROR - 2].rstrip(' .,;:')} …"

@@ -11,7 +11,7 @@ from agents import Agent, AgentError
 from agents.decisions import Decision
 from agents.faults import explain
 from agents.testing import ScriptedModel
-from agents.texts import clean, clean_data, masked
+from agents.texts import LONGEST_ERROR, clean, clean_data, masked
 from agents.usage import no_usage
 from graphs import Supervisor
 from graphs.checkpoints import strict
@@ -57,6 +57,20 @@ def test_all_texts_of_data_are_cleaned() -> None:
 )
 def test_keys_are_masked(text: str, shown: str) -> None:
     assert masked(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Known are: " + "google_vertexai, " * 30, "Known are: " + "google_vertexai, " * 15 + "google_vertexai …"),
+        ("x" * 400, "x" * 298 + " …"),
+        ("See " + "xy" * 200, "See " + "xy" * 147 + " …"),
+        ("word " * 60, "word " * 59 + "word"),
+    ],
+)
+def test_long_words_of_an_error_are_cut_between_words(text: str, shown: str) -> None:
+    assert masked(text) == shown
+    assert len(shown) <= LONGEST_ERROR
     assert explain(RuntimeError(text)) == f"RuntimeError: {shown}"
 
 
