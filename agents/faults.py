@@ -121,9 +121,18 @@ def explain(error: BaseException) -> str:
     if isinstance(error, PodiumError):
         return masked(" ".join(str(error).split())) or type(error).__name__
     kind = _kind(error)
-    if kind is None:
+    if kind is None or _is_own_words(error):
         return f"{type(error).__name__}: {masked(str(error))}".removesuffix(": ")
     return f"{_KINDS[kind].sentence}{_codes(error)}."
+
+
+def _is_own_words(error: BaseException) -> bool:
+    """Tell a `ConnectionError` or `TimeoutError` that a function raised with a message from those of a connection.
+
+    The operating system's have a number, and clients such as httpx have classes of their own or give a cause.
+    """
+    own = isinstance(error, ConnectionError | TimeoutError) and type(error).__module__ == "builtins"
+    return own and error.__cause__ is None and len(error.args) == 1 and " " in str(error)
 
 
 def check_reply(message: AIMessage, who: str) -> None:
