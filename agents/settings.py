@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import get_runtime
@@ -53,6 +55,20 @@ class Settings:
     def limited(self) -> bool:
         """Whether a run has any budget."""
         return bool(self.max_calls or self.max_tokens or self.max_cost or self.max_seconds)
+
+
+def settings_from(context: Settings | Mapping[str, Any] | None) -> Settings:
+    """Return what a run was given as its context as settings.
+
+    Raises:
+        ConfigurationError: There is no such setting.
+    """
+    if isinstance(context, Settings):
+        return context
+    known = [one.name for one in fields(Settings)]
+    if unknown := [name for name in context or () if name not in known]:
+        raise ConfigurationError(f"Unknown setting {', '.join(map(repr, unknown))}; known: {', '.join(known)}")
+    return Settings(**(context or {}))
 
 
 def _is_amount(value: float) -> bool:

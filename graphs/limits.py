@@ -17,7 +17,7 @@ from langchain_core.outputs import LLMResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
-from agents.settings import Settings
+from agents.settings import Settings, settings_from
 from agents.usage import LEDGER, Usage, add_usage, model_called, no_usage, usage_of_call
 from graphs.errors import BudgetError
 
@@ -127,7 +127,7 @@ class Ledger(BaseCallbackHandler):
 def with_ledger(config: RunnableConfig, context: Any, *, synthesizes: Callable[[], bool]) -> RunnableConfig:
     """Return a run's config with a ledger, if its settings limit it and it has none from the graph around it."""
     known = config.get("configurable", {})
-    limits = context if isinstance(context, Settings) else Settings(**(context or {}))
+    limits = settings_from(context)
     if LEDGER in known or not limits.limited:
         return config
     ledger = Ledger(limits, kept=KEPT if synthesizes() else 0.0)
