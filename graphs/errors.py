@@ -14,7 +14,8 @@
     └── TransientError               may succeed the next time, so it is retried
 
 Errors of others (a provider's, a tool's) are kept as they are; `agents.faults` decides which of them are retried.
-While a graph runs, errors end in its state (`status`, `errors`); only wrong construction and lost storage raise.
+While a graph runs, errors end in its state (`status`, `errors`); only wrong construction, a call without a
+request and lost storage raise.
 """
 
 from agents.errors import (

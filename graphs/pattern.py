@@ -26,7 +26,7 @@ from graphs.drawing import Box, look_into
 from graphs.errors import ConfigurationError, UnknownAgentError
 from graphs.events import place
 from graphs.limits import take_over, with_ledger
-from graphs.state import Input, Worked, request
+from graphs.state import Input, Worked, asks_something, request
 
 ENOUGH_THREADS = 1_000_000
 """LangGraph's pool size in sync runs. Threads start only when needed; steps that wait for others need one each."""
@@ -37,6 +37,10 @@ CALLERS_LIMIT = "__max_parallel"
 _ADDED = ("errors", "usage", "seconds", "worked", "replies")
 """State keys with a reducer; a new record must overwrite them."""
 
+NO_REQUEST = (
+    'There is no request: call the graph with {"messages": "text"}, or with a list that has a message of the user'
+)
+"""Raised, not recorded: a call without words is a mistake of the program around the graph, as wrong construction is."""
 
 NOTHING_YET: dict[str, Any] = {"stop_reason": None, "errors": [], "usage": no_usage(), "seconds": 0.0, "worked": []}
 """The envelope at the beginning of a record."""
@@ -51,7 +55,7 @@ class Node(Once[Any, dict[str, Any]]):
 
     Args:
         blank: Given for the first node of a graph: its record, empty. When a thread brings a new message, the
-            record starts anew with this node.
+            record starts anew with this node; one without a word or a picture raises a `ConfigurationError`.
         aloud: The agent at work, where its words may be the graph's answer: they are streamed as the graph's.
     """
 
@@ -105,9 +109,12 @@ class Node(Once[Any, dict[str, Any]]):
 
     def _opening(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """Return the empty record where the state's last message opens a new one."""
-        turn = request(state["messages"]).id or ""
+        asked = request(state["messages"])
+        turn = asked.id or ""
         if self.blank is None or state.get("turn") == turn:
             return {}
+        if not asks_something(asked):
+            raise ConfigurationError(NO_REQUEST)
         return {**self.blank, "turn": turn, "status": "running"}
 
 

@@ -61,6 +61,13 @@ def request(messages: Sequence[Any]) -> HumanMessage:
     return next((one for one in reversed(messages) if isinstance(one, HumanMessage)), HumanMessage("", id=""))
 
 
+def asks_something(message: HumanMessage) -> bool:
+    """Tell whether there is text in a message, or anything else than text: a picture alone may be a request."""
+    return bool(message.text.strip()) or any(
+        isinstance(part, dict) and part.get("type") != "text" for part in message.content
+    )
+
+
 def assignment(messages: Sequence[Any]) -> Assignment:
     """Return the request as a task for one agent, with what was said before it in the same thread as context."""
     asked, told = request(messages), _told_before(messages)

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -14,7 +14,18 @@ from langgraph.graph.state import CompiledStateGraph
 from agents import Agent, AgentError, Retry, TransientError
 from agents.testing import Reply, ScriptedModel
 from agents.usage import no_usage
-from graphs import ConfigurationError, Pattern, Planner, Step, UnknownAgentError, Workflow
+from graphs import (
+    ConfigurationError,
+    Network,
+    Orchestrator,
+    Pattern,
+    Planner,
+    Router,
+    Step,
+    Supervisor,
+    UnknownAgentError,
+    Workflow,
+)
 from graphs.pattern import Node, PatternGraph, by_name, describe, known
 from graphs.state import Envelope, problem, request
 
@@ -195,3 +206,54 @@ def test_the_request_is_the_last_thing_a_person_said() -> None:
     messages = [("user", "one"), ("assistant", "two"), ("user", "three"), ("assistant", "four")]
     assert graph.invoke({"messages": messages})["messages"][-1].text == "three"
     assert request([]).text == ""
+
+
+UNASKED = ScriptedModel()
+EVERY = [
+    Planner([ECHO], model=UNASKED),
+    Workflow([Step("a", "echo", "Do it")], agents=[ECHO]),
+    Router([ECHO], model=UNASKED),
+    Supervisor(ECHO, model=UNASKED),
+    Network([ECHO]),
+    Orchestrator([ECHO], model=UNASKED),
+]
+EMPTY: list[Any] = [
+    {"messages": ""},
+    {"messages": " \n"},
+    {"messages": []},
+    {"messages": [("assistant", "Hello")]},
+    {"messages": [HumanMessage([{"type": "text", "text": ""}])]},
+    {"message": "a typing error"},
+    {},
+]
+
+
+@pytest.mark.parametrize("pattern", EVERY, ids=lambda one: one.name)
+@pytest.mark.parametrize("value", EMPTY, ids=str)
+def test_a_call_without_a_request_is_refused_before_anything_runs(call: Any, pattern: Pattern, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="There is no request: call the graph with"):
+        call(pattern.compile(), value)
+    assert UNASKED.calls == []
+
+
+def test_a_thread_goes_on_after_an_empty_message(call: Any) -> None:
+    graph, thread = Echoing().compile(InMemorySaver()), {"configurable": {"thread_id": "1"}}
+    call(graph, {"messages": "one"}, thread)
+    with pytest.raises(ConfigurationError, match="There is no request"):
+        call(graph, {"messages": ""}, thread)
+    assert call(graph, {"messages": "two"}, thread)["messages"][-1].text == "two"
+
+
+def test_a_picture_alone_is_a_request(call: Any) -> None:
+    picture = HumanMessage([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}])
+    assert (
+        call(Network([Agent("ann", function=lambda: "A cat.")]).compile(), {"messages": [picture]})["status"]
+        == "completed"
+    )
+
+
+def test_a_pattern_in_a_step_with_an_empty_item_is_not_refused(call: Any) -> None:
+    steps = [Step("a", "echo", "Do it"), Step("b", "inner", "{item}", ["a"], for_each="a")]
+    listing = Agent("echo", function=lambda: ["", "x"])
+    state = call(Workflow(steps, agents=[listing, Echoing().as_agent("inner")]).compile(), {"messages": "go"})
+    assert (state["status"], state["steps"]["b"]["status"]) == ("completed", "completed")

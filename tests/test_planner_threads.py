@@ -140,8 +140,3 @@ def test_only_the_answer_is_streamed_not_the_plan() -> None:
     words = [chunk.text for _, (chunk, _) in chunks if isinstance(chunk, AIMessage)]
     assert "steps" not in "".join(words)
     assert "The answer." in "".join(words)
-
-
-def test_messages_are_needed_for_nothing_but_the_request() -> None:
-    state = Team().planner(*[plan()] * 3).invoke({"messages": []})
-    assert state["steps"]["answer"]["task"] == "Answer."

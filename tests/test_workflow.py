@@ -133,11 +133,6 @@ def test_messages_come_in_every_form(messages: Any) -> None:
     assert graph_of(step("a", task="{request}")).invoke({"messages": messages})["steps"]["a"]["result"] == "text"
 
 
-@pytest.mark.parametrize("messages", [[], [("assistant", "hello")]])
-def test_without_a_request_the_steps_run_all_the_same(messages: Any) -> None:
-    assert graph_of(step("a")).invoke({"messages": messages})["status"] == "completed"
-
-
 # Steps that cannot be run
 
 
