@@ -59,8 +59,10 @@ Use only these results. Answer the request directly and completely; do not menti
 A later result replaces an earlier one. Where a result lists the faults of another, mend them instead of repeating them.
 Where a result is missing, say plainly what could not be found out."""
 
-SYNTHESIZE_TASK = """Give the user what the request asks for, in its finished form and without remarks on drafts. The
-last result is the most advanced."""
+SYNTHESIZE_TASK = """Answer the user's request from the results above: give the figures, texts and conclusions that it
+asks for, in their finished form and without remarks on drafts. The last result is the most advanced. Do not repeat the
+request."""
+"""Asked to "give what the request asks for", a small model gives back the request."""
 
 MISSING = "Not done: {what} ({why})"
 
