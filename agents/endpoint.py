@@ -27,6 +27,8 @@ def openai_chat(model: str, *, trust_env: bool = True, **kwargs: Any) -> ChatOpe
         # A kept connection belongs to one event loop; taken up in another it fails with "Event loop is closed".
         "http_async_client": openai.DefaultAsyncHttpxClient(headers={"Connection": "close"}, trust_env=trust_env),
         "http_client": openai.DefaultHttpxClient(trust_env=trust_env),
+        # For clients that it would make itself; unless empty, it warns at length wherever a proxy is set.
+        "http_socket_options": (),
     }
     return ChatOpenAI(model=model, **(settings | kwargs))
 

@@ -6,6 +6,8 @@ import asyncio
 import importlib.util
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -181,6 +183,13 @@ def test_a_setting_that_makes_no_sense_is_named(setting: str) -> None:
 def test_the_local_model_must_be_pulled_first() -> None:
     with pytest.raises(ModelNotFoundError, match=r"podium model pull qwen2\.5-coder-0\.5b"):
         chat_model("local:qwen2.5-coder-0.5b")
+
+
+def test_a_proxy_in_the_environment_is_nothing_to_warn_of() -> None:
+    script = "from agents.endpoint import openai_chat; openai_chat('test', api_key='none', trust_env=False)"
+    environment = {**os.environ, "HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_a_model_without_a_name_is_called_by_its_class() -> None:
