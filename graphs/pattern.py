@@ -246,6 +246,8 @@ def by_name(agents: Iterable[Agent]) -> dict[str, Agent]:
         ConfigurationError: There is no agent, or two have one name.
     """
     team: dict[str, Agent] = {}
+    if not isinstance(agents, Iterable):
+        raise ConfigurationError(f"agents must be a list of agents, not {type(agents).__name__}")
     for agent in agents:
         if agent.name in team:
             raise ConfigurationError(f"Two agents are called {agent.name!r}; names must be unique in a team")

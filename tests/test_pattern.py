@@ -257,3 +257,8 @@ def test_a_pattern_in_a_step_with_an_empty_item_is_not_refused(call: Any) -> Non
     listing = Agent("echo", function=lambda: ["", "x"])
     state = call(Workflow(steps, agents=[listing, Echoing().as_agent("inner")]).compile(), {"messages": "go"})
     assert (state["status"], state["steps"]["b"]["status"]) == ("completed", "completed")
+
+
+def test_one_agent_in_place_of_a_team_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="agents must be a list of agents, not Agent"):
+        Planner(Agent("upper", function=str.upper))  # type: ignore[arg-type]
