@@ -56,6 +56,7 @@ class Node(Once[Any, dict[str, Any]]):
     Args:
         blank: Given for the first node of a graph: its record, empty. When a thread brings a new message, the
             record starts anew with this node; one without a word or a picture raises a `ConfigurationError`.
+        unasked: Whether the graph may do without a request, as known steps do.
         aloud: The agent at work, where its words may be the graph's answer: they are streamed as the graph's.
     """
 
@@ -70,6 +71,7 @@ class Node(Once[Any, dict[str, Any]]):
         retry: Retry | None = None,
         blank: Mapping[str, Any] | None = None,
         aloud: Agent | None = None,
+        unasked: bool = False,
     ) -> None:
         self.before = before or (lambda state: state)
         self.work = Attempts(work, retry) if work is not None else None
@@ -77,6 +79,7 @@ class Node(Once[Any, dict[str, Any]]):
         self.failed = failed
         self.booked = booked
         self.aloud = aloud
+        self.unasked = unasked
         self.blank = None if blank is None else {**NOTHING_YET, **blank}
 
     async def run(self, io: IO, value: Any, config: RunnableConfig) -> dict[str, Any]:
@@ -113,7 +116,7 @@ class Node(Once[Any, dict[str, Any]]):
         turn = asked.id or ""
         if self.blank is None or state.get("turn") == turn:
             return {}
-        if not asks_something(asked):
+        if not self.unasked and not asks_something(asked):
             raise ConfigurationError(NO_REQUEST)
         return {**self.blank, "turn": turn, "status": "running"}
 

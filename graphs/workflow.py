@@ -90,7 +90,7 @@ class Workflow(Pattern):
     def build(self) -> PatternGraph:
         """Return the uncompiled graph."""
         graph = PatternGraph(self, WorkflowState, input_schema=PlannedInput)
-        graph.add_node("check", Node(after=self.plan, blank={"steps": {}}))
+        graph.add_node("check", Node(after=self.plan, blank={"steps": {}}, unasked=True))
         graph.add_node("execute", self.execute)
         graph.add_node("done", Node(after=self.conclude))
         graph.add_edge(START, "check")

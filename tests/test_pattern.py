@@ -211,7 +211,6 @@ def test_the_request_is_the_last_thing_a_person_said() -> None:
 UNASKED = ScriptedModel()
 EVERY = [
     Planner([ECHO], model=UNASKED),
-    Workflow([Step("a", "echo", "Do it")], agents=[ECHO]),
     Router([ECHO], model=UNASKED),
     Supervisor(ECHO, model=UNASKED),
     Network([ECHO]),

@@ -204,3 +204,8 @@ def test_runs_at_once_in_one_loop_do_not_see_each_other() -> None:
         return await asyncio.gather(*(graph.ainvoke({"messages": f"r{at};"}) for at in range(10)))
 
     assert [one["steps"]["b"]["result"] for one in asyncio.run(run())] == [f"r{at};" * 2 for at in range(10)]
+
+
+@pytest.mark.parametrize("messages", [[], [("assistant", "hello")]])
+def test_without_a_request_the_steps_run_all_the_same(messages: Any) -> None:
+    assert graph_of(step("a")).invoke({"messages": messages})["status"] == "completed"
