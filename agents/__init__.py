@@ -1,22 +1,22 @@
 """Agents: whatever does work in Podium, behind one Runnable."""
 
 from agents.agent import Agent, Answer
+from agents.assignment import Assignment
 from agents.errors import (
     AgentError,
     ConfigurationError,
     DecisionError,
     EmptyReplyError,
-    ModelNotFoundError,
+    NoModelError,
     PodiumError,
     TeamFileError,
     TransientError,
     UnknownAgentError,
 )
 from agents.models import chat_model
-from agents.prompts import Assignment
-from agents.retry import Retry
+from agents.runtime import Retry
 from agents.settings import Settings
-from agents.team import load_team, team
+from agents.teams import load_team, team
 from agents.tracing import trace, trace_as_set
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "ConfigurationError",
     "DecisionError",
     "EmptyReplyError",
-    "ModelNotFoundError",
+    "NoModelError",
     "PodiumError",
     "Retry",
     "Settings",

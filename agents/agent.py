@@ -19,16 +19,25 @@ from langgraph.pregel.protocol import PregelProtocol
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
+from agents.assignment import Assignment, prompt
 from agents.errors import AgentError, BudgetError, ConfigurationError
-from agents.faults import check_reply
-from agents.function import Function
-from agents.once import IO, Blocking, Once, Waiting, iterate
-from agents.prompts import Assignment, prompt
-from agents.remote import Remote, at_hand
-from agents.roles import Role
+from agents.runtime import (
+    AsyncEffects,
+    Effects,
+    SyncAsyncRunnable,
+    SyncEffects,
+    Tally,
+    Usage,
+    charge_earlier,
+    check_reply,
+    clean,
+    clean_data,
+    iterate,
+    named,
+    usage_of_messages,
+)
 from agents.settings import settings
-from agents.texts import clean, clean_data
-from agents.usage import Tally, Usage, charge_earlier, named, usage_of_messages
+from agents.workers import Function, Remote, Role, at_hand
 
 MAX_TURNS = 25
 """Turns of a tool-using agent (a model call and its tools) before it is stopped as going in circles."""
@@ -49,7 +58,7 @@ class Answer(TypedDict):
     """The id of the chat message that holds the text, if one does: a pattern that answers with it keeps the id."""
 
 
-class Agent(Once["Assignment | str", Answer]):
+class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
     """A named worker: one of a chat model with a role, a Runnable or graph with messages, or a function.
 
     A function takes the task's text and, where it has parameters of that name, `context`, `request` and `config`; it
@@ -103,11 +112,11 @@ class Agent(Once["Assignment | str", Answer]):
                 " a runnable, or a function"
             )
 
-    async def run(self, io: IO, value: Assignment | str, config: RunnableConfig) -> Answer:
+    async def run(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> Answer:
         """Do one assignment."""
         tally = Tally(settings().prices)
         with tally.counting():
-            reply = await self.reply(io, value, config, tally)
+            reply = await self.reply(effects, value, config, tally)
             return self.answer(reply, self.spent(reply, tally, config))
 
     def spent(self, reply: Any, tally: Tally, config: RunnableConfig) -> Usage:
@@ -119,14 +128,14 @@ class Agent(Once["Assignment | str", Answer]):
         charge_earlier(config, told, tally.usage)
         return told if told["calls"] > tally.usage["calls"] else tally.usage
 
-    async def reply(self, io: IO, value: Assignment | str, config: RunnableConfig, tally: Tally) -> Any:
+    async def reply(self, effects: Effects, value: Assignment | str, config: RunnableConfig, tally: Tally) -> Any:
         """Do one assignment and return what the worker itself gave back: a state, a message, a function's result."""
         assignment = _assignment(value)
         if self._called is not None:
-            return await io.invoke(self._called, assignment, self._configured(config, tally))
-        worker = self.runnable or await self.role.worker(io)
+            return await effects.invoke(self._called, assignment, self._configured(config, tally))
+        worker = self.runnable or await self.role.worker(effects)
         try:
-            return await io.invoke(worker, _input(worker, assignment), self._configured(config, tally))
+            return await effects.invoke(worker, _input(worker, assignment), self._configured(config, tally))
         except GraphRecursionError as error:
             raise self._in_circles() from error
 
@@ -137,7 +146,7 @@ class Agent(Once["Assignment | str", Answer]):
         **kwargs: Any,
     ) -> Iterator[Any]:
         """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
-        return iterate(self._chunks(Blocking(), input, ensure_config(config)))
+        return iterate(self._chunks(SyncEffects(), input, ensure_config(config)))
 
     async def astream(
         self,
@@ -146,19 +155,19 @@ class Agent(Once["Assignment | str", Answer]):
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
-        async for chunk in self._chunks(Waiting(), input, ensure_config(config)):
+        async for chunk in self._chunks(AsyncEffects(), input, ensure_config(config)):
             yield chunk
 
-    async def _chunks(self, io: IO, value: Assignment | str, config: RunnableConfig) -> AsyncIterator[Any]:
-        worker = None if self.function is not None else self.runnable or await self.role.worker(io)
+    async def _chunks(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> AsyncIterator[Any]:
+        worker = None if self.function is not None else self.runnable or await self.role.worker(effects)
         if not isinstance(worker, PregelProtocol | BaseLanguageModel):
-            yield await self.run(io, value, config)
+            yield await self.run(effects, value, config)
             return
         tally = Tally(settings().prices)
         with tally.counting():
             try:
                 given, configured = _input(worker, _assignment(value)), self._configured(config, tally)
-                async for delta, so_far in _written(io, worker, given, configured):
+                async for delta, so_far in _written(effects, worker, given, configured):
                     whole = so_far
                     if delta:
                         yield {"delta": delta}
@@ -264,15 +273,15 @@ _ENVELOPE = {"messages", "status", "errors", "usage"}
 """The keys by which the result of one of our own patterns is known."""
 
 
-async def _written(io: IO, worker: Any, given: Any, config: RunnableConfig) -> AsyncIterator[tuple[str, Any]]:
+async def _written(effects: Effects, worker: Any, given: Any, config: RunnableConfig) -> AsyncIterator[tuple[str, Any]]:
     """Yield what a graph or chat model writes: each new piece of text, with all that there is so far."""
     whole: Any = None
     if isinstance(worker, BaseLanguageModel):
-        async for chunk in io.stream(worker, given, config):
+        async for chunk in effects.stream(worker, given, config):
             whole = chunk if whole is None else whole + chunk
             yield chunk.text, whole
         return
-    async for mode, chunk in io.stream(worker, given, config, stream_mode=["messages", "values"]):
+    async for mode, chunk in effects.stream(worker, given, config, stream_mode=["messages", "values"]):
         if mode == "values":
             whole = chunk
         is_new = mode == "messages" and isinstance(chunk[0], AIMessageChunk)

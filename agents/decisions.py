@@ -17,11 +17,9 @@ from pydantic import BaseModel, ValidationError
 from typing_extensions import TypedDict
 
 from agents.errors import ConfigurationError, DecisionError
-from agents.faults import check_reply
-from agents.once import IO, Once
-from agents.settings import model_of_run, settings
-from agents.texts import clean_data
-from agents.usage import Tally, Usage
+from agents.models import model_of_run
+from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, check_reply, clean_data
+from agents.settings import settings
 
 _FENCED = re.compile(r"```+\w*\s*(?=[\[{])")
 _ONLY_OBJECT = re.compile(r"(?:```+\w*\s*)?(\{.*\})(?:\s*```+)?", re.DOTALL)
@@ -83,7 +81,7 @@ def read_only_json(text: str) -> dict[str, Any]:
     return value
 
 
-class Decision(Once[Sequence[BaseMessage], Decided]):
+class Decision(SyncAsyncRunnable[Sequence[BaseMessage], Decided]):
     """Asks a chat model for one object of a form, in the provider's structured output where it has one.
 
     What fails the form's validation goes back to the model with the reason, `attempts` replies at most. With
@@ -112,7 +110,7 @@ class Decision(Once[Sequence[BaseMessage], Decided]):
         self._read_text: Callable[[str], Any] = read_only_json if only_json else read_json
         self._schema = {**form.model_json_schema(), "title": form.__name__, "additionalProperties": False}
 
-    async def run(self, io: IO, value: Sequence[BaseMessage], config: RunnableConfig) -> Decided:
+    async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> Decided:
         """Ask until a reply is of the form."""
         tally = Tally(settings().prices)
         silent = RunnableConfig(tags=[TAG_NOSTREAM], run_name=f"decision:{self.name}")
@@ -121,7 +119,7 @@ class Decision(Once[Sequence[BaseMessage], Decided]):
         mistakes: list[str] = []
         with tally.counting():
             while len(mistakes) < self.attempts:
-                reply = await self._ask(io, messages, quiet)
+                reply = await self._ask(effects, messages, quiet)
                 try:
                     return {"value": self._read(reply), "mistakes": mistakes, "usage": tally.usage}
                 except DecisionError as error:
@@ -129,16 +127,16 @@ class Decision(Once[Sequence[BaseMessage], Decided]):
                     messages += [AIMessage(reply.text or json.dumps(_calls(reply))), _again(error)]
             raise DecisionError(f"{self.name}: no usable decision in {self.attempts} replies; {mistakes[-1]}")
 
-    async def _ask(self, io: IO, messages: list[BaseMessage], config: RunnableConfig) -> AIMessage:
-        model = await model_of_run(io, self.model)
+    async def _ask(self, effects: Effects, messages: list[BaseMessage], config: RunnableConfig) -> AIMessage:
+        model = await model_of_run(effects, self.model)
         try:
             structured = _structured(model, self._schema)
-            reply = (await io.invoke(structured, messages, config))["raw"]
+            reply = (await effects.invoke(structured, messages, config))["raw"]
         except Exception as error:
             if not _unsupported(error):
                 raise
             asked = HumanMessage(IN_PLAIN_JSON.format(schema=json.dumps(self._schema)))
-            reply = await io.invoke(model, [*messages, asked], config)
+            reply = await effects.invoke(model, [*messages, asked], config)
         check_reply(reply, self.name)
         message: AIMessage = reply
         return message

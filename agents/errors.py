@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agents.usage import Usage
+    from agents.runtime import Usage
 
 
 class PodiumError(Exception):
@@ -31,7 +31,7 @@ class TeamFileError(ConfigurationError):
     """A team file that cannot be used; the message gives file, line and what is known."""
 
 
-class ModelNotFoundError(PodiumError):
+class NoModelError(PodiumError):
     """No chat model is configured, or the local one is not installed; the message says what to set."""
 
 

@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import get_runtime
 
 from agents.errors import ConfigurationError
-from agents.models import chat_model
-from agents.once import IO
 
 
 @dataclass(frozen=True)
@@ -82,12 +79,3 @@ def settings() -> Settings:
     except (RuntimeError, KeyError):
         return Settings()
     return context if isinstance(context, Settings) else Settings()
-
-
-async def model_of_run(io: IO, own: BaseChatModel | str | None) -> BaseChatModel:
-    """Return the model to use: `own`, else the one the run's settings name, else the default."""
-    wanted = own or settings().model or None
-    if isinstance(wanted, BaseChatModel):
-        return wanted
-    # Finding out may load the local model or ask a server, which must not hold up an event loop.
-    return await io.function(chat_model, {"model": wanted})

@@ -9,9 +9,9 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
+from agents.runtime import COUNTS as COUNTED
+from agents.runtime import model_called
 from agents.tracing import PATTERN as PATTERN_MARK
-from agents.usage import COUNTS as COUNTED
-from agents.usage import model_called
 
 __all__ = ["COUNTED", "PATTERN_MARK"]
 

@@ -24,7 +24,7 @@ from opentelemetry import trace as api
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from agents import span_attributes as told
-from agents.usage import model_called, usage_of_call
+from agents.runtime import model_called, usage_of_call
 
 if TYPE_CHECKING:
     from agents.tracing import Tracing

@@ -44,7 +44,7 @@ from langchain_core.runnables import RunnableConfig
 from benchmarks.postgres_server import binaries, server
 from benchmarks.scripted import GRAPHS, KEY, REQUEST, Log, Scripted
 from graphs import storage
-from graphs.checkpoints import Storage
+from graphs.storage import Storage
 
 PAUSE = 0.01
 """Seconds that each scripted call takes."""

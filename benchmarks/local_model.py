@@ -22,10 +22,11 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from openai import OpenAIError
 
 from agents import team
-from agents.local import SLOTS, local_model
-from agents.tool_choice import Choose, tool_choice_graph
+from agents.models.local import local_model
+from agents.models.local.server import SLOTS
+from agents.workers.tool_choice import Choose, tool_choice_graph
 from graphs import Planner
-from graphs.steps import findings
+from graphs.engine import findings
 
 Outcome = dict[str, float]
 """By measure, 1 for right and 0 for wrong, or a share."""

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents import chat_model, team
+from agents.assignment import quote
 from agents.models import model_name
-from agents.prompts import quote
 from graphs import Orchestrator
 
 REQUESTS = [

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from sklearn.feature_extraction.text import TfidfVectorizer  # type: ignore[import-untyped]
 
 from agents import Agent, chat_model
-from agents.embeddings import LocalEmbeddings
+from agents.models import LocalEmbeddings
 from graphs import EmbeddingClassifier, Router
 
 SAMPLE = 40

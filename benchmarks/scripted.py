@@ -21,7 +21,8 @@ from langchain_core.tools import StructuredTool
 from agents import Agent
 from agents.errors import AgentError
 from agents.testing import Reply, ScriptedModel
-from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow, prompts
+from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow
+from graphs.decisions import prompts
 
 REQUEST = "Compare tea and coffee"
 KEY = re.compile(r"<[\w.]+:[0-9a-f]{12}>")

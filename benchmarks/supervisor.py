@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from agents import PodiumError
-from agents.local import SLOTS, local_model
-from graphs.verdicts import CRITERIA, Review, Verdict
+from agents.models.local import local_model
+from agents.models.local.server import SLOTS
+from graphs.decisions import CRITERIA, Review, Verdict
 
 
 class Case(NamedTuple):

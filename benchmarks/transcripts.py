@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from agents import team
+from agents.assignment import quote
 from agents.models import chat_model, model_name
-from agents.prompts import quote
 from graphs import Planner
-from graphs.steps import StepRecord
+from graphs.engine import StepRecord
 
 REQUESTS = [
     "Compare a bicycle and an electric scooter for a daily ride of 5 km in a city, and write a recommendation of two"

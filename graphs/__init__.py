@@ -1,25 +1,53 @@
-"""The patterns of agent orchestration, each compiled to a LangGraph state machine."""
+"""The patterns of agent orchestration, each compiled to a LangGraph state machine.
 
-import graphs.own_agents  # noqa: F401 - first, because everything else imports `agents`
+planner, router, workflow, supervisor, network, orchestrator: the patterns, a file each. Beneath them:
 
-# isort: split
-from graphs.classifiers import EmbeddingClassifier
+engine       what all patterns are built on: pattern, node, state, steps
+decisions    what they ask models to decide: plans, routes, verdicts, handoffs
+people       what they ask people
+storage      where runs are kept: checkpointers, history, forks, locks
+show         what a person sees of a run: terminal, notebook, page
+cli          the `podium` command
+server       the graphs that LangGraph Studio serves, and who may use them
+"""
+
+# ruff: noqa: E402 - `agents` must be known to be Podium's before anything imports it
+
+from importlib.util import find_spec as _find_spec
+from pathlib import Path as _Path
+
+
+def _check_agents_package() -> None:
+    """Refuse another distribution's `agents`; it is looked up, not imported, because importing it may do anything."""
+    own = _Path(__file__).resolve().parents[1] / "agents" / "__init__.py"
+    found = _find_spec("agents")
+    if found is not None and _Path(found.origin or "").resolve().with_suffix("") == own.with_suffix(""):
+        return
+    places = [] if found is None else [found.origin] if found.has_location else found.submodule_search_locations
+    raise ImportError(
+        f"Podium needs its own package 'agents', but Python found {next(iter(places or ()), 'none')}."
+        " If it is your own file, rename it. PyPI's openai-agents, for one, installs a package of that name;"
+        " put Podium into an environment without it, or its folder first on the path."
+    )
+
+
+_check_agents_package()
+
+from graphs.decisions import EmbeddingClassifier, handoff_tool
+from graphs.engine import Pattern, Step, StepRecord, renderers
 from graphs.errors import (
     AgentError,
     ConfigurationError,
     DecisionError,
     InvalidPlanError,
-    ModelNotFoundError,
+    NoModelError,
     PodiumError,
     UnknownAgentError,
 )
-from graphs.handoff import handoff_tool
 from graphs.network import Network
 from graphs.orchestrator import Orchestrator
-from graphs.pattern import Pattern
 from graphs.planner import Planner
 from graphs.router import Router
-from graphs.steps import Step, StepRecord
 from graphs.supervisor import Supervisor
 from graphs.workflow import Workflow
 
@@ -29,8 +57,8 @@ __all__ = [
     "DecisionError",
     "EmbeddingClassifier",
     "InvalidPlanError",
-    "ModelNotFoundError",
     "Network",
+    "NoModelError",
     "Orchestrator",
     "Pattern",
     "Planner",
@@ -43,3 +71,12 @@ __all__ = [
     "Workflow",
     "handoff_tool",
 ]
+
+
+def _pictures(graph: object) -> dict[str, str]:
+    from graphs.show.svg import pictures
+
+    return pictures(graph)
+
+
+renderers.append(_pictures)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from langchain_core.messages import BaseMessage, RemoveMessage
 from typing_extensions import TypedDict
 
-from graphs.ruling import Ruling
-from graphs.state import Envelope, closing
-from graphs.verdicts import Verdict
+from graphs.decisions import Verdict
+from graphs.engine import Envelope, closing
+from graphs.people import Ruling
 
 
 class Reviewed(Verdict):

@@ -5,7 +5,7 @@
     │   ├── UnknownAgentError        a name that no agent of the team has
     │   ├── InvalidPlanError         steps that cannot be run; lists everything wrong with them
     │   └── TeamFileError            a team file that cannot be used; says file and line
-    ├── ModelNotFoundError           no chat model is configured; says what to set
+    ├── NoModelError           no chat model is configured; says what to set
     ├── DecisionError                a model gave no decision of the wanted form
     ├── BudgetError                  the run's budget is used up, so no new call is made
     ├── StorageError                 what was done cannot be stored or read back; ends a run at once
@@ -13,9 +13,9 @@
     │   └── EmptyReplyError          ... nothing at all; also a TransientError
     └── TransientError               may succeed the next time, so it is retried
 
-Errors of others (a provider's, a tool's) are kept as they are; `agents.faults` decides which of them are retried.
-While a graph runs, errors end in its state (`status`, `errors`); only wrong construction, a call without a
-request and lost storage raise.
+Errors of others (a provider's, a tool's) are kept as they are; `agents.runtime` decides which of them are retried.
+While a graph runs, errors end in its state (`status`, `errors`); only wrong construction, a call without a request
+and lost storage raise.
 """
 
 from agents.errors import (
@@ -24,7 +24,7 @@ from agents.errors import (
     ConfigurationError,
     DecisionError,
     EmptyReplyError,
-    ModelNotFoundError,
+    NoModelError,
     PodiumError,
     StorageError,
     TeamFileError,
@@ -49,7 +49,7 @@ __all__ = [
     "DecisionError",
     "EmptyReplyError",
     "InvalidPlanError",
-    "ModelNotFoundError",
+    "NoModelError",
     "PodiumError",
     "StorageError",
     "TeamFileError",

@@ -10,14 +10,23 @@ from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
 from agents.agent import Agent
-from agents.prompts import Assignment
-from agents.retry import Retry
-from graphs import prompts
-from graphs.drawing import Box
+from agents.assignment import Assignment
+from agents.runtime import Retry
+from graphs.decisions import FINISH, HANDOFF_TOOL, Handoff, TakeTurn, Turn, finish_tool, handoff_tool, prompts
+from graphs.engine import (
+    Box,
+    Envelope,
+    Node,
+    Pattern,
+    PatternGraph,
+    Problem,
+    assignment,
+    by_name,
+    closing,
+    known,
+    problem,
+)
 from graphs.errors import ConfigurationError
-from graphs.handoff import FINISH, HANDOFF_TOOL, Handoff, TakeTurn, Turn, finish_tool, handoff_tool
-from graphs.pattern import Node, Pattern, PatternGraph, by_name, known
-from graphs.state import Envelope, Problem, assignment, closing, problem
 
 History = Literal["full", "last", "brief"]
 

@@ -10,20 +10,26 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langgraph.graph import END, START
 
 from agents.agent import Agent, Answer
+from agents.assignment import prompt
 from agents.decisions import Decided, Decision
-from agents.prompts import prompt
-from agents.retry import Retry
-from agents.usage import named
-from graphs import prompts
+from agents.runtime import Retry, named
+from graphs.decisions import Check, Delegate, prompts, triage_examples, triage_form
 from graphs.drafts import SupervisorState
-from graphs.drawing import Box, each
-from graphs.pattern import Node, PatternGraph, by_name, describe
+from graphs.engine import (
+    Box,
+    Node,
+    PatternGraph,
+    StepRecord,
+    assignment,
+    by_name,
+    closing,
+    describe,
+    each,
+    problem,
+    question,
+)
 from graphs.planner import Planner
-from graphs.state import assignment, closing, problem, question
-from graphs.steps import StepRecord
 from graphs.supervisor import Supervisor
-from graphs.triage import Delegate, triage_examples, triage_form
-from graphs.verdicts import Check
 
 FINAL_CRITERIA = ("It answers everything that the request asks for.", "It is directly usable by the person who asked.")
 

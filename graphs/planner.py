@@ -11,20 +11,33 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langgraph.graph import END, START
 
 from agents.agent import Agent, Answer
+from agents.assignment import Assignment, quote
 from agents.decisions import Decided, Decision
-from agents.prompts import Assignment, quote
-from agents.retry import Retry
+from agents.runtime import Retry, named
 from agents.settings import settings
-from agents.usage import named
-from graphs import prompts
-from graphs.approval import Approval, AskApproval, Proposal
-from graphs.drawing import Box, each
+from graphs.decisions import Synthesis, briefly, examples_of, plan_form, prompts, replan_text, told_of
+from graphs.engine import (
+    Box,
+    Envelope,
+    Execute,
+    Node,
+    OnFailure,
+    Pattern,
+    PatternGraph,
+    Step,
+    StepRecord,
+    by_name,
+    closing,
+    describe,
+    each,
+    findings,
+    known,
+    problem,
+    question,
+    request,
+)
 from graphs.errors import BudgetError, ConfigurationError
-from graphs.execute import Execute
-from graphs.pattern import Node, Pattern, PatternGraph, by_name, describe, known
-from graphs.planning import Synthesis, briefly, examples_of, plan_form, replan_text, told_of
-from graphs.state import Envelope, closing, problem, question, request
-from graphs.steps import OnFailure, Step, StepRecord, findings
+from graphs.people import Approval, AskApproval, Proposal
 from graphs.workflow import conclusion, judge, under_names
 
 
@@ -58,7 +71,7 @@ class Planner(Pattern):
             first of the team.
         synthesizer: Agent that writes the final answer; None for one made of `model`.
         approval: Have a person approve, edit or reject every plan before it runs (needs a checkpointer); see
-            `graphs.approval`. A run's `Settings.approval` also asks for it.
+            `graphs.people.approval`. A run's `Settings.approval` also asks for it.
         max_steps: Steps that a plan may have.
         max_plan_attempts: Plans written before the request goes to the default agent.
         max_replans: New plans for the rest after steps have failed.
@@ -215,10 +228,10 @@ class Planner(Pattern):
 
     def ask_for_answer(self, state: PlannerState) -> Assignment:
         """Give the synthesizer the request and every result, or why there is none."""
-        given_up = state["abandoned"] if state["stop_reason"] else []
+        is_cancelled = state["abandoned"] if state["stop_reason"] else []
         return {
             "task": prompts.SYNTHESIZE_TASK,
-            "context": {one["id"]: told_of(one) for one in [*given_up, *state["steps"].values()]},
+            "context": {one["id"]: told_of(one) for one in [*is_cancelled, *state["steps"].values()]},
             "request": request(state["messages"]).text,
         }
 

@@ -14,18 +14,25 @@ from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
-from agents.prompts import Assignment
-from agents.retry import Retry
-from agents.usage import named
-from graphs import prompts
-from graphs.clarify import AskUser, Clarified
-from graphs.classifiers import NOBODY, Candidate, Classifier, ModelClassifier
-from graphs.classify import Classify, Ranking, as_classifier
-from graphs.drawing import Box, each
+from agents.assignment import Assignment
+from agents.runtime import Retry, named
+from graphs.decisions import NOBODY, Candidate, Classifier, Classify, ModelClassifier, Ranking, as_classifier, prompts
+from graphs.engine import (
+    RESERVED,
+    Box,
+    Envelope,
+    Node,
+    Pattern,
+    PatternGraph,
+    Problem,
+    assignment,
+    by_name,
+    closing,
+    each,
+    problem,
+)
 from graphs.errors import ConfigurationError
-from graphs.limits import RESERVED
-from graphs.pattern import Node, Pattern, PatternGraph, by_name
-from graphs.state import Envelope, Problem, assignment, closing, problem
+from graphs.people import AskUser, Clarified
 
 TAKEN_NAMES = ("classify", "fallback", "clarify", "merge", NOBODY)
 

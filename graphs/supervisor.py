@@ -9,17 +9,13 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.graph import END, START
 
 from agents.agent import Agent, Answer
-from agents.prompts import Assignment
-from agents.retry import Retry
-from agents.usage import named
-from graphs import prompts
+from agents.assignment import Assignment
+from agents.runtime import Retry, named
+from graphs.decisions import CRITERIA, Check, Review, Verdict, prompts
 from graphs.drafts import Best, Reviewed, SupervisorState, saying
-from graphs.drawing import Box, each
+from graphs.engine import Box, Node, Pattern, PatternGraph, Problem, assignment, each, out_of_budget, problem
 from graphs.errors import ConfigurationError
-from graphs.pattern import Node, Pattern, PatternGraph
-from graphs.ruling import BEST, AskPerson, Ruling
-from graphs.state import Problem, assignment, out_of_budget, problem
-from graphs.verdicts import CRITERIA, Check, Review, Verdict
+from graphs.people import BEST, AskPerson, Ruling
 
 
 class Supervisor(Pattern):
@@ -27,7 +23,7 @@ class Supervisor(Pattern):
 
     Args:
         worker: The agent whose work is reviewed, any pattern included.
-        reviewer: Gives the typed verdict (see `graphs.verdicts.Review`); None for the default chat model.
+        reviewer: Gives the typed verdict (see `graphs.decisions.verdicts.Review`); None for the default chat model.
         criteria: Sentences that must all be true of acceptable work.
         checks: Functions of the text that run before any model is asked; they return None or what to change.
         max_revisions: Times the work is sent back before it is escalated.

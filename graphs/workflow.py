@@ -9,13 +9,27 @@ from langchain_core.messages import AIMessage
 from langgraph.graph import END, START
 
 from agents.agent import Agent
-from agents.retry import Retry
-from graphs.drawing import Box, each, each_step
+from agents.runtime import Retry
+from graphs.engine import (
+    Box,
+    Envelope,
+    Execute,
+    Input,
+    Node,
+    OnFailure,
+    Pattern,
+    PatternGraph,
+    Problem,
+    Step,
+    StepRecord,
+    by_name,
+    closing,
+    each,
+    each_step,
+    findings,
+    read_plan,
+)
 from graphs.errors import InvalidPlanError
-from graphs.execute import Execute
-from graphs.pattern import Node, Pattern, PatternGraph, by_name
-from graphs.state import Envelope, Input, Problem, closing
-from graphs.steps import OnFailure, Step, StepRecord, findings, read_plan
 
 UNFINISHED = ("partial", "escalated", "needs_input")
 """Ends of a pattern that gave an answer, but not a complete one."""

@@ -10,7 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from agents import Agent, Retry
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
-from graphs.steps import new_record
+from graphs.engine import new_record
 
 MET = {"evidence": "It says so.", "met": True}
 PLAN = [

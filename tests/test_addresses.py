@@ -2,7 +2,8 @@
 
 import pytest
 
-from agents.web import fetch_page, is_public
+from agents.tools import fetch_page
+from agents.tools.web import is_public
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "8.8.8.8", "172.32.0.1", "2606:4700::1111", "2a00:1450:4001::8a"])

@@ -17,10 +17,10 @@ from typing_extensions import TypedDict
 
 from agents import Agent, AgentError, ConfigurationError, Settings
 from agents.agent import MAX_TURNS, Answer
+from agents.assignment import quote
 from agents.errors import EmptyReplyError
-from agents.prompts import quote
+from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
-from agents.usage import no_usage
 
 
 class Weather(BaseModel):

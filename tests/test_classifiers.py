@@ -15,8 +15,8 @@ from langgraph.errors import GraphInterrupt
 from agents import Agent, Retry
 from agents.testing import ScriptedModel
 from graphs import ConfigurationError, EmbeddingClassifier
-from graphs.classifiers import FunctionClassifier, ModelClassifier
-from graphs.classify import Classify, as_classifier
+from graphs.decisions import Classify, ModelClassifier, as_classifier
+from graphs.decisions.classifiers import FunctionClassifier
 
 BILLING = Agent("billing", "Bills and refunds.", function=str, examples=["Where is my refund?", "A", "Never shown"])
 WEATHER = Agent("weather", "Rain and sun.", function=str)

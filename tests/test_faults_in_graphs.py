@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents import Agent, Retry
-from agents.endpoint import openai_chat
+from agents.models.openai_compatible import openai_chat
 from agents.testing import ScriptedModel
 from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
 from tests.endpoint import Cut, Endpoint, Fault

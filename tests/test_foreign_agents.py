@@ -48,4 +48,4 @@ def test_a_missing_package_is_said_too(tmp_path: Path) -> None:
 
 def test_a_folder_without_init_is_no_package(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
-    assert importing("graphs.own_agents", tmp_path, ROOT).stderr == ""
+    assert importing("graphs", tmp_path, ROOT).stderr == ""

@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
 
 from agents import Agent, Retry
-from agents.leash import given_up
+from agents.runtime import is_cancelled
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Planner, Router, Step, Supervisor, Workflow
 from tests.workflows import ASK
@@ -50,7 +50,7 @@ def interrupted() -> tuple[Agent, ScriptedModel]:
         """Look it up."""
         config = get_config()
         press_ctrl_c()
-        until(lambda: given_up(config))
+        until(lambda: is_cancelled(config))
         return "found"
 
     return Agent("ann", "Looks up.", instructions="Look up.", model=model, tools=[look_up]), model
@@ -160,7 +160,7 @@ def test_when_a_stream_is_left_nothing_new_begins() -> None:
 
     def note(task: str, config: RunnableConfig) -> str:
         asked.append(task)
-        until(lambda: given_up(config))
+        until(lambda: is_cancelled(config))
         return task
 
     steps = [Step("a", "ann", "one"), Step("b", "ann", "two", ["a"])]
@@ -177,7 +177,7 @@ def test_a_nested_graph_that_timed_out_begins_no_step_beside_its_own_retry() -> 
     def work(task: str, config: RunnableConfig) -> str:
         begun.append(task)
         if begun == ["one"]:
-            until(lambda: given_up(config))
+            until(lambda: is_cancelled(config))
             both.set()
         return task
 
@@ -195,7 +195,7 @@ def test_an_agent_that_timed_out_makes_no_more_calls() -> None:
     def look_up() -> str:
         """Look it up."""
         config = get_config()
-        until(lambda: given_up(config))
+        until(lambda: is_cancelled(config))
         over.set()
         return "found"
 

@@ -10,11 +10,12 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, Send
 
 from agents import Agent, AgentError, EmptyReplyError
-from agents.once import Blocking, finish
+from agents.runtime import SyncEffects, Tally
+from agents.runtime.sync_async import finish
 from agents.testing import Reply, ScriptedModel
-from agents.usage import Tally
 from graphs import handoff_tool
-from graphs.handoff import FINISH, HANDOFF, TakeTurn, Turn, finish_tool
+from graphs.decisions import FINISH, TakeTurn, Turn, finish_tool
+from graphs.decisions.handoffs import HANDOFF
 
 TOOLS = [handoff_tool("bob", "Knows numbers."), handoff_tool("eve")]
 TO_BOB = {"to": "bob", "task": "add them", "reason": "numbers"}
@@ -134,7 +135,7 @@ def test_tools_that_are_the_answer_by_themselves_still_are(call: Any) -> None:
 
 def test_every_tool_call_is_answered() -> None:
     turn = TakeTurn(role(handing(TO_EVE, TO_BOB, beside=[LOOK_UP]), tools=[look_up]), TOOLS)
-    messages = finish(turn.agent.reply(Blocking(), "the task", {}, Tally()))["messages"]
+    messages = finish(turn.agent.reply(SyncEffects(), "the task", {}, Tally()))["messages"]
     (asked,) = [one for one in messages if isinstance(one, AIMessage)]
     answered = {one.tool_call_id: one.text for one in messages if isinstance(one, ToolMessage)}
     assert [answered[str(one["id"])] for one in asked.tool_calls] == [

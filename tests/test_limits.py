@@ -15,8 +15,8 @@ from langgraph.types import Command, interrupt
 from agents import Agent, ConfigurationError, Retry, Settings
 from agents.testing import Reply, ScriptedModel
 from graphs import Planner, Router, Step, Supervisor, Workflow
-from graphs.records import AtWork
-from graphs.steps import new_record
+from graphs.engine import new_record
+from graphs.engine.step_records import AtWork
 
 ASK = {"messages": "the request"}
 PRICES = {"*": [1.0, 2.0]}

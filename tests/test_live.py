@@ -12,9 +12,9 @@ from rich.console import Console
 from agents import Agent
 from agents.testing import Reply, ScriptedModel
 from graphs import Planner, Step
+from graphs.engine import new_record
 from graphs.show.live import clean, draw, levels, news, one_line, tree
 from graphs.show.view import MODES, Event, View, Work
-from graphs.steps import new_record
 
 ZERO = 1_000.0
 IN_EXECUTE = ("execute:1f",)

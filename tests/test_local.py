@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from agents.download import DownloadError, pull
-from agents.errors import ConfigurationError, ModelNotFoundError
-from agents.local import LocalModelError, available, local_model
-from agents.weights import MODELS, Weights, describe_download, find, installed
+from agents.errors import ConfigurationError, NoModelError
+from agents.models.local import MODELS, available, describe_download, find, installed, local_model, pull
+from agents.models.local.download import DownloadError
+from agents.models.local.server import LocalModelError
+from agents.models.local.weights import Weights
 
 CONTENT = bytes(range(256)) * 40
 WEIGHTS = Weights(
@@ -193,7 +194,7 @@ def test_the_download_is_described(cache: Path) -> None:
 @needs_runtime
 def test_missing_weights_name_the_command() -> None:
     assert not available()
-    with pytest.raises(ModelNotFoundError, match="podium model pull"):
+    with pytest.raises(NoModelError, match="podium model pull"):
         local_model()
 
 

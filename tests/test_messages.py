@@ -13,7 +13,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from agents import Agent, Retry
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow
-from graphs.state import closing
+from graphs.engine import closing
 
 MET = {"evidence": "it is so", "met": True}
 VERDICT = {"criteria": {"criterion_1": MET, "criterion_2": MET}, "feedback": ""}

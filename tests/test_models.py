@@ -19,8 +19,9 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 from langchain_openai import ChatOpenAI
 
-from agents.errors import ConfigurationError, ModelNotFoundError
-from agents.models import DEFAULT_OPENAI_MODEL, chat_model, model_name
+from agents.errors import ConfigurationError, NoModelError
+from agents.models import chat_model, model_name
+from agents.models.resolve import DEFAULT_OPENAI_MODEL
 from tests.endpoint import Endpoint as FaultyEndpoint
 from tests.endpoint import Fault
 
@@ -100,9 +101,7 @@ def test_an_instance_is_taken_as_it_is() -> None:
 
 
 def test_nothing_configured_says_in_three_lines_what_to_set() -> None:
-    with pytest.raises(
-        ModelNotFoundError, match=r"PODIUM_MODEL[\s\S]*OPENAI_BASE_URL[\s\S]*podium model pull"
-    ) as error:
+    with pytest.raises(NoModelError, match=r"PODIUM_MODEL[\s\S]*OPENAI_BASE_URL[\s\S]*podium model pull") as error:
         chat_model()
     assert len(str(error.value).splitlines()) == 3
 
@@ -152,24 +151,24 @@ def test_one_object_answers_in_several_event_loops(endpoint: str) -> None:
 
 
 def test_an_endpoint_without_models_asks_for_a_name(empty_endpoint: str) -> None:
-    with pytest.raises(ModelNotFoundError, match=r"Set OPENAI_MODEL: .*it lists no model"):
+    with pytest.raises(NoModelError, match=r"Set OPENAI_MODEL: .*it lists no model"):
         chat_model()
 
 
 def test_an_endpoint_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    with pytest.raises(ModelNotFoundError, match=r"127\.0\.0\.1:9/v1 cannot be reached; check OPENAI_BASE_URL"):
+    with pytest.raises(NoModelError, match=r"127\.0\.0\.1:9/v1 cannot be reached; check OPENAI_BASE_URL"):
         chat_model()
 
 
 def test_openai_without_a_key_says_so() -> None:
-    with pytest.raises(ModelNotFoundError, match="OPENAI_API_KEY"):
+    with pytest.raises(NoModelError, match="OPENAI_API_KEY"):
         chat_model("openai:one")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("langchain_anthropic") is not None, reason="it is installed")
 def test_a_missing_provider_package_is_named() -> None:
-    with pytest.raises(ModelNotFoundError, match="pip install langchain-anthropic"):
+    with pytest.raises(NoModelError, match="pip install langchain-anthropic"):
         chat_model("anthropic:claude")
 
 
@@ -181,12 +180,12 @@ def test_a_setting_that_makes_no_sense_is_named(setting: str) -> None:
 
 @needs_runtime
 def test_the_local_model_must_be_pulled_first() -> None:
-    with pytest.raises(ModelNotFoundError, match=r"podium model pull qwen2\.5-coder-0\.5b"):
+    with pytest.raises(NoModelError, match=r"podium model pull qwen2\.5-coder-0\.5b"):
         chat_model("local:qwen2.5-coder-0.5b")
 
 
 def test_a_proxy_in_the_environment_is_nothing_to_warn_of() -> None:
-    script = "from agents.endpoint import openai_chat; openai_chat('test', api_key='none', trust_env=False)"
+    script = "from agents.models.openai_compatible import openai_chat as c; c('test', api_key='none', trust_env=False)"
     environment = {**os.environ, "HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stderr == ""

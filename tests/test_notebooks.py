@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from agents.local import available
+from agents.models.local import available
 from tests.notebooks import FOLDER, MOST_SECONDS, NOTEBOOKS, ROOT, code, execute, outputs
 
 AT_ONCE = 4

@@ -11,19 +11,20 @@ import pytest
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.func import entrypoint
 
-from agents.once import IO, Blocking, Once, Waiting, finish, iterate
+from agents.runtime import AsyncEffects, Effects, SyncAsyncRunnable, SyncEffects, iterate
+from agents.runtime.sync_async import finish
 
 who: ContextVar[str] = ContextVar("who", default="nobody")
 
 
-class Using(Once[Any, Any]):
-    """A `Once` whose work is given as a function of its IO object."""
+class Using(SyncAsyncRunnable[Any, Any]):
+    """A `SyncAsyncRunnable` whose work is given as a function of its Effects object."""
 
-    def __init__(self, work: Callable[[IO, Any], Any]) -> None:
+    def __init__(self, work: Callable[[Effects, Any], Any]) -> None:
         self.work = work
 
-    async def run(self, io: IO, value: Any, config: RunnableConfig) -> Any:
-        return await self.work(io, value)
+    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Any:
+        return await self.work(effects, value)
 
 
 async def async_double(number: int) -> int:
@@ -35,11 +36,11 @@ def double(number: int) -> int:
     return 2 * number
 
 
-async def call_everything(io: IO, value: int) -> list[int]:
+async def call_everything(effects: Effects, value: int) -> list[int]:
     return [
-        await io.invoke(RunnableLambda(double, afunc=async_double), value, None),
-        await io.function(double, {"number": value}),
-        await io.coroutine(async_double, {"number": value}),
+        await effects.invoke(RunnableLambda(double, afunc=async_double), value, None),
+        await effects.function(double, {"number": value}),
+        await effects.coroutine(async_double, {"number": value}),
     ]
 
 
@@ -52,8 +53,8 @@ def test_a_batch_is_a_batch_of_runs() -> None:
     assert asyncio.run(Using(call_everything).abatch([1, 2])) == [[2, 2, 2], [4, 4, 4]]
 
 
-async def fail(io: IO, value: Any) -> Any:
-    return await io.coroutine(async_fail, {})
+async def fail(effects: Effects, value: Any) -> Any:
+    return await effects.coroutine(async_fail, {})
 
 
 async def async_fail() -> None:
@@ -65,24 +66,28 @@ def test_errors_pass_through(call: Any) -> None:
         call(Using(fail), None)
 
 
-async def suspend(io: IO, value: Any) -> None:
+async def suspend(effects: Effects, value: Any) -> None:
     await asyncio.sleep(0)
 
 
 def test_waiting_past_the_io_object_is_refused_in_sync_code() -> None:
-    with pytest.raises(RuntimeError, match="waited for something other than its IO object"):
+    with pytest.raises(RuntimeError, match="waited for something other than its Effects object"):
         Using(suspend).invoke(None)
 
 
-async def read_context(io: IO, value: Any) -> list[str]:
+async def read_context(effects: Effects, value: Any) -> list[str]:
     async def async_who() -> str:
         return who.get()
 
-    return [await io.function(who.get, {}), await io.coroutine(async_who, {}), await io.within(5, of(io))]
+    return [
+        await effects.function(who.get, {}),
+        await effects.coroutine(async_who, {}),
+        await effects.within(5, of(effects)),
+    ]
 
 
-async def of(io: IO) -> str:
-    return await io.function(who.get, {})
+async def of(effects: Effects) -> str:
+    return await effects.function(who.get, {})
 
 
 def test_context_variables_reach_functions_in_any_thread(call: Any) -> None:
@@ -93,8 +98,8 @@ def test_context_variables_reach_functions_in_any_thread(call: Any) -> None:
         who.reset(token)
 
 
-async def hang(io: IO, value: threading.Event) -> Any:
-    return await io.within(0.02, io.function(value.wait, {"timeout": 5}))
+async def hang(effects: Effects, value: threading.Event) -> Any:
+    return await effects.within(0.02, effects.function(value.wait, {"timeout": 5}))
 
 
 def test_work_is_given_up_after_its_time() -> None:
@@ -113,24 +118,24 @@ def test_async_work_is_cancelled_after_its_time() -> None:
         finally:
             seen.append("cancelled")
 
-    async def within(io: IO, value: Any) -> Any:
-        return await io.within(0.02, io.coroutine(never, {}))
+    async def within(effects: Effects, value: Any) -> Any:
+        return await effects.within(0.02, effects.coroutine(never, {}))
 
     with pytest.raises(TimeoutError):
         asyncio.run(Using(within).ainvoke(None))
     assert seen == ["cancelled"]
 
 
-async def in_time(io: IO, value: Any) -> Any:
-    return await io.within(5, io.coroutine(async_double, {"number": value}))
+async def in_time(effects: Effects, value: Any) -> Any:
+    return await effects.within(5, effects.coroutine(async_double, {"number": value}))
 
 
 def test_work_within_its_time_gives_its_result(call: Any) -> None:
     assert call(Using(in_time), 2) == 4
 
 
-async def fail_in_time(io: IO, value: Any) -> Any:
-    return await io.within(5, io.coroutine(async_fail, {}))
+async def fail_in_time(effects: Effects, value: Any) -> Any:
+    return await effects.within(5, effects.coroutine(async_fail, {}))
 
 
 def test_an_error_within_the_time_is_raised(call: Any) -> None:
@@ -138,8 +143,8 @@ def test_an_error_within_the_time_is_raised(call: Any) -> None:
         call(Using(fail_in_time), None)
 
 
-async def nap(io: IO, value: float) -> None:
-    await io.sleep(value)
+async def nap(effects: Effects, value: float) -> None:
+    await effects.sleep(value)
 
 
 def test_sleeping_takes_its_time(call: Any) -> None:
@@ -148,13 +153,13 @@ def test_sleeping_takes_its_time(call: Any) -> None:
     assert time.monotonic() - start >= 0.02
 
 
-async def use_tasks(io: IO, value: list[int]) -> list[int]:
+async def use_tasks(effects: Effects, value: list[int]) -> list[int]:
     async def work(number: int) -> int:
-        return await io.coroutine(async_double, {"number": number})
+        return await effects.coroutine(async_double, {"number": number})
 
-    pending = [io.task(f"double {number}", lambda number=number: work(number), number) for number in value]
+    pending = [effects.task(f"double {number}", lambda number=number: work(number), number) for number in value]
     while not all(one.done() for one in pending):
-        await io.first([one for one in pending if not one.done()])
+        await effects.first([one for one in pending if not one.done()])
     return [one.result() for one in pending]
 
 
@@ -163,9 +168,9 @@ def test_tasks_run_in_a_graph(call: Any) -> None:
 
 
 class workflow_of:  # noqa: N801 - reads as a function
-    """A LangGraph entrypoint around a `Once`, sync or async as it is called."""
+    """A LangGraph entrypoint around a `SyncAsyncRunnable`, sync or async as it is called."""
 
-    def __init__(self, work: Callable[[IO, Any], Any]) -> None:
+    def __init__(self, work: Callable[[Effects, Any], Any]) -> None:
         self.once = Using(work)
 
     def invoke(self, value: Any, config: Any) -> Any:
@@ -183,10 +188,10 @@ class workflow_of:  # noqa: N801 - reads as a function
         return await graph.ainvoke(value, config)
 
 
-async def signal_itself(io: IO, value: Any) -> bool:
-    signal = io.signal()
+async def signal_itself(effects: Effects, value: Any) -> bool:
+    signal = effects.signal()
     signal.set_result(None)
-    await io.first([signal, io.signal()])
+    await effects.first([signal, effects.signal()])
     return bool(signal.done())
 
 
@@ -207,7 +212,7 @@ def test_slots_let_so_many_in_at_once(number: int) -> None:
             inside -= 1
 
     async def run() -> None:
-        slots = Waiting().slots(number)
+        slots = AsyncEffects().slots(number)
         await asyncio.gather(*(count(slots) for _ in range(9)))
 
     asyncio.run(run())
@@ -215,7 +220,7 @@ def test_slots_let_so_many_in_at_once(number: int) -> None:
 
 
 def test_slots_of_threads_are_given_back_after_an_error() -> None:
-    slots = Blocking().slots(1)
+    slots = SyncEffects().slots(1)
 
     async def enter(error: Exception | None) -> None:
         async with slots:
@@ -259,8 +264,8 @@ def test_async_functions_called_from_threads_share_one_loop() -> None:
     async def note() -> None:
         loops.add(id(asyncio.get_running_loop()))
 
-    async def work(io: IO, value: Any) -> None:
-        await io.coroutine(note, {})
+    async def work(effects: Effects, value: Any) -> None:
+        await effects.coroutine(note, {})
 
     threads = [threading.Thread(target=Using(work).invoke, args=(None,)) for _ in range(5)]
     for thread in threads:
@@ -275,8 +280,8 @@ def test_async_functions_work_on_after_one_was_interrupted(error: type[BaseExcep
     async def interrupted() -> None:
         raise error
 
-    async def work(io: IO, value: Any) -> Any:
-        return await io.coroutine(value, {})
+    async def work(effects: Effects, value: Any) -> Any:
+        return await effects.coroutine(value, {})
 
     async def fine() -> str:
         return "fine"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from agents.pages import Page, page_text
+from agents.tools.pages import Page, page_text
 
 ARTICLE = """<!doctype html><title>Tea &amp; Time</title><style>p {}</style><script>if (a<b) alert("x")</script>
 <body><nav><a href="/">Home</a></nav><h1>All about   <em>tea</em></h1><p>Green

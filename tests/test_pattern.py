@@ -12,8 +12,8 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from agents import Agent, AgentError, Retry, TransientError
+from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
-from agents.usage import no_usage
 from graphs import (
     ConfigurationError,
     Network,
@@ -26,8 +26,7 @@ from graphs import (
     UnknownAgentError,
     Workflow,
 )
-from graphs.pattern import Node, PatternGraph, by_name, describe, known
-from graphs.state import Envelope, problem, request
+from graphs.engine import Envelope, Node, PatternGraph, by_name, describe, known, problem, request
 
 ECHO = Agent("echo", "Says the same.", function=lambda task: task)
 STATE = {"messages": [("user", "x")]}

@@ -17,8 +17,7 @@ from benchmarks.scripted import GRAPHS, REQUEST, Log, Scripted
 from graphs import Network, Planner, Router, Step, Supervisor, Workflow
 from graphs.cli.run import COMPLETED
 from graphs.errors import StorageError
-from graphs.storage import postgres
-from graphs.stored import runs, state
+from graphs.storage import postgres, runs, state
 from tests.office import Office
 from tests.processes import Processes
 from tests.test_durability import benchmark

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.prompts import Assignment, fill, placeholders, prompt, quote
+from agents.assignment import Assignment, fill, placeholders, prompt, quote
 
 
 @pytest.mark.parametrize(

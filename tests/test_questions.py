@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from graphs.approval import request_for
 from graphs.cli.questions import AnswerError, Question, read_answers
 from graphs.cli.run import COMPLETED, FAILED, NEEDS_INPUT
-from graphs.ruling import BEST, PEOPLE_MAY
-from graphs.steps import Step
+from graphs.engine import Step
+from graphs.people import BEST
+from graphs.people.approval import request_for
+from graphs.people.rulings import PEOPLE_MAY
 from tests.office import PLAN, Office, latest
 from tests.processes import Processes
 
@@ -189,7 +190,7 @@ from langgraph.types import interrupt
 from agents import Agent
 from graphs import Step, Supervisor, Workflow
 from graphs.cli.background import leave
-from graphs.ruling import BEST, PEOPLE_MAY
+from graphs.people.rulings import BEST, PEOPLE_MAY
 from graphs.cli.run import run
 
 ran = []

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from agents import Agent, ConfigurationError
 from agents.decisions import Decision
-from agents.faults import is_transient
+from agents.runtime import is_transient
 from agents.testing import RecordedModel, RecordingError, Reply, ScriptedModel
 from graphs import Planner
 from tests.endpoint import Endpoint, Fault, Scripted

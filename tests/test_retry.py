@@ -11,8 +11,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.errors import GraphInterrupt
 
 from agents.errors import AgentError, ConfigurationError, EmptyReplyError, TransientError
-from agents.retry import Attempts, Retry
-from agents.usage import no_usage
+from agents.runtime import Attempts, Retry, no_usage
 
 AT_ONCE = Retry(wait=0)
 
@@ -125,18 +124,18 @@ def hanging(first: int) -> tuple[Any, Callable[[], None]]:
 
 
 def test_each_attempt_has_its_own_time(call: Any) -> None:
-    work, let_go = hanging(2)
+    work, cancelled = hanging(2)
     outcome = call(Attempts(work, AT_ONCE, timeout=0.05), "x")
     assert (outcome.attempts, outcome.reply["text"]) == (3, "fine")
-    let_go()
+    cancelled()
 
 
 def test_the_last_time_out_says_how_long_it_waited(call: Any) -> None:
-    work, let_go = hanging(1)
+    work, cancelled = hanging(1)
     outcome = call(Attempts(work, Retry(attempts=1), timeout=0.05), "x")
     assert isinstance(outcome.error, TimeoutError)
     assert "within 0.05 s" in str(outcome.error)
-    let_go()
+    cancelled()
 
 
 def test_a_time_out_of_the_work_itself_keeps_its_words() -> None:

@@ -9,7 +9,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent
-from agents.prompts import quote
+from agents.assignment import quote
 from agents.testing import Reply, ScriptedModel
 from graphs import EmbeddingClassifier, Router
 from tests.routed import (

@@ -11,13 +11,13 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from agents import Agent
+from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
-from agents.usage import no_usage
 from graphs import Planner, Step, Workflow
 from graphs.cli.outcome import final_state, plain_json
 from graphs.cli.run import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL, run
+from graphs.engine import new_record
 from graphs.show.view import View
-from graphs.steps import new_record
 from tests.processes import Done, Processes
 
 PLAN = {

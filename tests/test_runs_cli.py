@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from graphs import stored
 from graphs.cli.run import BAD_USAGE, COMPLETED, FAILED, NEEDS_INPUT, PARTIAL
 from graphs.cli.runs import list_runs
+from graphs.storage import history as stored
 from tests.office import PLAN, Office, clean, latest, listed
 from tests.processes import Processes
 

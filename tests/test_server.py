@@ -10,7 +10,7 @@ import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
-from agents.team import DEFAULT_TEAM
+from agents.teams.default import DEFAULT_TEAM
 from tests.server_process import Desk, ServerProcess
 
 ASK = {"messages": [{"role": "user", "content": "Do it"}]}

@@ -8,20 +8,8 @@ import pytest
 
 from agents import Retry
 from graphs import Step
-from graphs.steps import (
-    StepRecord,
-    context_of,
-    critical_path,
-    fill_task,
-    find_cycle,
-    findings,
-    holds,
-    in_order,
-    may_start,
-    new_record,
-    read_plan,
-    reason_to_skip,
-)
+from graphs.engine import StepRecord, critical_path, findings, new_record, read_plan
+from graphs.engine.steps import context_of, fill_task, find_cycle, holds, in_order, may_start, reason_to_skip
 
 AGENTS = ("ann", "bob")
 

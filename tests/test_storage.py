@@ -16,10 +16,8 @@ from langgraph.types import Command, Overwrite, Send, interrupt
 from agents import Agent
 from benchmarks.scripted import GRAPHS, REQUEST, Log, Scripted
 from graphs import PodiumError, Step, Supervisor, Workflow
-from graphs.checkpoints import Storage
 from graphs.errors import StorageError
-from graphs.storage import default_path, sqlite
-from graphs.stored import runs, state
+from graphs.storage import Storage, default_path, runs, sqlite, state
 
 
 def echo(task: str) -> str:

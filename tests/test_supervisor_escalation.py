@@ -15,7 +15,7 @@ from langgraph.types import Command
 
 from agents import Agent
 from agents.testing import ScriptedModel
-from graphs.ruling import PEOPLE_MAY, unusable
+from graphs.people.rulings import PEOPLE_MAY, unusable
 from tests.supervised import ASK, GOOD, THREAD, bad, critic, ended, endless, in_turn, part, supervised, worker
 
 # Escalation to an agent

@@ -7,9 +7,9 @@ import pytest
 
 from agents.agent import Agent
 from agents.errors import TeamFileError
-from agents.team import load_team, team
+from agents.teams import load_team, team
 from agents.testing import ScriptedModel
-from agents.web import can_search
+from agents.tools import can_search
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "team.toml"
 FILE_TOOLS = {"list_files", "read_file", "search_files"}

@@ -9,12 +9,11 @@ from pydantic import BaseModel
 
 from agents import Agent, AgentError
 from agents.decisions import Decision
-from agents.faults import explain
+from agents.runtime import clean, clean_data, explain, masked, no_usage
+from agents.runtime.sanitize import LONGEST_ERROR
 from agents.testing import ScriptedModel
-from agents.texts import LONGEST_ERROR, clean, clean_data, masked
-from agents.usage import no_usage
 from graphs import Supervisor
-from graphs.checkpoints import strict
+from graphs.storage.checkpointer import strict
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from agents import Agent, DecisionError
 from agents.agent import Answer
-from agents.prompts import quote
-from agents.readable_tool import readable_tool
+from agents.assignment import quote
 from agents.testing import ScriptedModel
-from agents.tool_choice import choice_form, without_calls
+from agents.tools.readable_tool import readable_tool
+from agents.workers.tool_choice import choice_form, without_calls
 
 
 @tool

@@ -8,8 +8,8 @@ import pytest
 from langchain_core.tools import BaseTool
 
 from agents.errors import ConfigurationError
-from agents.files import MAX_FILE_BYTES, MAX_LISTED, MAX_MATCHES, MAX_OUTPUT
 from agents.tools import TOOLS, calculator, file_tools
+from agents.tools.files import MAX_FILE_BYTES, MAX_LISTED, MAX_MATCHES, MAX_OUTPUT
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
+from agents.runtime import Tally, Usage, add_usage, named, no_usage, sum_usage
+from agents.runtime.usage import usage_of
 from agents.testing import Reply, ScriptedModel
-from agents.usage import Tally, Usage, add_usage, named, no_usage, sum_usage, usage_of
 
 
 def used(calls: int, tokens_in: int, tokens_out: int, **agents: tuple[int, int, int]) -> Usage:

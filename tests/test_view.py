@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from graphs.engine import new_record
 from graphs.show.live import news
 from graphs.show.view import View
-from graphs.steps import new_record
 from tests.test_live import ZERO, A, B, approved, event, seen, shown, statuses, update
 
 

@@ -13,7 +13,8 @@ import pytest
 import trustme
 from langchain_core.tools import ToolException
 
-from agents.web import Fetcher, can_search, fetch_page, results_text, web_search
+from agents.tools import can_search, fetch_page, web_search
+from agents.tools.web import Fetcher, results_text
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 Reply = tuple[int, dict[str, str], bytes]

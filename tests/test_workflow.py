@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agents import Agent
-from agents.prompts import quote
+from agents.assignment import quote
 from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, InvalidPlanError, Workflow
 from tests.workflows import ASK, AT_ONCE, ECHO, field, graph_of, statuses, step

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents import Agent
-from agents.prompts import quote
+from agents.assignment import quote
 from agents.testing import ScriptedModel
 from tests.workflows import ASK, fail, field, graph_of, meeting, statuses, step
 

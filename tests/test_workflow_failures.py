@@ -175,25 +175,25 @@ def slow_then_fast() -> tuple[Agent, Agent, Callable[[], None]]:
 
 @pytest.mark.parametrize("kind", [0, 1])
 def test_an_attempt_that_takes_too_long_is_given_up_and_made_again(call: Any, kind: int) -> None:
-    *agents, let_go = slow_then_fast()
+    *agents, cancelled = slow_then_fast()
     state = call(graph_of(step("a", timeout=0.1), agents=[agents[kind]], retry=AT_ONCE), ASK)
-    let_go()
+    cancelled()
     assert (statuses(state), state["steps"]["a"]["attempts"]) == ("a:completed", 2)
 
 
 @pytest.mark.parametrize("kind", [0, 1])
 def test_a_time_out_says_which_step_and_how_long(call: Any, kind: int) -> None:
-    *agents, let_go = slow_then_fast()
+    *agents, cancelled = slow_then_fast()
     state = call(graph_of(step("a", timeout=0.1, retry=Retry(attempts=1)), agents=[agents[kind]]), ASK)
-    let_go()
+    cancelled()
     assert state["errors"][0]["kind"] == "TimeoutError"
     assert state["stop_reason"].startswith("Step 'a' failed with agent 'echo'")
 
 
 @pytest.mark.parametrize("kind", [0, 1])
 def test_a_step_in_time_is_not_disturbed(call: Any, kind: int) -> None:
-    *agents, let_go = slow_then_fast()
-    let_go()
+    *agents, cancelled = slow_then_fast()
+    cancelled()
     assert statuses(call(graph_of(step("a", timeout=9), agents=[agents[0]]), ASK)) == "a:completed"
 
 

@@ -18,17 +18,16 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from agents.errors import ConfigurationError, ModelNotFoundError, PodiumError
-from agents.weights import DEFAULT, MODELS, describe_download, installed
-from agents.weights import find as find_weights
+from agents.errors import ConfigurationError, NoModelError, PodiumError
+from agents.models.local import DEFAULT, MODELS, describe_download, installed
+from agents.models.local import find as find_weights
 from graphs.cli import runs
 from graphs.cli.background import interrupted, leave
-from graphs.cli.locks import at_work
 from graphs.cli.recipe import PATTERNS, Choices, Flag, Recipe, TeamFile, known_patterns
 from graphs.cli.run import BAD_USAGE, COMPLETED, FAILED
 from graphs.cli.start import Shown, begin, check_name, find, new_id, opened, place
-from graphs.pattern import CompiledPattern
-from graphs.stored import State
+from graphs.engine import CompiledPattern
+from graphs.storage import State, at_work
 
 DEFAULT_PATTERN = "orchestrator"
 
@@ -136,7 +135,7 @@ def draw(
 
 
 def _example() -> CompiledPattern:
-    from graphs.studio import workflow
+    from graphs.server.exports import workflow
 
     return workflow
 
@@ -159,7 +158,7 @@ def show_team(*, team_file: TeamFile = None) -> int:
 @models.command
 def pull(name: Annotated[str, Parameter(help=f"One of: {', '.join(MODELS)}.")] = DEFAULT, /) -> int:
     """Fetch and verify the weights of a local model; goes on where an earlier pull stopped."""
-    from agents.download import pull as fetch
+    from agents.models.local import pull as fetch
 
     progress = Console(stderr=True, highlight=False)
     if path := find_weights(name):
@@ -228,7 +227,7 @@ def command(arguments: Sequence[str] | None = None) -> int:
     except UnusedCliTokensError as error:
         misspelt = _misspelt(sys.argv[1:] if arguments is None else arguments)
         return _complain(misspelt or f"{error} Put the whole request in quotes.", BAD_USAGE)
-    except (CycloptsError, ConfigurationError, ModelNotFoundError) as error:
+    except (CycloptsError, ConfigurationError, NoModelError) as error:
         return _complain(str(error), BAD_USAGE)
     except PodiumError as error:
         return _complain(str(error), FAILED)

@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.text import Text
 
-from agents.faults import explain
-from agents.usage import no_usage, sum_usage
+from agents.runtime import explain, no_usage, sum_usage
 from graphs.cli.questions import Question, short_id
 from graphs.show import timeline
 from graphs.show.course import Course

@@ -22,8 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agents.errors import ConfigurationError
-from graphs.approval import ACTION
-from graphs.ruling import BEST
+from graphs.people import ACTION, BEST
 from graphs.show.live import clean, one_line
 
 NEEDS_TEXT = {"reject": "why", "retry": "feedback", "respond": "text", "edit": "@file"}

@@ -18,10 +18,10 @@ from agents.agent import Agent
 from agents.errors import ConfigurationError, StorageError
 from agents.models import model_name
 from agents.settings import Settings
-from agents.team import load_team, team
+from agents.teams import load_team, team
+from graphs.engine import Pattern
 from graphs.network import Network
 from graphs.orchestrator import Orchestrator
-from graphs.pattern import Pattern
 from graphs.planner import Planner
 from graphs.router import Router
 from graphs.supervisor import Supervisor
@@ -121,7 +121,7 @@ class Recipe:
 
     def with_model(self, model: BaseChatModel) -> Recipe:
         """Return the recipe with the name by which the model is found again."""
-        from agents.local import PROFILE
+        from agents.models.local import PROFILE
 
         named = self.model or os.environ.get("PODIUM_MODEL")
         return replace(self, model=named or ("local" if model.profile == PROFILE else f"openai:{model_name(model)}"))

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from agents.errors import ConfigurationError
-from graphs import stored
 from graphs.show.html_page import is_report
 from graphs.show.report import html
+from graphs.storage import history as stored
 
 STDOUT = "-"
 """In place of a file's name: to standard output."""

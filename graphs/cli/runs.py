@@ -13,11 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.errors import ConfigurationError
-from agents.usage import no_usage
-from graphs import stored
-from graphs.checkpoints import Storage
-from graphs.cli import fork as forking
-from graphs.cli.locks import at_work, is_at_work
+from agents.runtime import no_usage
 from graphs.cli.outcome import draw_timeline, open_questions, print_json, print_questions
 from graphs.cli.questions import Question, ask, can_ask, read_answers
 from graphs.cli.recipe import METADATA, Choices, Flag, Recipe
@@ -26,6 +22,9 @@ from graphs.cli.run import COMPLETED, NEEDS_INPUT, resumption
 from graphs.cli.start import Shown, begin, new_id, opened, place, say
 from graphs.show.course import Course
 from graphs.show.live import clean, one_line
+from graphs.storage import Storage, at_work, is_at_work
+from graphs.storage import fork as forking
+from graphs.storage import history as stored
 
 AsJson = Annotated[bool, Parameter("--json", help="Print JSON."), Flag]
 Quiet = Annotated[bool, Parameter(help="Print nothing but the answer."), Flag]

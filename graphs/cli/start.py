@@ -18,11 +18,12 @@ from rich.text import Text
 
 from agents.errors import ConfigurationError, StorageError
 from agents.models import chat_model, model_name
-from graphs import storage, stored
-from graphs.checkpoints import Storage
+from graphs import storage as stores
 from graphs.cli.recipe import Recipe
 from graphs.cli.run import Job, work
-from graphs.steps import StepRecord
+from graphs.engine import StepRecord
+from graphs.storage import Storage
+from graphs.storage import history as stored
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 """Of run ids: no characters that look alike."""
@@ -47,19 +48,19 @@ def opened(*, only_if_there: bool = False) -> Iterator[Storage]:
     """
     where = place()
     if isinstance(where, str):
-        with storage.postgres(where) as opened:
+        with stores.postgres(where) as opened:
             yield opened
         return
     if only_if_there and not where.exists():
         raise StorageError(f"No runs are stored yet: there is no {where}")
-    with storage.sqlite(where) as opened:
+    with stores.sqlite(where) as opened:
         yield opened
 
 
 def place() -> Path | str:
     """Return the file in which runs are stored, or the address of the Postgres database."""
-    named = os.environ.get(storage.PATH_VARIABLE, "")
-    return named if named.startswith(("postgres://", "postgresql://")) else storage.default_path()
+    named = os.environ.get(stores.PATH_VARIABLE, "")
+    return named if named.startswith(("postgres://", "postgresql://")) else stores.default_path()
 
 
 def new_id(runs: Storage) -> str:
@@ -125,7 +126,7 @@ def _finished(before: stored.State) -> dict[str, StepRecord]:
 
 def ready(name: str | None, *, quiet: bool) -> BaseChatModel:
     """Get the model ready, which takes seconds if it is the local one, and say which it is."""
-    from agents.local import PROFILE
+    from agents.models.local import PROFILE
 
     console = Console(stderr=True, highlight=False)
     with console.status("getting the model ready"):

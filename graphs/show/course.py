@@ -13,10 +13,10 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any
 
-from agents.usage import COUNTS
+from agents.runtime import COUNTS
+from graphs.engine import critical_path
 from graphs.show.items import DONE, MARKS, PENDING, SKIPPED, STOPPED, Item, listed, mapping, text
 from graphs.show.turns import ASKING, PERSON, turns, worked
-from graphs.steps import critical_path
 
 STEPS, TURNS = "steps", "turns"
 _OF_RECORDS = {"running": STOPPED, "pending": PENDING}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agents.usage import COUNTS
+from agents.runtime import COUNTS
 from graphs.show.course import Course, clock
 from graphs.show.html_pictures import marked
 from graphs.show.html_tags import Html, fields, joined, tag

@@ -31,10 +31,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from agents.errors import ModelNotFoundError
+from agents.errors import NoModelError
 from agents.models import chat_model, model_name
+from agents.runtime import no_usage
 from agents.testing import ScriptedModel
-from agents.usage import no_usage
 from graphs.show.course import Course, clock
 from graphs.show.live import clean
 from graphs.show.parts import PARTS, WAITING, Rows, duration, html_table, html_text, plain_table, sign
@@ -267,7 +267,7 @@ def model_or(replies: Sequence[Any] | Mapping[str, Any]) -> BaseChatModel:
     """Return the chat model that is configured or installed, else one that gives these replies; print which."""
     try:
         model = chat_model()
-    except ModelNotFoundError:
+    except NoModelError:
         print("No model is set up or installed: the replies come from the script in this cell.")  # noqa: T201
         return ScriptedModel(replies)
     print(f"{model_name(model)} answers; what it says may differ from what the text here tells.")  # noqa: T201

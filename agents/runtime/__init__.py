@@ -1,0 +1,63 @@
+"""How agents run: sync and async from one definition, cancellation, retries, usage, provider errors, clean text.
+
+sync_async       one coroutine behind `invoke` and `ainvoke`
+cancellation     abandoned work starts nothing new
+retry            attempts, back-off, time-outs
+provider_errors  whether a failed call may be repeated, and what to say of it
+usage            model calls, tokens and cost
+sanitize         text and data that can be stored and shown
+"""
+
+from agents.runtime.cancellation import Cancellation, cancellations_of, is_cancelled
+from agents.runtime.provider_errors import check_reply, explain, is_transient
+from agents.runtime.retry import Attempts, Outcome, Retry
+from agents.runtime.sanitize import clean, clean_data, masked
+from agents.runtime.sync_async import AsyncEffects, Effects, SyncAsyncRunnable, SyncEffects, iterate
+from agents.runtime.usage import (
+    BUDGET,
+    COUNTS,
+    Tally,
+    Tokens,
+    Usage,
+    add_usage,
+    charge_earlier,
+    model_called,
+    named,
+    no_usage,
+    sum_usage,
+    usage_of_call,
+    usage_of_messages,
+)
+
+__all__ = [
+    "BUDGET",
+    "COUNTS",
+    "AsyncEffects",
+    "Attempts",
+    "Cancellation",
+    "Effects",
+    "Outcome",
+    "Retry",
+    "SyncAsyncRunnable",
+    "SyncEffects",
+    "Tally",
+    "Tokens",
+    "Usage",
+    "add_usage",
+    "cancellations_of",
+    "charge_earlier",
+    "check_reply",
+    "clean",
+    "clean_data",
+    "explain",
+    "is_cancelled",
+    "is_transient",
+    "iterate",
+    "masked",
+    "model_called",
+    "named",
+    "no_usage",
+    "sum_usage",
+    "usage_of_call",
+    "usage_of_messages",
+]

@@ -1,0 +1,199 @@
+"""What a run cost: calls and tokens, in all and per agent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NotRequired, Self
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
+from typing_extensions import TypedDict
+
+
+class Tokens(TypedDict):
+    """Model calls, failed ones included, and the tokens they read and wrote as far as their providers told them."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: NotRequired[float]
+    """In the currency of the run's price table; only there if the run has one."""
+
+
+class Usage(Tokens):
+    """`Tokens` in all, and under `agents` the share of each agent by name (nested ones as `outer/inner`)."""
+
+    agents: dict[str, Tokens]
+
+
+COUNTS = ("calls", "input_tokens", "output_tokens")
+
+
+def no_usage() -> Usage:
+    """Return a usage of nothing."""
+    return {"calls": 0, "input_tokens": 0, "output_tokens": 0, "agents": {}}
+
+
+def _plus(one: Tokens, other: Tokens) -> Tokens:
+    total: Tokens = {
+        "calls": one["calls"] + other["calls"],
+        "input_tokens": one["input_tokens"] + other["input_tokens"],
+        "output_tokens": one["output_tokens"] + other["output_tokens"],
+    }
+    if "cost" in one or "cost" in other:
+        total["cost"] = one.get("cost", 0.0) + other.get("cost", 0.0)
+    return total
+
+
+def _minus(one: Tokens, other: Tokens) -> Tokens:
+    rest: Tokens = {
+        "calls": one["calls"] - other["calls"],
+        "input_tokens": one["input_tokens"] - other["input_tokens"],
+        "output_tokens": one["output_tokens"] - other["output_tokens"],
+    }
+    if "cost" in one:
+        rest["cost"] = one["cost"] - other.get("cost", 0.0)
+    return rest
+
+
+def add_usage(one: Usage | None, other: Usage | None) -> Usage:
+    """Add two usages; the reducer of `usage` in every graph's state."""
+    if not one or not other:
+        return other or one or no_usage()
+    agents = dict(one["agents"])
+    for name, tokens in other["agents"].items():
+        agents[name] = _plus(agents[name], tokens) if name in agents else tokens
+    return {**_plus(one, other), "agents": agents}
+
+
+def sum_usage(usages: Iterable[Usage | None]) -> Usage:
+    """Add any number of usages."""
+    total = no_usage()
+    for usage in usages:
+        total = add_usage(total, usage)
+    return total
+
+
+def named(usage: Usage, name: str) -> Usage:
+    """Book a usage on an agent: its own calls under its name, those of agents inside it under `name/inner`."""
+    inside = {f"{name}/{inner}": tokens for inner, tokens in usage["agents"].items()}
+    booked = sum_usage({**tokens, "agents": {}} for tokens in usage["agents"].values())
+    own = _minus(usage, booked)
+    agents = {name: own, **inside} if any(own.values()) else inside
+    return {**usage, "agents": agents}
+
+
+BUDGET = "__ledger"
+"""Where the budget of a run is kept in its config; nested graphs inherit it, checkpoints leave it out."""
+
+
+def charge_earlier(config: RunnableConfig, told: Usage, counted: Usage) -> None:
+    """Charge the run's budget, if it has one, with calls that were made before this process took the run over."""
+    budget = config.get("configurable", {}).get(BUDGET)
+    if budget is not None and told["calls"] > counted["calls"]:
+        budget.charge({**_minus(told, counted), "agents": {}})
+
+
+def usage_of(error: BaseException) -> Usage | None:
+    """Return what a failed call had cost before it failed, where that was noted."""
+    usage: Usage | None = getattr(error, "usage", None)
+    return usage
+
+
+Prices = Mapping[str, Sequence[float]]
+"""By model name, or `*` for any other: the price of a million input tokens and of a million output tokens."""
+
+NO_PRICES: Prices = {}
+
+
+def usage_of_call(response: LLMResult, model: str, prices: Prices) -> Usage:
+    """Return what one finished call has cost, with the tokens that its provider reported."""
+    call: Usage = {**no_usage(), "calls": 1}
+    for generations in response.generations:
+        for generation in generations:
+            message = generation.message if isinstance(generation, ChatGeneration) else None
+            if isinstance(message, AIMessage) and message.usage_metadata:
+                call["input_tokens"] += message.usage_metadata["input_tokens"]
+                call["output_tokens"] += message.usage_metadata["output_tokens"]
+    return _priced(call, model, prices)
+
+
+def usage_of_messages(messages: Iterable[Any], prices: Prices) -> Usage:
+    """Return what the calls have cost whose replies are among some messages, as far as their providers reported it."""
+    total = no_usage()
+    for one in messages:
+        if isinstance(one, AIMessage) and one.usage_metadata:
+            counts = one.usage_metadata
+            tokens = {"input_tokens": counts["input_tokens"], "output_tokens": counts["output_tokens"]}
+            call: Usage = {**no_usage(), "calls": 1, **tokens}  # type: ignore[typeddict-item]
+            total = add_usage(total, _priced(call, str(one.response_metadata.get("model_name") or ""), prices))
+    return total
+
+
+def _priced(call: Usage, model: str, prices: Prices) -> Usage:
+    if not prices:
+        return call
+    read, written = prices.get(model) or prices.get("*") or (0.0, 0.0)
+    return {**call, "cost": (call["input_tokens"] * read + call["output_tokens"] * written) / 1e6}
+
+
+class Tally(BaseCallbackHandler):
+    """Counts the chat model calls made beneath a config."""
+
+    run_inline = True
+    ignore_chain = True  # only model calls count
+
+    def __init__(self, prices: Prices = NO_PRICES) -> None:
+        self.usage = no_usage()
+        self.prices = prices
+        self._open: dict[Any, str] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def counting(self) -> Iterator[Self]:
+        """Note on any error that leaves the block what had been spent before it."""
+        try:
+            yield self
+        except Exception as error:
+            noted = usage_of(error)
+            if noted and noted["calls"] >= self.usage["calls"]:
+                raise  # the same calls, booked on the agents that made them
+            with suppress(AttributeError):  # an exception class may forbid new attributes
+                error.usage = self.usage  # type: ignore[attr-defined]
+            raise
+
+    def watching(self, config: RunnableConfig) -> RunnableConfig:
+        """Return a config whose calls are counted here."""
+        return merge_configs(config, {"callbacks": [self]})
+
+    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **about: Any) -> None:
+        """Note which model is called, for its price."""
+        with self._lock:
+            self._open[run_id] = model_called(about)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: Any = None, **about: Any) -> None:
+        """Add one call."""
+        with self._lock:
+            call = usage_of_call(response, self._open.pop(run_id, ""), self.prices)
+            self.usage = add_usage(self.usage, call)
+
+    def on_llm_error(self, error: BaseException, *, run_id: Any = None, **about: Any) -> None:
+        """Add a call that failed; its provider may have charged for it."""
+        with self._lock:
+            if self._open.pop(run_id, None) is not None:
+                self.usage = add_usage(self.usage, {**no_usage(), "calls": 1})
+
+    def cut_off(self) -> Usage:
+        """Return what had been used when the work was given up; calls that were still at work count as such."""
+        with self._lock:
+            return add_usage(self.usage, {**no_usage(), "calls": len(self._open)})
+
+
+def model_called(about: Mapping[str, Any]) -> str:
+    """Return the name of the model of a call, as LangChain tells it to callbacks."""
+    return str((about.get("metadata") or {}).get("ls_model_name") or "")

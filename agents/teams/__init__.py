@@ -1,0 +1,12 @@
+"""Teams of agents: the default team, and teams from TOML files."""
+
+from typing import TYPE_CHECKING
+
+from agents.runtime.lazy import lazily
+
+if TYPE_CHECKING:
+    from agents.teams.default import load_team, team
+
+__all__ = ["load_team", "team"]
+
+__getattr__ = lazily(__name__, {"load_team": "default", "team": "default"})

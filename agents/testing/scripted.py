@@ -1,0 +1,211 @@
+"""A chat model that follows a script: record the call -> find its reply in the script -> wait, raise or answer."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from itertools import cycle
+from operator import itemgetter
+from threading import Lock
+from typing import Any, Protocol
+
+from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from pydantic import BaseModel, PrivateAttr
+
+from agents.errors import PodiumError
+from agents.testing.replies import Call, Reply, chunks, whole
+
+_QUOTED = 200
+"""Characters of the prompt's end that an error quotes."""
+
+
+class ScriptError(PodiumError, AssertionError):
+    """The script has no reply for a call; never retried, because the test is wrong."""
+
+
+class Source(Protocol):
+    """Where a model's replies come from; one object for all copies of a model."""
+
+    calls: list[Call]
+
+    def reply_to(self, call: Call) -> Reply:
+        """Record the call and return its reply."""
+
+    async def areply_to(self, call: Call) -> Reply:
+        """Record the call and return its reply."""
+
+
+class ScriptedModel(BaseChatModel):
+    """Answer from a script: a list in the order of the calls, a function of the messages, or a dict by the prompt.
+
+    A reply is a text, a `Reply`, an `AIMessage`, an exception to raise, a dict, list or pydantic object to answer as
+    JSON, a function of the messages (async ones need `ainvoke`), or an iterator that is asked once per call. The keys
+    of a dict are substrings or regular expressions, looked for in the text of all messages; the first that fits wins.
+    A single reply in place of a script answers every call.
+    """
+
+    model_name: str = "scripted"
+
+    _script: Source = PrivateAttr()
+
+    def __init__(self, script: Any = (), *, repeat: bool = False, default: Any = None, **fields: Any) -> None:
+        """`repeat` starts a list over when it has run out; `default` answers whatever the script does not."""
+        super().__init__(**{"cache": False, **fields})
+        self._script = _Script(script, repeat=repeat, default=default)
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call so far in the order of arrival, also through `bind`, `bind_tools` and copies of the model."""
+        return list(self._script.calls)
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def _resolve_model_profile(self) -> ModelProfile:
+        return {"tool_calling": True, "structured_output": True}
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | dict[str, Any] | bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer the tools; only the script decides whether they are called."""
+        choice = {} if tool_choice is None else {"tool_choice": tool_choice}
+        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **choice, **kwargs)
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, method: str = "json_schema", **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Parse the replies as ChatOpenAI does; `method` is `json_schema`, `json_mode` or `function_calling`."""
+        if method == "function_calling":
+            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
+        if method not in ("json_schema", "json_mode"):
+            raise ValueError(f"Unknown method {method!r}; known: json_schema, json_mode, function_calling")
+        model = self.bind(response_format=_response_format(schema, method), **kwargs)
+        parser: Runnable[Any, Any] = JsonOutputParser()
+        if isinstance(schema, type) and issubclass(schema, BaseModel):
+            parser = RunnableLambda(_raise_refusal) | PydanticOutputParser(pydantic_object=schema)
+        if not include_raw:
+            return model | parser
+        parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
+        failed = RunnablePassthrough.assign(parsed=lambda _: None)
+        return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+
+    def _generate(self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+        return whole(list(self._stream(messages, stop, run_manager, **kwargs)))
+
+    async def _agenerate(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        return whole([chunk async for chunk in self._astream(messages, stop, run_manager, **kwargs)])
+
+    def _stream(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        call = Call(list(messages), kwargs, stop)
+        reply = self._script.reply_to(call)
+        time.sleep(reply.delay)
+        yield from chunks(reply, call, self.model_name)
+
+    async def _astream(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        call = Call(list(messages), kwargs, stop)
+        reply = await self._script.areply_to(call)
+        await asyncio.sleep(reply.delay)
+        for chunk in chunks(reply, call, self.model_name):
+            yield chunk
+
+
+class _Script:
+    """The replies that are left and the calls that were made."""
+
+    def __init__(self, script: Any, *, repeat: bool, default: Any) -> None:
+        self.calls: list[Call] = []
+        self._lock = Lock()
+        self._rules = dict(script) if isinstance(script, Mapping) else {"": script}
+        if isinstance(script, list | tuple):
+            self._rules = {"": cycle(script) if repeat else iter(script)}
+        self._default = default
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Script:
+        return self
+
+    def reply_to(self, call: Call) -> Reply:
+        """Record the call and look up its reply."""
+        found = self._found(call)
+        if inspect.iscoroutine(found):
+            found.close()
+            raise ScriptError("The script is an async function; call the model with ainvoke or astream.")
+        return _as_reply(found)
+
+    async def areply_to(self, call: Call) -> Reply:
+        """Record the call and look up its reply, or have an async function make it."""
+        found = self._found(call)
+        return _as_reply(await found if inspect.isawaitable(found) else found)
+
+    def _found(self, call: Call) -> Any:
+        with self._lock:
+            self.calls.append(call)
+            number = len(self.calls)
+            fitting = next((reply for key, reply in self._rules.items() if _fits(key, call.prompt)), None)
+            for found in (fitting, self._default):
+                found = next(found, None) if isinstance(found, Iterator) else found
+                if found is not None:
+                    break
+        if found is None:
+            raise ScriptError(
+                f"The script has no reply for call {number}: its replies ran out, or no key fits. "
+                f"The prompt ends with: {call.prompt[-_QUOTED:]!r}"
+            )
+        return found(call.messages) if callable(found) and not isinstance(found, type) else found
+
+
+def _fits(key: str | re.Pattern[str], prompt: str) -> bool:
+    if isinstance(key, str) and key in prompt:
+        return True
+    try:
+        return re.search(key, prompt) is not None
+    except re.error:
+        return False
+
+
+def _as_reply(found: Any) -> Reply:
+    if found is None:
+        raise ScriptError("The function of the script gave None instead of a reply.")
+    if isinstance(found, Reply):
+        return found
+    if isinstance(found, str):
+        return Reply(found)
+    if isinstance(found, BaseException) or (isinstance(found, type) and issubclass(found, BaseException)):
+        return Reply(error=found)
+    if isinstance(found, AIMessage):
+        return Reply(found.text, tool_calls=found.tool_calls)
+    return Reply(data=found)
+
+
+def _response_format(schema: dict[str, Any] | type, method: str) -> dict[str, Any]:
+    if method == "json_mode":
+        return {"type": "json_object"}
+    json_schema = convert_to_json_schema(schema)
+    return {"type": "json_schema", "json_schema": {"name": json_schema.get("title", "reply"), "schema": json_schema}}
+
+
+def _raise_refusal(message: AIMessage) -> AIMessage:
+    if refusal := message.additional_kwargs.get("refusal"):
+        from langchain_openai.chat_models.base import OpenAIRefusalError  # slow to import, and rarely needed
+
+        raise OpenAIRefusalError(refusal)
+    return message

@@ -1,0 +1,156 @@
+"""Arithmetic for agents, by the simpleeval library: no `eval`, bounded in time and size."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from langchain_core.tools import ToolException
+from simpleeval import FunctionNotDefined, NameNotDefined, SimpleEval  # type: ignore[import-untyped]
+
+from agents.tools.readable_tool import readable_tool
+
+MAX_EXPRESSION = 500
+"""Characters of an expression; a longer one is refused before it is parsed."""
+MAX_BITS = 4_000
+"""Size of any whole number on the way to a result: about 1,200 digits."""
+
+
+def _bounded(compute: Callable[..., Any]) -> Callable[..., int | float]:
+    def bounded(*operands: Any) -> int | float:
+        return _number(compute(*map(_number, operands)))
+
+    return bounded
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, complex):
+        raise ValueError("the result is not a real number")  # noqa: TRY004 - a value, not a type, to a model
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError("only numbers can be computed with")
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise OverflowError
+    return value
+
+
+def _finite(value: Any) -> int | float:
+    if not math.isfinite(number := _number(value)):
+        raise OverflowError
+    return number
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case ZeroDivisionError():
+            return "it divides by zero"
+        case OverflowError():
+            return "the result, or a number on the way to it, is too large"
+        case RecursionError():
+            return "it is nested too deeply; compute it in parts"
+        case SyntaxError():
+            return f"{error.msg}; write only numbers, operators and functions, no words and no units"
+        case NameNotDefined(name=name) | FunctionNotDefined(func_name=name):
+            return f"{name!r} is not known; known are {', '.join(sorted([*_FUNCTIONS, *_NAMES]))}"
+    return str(error) or type(error).__name__
+
+
+def _power(base: float, exponent: float) -> Any:
+    if isinstance(base, int) and isinstance(exponent, int) and (base.bit_length() - 1) * exponent > MAX_BITS:
+        raise OverflowError
+    return base**exponent
+
+
+def _factorial(number: float) -> int:
+    if number > MAX_BITS // 10:
+        raise OverflowError
+    return math.factorial(number)  # type: ignore[arg-type]  # a fraction is refused by math itself
+
+
+def _round(number: float, digits: int = 0) -> float:
+    # Python would compute 10 ** -digits first, however large.
+    return round(number, max(-MAX_BITS, min(digits, MAX_BITS)))
+
+
+def _mean(first: float, *others: float) -> float:
+    return sum(others, first) / (1 + len(others))
+
+
+_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: _power,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+}
+# fmt: off
+_OF_MATH = [
+    "acos", "asin", "atan", "ceil", "cos", "degrees", "exp", "floor", "gcd", "hypot", "log", "log10", "log2",
+    "radians", "sin", "sqrt", "tan",
+]
+# fmt: on
+_FUNCTIONS: dict[str, Callable[..., Any]] = {name: getattr(math, name) for name in _OF_MATH}
+_FUNCTIONS |= {"abs": abs, "max": max, "min": min, "round": _round, "pow": _power, "ln": math.log}
+_FUNCTIONS |= {"factorial": _factorial, "mean": _mean, "sum": lambda *numbers: sum(numbers)}
+_NAMES = {"pi": math.pi, "e": math.e}
+# Attributes and indexing are left out: simpleeval would let `(1).to_bytes(10**9)` through.
+_NODES = (ast.Expr, ast.Constant, ast.Name, ast.Call, ast.BinOp, ast.UnaryOp)
+
+_SIGNS = str.maketrans({"×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "^": "**", "\xa0": " "})  # noqa: RUF001
+_CALL = re.compile(r"[A-Za-z]\w*\s*\(")
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%(?=\s*(?:$|[)*/]|of\b))")
+_PERCENT_ADDED = re.compile(r"[\d)%]\s*[-+]\s*\d+(?:\.\d+)?\s*%\s*(?:$|\))")
+
+
+def _as_python(expression: str) -> str:
+    """Turn what people and models write into Python, where it can mean only one thing."""
+    text = " ".join(expression.translate(_SIGNS).split()).removesuffix("=")
+    if ";" in text:
+        raise ValueError("only one expression at a time")
+    if not _CALL.search(text):
+        text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
+    elif ", " in text and re.search(r"\d,\d{3}(?!\d)", text):
+        raise ValueError("a comma may part thousands or arguments here; write numbers without separators")
+    if _PERCENT_ADDED.search(text):
+        raise ValueError("adding a percentage is ambiguous; write 200 * 1.10 or 200 + 0.10")
+    return re.sub(r"\bof\b", "*", _PERCENT.sub(r"(\1/100)", text)).strip()
+
+
+def calculate(expression: Annotated[str, "For example: (1250 - 300) * 0.19"]) -> str:
+    """Compute an arithmetic expression; use it for every calculation.
+
+    Knows + - * / // % ** and parentheses, sqrt, abs, round, min, max, sum, mean, floor, ceil, log, ln, log10, exp,
+    factorial, gcd, sin, cos, tan, pi and e. Numbers only: no units, no variables.
+    """
+    if len(expression) > MAX_EXPRESSION:
+        raise ToolException(f"The expression is longer than {MAX_EXPRESSION} characters; compute it in parts.")
+    evaluator = SimpleEval(
+        operators={node: _bounded(compute) for node, compute in _OPERATORS.items()},
+        functions={name: _bounded(compute) for name, compute in _FUNCTIONS.items()},
+        names=dict(_NAMES),
+    )
+    evaluator.nodes = {node: visit for node, visit in evaluator.nodes.items() if node in _NODES}
+    try:
+        value = _finite(evaluator.eval(_as_python(expression)))
+    except Exception as error:  # a parser, simpleeval and math each raise their own
+        raise ToolException(f"Cannot compute {expression!r}: {_reason(error)}.") from error
+    # 15 digits: what a float holds exactly, so that 0.1 + 0.2 is 0.3.
+    return str(value) if isinstance(value, int) else format(value, ".15g")
+
+
+calculator = readable_tool(
+    calculate,
+    name="calculator",
+    metadata={
+        "example_task": "A floor takes 4 kg of glue per 100 tiles, at 0.60 a kg. What does it cost for 850 tiles?",
+        "example_arguments": {"expression": "4 / 100 * 850 * 0.60"},
+    },
+)

@@ -1,0 +1,86 @@
+"""A plain or async function as a worker, seen by callbacks like any other Runnable."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from langchain_core.callbacks import BaseCallbackManager
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config, var_child_runnable_config
+
+from agents.assignment import Assignment
+from agents.runtime import Effects, SyncAsyncRunnable
+
+_EXTRAS = ("context", "request", "config")
+"""What a function gets by name where it has such a parameter; `config` is the LangGraph config of the call."""
+
+
+class Function(SyncAsyncRunnable[Assignment, Any]):
+    """Gives a function the task and the extras it has parameters for; returns what the function returned."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
+        )
+        self._takes_task, self._extras = _parameters(function)
+
+    def invoke(self, input: Assignment, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Call the function as a run of its own, whose config the Runnables that it calls inherit."""
+        config = ensure_config(config)
+        if _is_watched(config):
+            return self._call_with_config(super().invoke, input, config)
+        with current(config):
+            return super().invoke(input, config)
+
+    async def ainvoke(self, input: Assignment, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Call the function as a run of its own, whose config the Runnables that it calls inherit."""
+        config = ensure_config(config)
+        if _is_watched(config):
+            return await self._acall_with_config(super().ainvoke, input, config)
+        with current(config):
+            return await super().ainvoke(input, config)
+
+    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Any:
+        """Call the function."""
+        known: dict[str, Any] = {"context": {}, "request": "", **value, "config": config}
+        work = partial(self.function, value["task"]) if self._takes_task else self.function
+        arguments = {name: known[name] for name in self._extras}
+        result = await (effects.coroutine if self._is_async else effects.function)(work, arguments)
+        # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
+        return await effects.coroutine(lambda: result, {}) if inspect.iscoroutine(result) else result
+
+
+def _is_watched(config: RunnableConfig) -> bool:
+    """Tell whether any callback wants to know of runs; for none of them, a run would cost a third of a step."""
+    manager = config.get("callbacks")
+    return not isinstance(manager, BaseCallbackManager) or any(not one.ignore_chain for one in manager.handlers)
+
+
+@contextmanager
+def current(config: RunnableConfig) -> Iterator[None]:
+    """Make a config the one that Runnables inherit which are called in the block."""
+    token = var_child_runnable_config.set(config)
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[bool, list[str]]:
+    """Return whether a function takes the task (first, by position), and which of the extras it has."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # a builtin without a signature
+        return True, []
+    positional = [
+        name
+        for name, one in parameters.items()
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.VAR_POSITIONAL)
+    ]
+    extras = [name for name in _EXTRAS if name in parameters]
+    return bool(positional) and positional[0] not in extras, extras

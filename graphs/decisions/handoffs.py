@@ -1,0 +1,169 @@
+"""Handing work to a peer: the tools by which models do it, and one turn of an agent that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool, StructuredTool
+from langgraph.errors import ParentCommand
+from langgraph.types import Command
+from typing_extensions import TypedDict
+
+from agents.agent import Agent
+from agents.assignment import Assignment
+from agents.errors import AgentError, EmptyReplyError
+from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, clean, clean_data
+from agents.settings import settings
+
+HANDOFF = "podium_handoff"
+"""Key in a tool message's artifact under which a handoff, or the end of a group chat, is found."""
+FINISH = "finish"
+"""What a peer of a group chat hands to in order to end it."""
+HANDOFF_TOOL = "handoff_to_"
+"""How the names of handoff tools begin; the peer's name follows."""
+
+
+class Handoff(TypedDict):
+    """A peer's wish that another goes on. Functions return one as a plain dict; `task` and `reason` may be missing."""
+
+    to: str
+    task: str
+    reason: str
+
+
+class Turn(TypedDict):
+    """What a peer did with its turn: it answered, or handed off; `ignored` are further handoffs in the same turn."""
+
+    text: str
+    message_id: str | None
+    """The id of the chat message that holds the text, if one does."""
+    handoff: Handoff | None
+    ignored: list[Handoff]
+    status: str
+    errors: list[dict[str, str]]
+    usage: Usage
+
+
+def handoff_tool(to: str, description: str = "") -> BaseTool:
+    """Return the tool `handoff_to_<to>`, for agents that a user builds with `create_agent` and puts in a network.
+
+    Args:
+        to: The peer's name, to which the network must have a link.
+        description: What the peer is for, told to the model.
+    """
+
+    def hand_over(task: str, reason: str) -> tuple[str, dict[str, Any]]:
+        return f"Handed over to {to}.", {HANDOFF: {"to": to, "task": task, "reason": reason}}
+
+    return StructuredTool.from_function(
+        hand_over,
+        name=f"{HANDOFF_TOOL}{to}",
+        description=f"Hand the work over to {to}. {description} Say what it is to do, completely, and why.".strip(),
+        return_direct=True,
+        response_format="content_and_artifact",
+    )
+
+
+def finish_tool() -> BaseTool:
+    """Return the tool `finish`, by which a peer ends a group chat with the final answer."""
+
+    def finish(answer: str) -> tuple[str, dict[str, Any]]:
+        return "Finished.", {HANDOFF: {"to": FINISH, "task": answer, "reason": "finished"}}
+
+    return StructuredTool.from_function(
+        finish,
+        name=FINISH,
+        description="End the conversation with the final answer, when nothing is left to be said.",
+        return_direct=True,
+        response_format="content_and_artifact",
+    )
+
+
+class StopAfterHandoff(AgentMiddleware[Any, Any]):
+    """Ends an agent's turn once it has handed over, also when it called other tools in the same turn."""
+
+    @hook_config(can_jump_to=["end"])
+    def before_model(self, state: AgentState[Any], runtime: Any) -> dict[str, Any] | None:
+        """Leave when one of the turn's tool results is a handoff."""
+        return {"jump_to": "end"} if _handoffs(state["messages"]) else None
+
+
+def _since_last(kind: type[BaseMessage], messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+    places = [place for place, one in enumerate(messages) if isinstance(one, kind)]
+    return messages[places[-1] + 1 :] if places else messages
+
+
+def _handoffs(messages: Sequence[BaseMessage]) -> list[Handoff]:
+    """Return the handoffs made since somebody last spoke to the agent, in the order of the calls."""
+    results = [one.artifact for one in _since_last(HumanMessage, messages) if isinstance(one, ToolMessage)]
+    return [one[HANDOFF] for one in results if isinstance(one, dict) and HANDOFF in one]
+
+
+class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
+    """Lets an agent take one turn; chat models with a role get those of the `tools` that they do not have."""
+
+    def __init__(self, agent: Agent, tools: Sequence[BaseTool]) -> None:
+        own = {one.name for one in agent.role.tools}
+        new = [one for one in tools if one.name not in own]
+        self.agent = agent.with_tools(new, StopAfterHandoff()) if agent.is_role else agent
+
+    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Turn:
+        """Return the answer or the handoff."""
+        tally = Tally(settings().prices)
+        with tally.counting():
+            try:
+                reply = await self.agent.reply(effects, value, config, tally)
+            except ParentCommand as command:
+                return _turn("", _of_command(command.args[0]), tally.usage)
+            messages, usage = _messages(reply), self.agent.spent(reply, tally, config)
+            if wishes := clean_data(self._wishes(reply) or _handoffs(messages)):
+                return _turn(clean(_said_beside(messages)), wishes, usage)
+            if messages and isinstance(messages[-1], ToolMessage) and messages[-1].status == "error":
+                raise EmptyReplyError(f"Agent {self.agent.name!r} ended on a failed tool call: {messages[-1].text}")
+            answer = self.agent.answer(reply, usage)
+            inside: Any = {key: answer.get(key) for key in ("message_id", "status", "errors")}
+            return {**_turn(answer["text"], [], answer["usage"]), **inside}
+
+    def _wishes(self, reply: Any) -> list[Handoff]:
+        """Read the handoff that a function has returned."""
+        if self.agent.function is None or not isinstance(reply, dict) or "to" not in reply:
+            return []
+        if not isinstance(reply["to"], str):
+            raise AgentError(f"Agent {self.agent.name!r} handed over to {reply['to']!r}, which is no name")
+        return [{"to": reply["to"], "task": str(reply.get("task", "")), "reason": str(reply.get("reason", ""))}]
+
+
+def _messages(reply: Any) -> list[BaseMessage]:
+    messages = reply.get("messages") if isinstance(reply, dict) else None
+    return messages if isinstance(messages, list) else []
+
+
+def _of_command(command: Command[Any]) -> list[Handoff]:
+    """Read `Command(goto=peer, graph=Command.PARENT)`, by which the handoff tools of langgraph-swarm go to a peer."""
+    places: Any = command.goto if isinstance(command.goto, list | tuple) else [command.goto]
+    return [{"to": getattr(one, "node", one), "task": "", "reason": ""} for one in places]
+
+
+def _turn(text: str, wishes: list[Handoff], usage: Usage) -> Turn:
+    first = wishes[0] if wishes else None
+    return {
+        "text": text,
+        "message_id": None,
+        "handoff": first,
+        "ignored": wishes[1:],
+        "status": "completed",
+        "errors": [],
+        "usage": usage,
+    }
+
+
+def _said_beside(messages: Sequence[BaseMessage]) -> str:
+    """Return what a model said as it handed over, and what other tools then gave, which it has not seen."""
+    words = [one.text for one in messages if isinstance(one, AIMessage)][-1:]
+    results = [one for one in _since_last(AIMessage, messages) if isinstance(one, ToolMessage)]
+    unseen = [f"{one.name}: {one.text}" for one in results if one.status != "error" and not _handoffs([one])]
+    return "\n\n".join(one for one in (*words, *unseen) if one)

@@ -1,0 +1,52 @@
+"""How a request is sorted: the form of the triage, its examples, and the call of the agent that was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from langchain_core.runnables import RunnableConfig
+from pydantic import BaseModel, WithJsonSchema
+
+from agents.agent import Agent, Answer
+from agents.assignment import Assignment
+from agents.runtime import Effects, SyncAsyncRunnable
+from graphs.decisions import prompts
+from graphs.engine import speaking
+
+
+class Delegate(SyncAsyncRunnable[dict[str, Any], Answer]):
+    """Calls the agent that is named in its input."""
+
+    def __init__(self, agents: dict[str, Agent]) -> None:
+        self.agents = agents
+
+    async def run(self, effects: Effects, value: dict[str, Any], config: RunnableConfig) -> Answer:
+        """Return that agent's answer, booked on its name."""
+        agent = self.agents[value["agent"]]
+        given: Assignment = value["assignment"]
+        answer = await effects.invoke(agent, given, speaking(config, agent))
+        return {**answer, "usage": agent.booked(answer["usage"])}
+
+
+def triage_form(names: Sequence[str]) -> type[BaseModel]:
+    """Return the form of the triage."""
+
+    class Triage(BaseModel):
+        reason: str
+        small: bool
+        agent: Annotated[str, WithJsonSchema({"type": "string", "enum": list(names)})]
+
+    return Triage
+
+
+def triage_examples(team: Sequence[Agent]) -> str:
+    """Make examples: what one agent is right for is small; what needs two of them is not."""
+    able = [one for one in team if one.examples]
+    shown = [(one.examples[0], True, one.name) for one in able[:3]]
+    if len(able) > 1:
+        shown.append((f"{able[0].examples[-1]} Then: {able[-1].examples[-1]}", False, able[0].name))
+    return "".join(
+        prompts.TRIAGE_EXAMPLE.format(request=asked, small=str(small).lower(), agent=name)
+        for asked, small, name in shown
+    )

@@ -1,0 +1,264 @@
+"""How work is judged: deterministic checks first, then a reviewer's typed verdict, criterion by criterion."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Self
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
+from langgraph.constants import TAG_NOSTREAM
+from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
+from typing_extensions import TypedDict
+
+from agents.agent import Agent, Answer
+from agents.assignment import Assignment, quote
+from agents.decisions import AGAIN, Decision, read_only_json
+from agents.errors import DecisionError, PodiumError
+from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, clean, clean_data, explain, no_usage
+from agents.settings import settings
+from graphs.decisions import prompts
+
+Check = Callable[[str], Any]
+"""Judges a text without a model: returns None or True if it passes, else False or what to change."""
+
+CHECKS = "checks"
+"""Who gives a verdict without a model, and the criterion that all checks are passed."""
+
+CRITERIA = ("It does what the task asks, completely.", "What it says is correct.")
+
+
+class Judged(TypedDict):
+    """One criterion of a verdict."""
+
+    criterion: str
+    met: bool
+    evidence: str
+
+
+class Verdict(TypedDict):
+    """A review. It is acceptable if and only if every criterion is met."""
+
+    acceptable: bool
+    criteria: list[Judged]
+    feedback: str
+    """What to change; empty if acceptable."""
+    by: str
+    """`checks`, or the reviewer's name."""
+    usage: Usage
+
+
+class Finding(BaseModel):
+    """A reviewer's word on one criterion."""
+
+    evidence: str
+    met: bool
+
+    @model_validator(mode="after")
+    def _has_evidence(self) -> Self:
+        if self.met and not self.evidence.strip():
+            raise ValueError("a criterion is met only with evidence for it")
+        return self
+
+
+class Review(SyncAsyncRunnable[Assignment, Verdict]):
+    """Judges the result in `context["result"]` of a task: the checks, and only if they pass the reviewer.
+
+    The reviewer may be a chat model with a role (its instructions are kept), or an agent with tools, a Runnable or a
+    function that gives `{"criteria": [{"criterion", "met", "evidence"}], "feedback"}` or
+    `{"acceptable", "evidence", "feedback"}`.
+
+    Raises:
+        DecisionError: The reviewer gave no typed verdict. Free text never counts as one.
+    """
+
+    def __init__(
+        self,
+        reviewer: Agent | None,
+        *,
+        criteria: Sequence[str],
+        checks: Sequence[Check],
+        model: BaseChatModel | str | None,
+    ) -> None:
+        self.reviewer = reviewer
+        self.criteria = list(criteria)
+        self.checks = list(checks)
+        self.name: str = reviewer.name if reviewer else "reviewer"
+        own = reviewer.role.model if reviewer and reviewer.is_role else None
+        self.decision = Decision(verdict_form(len(self.criteria)), model=own or model, name="verdict", only_json=True)
+        instructions = reviewer.role.instructions if reviewer and reviewer.is_role else ""
+        listed = "\n".join(f"{number}. {one}" for number, one in enumerate(self.criteria, 1))
+        form = ", ".join(
+            f'"criterion_{number}": {{"evidence": …, "met": …}}' for number in range(1, len(self.criteria) + 1)
+        )
+        self.rules = prompts.REVIEW.format(criteria=listed, form=form)
+        system = SystemMessage(f"{instructions}\n\n{self.rules}".strip())
+        self.opening: list[BaseMessage] = [system, *_examples(len(self.criteria))]
+
+    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Verdict:
+        """Return the verdict on one result."""
+        result = value["context"]["result"]
+        failed = [wrong for check in self.checks if (wrong := await _checked(effects, check, result))]
+        if failed:
+            judged: list[Judged] = [{"criterion": CHECKS, "met": False, "evidence": wrong} for wrong in failed]
+            return _verdict(judged, "\n".join(failed), CHECKS, no_usage())
+        verdict = await self._judge(effects, value, config)
+        passed: list[Judged] = [{"criterion": CHECKS, "met": True, "evidence": "passed"}] if self.checks else []
+        return {**verdict, "criteria": [*passed, *verdict["criteria"]]}
+
+    async def _judge(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Verdict:
+        if self.reviewer is None or (self.reviewer.is_role and not self.reviewer.role.tools):
+            decided = await effects.invoke(self.decision, [*self.opening, HumanMessage(_case(value))], config)
+            return self._read(decided["value"], decided["usage"])
+        tally = Tally(settings().prices)
+        with tally.counting():
+            silent = merge_configs(tally.watching(config), RunnableConfig(tags=[TAG_NOSTREAM]))
+            return await self._ask(effects, self.reviewer, value, silent)
+
+    async def _ask(self, effects: Effects, reviewer: Agent, value: Assignment, config: RunnableConfig) -> Verdict:
+        """Ask an agent with tools, a Runnable or a function; what can be asked in words is told its mistake once."""
+        task = f"{self.rules}\n\n{_case(value)}"
+        asked: Assignment = value if reviewer.function else {"task": task}
+        answer = await effects.invoke(reviewer, asked, config)
+        try:
+            return self._read(_data(answer), answer["usage"])
+        except DecisionError as error:
+            if reviewer.function:
+                raise
+            mistake = AGAIN.format(mistake=error)
+        again: Assignment = {"task": f"{task}\n\n{quote('You answered', answer['text'])}\n\n{mistake}"}
+        second = await effects.invoke(reviewer, again, config)
+        return self._read(_data(second), add_usage(answer["usage"], second["usage"]))
+
+    def _read(self, data: Any, usage: Usage) -> Verdict:
+        """Turn what a reviewer gave back into a verdict; it may judge by criteria of its own, but then by no other.
+
+        Raises:
+            DecisionError: It is none, or it leaves criteria out that the reviewer was asked for.
+        """
+        try:
+            given = GivenVerdict.model_validate(data)
+        except ValidationError as error:
+            raise DecisionError(f"Reviewer {self.name!r} gave no typed verdict: {error.errors()[0]['msg']}") from error
+        asked = {f"criterion_{number}": one for number, one in enumerate(self.criteria, 1)}
+        judged: list[Judged] = [
+            {"criterion": asked.get(one.criterion, one.criterion), "met": one.met, "evidence": one.evidence}
+            for one in given.findings()
+        ]
+        missing = [one for one in self.criteria if one not in {found["criterion"] for found in judged}]
+        if missing and len(missing) < len(self.criteria):
+            raise DecisionError(f"Reviewer {self.name!r} did not judge {missing[0]!r}")
+        return _verdict(judged, given.feedback, self.name, usage)
+
+
+def _examples(criteria: int) -> Iterator[BaseMessage]:
+    """Show verdicts on other work, with so many criteria."""
+    for task, result, evidence, feedback in prompts.REVIEW_EXAMPLES:
+        found = {f"criterion_{one}": {"evidence": evidence, "met": not feedback} for one in range(1, criteria + 1)}
+        yield HumanMessage(_case({"task": task, "context": {"result": result}}))
+        yield AIMessage(json.dumps({"criteria": found, "feedback": feedback}))
+
+
+async def _checked(effects: Effects, check: Check, result: str) -> str | None:
+    """Return what a check finds wrong with a result, None if it passes."""
+    name = getattr(check, "__name__", "check")
+    call: Any = effects.coroutine if inspect.iscoroutinefunction(check) else effects.function
+    try:
+        said = await call(partial(check, result), {})
+    except Exception as error:
+        raise PodiumError(f"The check {name!r} failed: {explain(error)}") from error
+    if said is None or said is True:
+        return None
+    if said is False or said == "":
+        return f"The check {name!r} did not pass."
+    if not isinstance(said, str):
+        raise PodiumError(f"The check {name!r} must return None, True, False or what to change, not {said!r:.100}")
+    return said
+
+
+def _case(value: Assignment) -> str:
+    """Put a task and its result before a reviewer; all of it is quoted, for none of it is addressed to them."""
+    context = {one: text for one, text in value["context"].items() if one != "result"}
+    before = "\n\n".join(quote(one, text) for one, text in context.items())
+    return prompts.REVIEW_WORK.format(
+        task=quote("Task", value["task"]),
+        context=f"{before}\n\n" if before else "",
+        work=quote("The work", value["context"]["result"]),
+    )
+
+
+def _data(answer: Answer) -> Any:
+    return answer["data"] if answer["data"] is not None else read_only_json(answer["text"])
+
+
+class GivenFinding(Finding):
+    """A word on a criterion that the reviewer names itself."""
+
+    criterion: str
+
+
+class GivenVerdict(BaseModel):
+    """A verdict as functions and Runnables return it, and as models are asked for it."""
+
+    criteria: list[GivenFinding] = Field(default_factory=list)
+    acceptable: bool | None = None
+    evidence: str = ""
+    feedback: str = ""
+
+    @field_validator("criteria", mode="before")
+    @classmethod
+    def _as_list(cls, given: Any) -> Any:
+        """Read `{name: {"evidence", "met"}}` too, the form that models are asked for."""
+        if not isinstance(given, dict):
+            return given
+        return [{"criterion": name, **one} if isinstance(one, dict) else one for name, one in given.items()]
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        met = [one.met for one in self.findings()]
+        if self.acceptable is not None and self.acceptable is not all(met):
+            raise ValueError("'acceptable' contradicts the criteria")
+        _needs_feedback(met, self.feedback)
+        return self
+
+    def findings(self) -> list[GivenFinding]:
+        """Return the criteria; a verdict that is one word and its reason counts as one criterion."""
+        if self.criteria:
+            return self.criteria
+        if self.acceptable is None:
+            raise ValueError("a verdict needs 'criteria', or 'acceptable' with 'evidence'")
+        evidence = self.evidence or ("" if self.acceptable else self.feedback)
+        return [GivenFinding(criterion="acceptable", met=self.acceptable, evidence=evidence)]
+
+
+def verdict_form(number: int) -> type[BaseModel]:
+    """Return the form of a verdict on so many criteria: every one has its own field, so none can be left out."""
+    fields: dict[str, Any] = {f"criterion_{one}": Finding for one in range(1, number + 1)}
+    findings = create_model("Findings", **fields)
+
+    class VerdictForm(BaseModel):
+        criteria: findings  # type: ignore[valid-type]
+        feedback: str
+
+        @model_validator(mode="after")
+        def _is_whole(self) -> Self:
+            _needs_feedback([one.met for one in vars(self.criteria).values()], self.feedback)
+            return self
+
+    return VerdictForm
+
+
+def _needs_feedback(met: Sequence[bool], feedback: str) -> None:
+    if not all(met) and not feedback.strip():
+        raise ValueError("a rejection needs feedback that says what to change")
+
+
+def _verdict(judged: list[Judged], feedback: str, by: str, usage: Usage) -> Verdict:
+    acceptable = bool(judged) and all(one["met"] for one in judged)
+    told = "" if acceptable else clean(feedback)
+    return {"acceptable": acceptable, "criteria": clean_data(judged), "feedback": told, "by": by, "usage": usage}

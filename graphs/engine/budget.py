@@ -1,0 +1,141 @@
+"""A budget for a whole run, across nested graphs, agents, retries and repairs: what it may cost before it must stop.
+
+A budget sits among the run's callbacks, so every chat model call beneath passes it. When the budget is used up no new
+call starts; what is running may finish, and a synthesis may use a share that is kept for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.outputs import LLMResult
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
+
+from agents.runtime import BUDGET, Usage, add_usage, model_called, no_usage, usage_of_call
+from agents.settings import Settings, settings_from
+from graphs.errors import BudgetError
+
+RESERVED = "podium:reserved"
+"""Tag of calls that may use the share of the budget kept for the synthesis."""
+
+KEPT = 0.1
+"""Share of each limit that is kept where a pattern has a synthesis; of `max_calls` one call at least, if there are
+two."""
+
+
+# A refusal is Podium's normal way of ending a run, but LangChain logs every error of a callback as a warning.
+logging.getLogger("langchain_core.callbacks.manager").addFilter(
+    lambda record: "Error in Budget" not in record.getMessage()
+)
+
+
+class Budget(BaseCallbackHandler):
+    """Counts what a run has used, and refuses the calls it may no longer make."""
+
+    raise_error = True
+    # Not inline: LangChain leaves coroutines unawaited when an inline handler raises in async code.
+    run_inline = False
+
+    def __init__(self, limits: Settings, *, kept: float = 0.0) -> None:
+        self.limits = limits
+        self.kept = kept
+        """Share of each limit that only calls tagged as reserved may use."""
+        self.used = no_usage()
+        self._began = time.monotonic()
+        self._taken_over: set[str] = set()
+        self._open: dict[Any, str] = {}
+        self._silent: str | None = None
+        """A model that did not tell how many tokens it used."""
+        self._lock = threading.Lock()
+
+    @property
+    def ignore_chain(self) -> bool:
+        """Only model calls count."""
+        return True
+
+    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **about: Any) -> None:
+        """Let a call begin.
+
+        Raises:
+            BudgetError: The budget is used up, or it cannot be kept: with `max_cost` a model has no price, with that or
+                `max_tokens` a model does not tell the tokens it used.
+        """
+        model = model_called(about)
+        with self._lock:
+            self._check(model, reserved=RESERVED in (about.get("tags") or ()))
+            self._open[run_id] = model
+
+    def on_llm_end(self, response: LLMResult, *, run_id: Any, **about: Any) -> None:
+        """Book what a call has used."""
+        with self._lock:
+            model = self._open.pop(run_id, "")
+            call = usage_of_call(response, model, self.limits.prices)
+            if not call["input_tokens"] + call["output_tokens"]:
+                self._silent = self._silent or model or "a model"
+            self.used = add_usage(self.used, call)
+
+    def on_llm_error(self, error: BaseException, *, run_id: Any, **about: Any) -> None:
+        """Count a call that failed; its provider may have charged for it."""
+        with self._lock:
+            if self._open.pop(run_id, None) is not None:
+                self.used = add_usage(self.used, {**no_usage(), "calls": 1})
+
+    def take_over(self, place: str, usage: Usage | None, seconds: float = 0.0) -> None:
+        """Book once what a graph or step had used before this process took the run over from another."""
+        with self._lock:
+            if place not in self._taken_over:
+                self._taken_over.add(place)
+                self.used = add_usage(self.used, usage)
+                self._began -= seconds
+
+    def charge(self, usage: Usage) -> None:
+        """Book what was used elsewhere."""
+        with self._lock:
+            self.used = add_usage(self.used, usage)
+
+    def _check(self, model: str, *, reserved: bool) -> None:
+        limits = self.limits
+        kept = 0.0 if reserved else self.kept
+        kept_calls = max(1, round(limits.max_calls * kept)) if kept and limits.max_calls > 1 else 0
+        tokens = self.used["input_tokens"] + self.used["output_tokens"]
+        if limits.max_cost and not {model, "*"} & set(limits.prices):
+            raise BudgetError(f"max_cost is set, but prices has neither {model!r} nor '*'")
+        if self._silent and (limits.max_tokens or limits.max_cost):
+            limit = "max_tokens" if limits.max_tokens else "max_cost"
+            raise BudgetError(
+                f"{limit} is set, but {self._silent} does not tell how many tokens it used; "
+                "a ChatOpenAI with a base_url of its own needs stream_usage=True for that"
+            )
+        if limits.max_calls and self.used["calls"] + len(self._open) >= limits.max_calls - kept_calls:
+            raise BudgetError(f"The budget of {limits.max_calls} model calls is used up")
+        if limits.max_tokens and tokens >= limits.max_tokens * (1 - kept):
+            raise BudgetError(f"The budget of {limits.max_tokens} tokens is used up: {tokens} were used")
+        if limits.max_cost and self.used.get("cost", 0.0) >= limits.max_cost * (1 - kept):
+            raise BudgetError(
+                f"The budget of {limits.max_cost:g} is used up: {self.used.get('cost', 0.0):.4g} was spent"
+            )
+        if limits.max_seconds and time.monotonic() - self._began >= limits.max_seconds * (1 - kept):
+            raise BudgetError(f"The budget of {limits.max_seconds:g} seconds is used up")
+
+
+def with_budget(config: RunnableConfig, context: Any, *, synthesizes: Callable[[], bool]) -> RunnableConfig:
+    """Return a run's config with a budget, if its settings limit it and it has none from the graph around it."""
+    known = config.get("configurable", {})
+    limits = settings_from(context)
+    if BUDGET in known or not limits.limited:
+        return config
+    budget = Budget(limits, kept=KEPT if synthesizes() else 0.0)
+    return {**merge_configs(config, {"callbacks": [budget]}), "configurable": {**known, BUDGET: budget}}
+
+
+def take_over(config: RunnableConfig, place: str, usage: Usage | None, seconds: float = 0.0) -> None:
+    """Book what was used before this process took the run over, if the run has a budget."""
+    budget = config.get("configurable", {}).get(BUDGET)
+    if budget is not None:
+        budget.take_over(place, usage, seconds)

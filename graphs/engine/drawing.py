@@ -1,0 +1,150 @@
+"""What a drawing with `xray` shows: in place of a node the agents or steps that are at work in it, patterns opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, takewhile
+from typing import Any
+
+from langchain_core.runnables.graph import Edge, Graph
+from langgraph.graph import END, START
+from langgraph.graph.state import CompiledStateGraph
+
+from agents.agent import Agent
+from graphs.engine.steps import Step
+
+renderers: list[Callable[[CompiledStateGraph[Any, Any, Any, Any]], dict[str, str]]] = []
+"""How notebooks draw a compiled graph, by MIME type; `graphs` registers the renderer, so that the engine needs none."""
+
+
+def display(graph: CompiledStateGraph[Any, Any, Any, Any]) -> dict[str, str]:
+    """Return a graph's pictures by MIME type, for notebooks."""
+    return renderers[-1](graph) if renderers else {"text/plain": graph.name}
+
+
+@dataclass(frozen=True)
+class Box:
+    """An agent at work in a node."""
+
+    agent: Agent
+    label: str = ""
+    """Its name below the node's; empty: the agent is the node, and is drawn only if it is a graph to look into."""
+    after: tuple[tuple[str, bool], ...] = ()
+    """The boxes of the same node that come before it, and whether it may be passed over all the same."""
+
+
+def each(agents: Iterable[Agent]) -> list[Box]:
+    """Draw a team of which any may be asked."""
+    return [Box(agent, agent.name) for agent in agents]
+
+
+def each_step(steps: Sequence[Step], team: Mapping[str, Agent]) -> list[Box]:
+    """Draw steps and their dependencies."""
+    return [
+        Box(team[step.agent], step.id, tuple((one, _optional(step, one)) for one in step.dependencies))
+        for step in steps
+    ]
+
+
+def _optional(step: Step, dependency: str) -> bool:
+    return step.join == "any" or bool(step.when and step.when["step"] == dependency)
+
+
+def look_into(graph: Graph, inside: Mapping[str, Sequence[Box]], xray: int | bool) -> Graph:
+    """Return a drawing with what is inside its nodes in their place, so many levels deep (True: all)."""
+    deeper = xray if isinstance(xray, bool) else xray - 1
+    for name, boxes in inside.items():
+        graph = _opened(graph, name, boxes, deeper) if name in graph.nodes else graph
+    return _distinct(graph)
+
+
+def _distinct(graph: Graph) -> Graph:
+    """Give a group of nodes a name that no other has: LangChain's Mermaid refuses to draw two of one name."""
+    new: dict[str, str] = {}
+    taken: set[str] = set()
+    for group in sorted({_group(edge) for edge in graph.edges} - {""}):
+        name = group.rpartition(":")[2]
+        label = next(one for one in _numbered(name) if one not in taken)
+        taken.add(label)
+        if label != name:
+            new[group] = label
+
+    def renamed(place: str) -> str:
+        parts = place.split(":")
+        return ":".join(new.get(":".join(parts[: end + 1]), part) for end, part in enumerate(parts))
+
+    return _renamed(graph, renamed)
+
+
+def _group(edge: Edge) -> str:
+    return ":".join(takewhile(bool, (a if a == b else "" for a, b in zip(*_ends(edge), strict=False))))
+
+
+def _ends(edge: Edge) -> tuple[list[str], list[str]]:
+    return edge.source.split(":")[:-1], edge.target.split(":")[:-1]
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{number}" for number in count(2))
+
+
+def _opened(graph: Graph, name: str, boxes: Sequence[Box], deeper: int | bool) -> Graph:
+    """Put boxes in the place of one node, with an edge from and to each where the node had one."""
+    if all(not box.label and _graph(box.agent, deeper) is None for box in boxes):
+        return graph
+    drawn = Graph({one: node for one, node in graph.nodes.items() if one != name})
+    first, last = _filled(drawn, name, boxes, deeper)
+    for edge in graph.edges:
+        sources = last if edge.source == name else [edge.source]
+        targets = first if edge.target == name else [edge.target]
+        drawn.edges += [edge.copy(source=source, target=target) for source in sources for target in targets]
+    return drawn
+
+
+def _filled(drawn: Graph, name: str, boxes: Sequence[Box], deeper: int | bool) -> tuple[list[str], list[str]]:
+    """Draw the boxes of a node and return where the way leads in and out."""
+    if len(boxes) == 1:
+        opened = _graph(boxes[0].agent, deeper) is not None
+        first, last = _placed(drawn, name if opened else f"{name}:{boxes[0].label}", boxes[0].agent, deeper)
+        return [first], [last]
+    ends = {box.label: _placed(drawn, f"{name}:{box.label}", box.agent, deeper) for box in boxes}
+    if not any(box.after for box in boxes):
+        # Not only tidier: LangChain's Mermaid leaves out the edges of a group in a group that has none of its own.
+        start, end = (drawn.add_node(None, f"{name}:{one}").id for one in (START, END))
+        drawn.edges += [Edge(start, first, conditional=True) for first, _ in ends.values()]
+        drawn.edges += [Edge(last, end) for _, last in ends.values()]
+        return [start], [end]
+    used = {one for box in boxes for one, _ in box.after}
+    for box in boxes:
+        drawn.edges += [Edge(ends[one][1], ends[box.label][0], None, optional) for one, optional in box.after]
+    return [ends[box.label][0] for box in boxes if not box.after], [ends[one][1] for one in ends if one not in used]
+
+
+def _placed(drawn: Graph, place: str, agent: Agent, deeper: int | bool) -> tuple[str, str]:
+    """Draw an agent and return where the way leads in and out."""
+    inner = _graph(agent, deeper)
+    if inner is None:
+        drawn.add_node(None, place, metadata={"agent": agent.name})
+        return place, place
+    inner.trim_first_node()
+    inner.trim_last_node()
+    ends = [one.id for one in drawn.extend(inner, prefix=place) if one]
+    return ends[0], ends[-1]
+
+
+def _graph(agent: Agent, deeper: int | bool) -> Graph | None:
+    """Return the drawing of an agent that is a graph of its own; None for all others, and below the last level."""
+    runnable = agent.runnable
+    if not deeper or not isinstance(runnable, CompiledStateGraph):
+        return None
+    inner = runnable.get_graph(xray=deeper)
+    # LangChain's Mermaid has no group for a lone node in a group: that node is drawn in its group's place.
+    groups = {_group(edge) for edge in inner.edges}
+    return _renamed(inner, lambda one: one if (place := one.rpartition(":")[0]) in groups else place or one)
+
+
+def _renamed(graph: Graph, name: Callable[[str], str]) -> Graph:
+    nodes = {name(one): node.copy(id=name(one), name=name(one)) for one, node in graph.nodes.items()}
+    return Graph(nodes, [edge.copy(source=name(edge.source), target=name(edge.target)) for edge in graph.edges])

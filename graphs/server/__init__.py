@@ -1,0 +1,1 @@
+"""The graphs that LangGraph Studio and its server use, and who may use the server."""
