@@ -9,6 +9,7 @@ sanitize         text and data that can be stored and shown
 """
 
 from agents.runtime.cancellation import Cancellation, cancellations_of, is_cancelled
+from agents.runtime.lazy import lazily
 from agents.runtime.provider_errors import check_reply, explain, is_transient
 from agents.runtime.retry import Attempts, Outcome, Retry
 from agents.runtime.sanitize import clean, clean_data, masked
@@ -53,6 +54,7 @@ __all__ = [
     "is_cancelled",
     "is_transient",
     "iterate",
+    "lazily",
     "masked",
     "model_called",
     "named",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from agents.runtime.lazy import lazily
+from agents.runtime import lazily
 
 if TYPE_CHECKING:
     from agents.tools.arithmetic import calculator

@@ -1,5 +1,6 @@
 """What patterns ask models to decide: plans, routes, verdicts, handoffs; and the prompts for it."""
 
+from graphs.decisions import prompts
 from graphs.decisions.classifiers import NOBODY, Candidate, Classifier, EmbeddingClassifier, ModelClassifier
 from graphs.decisions.classify import Classify, Ranking, as_classifier
 from graphs.decisions.handoffs import FINISH, HANDOFF_TOOL, Handoff, TakeTurn, Turn, finish_tool, handoff_tool
@@ -32,6 +33,7 @@ __all__ = [
     "finish_tool",
     "handoff_tool",
     "plan_form",
+    "prompts",
     "replan_text",
     "told_of",
     "triage_examples",

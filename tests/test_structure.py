@@ -1,0 +1,172 @@
+"""The rules of the house, read from the imports: arrows go down only, and rooms are entered through their face."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = sorted(
+    str(face.parent.relative_to(ROOT)) for top in ("agents", "graphs") for face in (ROOT / top).rglob("__init__.py")
+)
+PATTERNS = {"planner", "router", "workflow", "supervisor", "network", "orchestrator"}
+PATTERN_IMPORTS = {("planner", "workflow"), ("orchestrator", "planner"), ("orchestrator", "supervisor")}
+OPEN_ROOMS = {"graphs.show", "graphs.storage", "graphs.server"}
+"""Rooms whose faces are still to be written."""
+ENTRY_POINTS = {"agents", "graphs"}
+"""Packages whose own files are public modules; all others are rooms with a face."""
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Return every module of agents/ and graphs/ by its dotted name."""
+    files = [file for top in ("agents", "graphs") for file in (ROOT / top).rglob("*.py")]
+    return {_dotted(file): file for file in files}
+
+
+def _dotted(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(module: str, *, top_level: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield (module, name) for each import of our own code, without those for type checkers only."""
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    skipped = {id(node) for test in ast.walk(tree) if _is_type_checking(test) for node in ast.walk(test)}
+    for node in tree.body if top_level else ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ENTRY_POINTS:
+            yield from ((node.module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names if alias.name.split(".")[0] in ENTRY_POINTS)
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def is_package(module: str) -> bool:
+    return modules()[module].name == "__init__.py"
+
+
+def room(module: str) -> str:
+    return module if is_package(module) else module.rpartition(".")[0]
+
+
+def target(module: str, name: str) -> str:
+    """Return the module that an import leads to: a submodule, or the module itself."""
+    return f"{module}.{name}" if f"{module}.{name}" in modules() else module
+
+
+def files_graph() -> dict[str, set[str]]:
+    spans = {"agents.spans", "agents.span_attributes"}
+    return {module: {target(*found) for found in imports(module)} - {module} - spans for module in modules()}
+
+
+def assert_no_circle(arrows: dict[str, set[str]]) -> None:
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])))
+
+
+def test_files_have_no_circle() -> None:
+    # A package's __init__ may hand on names of its own files, which import each other and never the __init__.
+    assert_no_circle(files_graph())
+
+
+def test_rooms_have_no_circle() -> None:
+    arrows: dict[str, set[str]] = {}
+    for module, targets in files_graph().items():
+        if module in ENTRY_POINTS:
+            continue
+        here = module if room(module) in ENTRY_POINTS else room(module)
+        for to in targets - ENTRY_POINTS:
+            there = to if room(to) in ENTRY_POINTS else room(to)
+            if here != there and not there.startswith(f"{here}."):
+                arrows.setdefault(here, set()).add(there)
+    assert_no_circle(arrows)
+
+
+def test_agents_do_not_know_graphs() -> None:
+    wrong = [
+        (module, to)
+        for module in modules()
+        if module.startswith("agents")
+        for to, _ in imports(module)
+        if to.startswith("graphs")
+    ]
+    assert wrong == []
+
+
+def test_the_engine_knows_no_pattern_and_nothing_that_shows_or_serves() -> None:
+    above = {f"graphs.{name}" for name in PATTERNS | {"show", "cli", "server", "distributed", "storage"}}
+    wrong = [
+        (module, to)
+        for module in modules()
+        if module.startswith("graphs.engine")
+        for to in files_graph()[module]
+        if any(to == name or to.startswith(f"{name}.") for name in above)
+    ]
+    assert wrong == []
+
+
+def test_patterns_import_only_the_patterns_they_are_made_of() -> None:
+    found = {
+        (module.removeprefix("graphs."), to.removeprefix("graphs."))
+        for module in modules()
+        if module.removeprefix("graphs.") in PATTERNS
+        for to in files_graph()[module]
+        if to.removeprefix("graphs.") in PATTERNS
+    }
+    assert found <= PATTERN_IMPORTS
+
+
+def public_names(package: str) -> set[str]:
+    for node in ast.parse(modules()[package].read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and getattr(_assigned(node), "id", "") == "__all__":
+            return set(ast.literal_eval(node.value or ast.List([])))
+    return set()
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_package_says_what_it_is_for_and_what_is_public(package: str) -> None:
+    tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    assert any(getattr(_assigned(node), "id", "") == "__all__" for node in tree.body)
+
+
+def _assigned(node: ast.stmt) -> ast.expr | None:
+    if isinstance(node, ast.Assign):
+        return node.targets[0]
+    return node.target if isinstance(node, ast.AnnAssign) else None
+
+
+def test_rooms_are_entered_through_their_face() -> None:
+    wrong = []
+    for module in modules():
+        for to, name in imports(module):
+            there = room(to)
+            if there in ENTRY_POINTS | OPEN_ROOMS or module == there or module.startswith(f"{there}."):
+                continue
+            if not is_package(to) or name not in public_names(to):
+                wrong.append(f"{module} imports {name} from {to}")
+    assert wrong == []
+
+
+def reached(start: str) -> set[str]:
+    """Return the modules that a module leads to, a room's face standing for the room."""
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen.add(module)
+            waiting += [target(*found) for found in imports(module, top_level=True)]
+    return seen
