@@ -74,7 +74,7 @@ __all__ = [
 
 
 def _pictures(graph: object) -> dict[str, str]:
-    from graphs.show.svg import pictures
+    from graphs.show import pictures
 
     return pictures(graph)
 

@@ -14,7 +14,7 @@ from queue import Empty, Queue
 from typing import Any, NoReturn
 
 from agents.tracing import flush
-from graphs.show.view import MODES, Event
+from graphs.show import MODES, Event
 
 KILLED = 1
 """Exit code after a second signal."""

@@ -13,10 +13,7 @@ from rich.text import Text
 
 from agents.runtime import explain, no_usage, sum_usage
 from graphs.cli.questions import Question, short_id
-from graphs.show import timeline
-from graphs.show.course import Course
-from graphs.show.live import clean, one_line
-from graphs.show.view import View
+from graphs.show import Course, View, clean, one_line, timeline
 
 _MOST_ERRORS = 10
 

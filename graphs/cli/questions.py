@@ -23,7 +23,7 @@ from rich.text import Text
 
 from agents.errors import ConfigurationError
 from graphs.people import ACTION, BEST
-from graphs.show.live import clean, one_line
+from graphs.show import clean, one_line
 
 NEEDS_TEXT = {"reject": "why", "retry": "feedback", "respond": "text", "edit": "@file"}
 """Answers that a text belongs to, and what that is."""

@@ -11,8 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from agents.errors import ConfigurationError
-from graphs.show.html_page import is_report
-from graphs.show.report import html
+from graphs.show import html, is_report
 from graphs.storage import history as stored
 
 STDOUT = "-"

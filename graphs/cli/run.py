@@ -31,8 +31,7 @@ from graphs.cli.outcome import (
 )
 from graphs.cli.questions import ask, can_ask
 from graphs.engine import StepRecord
-from graphs.show.live import draw, news
-from graphs.show.view import PLANNING, RESUMING, SORTING, WORKING, View
+from graphs.show import PLANNING, RESUMING, SORTING, WORKING, View, draw, news
 
 COMPLETED, FAILED, BAD_USAGE, PARTIAL, NEEDS_INPUT = range(5)
 """Exit codes. An interrupted run is partial if a step was finished, else failed; 130 is left to shells."""

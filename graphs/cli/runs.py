@@ -20,8 +20,7 @@ from graphs.cli.recipe import METADATA, Choices, Flag, Recipe
 from graphs.cli.report import AsHtml, as_result, write
 from graphs.cli.run import COMPLETED, NEEDS_INPUT, resumption
 from graphs.cli.start import Shown, begin, new_id, opened, place, say
-from graphs.show.course import Course
-from graphs.show.live import clean, one_line
+from graphs.show import Course, clean, one_line
 from graphs.storage import Storage, at_work, is_at_work
 from graphs.storage import fork as forking
 from graphs.storage import history as stored
