@@ -11,7 +11,7 @@ sanitize         text and data that can be stored and shown
 from agents.runtime.cancellation import Cancellation, cancellations_of, is_cancelled
 from agents.runtime.lazy import lazily
 from agents.runtime.provider_errors import check_reply, explain, is_transient
-from agents.runtime.retry import Attempts, Outcome, Retry
+from agents.runtime.retry import Attempts, InPlace, Outcome, Retry, in_place
 from agents.runtime.sanitize import clean, clean_data, masked
 from agents.runtime.sync_async import AsyncEffects, Effects, SyncAsyncRunnable, SyncEffects, iterate
 from agents.runtime.usage import (
@@ -37,6 +37,7 @@ __all__ = [
     "Attempts",
     "Cancellation",
     "Effects",
+    "InPlace",
     "Outcome",
     "Retry",
     "SyncAsyncRunnable",
@@ -51,6 +52,7 @@ __all__ = [
     "clean",
     "clean_data",
     "explain",
+    "in_place",
     "is_cancelled",
     "is_transient",
     "iterate",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -50,13 +51,54 @@ class Retry:
         return asdict(self)
 
 
+OnRetry = Callable[[int, Exception, float], None]
+"""Called before each wait with the number of the failed attempt, its error and the seconds to wait."""
+
+IN_PLACE = "__in_place"
+"""The key of a config's `configurable` under which calls inside an attempt find how they are retried."""
+
+
+@dataclass
+class InPlace:
+    """Retries of single calls inside an attempt: a model call that fails is repeated, not the agent around it."""
+
+    retry: Retry = field(default_factory=Retry)
+    on_retry: OnRetry = lambda attempt, error, pause: None
+    attempt: int = 1
+    """The number of the attempt around the calls; their own attempts are counted from it."""
+    mended: list[Exception] = field(default_factory=list)
+    """The faults after which a call was repeated."""
+    has_acted: bool = False
+    """Whether a tool has run: the attempt around it must not be repeated."""
+
+    async def again(self, effects: Effects, error: Exception, attempt: int) -> None:
+        """Wait before a call is repeated after its attempt of this number; raise the error if that is no use."""
+        if attempt >= self.retry.attempts or not is_transient(error):
+            with suppress(AttributeError):  # an exception class may forbid new attributes
+                error.exhausted = True  # type: ignore[attr-defined]
+            raise error
+        pause = self.retry.pause(attempt, error)
+        self.mended.append(error)
+        self.on_retry(attempt, error, pause)
+        await effects.sleep(pause)
+
+
+def in_place(config: RunnableConfig) -> InPlace:
+    """Return how calls under this config are retried: as the attempt around them says, else by default."""
+    kept: InPlace | None = config.get("configurable", {}).get(IN_PLACE)
+    return kept or InPlace()
+
+
 class Outcome(NamedTuple):
     """How some attempts ended: either `reply` or `error` is set."""
 
     reply: Any
     error: Exception | None
     attempts: int
+    """Attempts in all, the repeated calls inside them included."""
     usage: Usage
+    mended: Sequence[Exception] = ()
+    """The faults that passed, or were followed by another one."""
 
 
 class Attempts(SyncAsyncRunnable[Any, Outcome]):
@@ -71,22 +113,21 @@ class Attempts(SyncAsyncRunnable[Any, Outcome]):
         retry: Retry | None = None,
         *,
         timeout: float | None = None,
-        on_retry: Callable[[int, Exception, float], None] = lambda attempt, error, pause: None,
+        on_retry: OnRetry = lambda attempt, error, pause: None,
     ) -> None:
         self.work = work
         self.retry = retry or Retry()
         self.on_retry = on_retry
-        """Called before each wait with the number of the failed attempt, its error and the seconds to wait."""
         self.timeout = timeout
         """Seconds for each attempt. In sync code a call at work when it is given up goes on until it returns."""
 
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Outcome:
         """Return the first success, or the last failure."""
         spent = no_usage()
-        attempt = 1
+        inside = InPlace(self.retry, self.on_retry)
         while True:
             tally, cancellation = Tally(settings().prices), Cancellation()
-            counted = tally.watching(config)
+            counted = _with(inside, tally.watching(config))
             own = counted if self.timeout is None else cancellation.holding(counted)
             try:
                 reply = await effects.within(self.timeout, effects.invoke(self.work, value, own))
@@ -97,14 +138,22 @@ class Attempts(SyncAsyncRunnable[Any, Outcome]):
             except Exception as error:
                 cancellation.cancelled = True  # the thread of an attempt that timed out lives on
                 spent = add_usage(spent, _spent(error, tally))
-                if attempt >= self.retry.attempts or not is_transient(error):
-                    return Outcome(None, _timed(error, self.timeout), attempt, spent)
-                pause = self.retry.pause(attempt, error)
-                self.on_retry(attempt, error, pause)
-                await effects.sleep(pause)
-                attempt += 1
+                if inside.has_acted or getattr(error, "exhausted", False):
+                    return self._ended(error, inside, spent)
+                try:
+                    await inside.again(effects, error, inside.attempt)
+                except Exception as last:
+                    return self._ended(last, inside, spent)
+                inside.attempt += 1
             else:
-                return Outcome(reply, None, attempt, add_usage(spent, reply["usage"]))
+                return Outcome(reply, None, 1 + len(inside.mended), add_usage(spent, reply["usage"]), inside.mended)
+
+    def _ended(self, error: Exception, inside: InPlace, spent: Usage) -> Outcome:
+        return Outcome(None, _timed(error, self.timeout), 1 + len(inside.mended), spent, inside.mended)
+
+
+def _with(inside: InPlace, config: RunnableConfig) -> RunnableConfig:
+    return {**config, "configurable": {**config.get("configurable", {}), IN_PLACE: inside}}
 
 
 def _spent(error: Exception, tally: Tally) -> Usage:
