@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import json
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx2
 import openai
 import pytest
-from langchain_core.language_models import FakeListChatModel
+from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_openai import ChatOpenAI
 
+from agents import Agent
 from agents.errors import ConfigurationError, NoModelError
 from agents.models import chat_model, model_name
+from agents.models.openai_compatible import first_model, for_any_loop, openai_chat
 from agents.models.resolve import DEFAULT_OPENAI_MODEL
 from tests.endpoint import Endpoint as FaultyEndpoint
 from tests.endpoint import Fault
@@ -37,20 +42,45 @@ REPLY = {
 needs_runtime = pytest.mark.skipif(find_spec("xllamacpp") is None, reason="podium[local] is not installed")
 
 
-class Endpoint(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # keeps connections open, as real servers do
+class Provider(ThreadingHTTPServer):
+    """Keeps connections open, as real servers do, and counts them and the requests."""
+
+    daemon_threads = True
     models: tuple[str, ...] = ("first", "second")
+    loading = 0
+    """Questions for the models that are answered 503 before the first answer."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.connections = 0
+        self.requests = 0
+        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Provider
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body in one packet
+
+    def setup(self) -> None:
+        self.server.connections += 1
+        super().setup()
 
     def do_GET(self) -> None:
-        self.answer({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
+        if self.server.loading:
+            self.server.loading -= 1
+            self.answer({"error": {"message": "Loading model", "code": 503}}, 503)
+        else:
+            self.answer({"object": "list", "data": [{"id": name, "object": "model"} for name in self.server.models]})
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests += 1
         self.answer(REPLY)
 
-    def answer(self, body: dict[str, object]) -> None:
+    def answer(self, body: dict[str, object], status: int = 200) -> None:
         data = json.dumps(body).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -60,10 +90,6 @@ class Endpoint(BaseHTTPRequestHandler):
         pass
 
 
-class NoModels(Endpoint):
-    models = ()
-
-
 @pytest.fixture(autouse=True)
 def _nothing_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("OPENAI", "PODIUM", "ANTHROPIC"))]:
@@ -71,28 +97,15 @@ def _nothing_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("PODIUM_CACHE", str(tmp_path))
 
 
-def serve(handler: type[Endpoint]) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    with Provider() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/v1"
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        yield server
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for address in serve(Endpoint):
-        monkeypatch.setenv("OPENAI_BASE_URL", address)
-        yield address
-
-
-@pytest.fixture
-def empty_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for address in serve(NoModels):
-        monkeypatch.setenv("OPENAI_BASE_URL", address)
-        yield address
 
 
 def test_an_instance_is_taken_as_it_is() -> None:
@@ -140,19 +153,87 @@ def test_the_same_settings_share_one_object_and_changed_ones_do_not(monkeypatch:
     assert chat_model() is not model
 
 
-def test_an_endpoint_is_asked_for_its_first_model(endpoint: str) -> None:
+def test_a_server_is_asked_for_its_first_model(provider: Provider) -> None:
     assert model_name(chat_model()) == "first"
 
 
-def test_one_object_answers_in_several_event_loops(endpoint: str) -> None:
-    model = chat_model()
-    assert [asyncio.run(model.ainvoke("hi")).text for _ in range(3)] == ["hello"] * 3
-    assert model.invoke("hi").text == "hello"
+def test_a_server_that_is_loading_its_model_is_asked_again(provider: Provider) -> None:
+    provider.loading = 2
+    assert model_name(chat_model()) == "first"
 
 
-def test_an_endpoint_without_models_asks_for_a_name(empty_endpoint: str) -> None:
+def test_a_server_that_never_finishes_loading_is_given_up(provider: Provider) -> None:
+    provider.loading = 1000
+    with pytest.raises(openai.InternalServerError, match="Loading model"):
+        first_model(provider.url, "key", loading_seconds=0.5)
+    assert provider.loading >= 997
+
+
+def test_a_server_without_models_asks_for_a_name(provider: Provider) -> None:
+    provider.models = ()
     with pytest.raises(NoModelError, match=r"Set OPENAI_MODEL: .*it lists no model"):
         chat_model()
+
+
+def talk(*models: BaseChatModel) -> None:
+    """Call each model twice in an event loop of their own."""
+
+    async def each_twice() -> None:
+        for model in models * 2:
+            assert (await model.ainvoke("hi")).text == "hello"
+
+    asyncio.run(each_twice())
+
+
+def test_models_of_a_provider_share_one_connection_per_event_loop(provider: Provider) -> None:
+    models = [openai_chat(name, base_url=provider.url, api_key="key") for name in ("one", "two")]
+    for _ in range(3):
+        talk(*models)
+    assert (provider.connections, provider.requests) == (3, 12)
+    threads = [threading.Thread(target=talk, args=models) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (provider.connections, provider.requests) == (6, 24)
+
+
+def test_sync_calls_of_a_provider_share_one_connection(provider: Provider) -> None:
+    for name in ("one", "two", "one"):
+        openai_chat(name, base_url=provider.url, api_key="key")
+    models = [openai_chat(name, base_url=provider.url, api_key="key") for name in ("one", "two")]
+    for model in models * 2:
+        assert model.invoke("hi").text == "hello"
+    assert (provider.connections, provider.requests) == (1, 4)
+
+
+def test_a_loop_that_ends_leaves_no_client_behind(provider: Provider) -> None:
+    model = openai_chat("one", base_url=provider.url, api_key="key")
+    for _ in range(3):
+        talk(model)
+    client = weakref.ref(model.http_async_client)
+    assert client()._by_loop == {}
+    del model
+    gc.collect()
+    assert client() is None
+
+
+def test_a_users_own_model_sends_each_request_once_in_several_loops(provider: Provider) -> None:
+    model = ChatOpenAI(model="own", base_url=provider.url, api_key="key")
+    agent = Agent("clerk", instructions="Work.", model=model)
+    for _ in range(3):
+        assert asyncio.run(agent.ainvoke("hi"))["text"] == "hello"
+    assert provider.requests == 3
+
+
+def test_a_users_own_model_is_used_as_it_is_set_now(provider: Provider) -> None:
+    model = ChatOpenAI(model="own", base_url=provider.url, api_key="key")
+    first = for_any_loop(model)
+    assert for_any_loop(model) is first is not model
+    model.temperature = 0.5
+    assert for_any_loop(model).temperature == 0.5
+    own_client = ChatOpenAI(model="own", base_url=provider.url, api_key="key", http_async_client=httpx2.AsyncClient())
+    assert for_any_loop(own_client) is own_client
 
 
 def test_an_endpoint_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,41 +1,90 @@
-"""Talk to OpenAI and to servers that speak its language: settings -> ChatOpenAI as Podium needs it."""
+"""OpenAI and servers that speak its protocol: settings -> ChatOpenAI over connections that are kept."""
 
 from __future__ import annotations
 
+import logging
+import time
+import weakref
 from typing import Any
 
 import openai
 from langchain_openai import ChatOpenAI
+from langchain_openai.chat_models.base import BaseChatOpenAI
+
+from agents.models.http_clients import shared_clients
 
 TIMEOUT_SECONDS = 120.0
 """For one answer of a remote model, or for the silence between two pieces of a streamed one."""
 LOOKUP_SECONDS = 5.0
+LOADING_SECONDS = 60.0
+"""How long a server may answer 503 to the question for its models, as llama.cpp's does while it loads one."""
 PLACEHOLDER_KEY = "none"
 """For servers that want no key: the client refuses to start without one."""
 
+log = logging.getLogger(__name__)
 
-def openai_chat(model: str, *, trust_env: bool = True, **kwargs: Any) -> ChatOpenAI:
+
+def openai_chat(model: str, *, base_url: str | None = None, trust_env: bool = True, **kwargs: Any) -> ChatOpenAI:
     """Build a `ChatOpenAI` that never retries by itself and may be used from any thread and event loop.
 
-    Retries are Podium's own: with back-off and the server's Retry-After, and counted. `trust_env=False` ignores
+    Podium makes the retries: with back-off and the server's Retry-After, and counted. `trust_env=False` ignores
     proxy settings. `kwargs` go to `ChatOpenAI` and replace what is set here.
     """
+    sync, asynchronous = shared_clients(base_url, trust_env=trust_env)
     settings: dict[str, Any] = {
+        "base_url": base_url,
         "max_retries": 0,
         "timeout": TIMEOUT_SECONDS,
         "stream_usage": True,
-        # A kept connection belongs to one event loop; taken up in another it fails with "Event loop is closed".
-        "http_async_client": openai.DefaultAsyncHttpxClient(headers={"Connection": "close"}, trust_env=trust_env),
-        "http_client": openai.DefaultHttpxClient(trust_env=trust_env),
-        # For clients that it would make itself; unless empty, it warns at length wherever a proxy is set.
+        "http_client": sync,
+        "http_async_client": asynchronous,
+        # Socket options are for clients that it would build; unless empty, it warns wherever a proxy is set.
         "http_socket_options": (),
     }
     return ChatOpenAI(model=model, **(settings | kwargs))
 
 
-def first_model(base_url: str, api_key: str) -> str:
-    """Ask a server for its models and take the first; `openai.OpenAIError` or `LookupError` when it names none."""
+def for_any_loop(model: BaseChatOpenAI) -> BaseChatOpenAI:
+    """Return a user's model for use in any event loop: a copy with our async client, unless it has one of its own.
+
+    The connections that langchain-openai keeps fail in a second `asyncio.run`, after the server got the request.
+    """
+    own = model.root_async_client
+    if model.http_async_client is not None or not isinstance(own, openai.AsyncOpenAI):
+        return model
+    copied, settings = _copies.get(id(model), (None, None))
+    if copied is None or settings != model.__dict__:
+        client = own.with_options(http_client=shared_clients(str(own.base_url))[1])
+        copied = model.model_copy(update={"root_async_client": client, "async_client": client.chat.completions})
+        if id(model) not in _copies:
+            weakref.finalize(model, _copies.pop, id(model), None)
+        _copies[id(model)] = (copied, dict(model.__dict__))
+    return copied
+
+
+_copies: dict[int, tuple[BaseChatOpenAI, dict[str, Any]]] = {}
+"""By the id of a user's model: its copy, and the settings that it was copied with."""
+
+
+def first_model(base_url: str, api_key: str, *, loading_seconds: float = LOADING_SECONDS) -> str:
+    """Ask a server for its models and take the first; wait while it answers 503, because it is loading.
+
+    Raises:
+        openai.OpenAIError: The server does not answer, or still answers 503 after `loading_seconds`.
+        LookupError: It lists no model.
+    """
+    deadline, wait = time.monotonic() + loading_seconds, 0.25
     with openai.OpenAI(base_url=base_url, api_key=api_key, timeout=LOOKUP_SECONDS, max_retries=0) as client:
-        for model in client.models.list().data:
-            return model.id
-    raise LookupError("it lists no model")
+        while True:
+            try:
+                models = client.models.list().data
+                break
+            except openai.InternalServerError as error:
+                if error.status_code != 503 or time.monotonic() + wait > deadline:
+                    raise
+            log.info("%s is loading its model; asking again in %g s", base_url, wait)
+            time.sleep(wait)
+            wait = min(2 * wait, 4.0)
+    if not models:
+        raise LookupError("it lists no model")
+    return models[0].id

@@ -104,9 +104,19 @@ def _without_retries(provider: str, name: str) -> BaseChatModel:
     from langchain.chat_models import init_chat_model
 
     model = init_chat_model(name, model_provider=provider)
-    if "max_retries" not in type(model).model_fields:
+    if "max_retries" in type(model).model_fields:
+        model = init_chat_model(name, model_provider=provider, max_retries=0)
+    return _for_any_loop(model)
+
+
+def _for_any_loop(model: BaseChatModel) -> BaseChatModel:
+    if not type(model).__module__.startswith("langchain_openai."):  # a subclass may count or change its own calls
         return model
-    return init_chat_model(name, model_provider=provider, max_retries=0)
+    from langchain_openai.chat_models.base import BaseChatOpenAI
+
+    from agents.models.openai_compatible import for_any_loop
+
+    return for_any_loop(model) if isinstance(model, BaseChatOpenAI) else model
 
 
 def _openai(name: str) -> BaseChatModel:
@@ -130,10 +140,15 @@ def _base_url() -> str | None:
 def _first_model(base_url: str, key: str) -> str:
     import openai
 
-    from agents.models.openai_compatible import first_model
+    from agents.models.openai_compatible import LOADING_SECONDS, first_model
 
     try:
         return first_model(base_url, key)
+    except openai.InternalServerError as error:
+        raise NoModelError(
+            f"{base_url} answers {error.status_code} when asked for its models, for {LOADING_SECONDS:g} s if it is "
+            "loading one; try again later, or set OPENAI_MODEL"
+        ) from error
     except openai.APIConnectionError as error:
         raise NoModelError(
             f"{base_url} cannot be reached; check OPENAI_BASE_URL, and whether a server runs there"
@@ -146,7 +161,7 @@ async def model_of_run(effects: Effects, own: BaseChatModel | str | None) -> Bas
     """Return the model to use: `own`, else the one the run's settings name, else the default."""
     wanted = own or settings().model or None
     if isinstance(wanted, BaseChatModel):
-        return wanted
+        return _for_any_loop(wanted)
     # Finding out may load the local model or ask a server, which must not hold up an event loop.
     return await effects.function(chat_model, {"model": wanted})
 

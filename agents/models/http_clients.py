@@ -1,0 +1,86 @@
+"""HTTP clients that keep connections: one per provider and event loop, shared by all models of a base URL."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator
+from typing import Any
+from weakref import WeakValueDictionary
+
+import httpx2
+import openai
+
+KEEP_ALIVE = httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=30)
+"""The OpenAI client's own limits, except that an idle connection is kept for 30 seconds, not 5: agents pause."""
+
+
+class SyncClient(openai.DefaultHttpxClient):
+    """A client for all threads; its connections close when the last model that uses it is dropped."""
+
+    def __del__(self) -> None:
+        if not self.is_closed:
+            self.close()
+
+
+class AsyncClient(openai.DefaultAsyncHttpxClient):
+    """A client for every event loop: each loop has connections of its own, which close when it ends.
+
+    A connection belongs to the loop that opened it. Another loop can still write to it but never reads the reply: the
+    call fails after the server received it, and the retry sends it a second time.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._options = options
+        self._by_loop: dict[asyncio.AbstractEventLoop, tuple[httpx2.AsyncClient, AsyncGenerator[None]]] = {}
+        self._lock = threading.Lock()
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """Send a request over the running loop's connections."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._by_loop:
+            client = openai.DefaultAsyncHttpxClient(**self._options)
+            open_until_end = self._open_until_end(loop, client)
+            await anext(open_until_end)  # does not yet suspend, so no other task of this loop comes in between
+            with self._lock:
+                for closed in [other for other in self._by_loop if other.is_closed()]:  # without shutting down
+                    del self._by_loop[closed]
+                self._by_loop[loop] = client, open_until_end
+        return await self._by_loop[loop][0].send(request, **options)
+
+    async def _open_until_end(
+        self, loop: asyncio.AbstractEventLoop, client: httpx2.AsyncClient
+    ) -> AsyncGenerator[None]:
+        """Close a loop's client with the loop: asyncio closes all open async generators before a loop ends."""
+        try:
+            yield
+        finally:
+            await client.aclose()
+            with self._lock:
+                self._by_loop.pop(loop, None)
+
+
+def shared_clients(base_url: str | None, *, trust_env: bool = True) -> tuple[SyncClient, AsyncClient]:
+    """Return the clients of a provider; `trust_env=False` ignores the environment's proxies and certificates."""
+    environment = frozenset(
+        item for item in os.environ.items() if item[0].upper().endswith(("_PROXY", "SSL_CERT_FILE"))
+    )
+    key = (base_url, environment if trust_env else None)
+    with _lock:
+        sync, asynchronous = _sync.get(key), _async.get(key)
+        if sync is None or asynchronous is None:
+            options: dict[str, Any] = {
+                "trust_env": trust_env,
+                "limits": KEEP_ALIVE,
+                "verify": httpx2.create_ssl_context(trust_env=trust_env),  # slow to make, so made once
+            }
+            sync = _sync[key] = SyncClient(**options)
+            asynchronous = _async[key] = AsyncClient(**options)
+        return sync, asynchronous
+
+
+_lock = threading.Lock()
+_sync: WeakValueDictionary[Any, SyncClient] = WeakValueDictionary()
+_async: WeakValueDictionary[Any, AsyncClient] = WeakValueDictionary()
