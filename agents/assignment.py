@@ -1,41 +1,56 @@
-"""How an assignment is put to a chat model, and how somebody's words are quoted in any prompt."""
+"""Assignments: what an agent gets as data, how it melts into messages for a chat model, and how words are quoted."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Required
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Required
 
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage, trim_messages
+from langchain_core.messages.utils import count_tokens_approximately
 from typing_extensions import TypedDict
 
+from agents.errors import ConfigurationError
+from agents.settings import HISTORY_TOKENS
+
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w[\w.\-]*)\}")
-_NAME = re.compile(r"\w[\w.\-]*")
-_OWN_WORDS = {"item": "The item", "feedback": "Feedback", "result": "The result"}
-"""How labels of one word are called that are no names."""
+_REQUEST = "Request, for orientation"
+_DISPLAY = {"best_version": "Best version so far", "last_version": "Your last version", "feedback": "Feedback"}
+"""Display text of context labels; all others (step ids, agent names, plain words) stand for themselves."""
+_SPEAKERS = {"human": "User", "ai": "Assistant", "system": "System", "tool": "Tool"}
+_BYTES_PER_TOKEN = 3
+"""Of UTF-8 text: cautious for English (about 4), right for Chinese, where a token is about one character."""
+
+History = Literal["full", "last"] | int | Callable[[list[BaseMessage]], Sequence[BaseMessage]]
+"""What is passed on of the conversation before the request: all of it, nothing, so many messages, or a choice."""
 
 
 class Assignment(TypedDict, total=False):
     """What an agent is asked to do."""
 
     task: Required[str]
-    context: dict[str, str]
-    """By label, the text of exactly the results this task depends on."""
-    request: str
-    """The user's own wording, for orientation."""
     template: str
     """The task before `{request}` and `{label}` were filled in; chat models get those as fenced data instead."""
+    context: dict[str, str]
+    """The results this task depends on, as text, by step id or a label such as `best_version` or `feedback`."""
+    data: dict[str, Any]
+    """Those of the results that are data (JSON or pydantic objects), by the same labels."""
+    request: HumanMessage
+    """The user's own message with its pictures and files."""
+    conversation: list[BaseMessage]
+    """What was said before the request, in its roles."""
 
 
 def placeholders(template: str) -> list[str]:
     """Return the names that a template quotes as `{name}`; `{{` and `}}` are plain braces."""
-    return [found[1] for found in _PLACEHOLDER.finditer(template) if found[1]]
+    return [match[1] for match in _PLACEHOLDER.finditer(template) if match[1]]
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Fill in the placeholders of a template; those without a value stay as they are."""
 
-    def value(found: re.Match[str]) -> str:
-        return found[0][0] if found[1] is None else values.get(found[1], found[0])
+    def value(match: re.Match[str]) -> str:
+        return match[0][0] if match[1] is None else values.get(match[1], match[0])
 
     return _PLACEHOLDER.sub(value, template)
 
@@ -47,21 +62,117 @@ def quote(label: str, text: str) -> str:
     return f"{label}:\n{fence}\n{text}\n{fence}"
 
 
-def prompt(assignment: Assignment) -> str:
-    """Write an assignment for a chat model: the results it builds on, the request behind it, then the task."""
-    context = assignment.get("context", {})
-    request = assignment.get("request", "")
-    below = {label: f"[{_called(label)}, quoted here]" for label in context}
-    values = {**below, "request": "[the user's request]"}
-    task = fill(assignment["template"], values) if "template" in assignment else assignment["task"]
-    parts = [quote(_called(label), text) for label, text in context.items()]
-    if request and request != task:
-        parts.append(quote("The user's whole request; take figures and names from it, but do only your part", request))
-    return "\n\n".join([*parts, f"Your task: {task}"]) if parts else task
+def quote_conversation(messages: Sequence[BaseMessage]) -> str:
+    """Quote a conversation as data, each message in a fence of its own: nobody can speak as another."""
+    words = ((_SPEAKERS.get(message.type, "Assistant"), message.text) for message in messages)
+    return "\n\n".join(quote(speaker, text) for speaker, text in words if text.strip())
 
 
-def _called(label: str) -> str:
-    """Only what can be the name of a step or an agent has a result; other labels say themselves what they are."""
-    if label in _OWN_WORDS:
-        return _OWN_WORDS[label]
-    return f"Result of {label}" if _NAME.fullmatch(label) else label[:1].upper() + label[1:]
+def messages_of(assignment: Assignment, *, max_tokens: int = HISTORY_TOKENS) -> list[BaseMessage]:
+    """Melt an assignment for a chat model: the conversation in its roles, then one message.
+
+    That message holds request, context and task, and the pictures and files of the request. What differs least between
+    calls comes first, for prompt caches. Text alone is a plain string.
+
+    Args:
+        assignment: What is asked.
+        max_tokens: Limit of the conversation before the request, in tokens; see `settings.max_history_tokens`.
+    """
+    return [*cut_history(assignment.get("conversation", ()), max_tokens), HumanMessage(_content(assignment))]
+
+
+def _content(assignment: Assignment) -> str | list[str | dict[Any, Any]]:
+    task, request = assignment["task"], assignment.get("request") or HumanMessage("")
+    is_request = request.text.strip() == task.strip()
+    quotes = _quotes(assignment.get("context", {}), "" if is_request else request.text)
+    if "template" in assignment and not is_request:
+        labels = {label: f"[{_display(label)}]" for label in assignment.get("context", {})}
+        task = fill(assignment["template"], {**labels, "request": "[request]"})
+    files = [] if isinstance(request.content, str) else [part for part in request.content if not _is_text(part)]
+    if not files:
+        return "\n\n".join([*quotes, f"Your task: {task}"]) if quotes else task
+    if is_request:
+        above: list[str | dict[Any, Any]] = [_text("\n\n".join(quotes))] if quotes else []
+        return [*above, *request.content]
+    return [*files, _text("\n\n".join([*quotes, f"Your task: {task}"]))]
+
+
+def _quotes(context: Mapping[str, str], request: str) -> list[str]:
+    """Fence the request and the results, equal texts once under all their labels."""
+    labels: dict[str, list[str]] = {request: [_REQUEST]} if request.strip() else {}
+    for label, text in context.items():
+        labels.setdefault(text, []).append(_display(label))
+    return [quote(", ".join(names), text) for text, names in labels.items()]
+
+
+def _display(label: str) -> str:
+    return _DISPLAY.get(label, label)
+
+
+def _is_text(part: str | dict[Any, Any]) -> bool:
+    return isinstance(part, str) or part.get("type") == "text"
+
+
+def _text(text: str) -> dict[Any, Any]:
+    return {"type": "text", "text": text}
+
+
+def check_history(history: History) -> None:
+    """Check a `history=` option.
+
+    Raises:
+        ConfigurationError: It is none of the four kinds.
+    """
+    is_number = isinstance(history, int) and not isinstance(history, bool) and history >= 0
+    if not (history in ("full", "last") or is_number or callable(history)):
+        raise ConfigurationError(
+            f"history must be 'full', 'last', a number of messages from 0 up or a function of messages, not {history!r}"
+        )
+
+
+def select_history(conversation: Sequence[BaseMessage], history: History) -> list[BaseMessage]:
+    """Return what is passed on of the conversation before a request; the caller's system messages always are."""
+    if history == "full":
+        return list(conversation)
+    if callable(history):
+        return list(history(list(conversation)))
+    number = 0 if history == "last" else int(history)
+    rules = [message for message in conversation if isinstance(message, SystemMessage)]
+    others = [message for message in conversation if not isinstance(message, SystemMessage)]
+    return [*rules, *others[len(others) - number if number < len(others) else 0 :]]
+
+
+def cut_history(messages: Sequence[BaseMessage], max_tokens: int) -> list[BaseMessage]:
+    """Keep the newest messages within a number of tokens, system messages first and always.
+
+    A tool call stays together with its results; one without results, which no provider accepts, and empty messages
+    are left out.
+    """
+    rules = [message for message in messages if isinstance(message, SystemMessage)]
+    others = _whole([message for message in messages if not isinstance(message, SystemMessage)])
+    room = max_tokens - count_tokens(rules)
+    kept = trim_messages(others, max_tokens=max(room, 0), token_counter=count_tokens, start_on=("human", "ai"))
+    return [*rules, *kept]
+
+
+def _whole(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    calls: set[str | None] = set()
+    whole: list[BaseMessage] = []
+    for message in messages:
+        if isinstance(message, AIMessage) and message.tool_calls:
+            ids = {call["id"] for call in message.tool_calls}
+            if not ids <= answered:
+                continue
+            calls |= ids
+        elif message.tool_call_id not in calls if isinstance(message, ToolMessage) else not message.content:
+            continue
+        whole.append(message)
+    return whole
+
+
+def count_tokens(messages: Sequence[BaseMessage]) -> int:
+    """Estimate the tokens of messages in any language; a model's own counter may be slow, or ask a server."""
+    text = "".join(message.text for message in messages)
+    bytes_per_character = len(text.encode("utf-8", "replace")) / len(text) if text else 1
+    return count_tokens_approximately(messages, chars_per_token=_BYTES_PER_TOKEN / bytes_per_character)

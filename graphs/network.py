@@ -25,6 +25,7 @@ from graphs.engine import (
     closing,
     known,
     problem,
+    request,
 )
 from graphs.errors import ConfigurationError
 
@@ -140,7 +141,7 @@ class Network(Pattern):
             return {
                 "task": task,
                 "context": {**context, "the discussion so far": told} if told else context,
-                "request": asked["task"],
+                "request": request(state["messages"]),
             }
         if refused := state["handoffs"] and state["handoffs"][-1].get("refused"):
             context["your last handoff, which was not possible"] = refused
@@ -148,7 +149,7 @@ class Network(Pattern):
             context["what happened before"] = told
         handed = _followed(state)
         task = handed[-1]["task"] if handed else ""
-        return {"task": task or asked["task"], "context": context, "request": asked["task"]}
+        return {"task": task or asked["task"], "context": context, "request": request(state["messages"])}
 
     def _told(self, state: NetworkState) -> str:
         if self.history == "last":

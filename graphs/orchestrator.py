@@ -6,11 +6,11 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage, SystemMessage
 from langgraph.graph import END, START
 
 from agents.agent import Agent, Answer
-from agents.assignment import prompt
+from agents.assignment import messages_of
 from agents.decisions import Decided, Decision
 from agents.runtime import Retry, named
 from graphs.decisions import Check, Delegate, prompts, triage_examples, triage_form
@@ -142,7 +142,7 @@ class Orchestrator(Supervisor):
     def ask_planner(self, state: OrchestratorState) -> dict[str, Any]:
         """Give the planner the conversation; after a review with the last answer and what was wrong with it."""
         sent_back = state["reviews"] or state["ruling"]
-        return {"messages": [HumanMessage(prompt(self.assign(state)))] if sent_back else list(state["messages"])}
+        return {"messages": messages_of(self.assign(state)) if sent_back else list(state["messages"])}
 
     def take_planned(self, state: OrchestratorState, planned: dict[str, Any]) -> dict[str, Any]:
         """Keep the planner's answer as the work in hand, and its record."""

@@ -232,7 +232,7 @@ class Planner(Pattern):
         return {
             "task": prompts.SYNTHESIZE_TASK,
             "context": {one["id"]: told_of(one) for one in [*is_cancelled, *state["steps"].values()]},
-            "request": request(state["messages"]).text,
+            "request": request(state["messages"]),
         }
 
     def take_answer(self, state: PlannerState, answer: Answer) -> dict[str, Any]:

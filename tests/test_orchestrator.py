@@ -135,7 +135,7 @@ def test_a_planned_request_is_answered_from_steps_that_were_reviewed(call: Any) 
     assert ended(state) == ("completed", "the answer")
     assert {one: record["result"] for one, record in state["steps"].items()} == {
         "facts": "it is wet",
-        "poem": "a poem (Result of facts:)",
+        "poem": "a poem (Request, for orientation:)",
     }
     assert len(asked(model, STEP)) == 2
     assert len(asked(model, FINAL)) == 1
@@ -184,7 +184,7 @@ def test_a_rejected_answer_is_planned_again_with_the_feedback(call: Any) -> None
     assert (state["status"], state["revisions"], list(state["steps"])) == ("completed", 1, ["poem"])
     again = asked(model, PLAN)[1]
     assert "Feedback:\n```\nAdd the sources.\n```" in again
-    assert "Your last version:\n```\nthe answer\n```" in again
+    assert "your last version:\n```\nthe answer\n```" in again
     assert ASK["messages"] in again
 
 

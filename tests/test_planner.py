@@ -42,7 +42,7 @@ def test_the_answer_is_written_from_all_results_quoted() -> None:
     team = Team()
     team.planner(SOUND, ANSWER).invoke(ASK)
     asked = team.prompts[1]
-    for said in ("Compare red and blue", "Result of red:\n```\n[do red]\n```", "Result of both:"):
+    for said in ("Compare red and blue", "red:\n```\n[do red]\n```", "both:"):
         assert said in asked
 
 

@@ -42,7 +42,7 @@ def test_the_worker_gets_its_last_version_and_the_feedback(call: Any) -> None:
     first, second = (one.messages[-1].text for one in model.calls)
     assert first == "Write a haiku."
     assert "Feedback:\n```\nMore frogs.\n```" in second
-    assert "Your last version:\n```\none\n```" in second
+    assert "your last version:\n```\none\n```" in second
     assert "Write a haiku.\n\nYou did this before, and it was not accepted." in second
 
 

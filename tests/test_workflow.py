@@ -67,7 +67,7 @@ def test_a_chat_model_gets_results_as_data_it_cannot_take_for_instructions() -> 
     agents = [Agent("evil", function=lambda task: planted), Agent("ann", model=model)]
     graph_of(step("a", agent="evil"), step("b", "a", agent="ann", task="Sum up {a}"), agents=agents).invoke(ASK)
     asked = model.calls[0].prompt
-    assert quote("Result of a", planted) in asked
+    assert quote("a", planted) in asked
     assert planted not in asked.rpartition("Your task: ")[2]
 
 

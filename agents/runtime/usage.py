@@ -197,3 +197,32 @@ class Tally(BaseCallbackHandler):
 def model_called(about: Mapping[str, Any]) -> str:
     """Return the name of the model of a call, as LangChain tells it to callbacks."""
     return str((about.get("metadata") or {}).get("ls_model_name") or "")
+
+
+MAX_COUNT = 2**53
+"""Largest count that is believed; JSON and databases keep it exactly."""
+
+
+def plausible(usage: Any) -> Usage:
+    """Return a usage that another process reported, with every count a whole number from 0 up."""
+    reported = usage if isinstance(usage, Mapping) else {}
+    agents = reported.get("agents")
+    shares = agents.items() if isinstance(agents, Mapping) else ()
+    return {**_plausible(reported), "agents": {str(name): _plausible(share) for name, share in shares}}
+
+
+def _plausible(reported: Any) -> Tokens:
+    counts = reported if isinstance(reported, Mapping) else {}
+    tokens: Tokens = {
+        "calls": _count(counts.get("calls")),
+        "input_tokens": _count(counts.get("input_tokens")),
+        "output_tokens": _count(counts.get("output_tokens")),
+    }
+    cost = counts.get("cost")
+    if isinstance(cost, int | float) and 0 <= cost < MAX_COUNT:
+        tokens["cost"] = float(cost)
+    return tokens
+
+
+def _count(reported: Any) -> int:
+    return int(min(reported, MAX_COUNT)) if isinstance(reported, int | float) and reported > 0 else 0

@@ -15,8 +15,10 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as as_tool
 from pydantic import BaseModel
 
+from agents.assignment import Assignment, messages_of
 from agents.models import model_of_run
 from agents.runtime import Effects, check_reply
+from agents.settings import max_history_tokens
 from agents.workers.tool_choice import tool_choice_graph
 
 
@@ -68,7 +70,12 @@ class Role:
         every = (*self.tools, *tools)
         return Role(self.name, self.instructions, self.model, every, self.response_format, tuple(middleware))
 
-    async def worker(self, effects: Effects) -> Runnable[Any, Any]:
+    def input(self, assignment: Assignment) -> dict[str, Any]:
+        """Return the messages for the model of this run."""
+        model = self._built[0] if self._built else None
+        return {"messages": messages_of(assignment, max_tokens=max_history_tokens(model))}
+
+    async def runnable(self, effects: Effects) -> Runnable[Any, Any]:
         """Return the graph for the model of this run, built once per model."""
         model = await model_of_run(effects, self.model)
         with self._lock:

@@ -9,25 +9,33 @@ from functools import partial
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackManager
-from langchain_core.runnables import RunnableConfig
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, var_child_runnable_config
 
 from agents.assignment import Assignment
 from agents.runtime import Effects, SyncAsyncRunnable
 
-_EXTRAS = ("context", "request", "config")
-"""What a function gets by name where it has such a parameter; `config` is the LangGraph config of the call."""
+_EXTRAS = ("context", "data", "request", "message", "conversation", "config")
+"""Parameters that a function gets by name: those of the assignment, `request` as text and `message` as the user's own
+message, and `config`, the LangGraph config of the call."""
 
 
-class Function(SyncAsyncRunnable[Assignment, Any]):
+class FunctionWorker(SyncAsyncRunnable[Assignment, Any]):
     """Gives a function the task and the extras it has parameters for; returns what the function returned."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-            getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
-        )
+        self._is_async = is_async(function)
         self._takes_task, self._extras = _parameters(function)
+
+    async def runnable(self, effects: Effects) -> Runnable[Any, Any]:
+        """Return this worker."""
+        return self
+
+    def input(self, assignment: Assignment) -> Assignment:
+        """Return the assignment as it is."""
+        return assignment
 
     def invoke(self, input: Assignment, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Call the function as a run of its own, whose config the Runnables that it calls inherit."""
@@ -47,18 +55,34 @@ class Function(SyncAsyncRunnable[Assignment, Any]):
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Any:
         """Call the function."""
-        known: dict[str, Any] = {"context": {}, "request": "", **value, "config": config}
         work = partial(self.function, value["task"]) if self._takes_task else self.function
-        arguments = {name: known[name] for name in self._extras}
+        arguments = {name: _argument(name, value, config) for name in self._extras}
         result = await (effects.coroutine if self._is_async else effects.function)(work, arguments)
         # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
         return await effects.coroutine(lambda: result, {}) if inspect.iscoroutine(result) else result
 
 
+def is_async(function: Callable[..., Any]) -> bool:
+    """Tell whether a function, or an object with `__call__`, is async."""
+    call = getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def _argument(name: str, assignment: Assignment, config: RunnableConfig) -> Any:
+    message = assignment.get("request")
+    if name == "config":
+        return config
+    if name == "request":
+        return message.text if message else ""
+    if name == "message":
+        return message or HumanMessage(assignment["task"])
+    return assignment.get(name, [] if name == "conversation" else {})
+
+
 def _is_watched(config: RunnableConfig) -> bool:
-    """Tell whether any callback wants to know of runs; for none of them, a run would cost a third of a step."""
+    """Tell whether any callback listens to runs; if none does, a run would cost a third of a step."""
     manager = config.get("callbacks")
-    return not isinstance(manager, BaseCallbackManager) or any(not one.ignore_chain for one in manager.handlers)
+    return not isinstance(manager, BaseCallbackManager) or any(not handler.ignore_chain for handler in manager.handlers)
 
 
 @contextmanager
@@ -79,8 +103,8 @@ def _parameters(function: Callable[..., Any]) -> tuple[bool, list[str]]:
         return True, []
     positional = [
         name
-        for name, one in parameters.items()
-        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.VAR_POSITIONAL)
+        for name, parameter in parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
     ]
     extras = [name for name in _EXTRAS if name in parameters]
     return bool(positional) and positional[0] not in extras, extras

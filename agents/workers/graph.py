@@ -1,60 +1,144 @@
-"""A graph on a server (LangGraph's `RemoteGraph`) as a worker among local ones."""
+"""A graph or any other Runnable as a worker: a nested pattern, a user's own graph or chain, a graph on a server."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
-from langchain_core.messages import messages_from_dict
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.language_models import BaseLanguageModel
+from langchain_core.messages import BaseMessage, HumanMessage, messages_from_dict
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableWithFallbacks
+from langchain_core.runnables.base import RunnableBindingBase
 from langgraph.errors import GraphInterrupt
 from langgraph.pregel import Pregel
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.pregel.remote import RemoteException
 from langgraph_sdk.errors import BadRequestError, NotFoundError, UnprocessableEntityError
+from pydantic import BaseModel
 
+from agents.assignment import Assignment, messages_of
 from agents.errors import AgentError
 from agents.runtime import Effects, SyncAsyncRunnable
+from agents.settings import context_of_run, max_history_tokens
+
+_PATTERN = frozenset({"messages", "status", "errors", "usage", "assignment"})
+"""State keys by which a pattern of ours is recognised."""
 
 
-class Remote(SyncAsyncRunnable[Any, Any]):
-    """Runs a remote graph for one assignment, and gives back its state with real messages instead of JSON.
+class GraphWorker:
+    """Gives a nested pattern the assignment as it is, a chat model messages, all others `{"messages": [...]}`."""
+
+    def __init__(self, graph: Runnable[Any, Any]) -> None:
+        self.graph = graph
+        self.is_remote = isinstance(graph, PregelProtocol) and not isinstance(graph, Pregel)
+        self.is_graph = isinstance(graph, PregelProtocol) and not self.is_remote
+        self._is_pattern = isinstance(graph, Pregel) and graph.channels.keys() >= _PATTERN
+        self._model = _model_in(graph)
+        self._runnable = RemoteGraphRun(graph) if self.is_remote else graph
+
+    async def runnable(self, effects: Effects) -> Runnable[Any, Any]:
+        """Return the graph, with the user's own context in the form that its `context_schema` asks for."""
+        schema = None if self._is_pattern or not isinstance(self.graph, Pregel) else self.graph.context_schema
+        context = _in_form(schema, context_of_run())
+        return self._runnable if context is None else self._runnable.bind(context=context)
+
+    def input(self, assignment: Assignment) -> Any:
+        """Return what the graph or model gets; every message has an id, so that new ones can be recognised."""
+        if self._is_pattern:
+            return {"messages": [HumanMessage(assignment["task"], id=str(uuid4()))], "assignment": assignment}
+        messages = messages_of(assignment, max_tokens=max_history_tokens(self._model))
+        if self._model is not None:
+            return messages
+        return {"messages": [_with_id(message) for message in messages]}
+
+
+class RemoteGraphRun(SyncAsyncRunnable[Any, Any]):
+    """Runs a graph on a server (LangGraph's `RemoteGraph`) and returns its state with real messages instead of JSON.
 
     Raises:
-        AgentError: The graph failed there, or the server knows none of that name; or it asks for a person, which can be
+        AgentError: The graph failed there, or the server has none of that name; or it asks for a person, which can be
             answered only on that server.
     """
 
     def __init__(self, graph: Runnable[Any, Any]) -> None:
-        self.graph = graph.bind(on_disconnect="cancel")  # so that nothing goes on there once it is given up here
+        self.graph = graph.bind(on_disconnect="cancel")  # so that nothing goes on there once it is cancelled here
 
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Any:
         """Have the server do one run."""
         try:
             state = await effects.invoke(self.graph, value, _without_thread(config))
-        except GraphInterrupt as asked:
+        except GraphInterrupt as question:
             raise AgentError(
                 "The remote graph waits for a person, which it cannot do as an agent; turn that off"
-            ) from asked
-        except RemoteException as failed:
-            raise AgentError(f"The remote graph failed: {_told(failed)}") from None
-        except (BadRequestError, NotFoundError, UnprocessableEntityError) as refused:
-            raise AgentError(f"The server refused: {refused}") from None
+            ) from question
+        except RemoteException as failure:
+            raise AgentError(f"The remote graph failed: {_words_of(failure)}") from None
+        except (BadRequestError, NotFoundError, UnprocessableEntityError) as refusal:
+            raise AgentError(f"The server refused: {refusal}") from None
         if not isinstance(state, dict) or not isinstance(state.get("messages"), list):
             return state
-        messages = messages_from_dict([{"type": one["type"], "data": one} for one in state["messages"]])
-        return {**state, "messages": messages}
+        messages = [{"type": message["type"], "data": message} for message in state["messages"]]
+        return {**state, "messages": messages_from_dict(messages)}
 
 
-def at_hand(runnable: Runnable[Any, Any] | None) -> Runnable[Any, Any] | None:
-    """Return a Runnable that can be called like any other: a remote graph wrapped, everything else as it is."""
-    is_remote = isinstance(runnable, PregelProtocol) and not isinstance(runnable, Pregel)
-    return Remote(runnable) if runnable is not None and is_remote else runnable
+def new_messages(messages: Sequence[BaseMessage], asked: Any) -> list[BaseMessage]:
+    """Return the messages written after a worker's input; a graph may also remember what was before it."""
+    given = asked.get("messages", ()) if isinstance(asked, Mapping) else asked
+    ids = {message.id for message in given if message.id}
+    objects = {id(message) for message in given}
+    places = [place for place, message in enumerate(messages) if message.id in ids or id(message) in objects]
+    return list(messages[places[-1] + 1 if places else 0 :])
 
 
-def _told(failed: RemoteException) -> str:
-    """Return what a server told of a failure: `{"error": kind, "message": text}`."""
-    told = failed.args[0] if failed.args else ""
-    return f"{told.get('error')}: {told.get('message')}" if isinstance(told, dict) else str(told)
+def _model_in(runnable: Any) -> Any:
+    """Return the chat model in a Runnable that is one, also with options, retries or fallbacks; else None."""
+    while not isinstance(runnable, BaseLanguageModel):
+        if isinstance(runnable, RunnableBindingBase):
+            runnable = runnable.bound
+        elif isinstance(runnable, RunnableWithFallbacks):
+            runnable = runnable.runnable
+        else:
+            return None
+    return runnable
+
+
+def _with_id(message: BaseMessage) -> BaseMessage:
+    return message if message.id else message.model_copy(update={"id": str(uuid4())})
+
+
+def _in_form(schema: Any, context: object) -> Any:
+    """Return a run's context as what a graph declares, if it is not that already and can be; else None.
+
+    LangGraph does this for the context of a call, but not for that which a nested graph inherits.
+    """
+    if context is None or not isinstance(schema, type) or isinstance(context, schema):
+        return None
+    if is_dataclass(schema):
+        names = [field.name for field in fields(schema) if field.init]
+    elif issubclass(schema, BaseModel):
+        names = list(schema.model_fields)
+    else:
+        return None
+    read = context.get if isinstance(context, dict) else partial(_attribute, context)
+    values = {name: value for name in names if (value := read(name)) is not None}
+    make: Any = schema
+    try:
+        return make(**values) if values else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _attribute(context: object, name: str) -> Any:
+    return getattr(context, name, None)
+
+
+def _words_of(failure: RemoteException) -> str:
+    """Return a server's words on a failure: `{"error": kind, "message": text}`."""
+    words = failure.args[0] if failure.args else ""
+    return f"{words.get('error')}: {words.get('message')}" if isinstance(words, dict) else str(words)
 
 
 def _without_thread(config: RunnableConfig) -> RunnableConfig:

@@ -71,7 +71,7 @@ class Synthesis(SyncAsyncRunnable[Assignment, Answer]):
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:
         """Return the answer."""
         answer = await effects.invoke(self.reserved, value, config)
-        if _words(answer["text"]) == _words(value["request"]):
+        if _words(answer["text"]) == _words(value["request"].text):
             said = f"Agent {self.agent.name!r} only repeated the request; ask again or use another model."
             raise EmptyReplyError(said, usage=answer["usage"])
         return answer

@@ -15,6 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, get_args
 
+from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphInterrupt
 
@@ -73,7 +74,7 @@ class Execute(SyncAsyncRunnable[Any, dict[str, Any]]):
         }
         limits = (self.max_parallel, config.get("configurable", {}).get(CALLERS_LIMIT))
         slots = effects.slots(min((one for one in limits if one), default=None))
-        run = StepRun(self, effects, slots, finished, request(value["messages"]).text, config)
+        run = StepRun(self, effects, slots, finished, request(value["messages"]), config)
         try:
             await run.open_all([step for step in in_order(steps) if step.id not in finished])
         except BaseException:
@@ -97,14 +98,14 @@ class StepRun:
         effects: Effects,
         slots: AbstractAsyncContextManager[Any],
         finished: Mapping[str, StepRecord],
-        request_text: str,
+        message: HumanMessage,
         config: RunnableConfig,
     ) -> None:
         self.node = node
         self.effects = effects
         self.slots = slots
         self.finished = finished
-        self.request = request_text
+        self.request = message
         self.config = config
         self.ran: set[str] = set()
         """The tasks whose body ran in this process."""
@@ -195,7 +196,7 @@ class StepRun:
     async def _attempt(self, step: Step, context: Mapping[str, str], begin: Callable[[], None]) -> StepRecord:
         """Give a step to its agent, and after that has failed for good to its fallback."""
         assignment: Assignment = {
-            "task": fill_task(step, context, self.request),
+            "task": fill_task(step, context, self.request.text),
             "template": step.task,
             "context": dict(context),
             "request": self.request,

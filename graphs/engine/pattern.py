@@ -15,7 +15,7 @@ from langgraph.types import Overwrite
 
 from agents.agent import Agent
 from agents.runtime import Attempts, Cancellation, Effects, Retry, SyncAsyncRunnable, cancellations_of, no_usage
-from agents.settings import Settings
+from agents.settings import Settings, run_context
 from agents.tracing import marked
 from graphs.engine.budget import take_over, with_budget
 from graphs.engine.chat_stream import speaking
@@ -145,7 +145,8 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # noqa: A002
         """Stream as every LangGraph graph does."""
-        prepared = self._prepared(config, options.get("context"))
+        options["context"] = run_context(options.get("context"))
+        prepared = self._prepared(config, options["context"])
         options = self._durable(prepared, options)
         if cancellations_of(prepared):
             return super().stream(input, prepared, **options)
@@ -159,7 +160,8 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
         **options: Any,
     ) -> AsyncIterator[Any]:
         """Stream as every LangGraph graph does."""
-        prepared = self._prepared(config, options.get("context"))
+        options["context"] = run_context(options.get("context"))
+        prepared = self._prepared(config, options["context"])
         async for chunk in super().astream(input, prepared, **self._durable(prepared, options)):
             yield chunk
 

@@ -1,0 +1,133 @@
+"""Answers: what an agent returns, read from whatever its worker gave back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any, NotRequired
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+from agents.errors import AgentError, BudgetError, EmptyReplyError
+from agents.runtime import Usage, check_reply, clean, clean_data, plausible
+
+ENVELOPE = frozenset({"messages", "status", "errors", "usage"})
+"""The keys that the result of every pattern of ours has."""
+
+
+class Answer(TypedDict):
+    """The result of an assignment."""
+
+    text: str
+    data: Any
+    """The JSON of a structured reply, else None."""
+    status: str
+    """`completed`; of an agent that is itself a pattern also `partial`, `escalated` or `needs_input`."""
+    errors: list[dict[str, str]]
+    """What went wrong inside, `{where, kind, message}` each, though there is an answer."""
+    usage: Usage
+    message_id: NotRequired[str | None]
+    """The id of the chat message that holds the text, if one does: a pattern that answers with it keeps the id."""
+
+
+def is_envelope(reply: Any) -> bool:
+    """Tell whether a reply is the result of a pattern."""
+    return isinstance(reply, dict) and reply.keys() >= ENVELOPE
+
+
+def read_answer(name: str, reply: Any, usage: Usage, direct: Collection[str] = ()) -> Answer:
+    """Read a worker's reply: a state, a message, text or data; of a state only new messages are left in it.
+
+    Args:
+        name: The agent's name.
+        reply: What its worker gave back.
+        usage: What that cost.
+        direct: Tools whose result is the answer (`return_direct`).
+
+    Raises:
+        AgentError: The reply is not an answer: empty, refused, filtered, cut off, a tool call alone, or not JSON data.
+    """
+    if is_envelope(reply):
+        return _from_pattern(name, reply)
+    if isinstance(reply, dict) and isinstance(reply.get("messages"), list):
+        if (data := reply.get("structured_response")) is not None:
+            return _from_data(name, data, usage)
+        return _from_message(name, _last(name, reply["messages"], direct), usage)
+    if isinstance(reply, BaseMessage):
+        return _from_message(name, _last(name, [reply], direct), usage)
+    if reply is None or (isinstance(reply, str) and not reply.strip()):
+        raise AgentError(f"Agent {name!r} returned nothing", kind="empty")
+    if isinstance(reply, str):
+        return _completed(reply, None, usage)
+    return _from_data(name, reply, usage)
+
+
+def _last(name: str, messages: list[BaseMessage], direct: Collection[str]) -> AIMessage:
+    """Return the message that answers: a new one of an AI, or the result of a tool that returns directly."""
+    last = messages[-1] if messages else None
+    if isinstance(last, AIMessage):
+        return last
+    if isinstance(last, ToolMessage):
+        if last.name in direct and last.status != "error":
+            return AIMessage(last.content, id=last.id)
+        raise EmptyReplyError(f"Agent {name!r} ended with the result of a tool instead of an answer: {last.text:.200}")
+    end = "without a new message" if last is None else f"with a {type(last).__name__}"
+    raise AgentError(f"Agent {name!r} ended {end}; an answer is a new AIMessage with content", kind="empty")
+
+
+def _from_message(name: str, message: AIMessage, usage: Usage) -> Answer:
+    check_reply(message, name)
+    if message.tool_calls:
+        check_reply(message.model_copy(update={"tool_calls": []}), name)  # calls alone are not an answer
+    return {**_completed(message.text, None, usage), "message_id": message.id}
+
+
+def _from_data(name: str, data: Any, usage: Usage) -> Answer:
+    data = plain_data(name, data)
+    return _completed(json.dumps(data, ensure_ascii=False), data, usage)
+
+
+def _from_pattern(name: str, state: Mapping[str, Any]) -> Answer:
+    usage = plausible(state["usage"])
+    if state["status"] == "failed":
+        reason = state.get("stop_reason") or "no reason given"
+        failure = AgentError(f"Agent {name!r} failed: {reason}", usage=usage)
+        if any(error["kind"] == BudgetError.__name__ for error in state["errors"]):
+            raise BudgetError(reason) from failure  # so that nobody plans or tries anything else
+        raise failure
+    errors = clean_data(state["errors"])
+    if state["status"] != "completed":
+        errors.append({"where": name, "kind": state["status"], "message": clean(state.get("stop_reason") or "")})
+    last = _last(name, list(state["messages"]), ())
+    if not last.text.strip():
+        raise AgentError(f"Agent {name!r} ended as {state['status']} with an empty text", kind="empty", usage=usage)
+    answer = _completed(last.text, None, usage)
+    return {**answer, "status": state["status"], "errors": errors, "message_id": last.id}
+
+
+def _completed(text: str, data: Any, usage: Usage) -> Answer:
+    return {"text": clean(text), "data": data, "status": "completed", "errors": [], "usage": usage}
+
+
+def plain_data(name: str, data: Any) -> Any:
+    """Turn an agent's data into JSON data that can be stored.
+
+    Raises:
+        AgentError: It cannot be; the message says which part of it.
+    """
+    described = f"Agent {name!r} returned {type(data).__name__}, which"
+    try:
+        if isinstance(data, BaseModel):
+            data = data.model_dump(mode="json")
+        elif is_dataclass(data) and not isinstance(data, type):
+            data = asdict(data)
+        plain = json.loads(json.dumps(data, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise AgentError(f"{described} is not JSON: {error}") from error
+    try:
+        return clean_data(plain)
+    except ValueError as error:
+        raise AgentError(f"{described} cannot be stored: {error}") from error
