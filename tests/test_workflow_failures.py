@@ -144,16 +144,25 @@ def test_the_usage_of_failed_attempts_counts(call: Any) -> None:
 
 
 def test_what_an_attempt_cost_that_timed_out_counts(call: Any) -> None:
-    def look_up() -> str:
-        """Look it up."""
-        return "found"
-
-    use = Reply(tool_calls=[{"name": "look_up", "args": {}}], usage=(10, 1))
-    model = ScriptedModel([use, use, Reply("late", delay=0.6), Reply("fine", usage=(5, 5))])
-    ann = Agent("ann", instructions="Look up.", model=model, tools=[look_up])
+    model = ScriptedModel([Reply("late", delay=0.6), Reply("fine", usage=(5, 5))])
+    ann = Agent("ann", instructions="Look up.", model=model)
     state = call(graph_of(step("a", agent="ann", timeout=0.3), agents=[ann], retry=AT_ONCE), ASK)
     assert state["steps"]["a"]["attempts"] == 2
-    assert state["usage"]["agents"]["ann"] == {"calls": 4, "input_tokens": 25, "output_tokens": 7}
+    assert state["usage"]["agents"]["ann"] == {"calls": 2, "input_tokens": 5, "output_tokens": 5}
+
+
+def test_an_attempt_in_which_a_tool_has_run_is_not_repeated(call: Any) -> None:
+    charged: list[int] = []
+
+    def charge() -> str:
+        """Charge the card."""
+        charged.append(1)
+        return "charged"
+
+    model = ScriptedModel([Reply(tool_calls=[{"name": "charge", "args": {}}]), Reply("late", delay=0.6)])
+    ann = Agent("ann", instructions="Charge.", model=model, tools=[charge])
+    state = call(graph_of(step("a", agent="ann", timeout=0.3), agents=[ann], retry=AT_ONCE), ASK)
+    assert (statuses(state), charged) == ("a:failed", [1])
 
 
 def slow_then_fast() -> tuple[Agent, Agent, Callable[[], None]]:

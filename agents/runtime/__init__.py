@@ -2,18 +2,19 @@
 
 sync_async       one coroutine behind `invoke` and `ainvoke`
 cancellation     abandoned work starts nothing new
-retry            attempts, back-off, time-outs
+retry            attempts, back-off, time-outs; model calls repeated in place
+rate_limit       after a 429 all calls of a model wait as its server asked
 provider_errors  whether a failed call may be repeated, and what to say of it
 usage            model calls, tokens and cost
 sanitize         text and data that can be stored and shown
 """
 
-from agents.runtime.cancellation import Cancellation, cancellations_of, is_cancelled
+from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
 from agents.runtime.lazy import lazily
 from agents.runtime.provider_errors import check_reply, explain, is_transient
-from agents.runtime.retry import Attempts, InPlace, Outcome, Retry, in_place
+from agents.runtime.retry import Attempts, Fault, InPlace, Outcome, Retry, in_place
 from agents.runtime.sanitize import clean, clean_data, masked
-from agents.runtime.sync_async import AsyncEffects, Effects, SyncAsyncRunnable, SyncEffects, iterate
+from agents.runtime.sync_async import AsyncEffects, Effects, SyncAsyncRunnable, SyncEffects, finish, iterate
 from agents.runtime.usage import (
     BUDGET,
     COUNTS,
@@ -38,6 +39,7 @@ __all__ = [
     "Attempts",
     "Cancellation",
     "Effects",
+    "Fault",
     "InPlace",
     "Outcome",
     "Retry",
@@ -46,6 +48,7 @@ __all__ = [
     "Tally",
     "Tokens",
     "Usage",
+    "WorkCancelledError",
     "add_usage",
     "cancellations_of",
     "charge_earlier",
@@ -53,6 +56,7 @@ __all__ = [
     "clean",
     "clean_data",
     "explain",
+    "finish",
     "in_place",
     "is_cancelled",
     "is_transient",

@@ -1,40 +1,42 @@
-"""Ends work in threads whose caller has given it up: it may begin no model call, tool, attempt or step any more.
+"""Cooperative cancellation: abandoned work may not start another model call, tool, attempt or step.
 
-Python cannot stop threads. So a mark goes with the config of the work, is set when nobody waits for it any longer
-(Ctrl-C, a time-out, a stream that is left), and is looked at before anything begins.
+Python cannot stop threads, so a `Cancellation` travels among the callbacks of a run's config, is looked at before
+anything starts, and wakes whatever waits. `cancel` is called when the caller is interrupted, leaves a stream, or runs
+out of time. The library installs no signal handlers.
 """
 
 from __future__ import annotations
 
-import logging
-import signal
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent import futures
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
-from langgraph.errors import GraphBubbleUp
 
 T = TypeVar("T")
 
 _END: Any = object()
 
 
-# Ending what was given up is no fault, but LangChain logs every error of a callback as a warning.
-logging.getLogger("langchain_core.callbacks.manager").addFilter(
-    lambda record: "Error in Cancellation" not in record.getMessage()
-)
+class WorkCancelledError(BaseException):
+    """Nobody waits for this work.
 
-
-class WorkCancelledError(GraphBubbleUp):
-    """Nobody waits for this work any more; it is neither a failure nor a result."""
+    Like `asyncio.CancelledError` it is not an `Exception`: no handler of failures swallows, logs or retries it.
+    """
 
 
 class Cancellation(BaseCallbackHandler):
-    """Holds the work beneath a config until it is given up."""
+    """Cancels all work under the configs it holds.
+
+    with_it = cancellation.holding(config)    # run anything with this config ...
+    cancellation.cancel()                     # ... and cancel it from any thread, or from a signal handler
+    """
 
     raise_error = True
     # Not inline: LangChain leaves coroutines unawaited when an inline handler raises in async code.
@@ -43,83 +45,82 @@ class Cancellation(BaseCallbackHandler):
 
     def __init__(self) -> None:
         self.cancelled = False
+        self._wakers: dict[int, Callable[[], Any]] = {}
+
+    def cancel(self) -> None:
+        """Cancel the work: it ends with `WorkCancelledError` before it starts anything else."""
+        self.cancelled = True
+        # No lock, for a signal handler may run while its thread holds any; list() of a dict view is atomic.
+        for wake in list(self._wakers.values()):
+            wake()
 
     def check(self) -> None:
-        """Let something begin.
-
-        Raises:
-            WorkCancelledError: Nobody waits for the work any more.
-        """
+        """Raise `WorkCancelledError` if the work is cancelled."""
         if self.cancelled:
             raise WorkCancelledError
 
+    @contextmanager
+    def waking(self, wake: Callable[[], Any]) -> Iterator[None]:
+        """Call `wake` on cancellation, from the thread that cancels, while the block runs."""
+        self._wakers[id(wake)] = wake
+        try:
+            if self.cancelled:
+                wake()
+            yield
+        finally:
+            self._wakers.pop(id(wake), None)
+
     def on_chat_model_start(self, serialized: Any, messages: Any, **about: Any) -> None:
-        """Let a model call begin."""
+        """Refuse a model call of cancelled work."""
         self.check()
 
     def on_tool_start(self, serialized: Any, input_str: str, **about: Any) -> None:
-        """Let a tool begin."""
+        """Refuse a tool call of cancelled work."""
         self.check()
 
-    def holding(self, config: RunnableConfig) -> RunnableConfig:
-        """Return a config for the work that this cancellation holds."""
+    def holding(self, config: RunnableConfig | None = None) -> RunnableConfig:
+        """Return the config with this cancellation among its callbacks, which nested runs inherit."""
         return merge_configs(config, {"callbacks": [self]})
 
     def until_left(self, chunks: Iterator[T]) -> Generator[T]:
-        """Yield the chunks of work; let go when they end otherwise than by themselves."""
+        """Yield the chunks of work; cancel it when the caller leaves or is interrupted.
+
+        Called on the main thread, it does the work on another one: LangGraph waits for its threads before it passes a
+        KeyboardInterrupt on, so the interrupt must reach us first. Work that is under way ends before the
+        interrupt is passed on, as with LangGraph; a second KeyboardInterrupt leaves that work behind.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield from self._stepping(chunks, lambda step: step())
+            return
+        thread = futures.ThreadPoolExecutor(1, thread_name_prefix="podium-run")
+        context = copy_context()
         try:
-            while True:
-                with self._noticing_signals():
-                    chunk = next(chunks, _END)
-                if chunk is _END:
-                    return
+            yield from self._stepping(chunks, lambda step: thread.submit(context.run, step).result())
+        finally:
+            thread.shutdown(wait=False)
+
+    def _stepping(self, chunks: Iterator[T], call: Callable[[Callable[[], Any]], Any]) -> Generator[T]:
+        try:
+            while (chunk := call(partial(next, chunks, _END))) is not _END:
                 yield chunk
         except BaseException:
-            self.cancelled = True
+            self.cancel()
             raise
         finally:
             if isinstance(chunks, Generator):
-                chunks.close()
-
-    @contextmanager
-    def _noticing_signals(self) -> Iterator[None]:
-        """Let go as soon as the handler of a signal raises, as that of Ctrl-C does.
-
-        LangGraph waits for its threads before it passes the exception on: by then they must know.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        known = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-        handlers = {one: handler for one, handler in known.items() if callable(handler)}
-
-        def handle(number: int, frame: Any) -> None:
-            try:
-                handlers[signal.Signals(number)](number, frame)
-            except BaseException:
-                self.cancelled = True  # no lock: the thread that it interrupts may hold any
-                raise
-
-        for one in handlers:
-            signal.signal(one, handle)
-        try:
-            yield
-        finally:
-            for one, handler in handlers.items():
-                if signal.getsignal(one) is handle:
-                    signal.signal(one, handler)
+                call(chunks.close)  # in the other thread, behind the step that is under way
 
 
 def cancellations_of(config: RunnableConfig) -> list[Cancellation]:
-    """Return all cancellations that hold the work of a config; it is given up when one of them is let go.
+    """Return all cancellations that hold the work of a config; one of them is enough to cancel it.
 
-    They are known by the callbacks, which every run inherits; LangChain may put back an outer value of `configurable`.
+    They are read from the callbacks, which every run inherits; LangChain may restore an outer value of `configurable`.
     """
     callbacks = config.get("callbacks") or []
     handlers = callbacks if isinstance(callbacks, list) else callbacks.handlers
-    return [one for one in handlers if isinstance(one, Cancellation)]
+    return [handler for handler in handlers if isinstance(handler, Cancellation)]
 
 
 def is_cancelled(config: RunnableConfig) -> bool:
-    """Tell whether nobody waits for the work of a config any more."""
-    return any(one.cancelled for one in cancellations_of(config))
+    """Return whether the work of a config is cancelled."""
+    return any(cancellation.cancelled for cancellation in cancellations_of(config))

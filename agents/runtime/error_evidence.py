@@ -43,7 +43,7 @@ def names_of(error: BaseException) -> set[str]:
     return {parent.__name__ for parent in type(error).__mro__}
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """Give the error and its causes."""
     seen: set[int] = set()
     cause: BaseException | None = error
@@ -55,7 +55,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 def first(find: Callable[[BaseException], Any], error: BaseException, default: Any = None) -> Any:
     """Return what is found on the error, else on the nearest of its causes."""
-    return next((found for one in chain(error) if (found := find(one))), default)
+    return next((found for one in causes(error) if (found := find(one))), default)
 
 
 def status_of(error: BaseException) -> int | None:

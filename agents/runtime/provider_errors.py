@@ -18,7 +18,7 @@ from langgraph.errors import EmptyInputError, GraphBubbleUp, InvalidUpdateError
 from agents.errors import AgentError, EmptyReplyError, PodiumError, TransientError
 from agents.runtime.error_evidence import (
     body_of,
-    chain,
+    causes,
     first,
     headers_of,
     is_foreign,
@@ -28,9 +28,6 @@ from agents.runtime.error_evidence import (
     words_of,
 )
 from agents.runtime.sanitize import clean_data, masked
-
-MAX_RETRY_AFTER = 600.0
-"""Seconds of a server's `Retry-After` that are believed."""
 
 _PERMANENT = (
     *(TypeError, AttributeError, NameError, LookupError, ImportError, SyntaxError, ArithmeticError, ValueError),
@@ -116,12 +113,22 @@ def is_transient(error: BaseException) -> bool:
     return _KINDS[kind].transient if kind else not isinstance(error, _PERMANENT)
 
 
+def is_rate_limit(error: BaseException) -> bool:
+    """Return whether a provider refused a call because there were too many; not because a quota is used up."""
+    return _kind(error) == "rate limit" and is_transient(error)
+
+
 def retry_after(error: BaseException) -> float | None:
-    """Return the seconds that the server asked to wait, at most `MAX_RETRY_AFTER`; None if it did not say."""
+    """Return the seconds that the server asked to wait; None if it did not, or asked for no time at all."""
     headers = first(headers_of, error, {})
     milliseconds = _seconds(headers.get("retry-after-ms"))
     wait = _seconds(headers.get("retry-after")) if milliseconds is None else milliseconds / 1000
-    return None if wait is None else min(max(wait, 0.0), MAX_RETRY_AFTER)
+    return wait if wait and wait > 0 else None
+
+
+def provider_words(error: BaseException) -> str:
+    """Return what the provider itself said, masked."""
+    return masked(first(words_of, error) or "") or explain(error)
 
 
 def explain(error: BaseException) -> str:
@@ -225,9 +232,9 @@ def _has_media(message: AIMessage) -> bool:
 
 def _kind(error: BaseException) -> str | None:
     """Name what went wrong between us and the provider; None if the error has nothing to do with a provider."""
-    if any(names_of(one) & _UNSENDABLE or "CERTIFICATE_VERIFY_FAILED" in str(one) for one in chain(error)):
+    if any(names_of(one) & _UNSENDABLE or "CERTIFICATE_VERIFY_FAILED" in str(one) for one in causes(error)):
         return "unsendable"
-    return next((kind for one in chain(error) if (kind := _kind_of(one))), None)
+    return next((kind for one in causes(error) if (kind := _kind_of(one))), None)
 
 
 def _kind_of(error: BaseException) -> str | None:

@@ -1,22 +1,33 @@
-"""Calls made again when that can help: attempts, back-off, `Retry-After`, a time-out each."""
+"""Calls made again when that can help: attempts, back-off, `Retry-After`, rate limits, a time-out each.
+
+`Attempts`, around the whole work of an agent, says how often; `InPlace` repeats a model call inside where it failed, so
+that the agent is not repeated for it. Work in which a tool has run is never repeated.
+"""
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
-from agents.errors import ConfigurationError, StorageError
+from agents.errors import AgentError, ConfigurationError, StorageError
 from agents.runtime.cancellation import Cancellation
-from agents.runtime.provider_errors import is_transient, retry_after
+from agents.runtime.error_evidence import causes
+from agents.runtime.provider_errors import explain, is_rate_limit, is_transient, provider_words, retry_after
+from agents.runtime.rate_limit import new_ticket, rate_limit_of
 from agents.runtime.sync_async import Effects, SyncAsyncRunnable
 from agents.runtime.usage import Tally, Usage, add_usage, no_usage, usage_of
 from agents.settings import settings
+
+T = TypeVar("T")
+
+_log = logging.getLogger("podium")
 
 
 @dataclass(frozen=True)
@@ -34,21 +45,44 @@ class Retry:
     factor: float = 2.0
     """Growth of the wait from attempt to attempt."""
     max_wait: float = 60.0
-    """Longest wait in seconds, also when a server's `Retry-After` asks for more."""
+    """Longest wait in seconds. Where a server asks for more (`Retry-After`), the call fails at once."""
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or self.wait < 0 or self.factor < 1 or self.max_wait < 0:
             raise ConfigurationError(f"{self} needs attempts >= 1, factor >= 1, and waits that are not negative")
 
     def pause(self, attempt: int, error: BaseException) -> float:
-        """Return the seconds to wait after a failed attempt (counted from 1)."""
+        """Return the seconds to wait after a failed attempt (counted from 1): the server's wish, else the back-off."""
         asked = retry_after(error)
         backoff = self.wait * self.factor ** (attempt - 1) * (1 + random.random() / 10)  # noqa: S311
-        return min(backoff if asked is None else asked, self.max_wait)
+        return min(backoff, self.max_wait) if asked is None else asked
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plain JSON form that states and plans use."""
         return asdict(self)
+
+
+class Fault(NamedTuple):
+    """A failed call that was made again."""
+
+    attempt: int
+    """Counted from 1."""
+    error: Exception
+    wait: float
+    """Seconds before the next attempt."""
+    counts: bool = True
+    """False for a refusal by a rate limit that let other calls of the model pass: that is waiting, not an attempt."""
+
+
+class Outcome(NamedTuple):
+    """How some attempts ended: either `reply` or `error` is set."""
+
+    reply: Any
+    error: Exception | None
+    attempts: int
+    usage: Usage
+    faults: tuple[Fault, ...] = ()
+    """What failed and was repeated, model calls inside an agent included; to be booked as recovered."""
 
 
 OnRetry = Callable[[int, Exception, float], None]
@@ -65,22 +99,81 @@ class InPlace:
     retry: Retry = field(default_factory=Retry)
     on_retry: OnRetry = lambda attempt, error, pause: None
     attempt: int = 1
-    """The number of the attempt around the calls; their own attempts are counted from it."""
-    mended: list[Exception] = field(default_factory=list)
-    """The faults after which a call was repeated."""
+    """The number of the attempt around the calls; the attempts of each call are counted from it."""
+    faults: list[Fault] = field(default_factory=list)
+    """What failed and was repeated."""
     has_acted: bool = False
     """Whether a tool has run: the attempt around it must not be repeated."""
 
-    async def again(self, effects: Effects, error: Exception, attempt: int) -> None:
-        """Wait before a call is repeated after its attempt of this number; raise the error if that is no use."""
-        if attempt >= self.retry.attempts or not is_transient(error):
-            with suppress(AttributeError):  # an exception class may forbid new attributes
-                error.exhausted = True  # type: ignore[attr-defined]
+    async def call(self, effects: Effects, model: Any, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Call a model, and repeat the call after faults that may pass.
+
+        Args:
+            effects: What to wait with; sync code without one: `finish(inside.call(SyncEffects(…), model, work))`.
+            model: The model that is called, to find its rate limit.
+            work: Makes the call and raises what is wrong with the reply (`check_reply`), so that this is repeated too.
+        """
+        attempt, ticket = self.attempt, new_ticket()
+        while True:
+            try:
+                async with self.turn(effects, model, attempt, ticket):
+                    return await work()
+            except GraphBubbleUp:
+                raise
+            except Exception as error:
+                attempt = await self.again(effects, error, attempt)
+
+    @asynccontextmanager
+    async def turn(
+        self, effects: Effects, model: Any, attempt: int = 1, ticket: int | None = None
+    ) -> AsyncIterator[None]:
+        """Wait for the turn of one call of a model; note whether its provider refuses it by a rate limit.
+
+        Raises:
+            AgentError: The model is limited for longer than `max_wait`.
+        """
+        gate = rate_limit_of(model)
+        if (closed := gate.wait()) > self.retry.max_wait:
+            raise _asked_too_much("The model is rate-limited", closed, self.retry)
+        started = await gate.enter(effects, new_ticket() if ticket is None else ticket)
+        try:
+            yield
+        except Exception as error:
+            if is_rate_limit(error):
+                wait = min(self.retry.pause(attempt, error), self.retry.max_wait)
+                _set(error, _COMPETING, gate.refused(started, wait))
+            raise
+        gate.passed()
+
+    async def again(self, effects: Effects, error: Exception, attempt: int) -> int:
+        """Wait before a call is repeated whose attempt of this number failed; return the number of the next.
+
+        A refusal by a rate limit is not an attempt if other calls of the model passed meanwhile, and the waiting is
+        left to the model's next `turn`.
+
+        Raises:
+            Exception: The error, if repeating the call is no use; marked, so that the work around is not repeated.
+        """
+        try:
+            return await self.wait(effects, error, attempt)
+        except Exception as last:
+            _set(last, _EXHAUSTED, True)
+            raise
+
+    async def wait(self, effects: Effects, error: Exception, attempt: int) -> int:
+        """Do what `again` does, without the mark."""
+        _log.debug("Attempt %d failed: %s", attempt, provider_words(error))
+        wait = self.retry.pause(attempt, error)
+        competing: bool | None = getattr(error, _COMPETING, None)
+        if not is_transient(error) or (attempt >= self.retry.attempts and not competing):
             raise error
-        pause = self.retry.pause(attempt, error)
-        self.mended.append(error)
-        self.on_retry(attempt, error, pause)
-        await effects.sleep(pause)
+        if wait > self.retry.max_wait:
+            raise _asked_too_much(explain(error).rstrip("."), wait, self.retry) from error
+        self.faults.append(Fault(attempt, error, wait, counts=not competing))
+        self.on_retry(attempt, error, wait)
+        if competing is None:
+            await effects.sleep(wait)
+        return attempt + (not competing)
 
 
 def in_place(config: RunnableConfig) -> InPlace:
@@ -89,21 +182,28 @@ def in_place(config: RunnableConfig) -> InPlace:
     return kept or InPlace()
 
 
-class Outcome(NamedTuple):
-    """How some attempts ended: either `reply` or `error` is set."""
+def _asked_too_much(reason: str, wait: float, retry: Retry) -> AgentError:
+    limit = f"max_wait allows {retry.max_wait:g} s"
+    return AgentError(f"{reason}. The provider asks to wait {wait:.3g} s; {limit}.", kind="rate limit")
 
-    reply: Any
-    error: Exception | None
-    attempts: int
-    """Attempts in all, the repeated calls inside them included."""
-    usage: Usage
-    mended: Sequence[Exception] = ()
-    """The faults that passed, or were followed by another one."""
+
+_COMPETING, _EXHAUSTED = "podium_competing", "podium_exhausted"
+"""Marks on errors: a rate limit let other calls of the model pass; a call has used up its attempts."""
+
+
+def _set(error: Exception, mark: str, value: bool) -> None:
+    BaseException.__setattr__(error, mark, value)  # whatever its class makes of attributes
+
+
+def _is_exhausted(error: BaseException) -> bool:
+    """Return whether a call inside has used up its attempts, and this is its error or was caused by it."""
+    return any(getattr(cause, _EXHAUSTED, False) for cause in causes(error))
 
 
 class Attempts(SyncAsyncRunnable[Any, Outcome]):
     """Calls a Runnable until it succeeds or trying again is no use.
 
+    Work is not repeated if a call inside has used up its attempts (`InPlace`), or if a tool has run.
     Faults end in the `Outcome`, never raised, except that what was done can no longer be stored.
     """
 
@@ -119,7 +219,7 @@ class Attempts(SyncAsyncRunnable[Any, Outcome]):
         self.retry = retry or Retry()
         self.on_retry = on_retry
         self.timeout = timeout
-        """Seconds for each attempt. In sync code a call at work when it is given up goes on until it returns."""
+        """Seconds for each attempt. In sync code a call under way when it is abandoned goes on until it returns."""
 
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Outcome:
         """Return the first success, or the last failure."""
@@ -131,25 +231,25 @@ class Attempts(SyncAsyncRunnable[Any, Outcome]):
             own = counted if self.timeout is None else cancellation.holding(counted)
             try:
                 reply = await effects.within(self.timeout, effects.invoke(self.work, value, own))
-            except GraphInterrupt as asked:  # LangGraph tells a question of a nested graph's task twice
+            except GraphInterrupt as asked:  # LangGraph raises a question of a nested graph's task twice
                 raise GraphInterrupt(tuple({one.id: one for one in asked.args[0]}.values())) from None
             except (GraphBubbleUp, StorageError):
                 raise
             except Exception as error:
-                cancellation.cancelled = True  # the thread of an attempt that timed out lives on
+                cancellation.cancel()  # the thread of an attempt that timed out lives on
                 spent = add_usage(spent, _spent(error, tally))
-                if inside.has_acted or getattr(error, "exhausted", False):
-                    return self._ended(error, inside, spent)
+                if inside.has_acted or tally.tools_ran or _is_exhausted(error):
+                    return self._outcome(inside, spent, error=error)
                 try:
-                    await inside.again(effects, error, inside.attempt)
+                    inside.attempt = await inside.wait(effects, error, inside.attempt)
                 except Exception as last:
-                    return self._ended(last, inside, spent)
-                inside.attempt += 1
+                    return self._outcome(inside, spent, error=last)
             else:
-                return Outcome(reply, None, 1 + len(inside.mended), add_usage(spent, reply["usage"]), inside.mended)
+                return self._outcome(inside, add_usage(spent, reply["usage"]), reply)
 
-    def _ended(self, error: Exception, inside: InPlace, spent: Usage) -> Outcome:
-        return Outcome(None, _timed(error, self.timeout), 1 + len(inside.mended), spent, inside.mended)
+    def _outcome(self, inside: InPlace, usage: Usage, reply: Any = None, error: Exception | None = None) -> Outcome:
+        attempts = 1 + sum(fault.counts for fault in inside.faults)
+        return Outcome(reply, error and _timed(error, self.timeout), attempts, usage, tuple(inside.faults))
 
 
 def _with(inside: InPlace, config: RunnableConfig) -> RunnableConfig:
@@ -162,7 +262,7 @@ def _spent(error: Exception, tally: Tally) -> Usage:
 
 
 def _timed(error: Exception, timeout: float | None) -> Exception:
-    """Say how long the call had, where only its time-out is known."""
+    """Return an error that gives the time limit, in place of a bare `TimeoutError`."""
     if isinstance(error, TimeoutError) and not str(error) and timeout is not None:
         return TimeoutError(f"no answer within {timeout:g} s")
     return error

@@ -2,6 +2,7 @@
 
 The logic is one coroutine that reaches the world only through an `Effects` object. `AsyncEffects` awaits.
 `SyncEffects` does the same by blocking, so its coroutine never suspends and runs to its end within one `send`.
+Neither polls: whoever waits is woken by what it waits for, by a cancellation, or by the clock.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent import futures
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from functools import cache, partial
+from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, run_in_executor
@@ -28,90 +29,63 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 T = TypeVar("T")
 
-LOOK = 0.1
-"""Seconds between two looks at whether somebody still waits, while sync code waits itself."""
-
-MOST_THREADS = 1000
+MAX_THREADS = 1000
 """Plain functions at work at once when called from async code; a thread starts only when none is idle."""
 
-_starting = threading.Lock()
 
-
-class Effects(Protocol):
-    """Everything a coroutine of a `SyncAsyncRunnable` may wait for."""
+class Effects:
+    """Everything a coroutine of a `SyncAsyncRunnable` may wait for: by awaiting, as here, or as `SyncEffects` does."""
 
     async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
         """Call a Runnable."""
-        ...
-
-    def stream(self, runnable: Any, value: Any, config: RunnableConfig | None, **options: Any) -> AsyncIterator[Any]:
-        """Stream from a Runnable; `options` go to its `stream` or `astream`."""
-        ...
-
-    async def function(self, function: Callable[..., T], arguments: Mapping[str, Any]) -> T:
-        """Call a plain function."""
-        ...
-
-    async def coroutine(self, function: Callable[..., Coroutine[Any, Any, T]], arguments: Mapping[str, Any]) -> T:
-        """Call an async function."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait for a time."""
-        ...
-
-    async def first(self, pending: Collection[Any]) -> None:
-        """Wait until one of some futures is done, without cancelling or raising anything."""
-        ...
-
-    def signal(self) -> Any:
-        """Make a future for `first` to wait on, which somebody else sets."""
-        ...
-
-    async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
-        """Do some work, raising `TimeoutError` after so many seconds (None: no limit)."""
-        ...
-
-    def task(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: Any) -> Any:
-        """Start work as a durable LangGraph task, `shown` as its input; return its future."""
-        ...
-
-    def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
-        """Give a semaphore that lets so many in at once (None: all)."""
-        ...
-
-
-class AsyncEffects:
-    """`Effects` for async callers."""
-
-    async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
         return await runnable.ainvoke(value, config)
 
     def stream(self, runnable: Any, value: Any, config: RunnableConfig | None, **options: Any) -> AsyncIterator[Any]:
+        """Stream from a Runnable; `options` go to its `stream` or `astream`."""
         chunks: AsyncIterator[Any] = runnable.astream(value, config, **options)
         return chunks
 
     async def function(self, function: Callable[..., T], arguments: Mapping[str, Any]) -> T:
+        """Call a plain function."""
         call = partial(contextvars.copy_context().run, partial(function, **arguments))
         return await run_in_executor(_threads(), call)
 
     async def coroutine(self, function: Callable[..., Coroutine[Any, Any, T]], arguments: Mapping[str, Any]) -> T:
+        """Call an async function."""
         return await function(**arguments)
 
     async def sleep(self, seconds: float) -> None:
+        """Wait for a time."""
         await asyncio.sleep(seconds)
 
-    async def first(self, pending: Collection[asyncio.Future[Any]]) -> None:
-        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+    def event(self) -> Event:
+        """Return an event that any thread may set."""
+        return Event()
 
-    def signal(self) -> asyncio.Future[None]:
+    def signal(self) -> Any:
+        """Return a future for `first` and `as_completed`, which only code of the same kind of caller may set."""
         return asyncio.get_running_loop().create_future()
 
+    async def first(self, pending: Collection[Any]) -> None:
+        """Wait until one of some futures is done; no future is cancelled, no error raised."""
+        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+
+    async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[Any]:
+        """Yield the futures as they end; each is registered once, however many there are."""
+        ended: asyncio.Queue[Any] = asyncio.Queue()
+        for future in pending:
+            future.add_done_callback(ended.put_nowait)
+        for _ in pending:
+            yield await ended.get()
+
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
+        """Do some work, raising `TimeoutError` after so many seconds (None: no limit)."""
         async with asyncio.timeout(seconds):
             return await work
 
     def task(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: Any) -> Any:
+        """Start work as a durable LangGraph task, `shown` as its input; return its future."""
+
         async def step(shown: Any) -> Any:
             return await work()
 
@@ -119,19 +93,42 @@ class AsyncEffects:
         return task(step)(shown)
 
     def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
+        """Return a semaphore that admits so many at once (None: all)."""
         return nullcontext() if number is None else asyncio.Semaphore(number)
 
 
-class SyncEffects:
-    """`Effects` for sync callers: its coroutines block, never suspend, and start nothing after a cancellation."""
+AsyncEffects = Effects
+
+
+class Event:
+    """Wakes one waiting coroutine; any thread may set it, also before anybody waits."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Wake the coroutine, now or when it waits next."""
+        with suppress(RuntimeError):  # the loop has been closed, with all that waited on it
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self, seconds: float | None = None) -> None:
+        """Wait until the event is set, or for some seconds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), seconds)
+        self._event.clear()
+
+
+class SyncEffects(Effects):
+    """For sync callers: coroutines that use it block, never suspend, and start nothing after a cancellation."""
 
     def __init__(self, cancellations: Collection[Cancellation] = ()) -> None:
         self.cancellations = cancellations
 
     def check(self) -> None:
-        """Go on only if somebody still waits."""
-        for one in self.cancellations:
-            one.check()
+        """Raise `WorkCancelledError` if the work is cancelled."""
+        for cancellation in self.cancellations:
+            cancellation.check()
 
     async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
         self.check()
@@ -149,30 +146,46 @@ class SyncEffects:
 
     async def coroutine(self, function: Callable[..., Coroutine[Any, Any, T]], arguments: Mapping[str, Any]) -> T:
         self.check()
-        running = asyncio.run_coroutine_threadsafe(function(**arguments), _event_loop())
+        level = _level.get()
+
+        async def call() -> T:
+            _level.set(level + 1)
+            return await function(**arguments)
+
+        running = asyncio.run_coroutine_threadsafe(call(), _event_loop(level))
         try:
-            while not running.done():
-                futures.wait([running], LOOK)
-                self.check()
-            return running.result()
+            return self._result(running, None)
         except BaseException:
             running.cancel()
             raise
 
     async def sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self.check()
-            time.sleep(min(left, LOOK))  # noqa: ASYNC251 - blocking is what this class is for
+        await self.event().wait(seconds)
 
-    async def first(self, pending: Collection[futures.Future[Any]]) -> None:
-        futures.wait(pending, return_when=futures.FIRST_COMPLETED)
+    def event(self) -> Event:
+        return _SyncEvent(self)
 
     def signal(self) -> futures.Future[None]:
         return futures.Future()
 
+    async def first(self, pending: Collection[Any]) -> None:
+        futures.wait(pending, return_when=futures.FIRST_COMPLETED)
+
+    async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[Any]:
+        ended: SimpleQueue[Any] = SimpleQueue()
+        for future in pending:
+            future.add_done_callback(ended.put)
+        for _ in pending:
+            yield self.take(ended)
+
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
-        return await work if seconds is None else _in_thread(seconds, work)
+        """Block for so long at most; the thread that does the work cannot be stopped, only left behind."""
+        if seconds is None:
+            return await work
+        result: futures.Future[T] = futures.Future()
+        run = partial(contextvars.copy_context().run, _finish_into, result, work)
+        threading.Thread(target=run, name="podium-attempt", daemon=True).start()
+        return self._result(result, seconds)
 
     def task(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: Any) -> Any:
         def step(shown: Any) -> Any:
@@ -184,31 +197,36 @@ class SyncEffects:
     def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
         return nullcontext() if number is None else _Slots(number)
 
+    def take(self, queue: SimpleQueue[Any], seconds: float | None = None) -> Any:
+        """Block for the next item of a queue; None after so many seconds. A cancellation ends the waiting."""
+        with ExitStack() as waking:
+            for cancellation in self.cancellations:
+                waking.enter_context(cancellation.waking(partial(queue.put, None)))
+            try:
+                item = queue.get(timeout=seconds)
+            except Empty:
+                item = None
+        self.check()
+        return item
 
-@cache
-def _threads() -> futures.ThreadPoolExecutor:
-    """Return the threads in which plain functions run for async callers; asyncio's own pool has as few as five."""
-    return futures.ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="podium")
+    def _result(self, future: futures.Future[T], seconds: float | None) -> T:
+        ended: SimpleQueue[Any] = SimpleQueue()
+        future.add_done_callback(ended.put)
+        if self.take(ended, seconds) is None:
+            raise TimeoutError
+        return future.result()
 
 
-@cache
-def _background_loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=_run_for_good, args=(loop,), name="podium-async", daemon=True).start()
-    return loop
+class _SyncEvent(Event):
+    def __init__(self, effects: SyncEffects) -> None:
+        self._effects = effects
+        self._queue: SimpleQueue[None] = SimpleQueue()
 
+    def set(self) -> None:
+        self._queue.put(None)
 
-def _run_for_good(loop: asyncio.AbstractEventLoop) -> None:
-    """Run a loop; an interrupt or exit raised in one of its coroutines ends that coroutine only."""
-    while True:
-        with suppress(KeyboardInterrupt, SystemExit):
-            loop.run_forever()
-
-
-def _event_loop() -> asyncio.AbstractEventLoop:
-    """Return the one event loop on which async functions run when they are called from sync code."""
-    with _starting:
-        return _background_loop()
+    async def wait(self, seconds: float | None = None) -> None:
+        self._effects.take(self._queue, seconds)
 
 
 class _Slots:
@@ -226,19 +244,40 @@ class _Slots:
         self._semaphore.release()
 
 
-def _in_thread(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Give up on blocking work after a time; its thread cannot be stopped, only left behind."""
-    result: futures.Future[T] = futures.Future()
+@cache
+def _threads() -> futures.ThreadPoolExecutor:
+    """Return the threads in which plain functions run for async callers; asyncio's own pool has as few as five."""
+    return futures.ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="podium")
 
-    def run() -> None:
-        try:
-            result.set_result(finish(work))
-        except BaseException as error:  # handed to the thread that waits
-            result.set_exception(error)
 
-    context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(run,), name="podium-attempt", daemon=True).start()
-    return result.result(seconds)
+_level: contextvars.ContextVar[int] = contextvars.ContextVar("podium_level", default=0)
+"""How many background loops the code runs on top of: a coroutine of one that calls sync code, which calls ..."""
+
+_starting = threading.Lock()
+
+
+def _event_loop(level: int) -> asyncio.AbstractEventLoop:
+    """Return the loop for async functions called from sync code.
+
+    There is one for all sync callers, and one more for what its coroutines call through sync code: such a coroutine
+    blocks its own loop until that is done.
+    """
+    with _starting:
+        return _background_loop(level)
+
+
+@cache
+def _background_loop(level: int) -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=_run_forever, args=(loop,), name=f"podium-async-{level}", daemon=True).start()
+    return loop
+
+
+def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop; an interrupt or exit raised in one of its coroutines ends that coroutine only."""
+    while True:
+        with suppress(KeyboardInterrupt, SystemExit):
+            loop.run_forever()
 
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -250,6 +289,13 @@ def finish(coroutine: Coroutine[Any, Any, T]) -> T:
         return result
     coroutine.close()
     raise RuntimeError(f"{coroutine!r} waited for something other than its Effects object")
+
+
+def _finish_into(result: futures.Future[T], work: Coroutine[Any, Any, T]) -> None:
+    try:
+        result.set_result(finish(work))
+    except BaseException as error:  # handed to the thread that waits
+        result.set_exception(error)
 
 
 def iterate(chunks: AsyncIterator[T]) -> Iterator[T]:

@@ -151,6 +151,8 @@ class Tally(BaseCallbackHandler):
     def __init__(self, prices: Prices = NO_PRICES) -> None:
         self.usage = no_usage()
         self.prices = prices
+        self.tools_ran = False
+        """Whether a tool has come to its end."""
         self._open: dict[Any, str] = {}
         self._lock = threading.Lock()
 
@@ -187,6 +189,10 @@ class Tally(BaseCallbackHandler):
         with self._lock:
             if self._open.pop(run_id, None) is not None:
                 self.usage = add_usage(self.usage, {**no_usage(), "calls": 1})
+
+    def on_tool_end(self, output: Any, **about: Any) -> None:
+        """Note that a tool has run."""
+        self.tools_ran = True
 
     def cut_off(self) -> Usage:
         """Return what had been used when the work was given up; calls that were still at work count as such."""

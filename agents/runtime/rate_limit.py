@@ -1,0 +1,147 @@
+"""One gate per model and process: after a 429 all calls of the model wait as its server asked, then go on at a pace.
+
+enter -> call -> passed | refused
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+import weakref
+from bisect import insort
+from collections import deque
+from collections.abc import Hashable
+from itertools import count
+from typing import Any
+
+from agents.runtime.sync_async import Effects, Event
+
+PACE_WINDOW = 1.0
+"""Seconds, at least, over which the calls that a server accepted are counted to estimate its rate."""
+
+MAX_STARTS = 1000
+"""Starts of calls that are remembered for that."""
+
+SLOWER, FASTER = 2.0, 0.97
+"""Factors for the time between two calls: after a refusal in spite of the pace, and after each call that passed."""
+
+MIN_INTERVAL = 0.01
+"""Seconds between two calls under which there is no pace any more."""
+
+_tickets = count()
+
+
+class RateLimit:
+    """The gate of one model; calls enter in the order in which they came, those that were refused before new ones."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opens = -math.inf
+        """Clock time from which the next call may start."""
+        self._closed = -math.inf
+        """Clock time of the last refusal."""
+        self._passed = -math.inf
+        """Clock time at which a call last passed."""
+        self._interval = 0.0
+        """Seconds between the starts of two calls; 0: no pace."""
+        self._starts: deque[float] = deque(maxlen=MAX_STARTS)
+        self._line: list[tuple[int, Event]] = []
+
+    async def enter(self, effects: Effects, ticket: int) -> float:
+        """Wait for a call's turn; return the clock time of its start.
+
+        Nobody polls: the first in the line sleeps until the gate opens, and wakes the next one as it enters.
+        """
+        with self._lock:
+            if not self._line and self._wait() <= 0:
+                return self._start()
+            mine = (ticket, effects.event())
+            insort(self._line, mine, key=lambda place: place[0])
+        try:
+            while True:
+                with self._lock:
+                    wait = self._wait() if self._line[0] is mine else None
+                    if wait is not None and wait <= 0:
+                        return self._start()
+                await mine[1].wait(wait)
+        finally:
+            with self._lock:
+                self._line.remove(mine)
+                if self._line:
+                    self._line[0][1].set()
+
+    def wait(self) -> float:
+        """Return the seconds until the gate opens."""
+        with self._lock:
+            return max(self._wait(), 0.0)
+
+    def passed(self) -> None:
+        """Go on a little faster."""
+        with self._lock:
+            self._passed = time.monotonic()
+            self._interval *= FASTER
+            if self._interval < MIN_INTERVAL:
+                self._interval = 0.0
+
+    def refused(self, started: float, wait: float) -> bool:
+        """Close the gate for some seconds after a call was refused; return whether others have passed since it started.
+
+        The pace after that is the rate of the calls that the server accepted, and half of the last pace if that was
+        refused too.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if started in self._starts:
+                self._starts.remove(started)
+            window = max(wait, PACE_WINDOW)
+            accepted = sum(start > now - window for start in self._starts)
+            if self._interval and started > self._closed:
+                self._interval = min(self._interval * SLOWER, window)
+            else:
+                self._interval = window / max(accepted, 1)
+            self._opens = max(self._opens, now + wait * random.uniform(1.0, 1.1))  # noqa: S311
+            self._closed = now
+            return self._passed > started
+
+    def _wait(self) -> float:
+        return self._opens - time.monotonic()
+
+    def _start(self) -> float:
+        now = time.monotonic()
+        self._starts.append(now)
+        self._opens = max(self._opens, now + self._interval * random.uniform(1.0, 1.2))  # noqa: S311
+        return now
+
+
+def new_ticket() -> int:
+    """Return a place in a line, which a call keeps when it has to come back."""
+    return next(_tickets)
+
+
+_gates: dict[Hashable, RateLimit] = {}
+_adding = threading.Lock()
+
+
+def rate_limit_of(model: Any) -> RateLimit:
+    """Return the gate of a chat model: one for all objects with the same class, model name and base URL.
+
+    Models that know no URL, such as those for tests, have one for each object.
+    """
+    while hasattr(model, "bound"):  # model.bind(...), model.with_retry(...)
+        model = model.bound
+    urls = [str(getattr(model, name)) for name in _URLS if hasattr(model, name)]
+    names = [str(getattr(model, name)) for name in _NAMES if hasattr(model, name)]
+    key = (type(model).__qualname__, *names, *urls) if urls else id(model)
+    with _adding:
+        if key not in _gates:
+            _gates[key] = RateLimit()
+            if not urls:
+                weakref.finalize(model, _gates.pop, key, None)
+        return _gates[key]
+
+
+_NAMES = ("model_name", "model", "model_id", "deployment_name", "azure_deployment")
+_URLS = ("openai_api_base", "base_url", "anthropic_api_url", "azure_endpoint", "endpoint", "endpoint_url")
+"""Attributes in which LangChain's chat models keep name and address."""

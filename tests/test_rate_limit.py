@@ -1,0 +1,146 @@
+"""One gate per model and process: what a 429 does to the other calls of the model."""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agents.errors import AgentError, TransientError
+from agents.runtime import Attempts, Cancellation, Effects, Retry, SyncEffects, WorkCancelledError, finish, in_place
+from agents.runtime.rate_limit import RateLimit, rate_limit_of
+from agents.runtime.sync_async import SyncAsyncRunnable
+from agents.testing import ScriptedModel
+from tests.test_retry import LimitedError
+
+
+class Limited:
+    """A provider that accepts so many calls in each window of some seconds, and says when to come back."""
+
+    def __init__(self, most: int, window: float) -> None:
+        self.most, self.window = most, window
+        self.accepted: deque[float] = deque()
+        self.refused = 0
+        self._lock = threading.Lock()
+
+    async def call(self) -> str:
+        with self._lock:
+            now = time.monotonic()
+            while self.accepted and now - self.accepted[0] > self.window:
+                self.accepted.popleft()
+            if len(self.accepted) >= self.most:
+                self.refused += 1
+                raise LimitedError(str(self.window))
+            self.accepted.append(now)
+        return "fine"
+
+
+class Calling(SyncAsyncRunnable[Any, Any]):
+    """Calls a model, as an agent does."""
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, Any]], model: Any = None) -> None:
+        self.work = work
+        self.model = model or ScriptedModel()
+
+    async def run(self, effects: Effects, value: Any, config: Any) -> Any:
+        return {"text": await in_place(config).call(effects, self.model, self.work), "usage": NOTHING}
+
+
+NOTHING = {"calls": 0, "input_tokens": 0, "output_tokens": 0, "agents": {}}
+
+
+async def many(work: Attempts, number: int, *, threads: bool) -> list[Any]:
+    if not threads:
+        return await asyncio.gather(*(work.ainvoke(number) for number in range(number)))
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(work.invoke, range(number)))
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_more_calls_at_once_than_a_provider_takes_all_succeed_without_a_storm(threads: bool) -> None:
+    provider = Limited(most=5, window=0.2)
+    work = Attempts(Calling(provider.call), Retry(attempts=2, wait=0.05))
+    outcomes = asyncio.run(many(work, 20, threads=threads))
+    assert [outcome.error for outcome in outcomes] == [None] * 20
+    assert provider.refused < 30
+
+
+def test_all_calls_of_a_limited_model_wait_in_the_order_in_which_they_came() -> None:
+    gate = RateLimit()
+    gate.refused(asyncio.run(gate.enter(Effects(), 0)), 0.1)
+    entered: list[int] = []
+
+    async def enter(number: int) -> None:
+        await gate.enter(Effects(), number)
+        entered.append(number)
+
+    async def run() -> None:
+        await asyncio.gather(*(enter(number) for number in (3, 1, 2)))
+
+    began = time.monotonic()
+    gate._interval = 0.01  # the pace itself is measured above
+    asyncio.run(run())
+    assert entered == [1, 2, 3]
+    assert time.monotonic() - began >= 0.1
+
+
+def test_a_cancelled_call_leaves_the_line_to_the_next() -> None:
+    gate, cancellation = RateLimit(), Cancellation()
+    gate.refused(time.monotonic(), 0.2)
+    effects = SyncEffects([cancellation])
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(finish, gate.enter(effects, 1))
+        second = pool.submit(finish, gate.enter(SyncEffects(), 2))
+        threading.Timer(0.05, cancellation.cancel).start()
+        with pytest.raises(WorkCancelledError):
+            first.result(2)
+        assert second.result(2) > 0
+
+
+def test_a_provider_that_refuses_for_good_is_asked_so_often(call: Any) -> None:
+    provider = Limited(most=0, window=0.01)
+    outcome = call(Attempts(Calling(provider.call), Retry(attempts=3, wait=0.01)), None)
+    assert (provider.refused, outcome.attempts, len(outcome.faults)) == (3, 3, 2)
+    assert isinstance(outcome.error, LimitedError)
+
+
+def test_a_wait_beyond_the_limit_fails_at_once_and_says_so(call: Any) -> None:
+    provider = Limited(most=0, window=3600)
+    work = Attempts(Calling(provider.call), Retry(max_wait=0.01))
+    outcome = call(work, None)
+    assert provider.refused == 1
+    assert isinstance(outcome.error, AgentError)
+    assert "asks to wait 3.6e+03 s; max_wait allows 0.01 s" in str(outcome.error)
+
+
+def test_attempts_around_a_model_do_not_multiply_its_attempts(call: Any) -> None:
+    calls: list[int] = []
+
+    async def fail() -> None:
+        calls.append(1)
+        raise TransientError("busy")
+
+    outcome = call(Attempts(Attempts_inside(fail), Retry(attempts=3, wait=0)), None)
+    assert (len(calls), outcome.attempts) == (3, 3)
+
+
+class Attempts_inside(Calling):  # noqa: N801
+    """Wraps the error of a model in one of its own."""
+
+    async def run(self, effects: Effects, value: Any, config: Any) -> Any:
+        try:
+            return await super().run(effects, value, config)
+        except TransientError as error:
+            raise ConnectionError("the agent failed") from error
+
+
+def test_models_of_one_address_share_a_gate() -> None:
+    one, same, other = (SimpleNamespace(model_name="m", base_url=url) for url in ("http://a", "http://a", "http://b"))
+    assert rate_limit_of(one) is rate_limit_of(SimpleNamespace(bound=same))
+    assert rate_limit_of(one) is not rate_limit_of(other)
+    assert rate_limit_of(ScriptedModel()) is not rate_limit_of(ScriptedModel())
