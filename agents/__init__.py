@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment
+from agents.conversion import agent_of
 from agents.errors import (
     AgentError,
     ConfigurationError,
@@ -38,6 +39,7 @@ __all__ = [
     "TeamFileError",
     "TransientError",
     "UnknownAgentError",
+    "agent_of",
     "chat_model",
     "load_team",
     "team",

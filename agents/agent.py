@@ -83,19 +83,33 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         """What the agent is for; planners and routers choose by it."""
         self.examples = tuple(examples)
         """Requests this agent is right for; they help a small model to choose more than anything else."""
-        self.function = function
+        self.instructions = instructions
+        self.model = model
+        self.tools = tuple(tools)
+        self.middleware = tuple(middleware)
+        self.response_format = response_format
         self.runnable = runnable
-        self.role = Role(name, instructions, model, tuple(tools), response_format, tuple(middleware))
+        self.function = function
         self._check(bool(instructions or model or tools or middleware or response_format))
+        self._build()
+
+    def _build(self) -> None:
+        self.role = Role(self.name, self.instructions, self.model, self.tools, self.response_format, self.middleware)
         self.worker: FunctionWorker | GraphWorker | Role = self.role
-        if function is not None:
-            self.worker = FunctionWorker(function)
-        elif runnable is not None:
-            self.worker = GraphWorker(runnable)
+        if self.function is not None:
+            self.worker = FunctionWorker(self.function)
+        elif self.runnable is not None:
+            self.worker = GraphWorker(self.runnable)
 
     def _check(self, is_chat_model: bool) -> None:
-        if not self.name.isidentifier():
+        if not isinstance(self.name, str) or not self.name.isidentifier():
             raise ConfigurationError(f"Agent name {self.name!r} must be an identifier: letters, digits and _ only")
+        if not isinstance(self.runnable, Runnable | None) or not (self.function is None or callable(self.function)):
+            wrong = type(self.runnable if self.function is None else self.function).__name__
+            raise ConfigurationError(
+                f"The worker of agent {self.name!r} cannot be a {wrong}; runnable takes a compiled graph or Runnable,"
+                " function a callable, and agent_of makes an agent of a pattern"
+            )
         if sum((is_chat_model, self.runnable is not None, self.function is not None)) > 1:
             raise ConfigurationError(
                 f"Agent {self.name!r} must be one of: a chat model (instructions, model, tools, middleware,"
@@ -147,12 +161,21 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
     def with_tools(self, tools: Sequence[BaseTool], *middleware: AgentMiddleware[Any, Any]) -> Agent:
         """Return a copy that also has these tools; only an agent that is a chat model can have any."""
         copied = copy(self)
-        copied.worker = copied.role = self.role.with_tools(tools, middleware)
+        copied.tools, copied.middleware = (*self.tools, *tools), (*self.middleware, *middleware)
+        copied._build()
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return a copy that shares the worker: models and graphs hold clients and locks, which cannot be copied."""
+        """Return a copy that shares models and graphs: they hold clients and locks, which cannot be copied."""
         return copy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the worker, which is built of the rest."""
+        return {name: value for name, value in vars(self).items() if name not in ("role", "worker")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._build()
 
     def stream(
         self,

@@ -249,8 +249,3 @@ def test_nobody_is_asked_to_rule_when_the_budget_is_used_up(call: Any) -> None:
     state = call(graph, ASK, {"configurable": {"thread_id": "1"}}, context={"max_calls": 1})
     assert (state["status"], state["messages"][-1].text) == ("partial", "done")
     assert "budget of 1 model calls is used up" in state["stop_reason"]
-
-
-def test_a_setting_that_there_is_not_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ConfigurationError, match="Unknown setting 'max_call'; known: model, approval, max_calls"):
-        chain().invoke(ASK, context={"max_call": 3})  # type: ignore[arg-type]

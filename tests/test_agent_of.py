@@ -1,0 +1,125 @@
+"""Anything a user has is an agent, or one clear error."""
+
+import pickle
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import tool
+from langgraph.graph import MessagesState, StateGraph
+from langgraph.pregel.remote import RemoteGraph
+
+from agents import Agent, ConfigurationError, agent_of
+from agents.testing import ScriptedModel
+from graphs import Planner, Supervisor
+
+MODEL = ScriptedModel("fine")
+
+
+def tidy(task: str) -> str:
+    """Tidy a text
+    up.
+
+    It is fast.
+    """
+    return " ".join(task.split())
+
+
+async def tidy_later(task: str) -> str:
+    return tidy(task)
+
+
+class Tidy:
+    name = "neat-clerk"
+    description = "Tidies."
+
+    def __call__(self, task: str) -> str:
+        return tidy(task)
+
+
+@tool
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+ANN = Agent("ann", function=tidy)
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "description"),
+    [
+        (ANN, "ann", ""),
+        (tidy, "tidy", "Tidy a text up."),
+        (tidy_later, "tidy_later", ""),
+        (partial(tidy), "tidy", "Tidy a text up."),
+        (Tidy(), "neat_clerk", "Tidies."),
+        (RunnableLambda(tidy), "tidy", "Tidy a text up."),
+        (create_agent(MODEL, [], name="the clerk"), "the_clerk", ""),
+        (create_agent(MODEL, [], name="clerk").with_config(tags=["x"]), "clerk", ""),
+        (MODEL.with_config(run_name="1st"), "_1st", ""),
+        (Supervisor(ANN), "supervisor", ""),
+        (Supervisor(ANN).compile(), "supervisor", ""),
+        (Supervisor(ANN).compile(name="careful"), "careful", ""),
+        (RemoteGraph("far-planner", url="http://localhost:1"), "far_planner", ""),
+    ],
+)
+def test_what_a_user_has_is_an_agent(value: Any, name: str, description: str) -> None:
+    agent = agent_of(value, name="unused")
+    assert (agent.name, agent.description) == (name, description)
+
+
+@pytest.mark.parametrize("value", [lambda task: "so", RunnableLambda(lambda state: "so"), create_agent(MODEL, [])])
+def test_what_has_no_name_takes_that_of_its_place(value: Any) -> None:
+    assert agent_of(value, name="worker").name == "worker"
+    with pytest.raises(ConfigurationError, match="has no name"):
+        agent_of(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (MODEL, "it is a model; give it a name"),
+        (add, "it is a tool"),
+        (Planner, "it is a class; pass an instance"),
+        (StateGraph(MessagesState), "it is not compiled"),
+        ("ann", "it is of type str"),
+        ({"api_key": "sk-secretsecret1"}, r"^\{'\*\*\*.* is not an agent: it is of type dict"),
+        ([ANN], "it is of type list"),
+        (None, "it is of type NoneType"),
+    ],
+)
+def test_anything_else_is_refused_with_what_is_accepted(value: Any, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{reason}.*Accepted are an Agent, a pattern"):
+        agent_of(value, name="worker")
+
+
+@pytest.mark.parametrize("worker", [{"runnable": Planner}, {"runnable": Supervisor(ANN)}, {"function": "tidy"}])
+def test_a_worker_of_another_kind_is_refused(worker: Any) -> None:
+    with pytest.raises(ConfigurationError, match="The worker of agent 'a' cannot be a"):
+        Agent("a", **worker)
+
+
+WORKERS: list[Any] = [
+    {"function": lambda task: "fine"},
+    {"instructions": "Work.", "model": MODEL, "tools": [add]},
+    {"runnable": Supervisor(ANN, reviewer=Agent("judge", function=lambda: {"acceptable": True, "evidence": "e"}))},
+]
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_a_deep_copy_of_an_agent_works(worker: Any) -> None:
+    compiled = {"runnable": worker["runnable"].compile()} if "runnable" in worker else worker
+    agent = Agent("a", "Works.", examples=["One."], **compiled)
+    copied = deepcopy({"agent": agent})["agent"]
+    assert copied is not agent
+    assert copied.invoke("fine")["text"] == agent.invoke("fine")["text"] == "fine"
+
+
+@pytest.mark.parametrize("worker", [{"function": tidy}, {"model": "openai:m", "tools": [tidy]}])
+def test_an_agent_that_can_be_found_by_name_is_pickled(worker: Any) -> None:
+    agent = pickle.loads(pickle.dumps(Agent("a", "Works.", **worker)))
+    assert (agent.name, agent.description, agent.model) == ("a", "Works.", worker.get("model"))
