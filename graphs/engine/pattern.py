@@ -72,6 +72,7 @@ class Node(SyncAsyncRunnable[Any, dict[str, Any]]):
     ) -> None:
         self.before = before or (lambda state: state)
         self.work = Attempts(work, retry) if work is not None else None
+        self.worker: str = getattr(getattr(work, "agent", work), "name", None) or ""
         self.after = after or (lambda state, *reply: {})
         self.failed = failed
         self.booked = booked
@@ -104,8 +105,10 @@ class Node(SyncAsyncRunnable[Any, dict[str, Any]]):
         else:
             update = self.failed(state, outcome.error)
         node = config.get("metadata", {}).get("langgraph_node", "")
-        worked: Worked = {"node": node, "started": started, "ended": time.time()}
-        return {"usage": self.booked(outcome.usage), "worked": [worked], **update}
+        usage = self.booked(outcome.usage)
+        agent = next(iter(usage["agents"]), self.worker).partition("/")[0]
+        worked: Worked = {"node": node, "agent": agent, "started": started, "ended": time.time()}
+        return {"usage": usage, "worked": [worked], **update}
 
     def _opening(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """Return the empty record where the state's last message opens a new one."""

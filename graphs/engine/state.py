@@ -28,6 +28,8 @@ class Worked(TypedDict):
     """When a node of the graph was at work; `started` and `ended` in seconds since the epoch."""
 
     node: str
+    agent: str
+    """The agent at work, by the name under which its cost is booked; empty where a person was asked."""
     started: float
     ended: float
 
