@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment
-from agents.conversion import agent_of
+from agents.conversion import AnyAgent, agent_of
 from agents.errors import (
     AgentError,
     ConfigurationError,
@@ -28,6 +28,7 @@ __all__ = [
     "Agent",
     "AgentError",
     "Answer",
+    "AnyAgent",
     "Assignment",
     "ConfigurationError",
     "DecisionError",

@@ -28,10 +28,18 @@ _DEFAULT_NAMES = {"LangGraph", "<lambda>", "__call__"}
 
 
 @runtime_checkable
-class _Pattern(Protocol):
+class AsAgent(Protocol):
+    """A pattern: anything that can say itself how it is an agent."""
+
     name: str
 
-    def as_agent(self, name: str, description: str = "") -> Agent: ...
+    def as_agent(self, name: str, description: str = "") -> Agent:
+        """Return it as an agent."""
+        ...
+
+
+AnyAgent = Agent | AsAgent | Runnable[Any, Any] | Callable[..., Any]
+"""What `agent_of` makes an agent of."""
 
 
 def agent_of(value: object, *, name: str | None = None) -> Agent:
@@ -52,7 +60,7 @@ def agent_of(value: object, *, name: str | None = None) -> Agent:
     named = _identifier(_name_of(value) or name or "")
     if not named:
         raise ConfigurationError(f"{_described(value)} has no name. {_ACCEPTED}")
-    if isinstance(value, _Pattern) and not isinstance(value, Runnable):
+    if isinstance(value, AsAgent) and not isinstance(value, Runnable):
         return value.as_agent(named, getattr(value, "description", ""))
     if isinstance(value, Runnable):
         return Agent(named, _description_of(value), runnable=value)
@@ -67,7 +75,7 @@ def _reason_to_refuse(value: object) -> str | None:
         return "it is a tool; give it to an agent: Agent(…, tools=[…])"
     if isinstance(value, BaseLanguageModel):
         return 'it is a model; give it a name: Agent("name", model=…)'
-    if isinstance(value, Runnable | _Pattern) or callable(value):
+    if isinstance(value, Runnable | AsAgent) or callable(value):
         return None
     if hasattr(value, "compile") and hasattr(value, "add_node"):
         return 'it is not compiled; pass graph.compile(name="…")'

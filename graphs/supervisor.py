@@ -1,4 +1,4 @@
-"""A supervisor: work -> review -> (revise) work | accept | escalate, to a person, another agent, or the best so far."""
+"""A supervisor: work -> review -> (feedback) work | escalate -> answer."""
 
 from __future__ import annotations
 
@@ -6,31 +6,88 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage, RemoveMessage
 from langgraph.graph import END, START
+from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
-from agents.assignment import Assignment
-from agents.runtime import Retry, named
-from graphs.decisions import CRITERIA, Check, Review, Verdict, prompts
-from graphs.drafts import Best, Reviewed, SupervisorState, saying
-from graphs.engine import Box, Node, Pattern, PatternGraph, Problem, assignment, each, out_of_budget, problem
+from agents.assignment import Assignment, History
+from agents.conversion import AnyAgent, agent_of
+from agents.runtime import Retry
+from graphs.decisions import CRITERIA, Check, Review, Reviewer, Verdict, prompts
+from graphs.engine import (
+    RUNNING,
+    Box,
+    Conclusion,
+    Node,
+    Pattern,
+    PatternGraph,
+    PatternState,
+    closing,
+    each,
+    out_of_budget,
+    problem,
+    problems_inside,
+)
 from graphs.errors import ConfigurationError
-from graphs.people import BEST, AskPerson, Ruling
+from graphs.people import AskPerson, HumanDecision, Question
+
+ACCEPT_WORK = "accept_work"
+"""The action that a person is asked to decide about when work is escalated to them."""
 
 
-class Supervisor(Pattern):
-    """Has an agent's work reviewed, sends it back with feedback, and escalates what does not get good.
+class Reviewed(Verdict):
+    """A verdict, with the number of the work it is about (0 for the first) and the share of criteria met."""
+
+    revision: int
+    score: float
+
+
+class Best(TypedDict):
+    """The best work so far."""
+
+    text: str
+    message_id: str | None
+    """The id of the chat message that shows the text, if there is one."""
+    score: float
+    revision: int
+
+
+class SupervisorState(PatternState):
+    """The shared state, the current work, and its reviews."""
+
+    work: str
+    work_id: str | None
+    """The id of the message that shows the work; it stands in the thread as a draft while it is reviewed."""
+    work_status: str
+    """`completed`; of a worker that is itself a pattern also `partial`, `escalated` or `needs_input`."""
+    reviews: list[Reviewed]
+    revisions: int
+    """Times the work was revised in this run."""
+    allowed: int
+    """Revisions allowed; a person who rejects with feedback allows more."""
+    best: Best | None
+    feedback: str
+    """What a person wants changed."""
+    ruling: str
+    """What a person decided: `approve`, `edit` or `reject`; empty if nobody was asked."""
+
+
+class Supervisor(Pattern[SupervisorState]):
+    """Has work reviewed and revised until it is accepted.
 
     Args:
-        worker: The agent whose work is reviewed, any pattern included.
-        reviewer: Gives the typed verdict (see `graphs.decisions.verdicts.Review`); None for the default chat model.
+        worker: Does the work.
+        reviewer: Judges it: a chat model with a role, or an agent with a typed verdict (see `graphs.decisions.Review`);
+            None for the default chat model.
+        review: A reviewer of your own in place of the three below: (task, work, context) -> a verdict, sync or async.
         criteria: Sentences that must all be true of acceptable work.
         checks: Functions of the text that run before any model is asked; they return None or what to change.
         max_revisions: Times the work is sent back before it is escalated.
         escalate: `best`: return the best so far, status `escalated`. `human`: ask a person by an interrupt (needs a
             checkpointer). An agent: it takes over, with the best so far and the last feedback.
         model: For a reviewer that has none of its own.
-        retry: For every call; None for three attempts.
+        history, retry: As in `Workflow`.
 
     Raises:
         ConfigurationError: There is no criterion, `max_revisions` is negative, or `escalate` is something else.
@@ -40,64 +97,66 @@ class Supervisor(Pattern):
 
     def __init__(
         self,
-        worker: Agent,
+        worker: AnyAgent,
         *,
-        reviewer: Agent | None = None,
+        reviewer: AnyAgent | None = None,
+        review: Reviewer | None = None,
         criteria: Sequence[str] = CRITERIA,
         checks: Sequence[Check] = (),
         max_revisions: int = 3,
-        escalate: Literal["best", "human"] | Agent = "best",
+        escalate: Literal["best", "human"] | AnyAgent = "best",
         model: BaseChatModel | str | None = None,
+        history: History = "full",
         retry: Retry | None = None,
     ) -> None:
         if max_revisions < 0 or not criteria or isinstance(criteria, str):
             raise ConfigurationError(
                 "A supervisor needs max_revisions of 0 or more and a list of at least one criterion"
             )
-        if not isinstance(escalate, Agent) and escalate not in ("best", "human"):
-            raise ConfigurationError(f"escalate must be 'best', 'human' or an Agent, not {escalate!r}")
-        self.worker = worker
+        if isinstance(escalate, str) and escalate not in ("best", "human"):
+            raise ConfigurationError(f"escalate must be 'best', 'human' or an agent, not {escalate!r}")
+        self.worker = agent_of(worker)
         self.max_revisions = max_revisions
-        self.escalation = escalate
+        self.escalation: str | Agent = escalate if isinstance(escalate, str) else agent_of(escalate)
+        self.history = history
         self.retry = retry
-        self.reviewing = Review(reviewer, criteria=criteria, checks=checks, model=model)
-        self.blank: dict[str, Any] = {
-            "work": "",
-            "work_id": None,
-            "work_status": "",
-            "reviews": [],
-            "revisions": 0,
-            "allowed": max_revisions,
-            "best": None,
-            "ruling": {},
-        }
+        by = agent_of(reviewer) if reviewer is not None else None
+        self.reviewing = Review(by, criteria=criteria, checks=checks, model=model, review=review)
+
+    def opening(self) -> dict[str, Any]:
+        """Return the revisions that are allowed at first."""
+        return {"allowed": self.max_revisions}
 
     def assign(self, state: SupervisorState) -> Assignment:
         """Give the worker the task, and when it is sent back its last version with the feedback."""
-        task = assignment(state["messages"])
-        feedback = state["ruling"].get("feedback") or (state["reviews"][-1]["feedback"] if state["reviews"] else "")
+        task = self.assignment(state)
+        feedback = state["feedback"] or (state["reviews"][-1]["feedback"] if state["reviews"] else "")
         if not feedback:
             return task
-        context = {**task["context"], "feedback": feedback}
+        context = {**task.get("context", {}), "feedback": feedback}
         if not state["work"]:
             return {**task, "context": context}
         revise = prompts.REVISE.format(task=task["task"])
-        return {**task, "task": revise, "context": {**context, "your last version": state["work"]}}
+        return {**task, "task": revise, "context": {**context, "last_version": state["work"]}}
 
-    def take_work(self, state: SupervisorState, answer: Answer, *, node: str = "work") -> dict[str, Any]:
-        """Keep the work; the same work again is not worth another review."""
-        inside: list[Problem] = [{**one, "where": f"{node}/{one['where']}"} for one in answer["errors"]]  # type: ignore[typeddict-item]
-        said = saying(state, answer["text"], answer.get("message_id"))
+    def take_work(self, state: SupervisorState, answer: Answer) -> dict[str, Any]:
+        """Keep the work; unchanged work is not worth another review."""
+        return self.worked_by(state, answer, node="work")
+
+    def worked_by(self, state: SupervisorState, answer: Answer, *, node: str) -> dict[str, Any]:
+        """Keep the work that a node gave."""
+        messages = self._showing(state, answer["text"], answer.get("message_id"))
+        errors = problems_inside(answer["errors"], node)
         update: dict[str, Any] = {
             "work": answer["text"],
-            "work_id": said[-1].id,
+            "work_id": messages[-1].id,
             "work_status": answer["status"],
-            "messages": said,
-            "errors": inside,
-            "ruling": {},
+            "messages": messages,
+            "errors": errors,
+            "feedback": "",
         }
         if answer["status"] == "needs_input":
-            return {**update, "status": "needs_input", "stop_reason": inside[-1]["message"]}
+            return {**update, "status": "needs_input", "stop_reason": errors[-1]["message"]}
         if not state["work"]:
             return update
         unchanged = "The work did not change after feedback" if _same(answer["text"], state["work"]) else None
@@ -105,24 +164,22 @@ class Supervisor(Pattern):
 
     def work_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
         """Leave it to the escalation."""
-        told = problem("work", error)
-        return {"stop_reason": f"{self.worker.name!r} failed: {told['message']}", "errors": [told]}
+        failure = problem("work", error)
+        return {"stop_reason": f"{self.worker.name!r} failed: {failure['message']}", "errors": [failure]}
 
-    def worked(self, state: SupervisorState) -> Literal["review", "escalate", "__end__"]:
-        """Review the work, unless there is nothing new to review, or it is a question to the user."""
-        if state["status"] == "needs_input":
-            return "__end__"
+    def worked(self, state: SupervisorState) -> Literal["review", "escalate"]:
+        """Review the work, unless there is nothing new to review."""
         return "escalate" if state["stop_reason"] else "review"
 
     def submit(self, state: SupervisorState) -> Assignment:
-        """Show the reviewer the task and the present work, no earlier verdict."""
-        task = assignment(state["messages"])
-        return {**task, "context": {**task["context"], "result": state["work"]}}
+        """Give the reviewer the task and the current work, without earlier verdicts."""
+        task = self.assignment(state)
+        return {**task, "context": {**task.get("context", {}), "result": state["work"]}}
 
     def take_verdict(self, state: SupervisorState, verdict: Verdict) -> dict[str, Any]:
         """Record the review and keep the best work so far."""
         criteria = verdict["criteria"]
-        score = sum(one["met"] for one in criteria) / len(criteria)
+        score = sum(judged["met"] for judged in criteria) / len(criteria)
         review: Reviewed = {**verdict, "revision": state["revisions"], "score": score}
         update: dict[str, Any] = {"reviews": [*state["reviews"], review]}
         if state["best"] is None or score >= state["best"]["score"]:
@@ -132,151 +189,164 @@ class Supervisor(Pattern):
         return update
 
     def _reason_to_stop(self, state: SupervisorState, verdict: Verdict) -> str | None:
-        if state["reviews"] and _same(verdict["feedback"], state["reviews"][-1]["feedback"]):
-            return f"The same feedback was given twice: {verdict['feedback']}"
+        """Return why another revision is of no use; a check, unlike a reviewer, may say the same sentence twice."""
+        last = state["reviews"][-1] if state["reviews"] else None
+        if last and verdict["by"] != "checks" and _same(verdict["feedback"], last["feedback"]):
+            return f"The same feedback came twice: {verdict['feedback']}"
         if state["revisions"] >= state["allowed"]:
             return f"Not accepted after {state['revisions']} revisions: {verdict['feedback']}"
         return None
 
     def review_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
-        """Neither accept nor reject what nobody has judged."""
-        told = problem("review", error)
-        reason = f"The work was not reviewed: {told['message']}"
-        return {"stop_reason": reason, "errors": [told], "best": state["best"] or self._best(state, 0.0)}
+        """Escalate: a failed review is neither acceptance nor rejection."""
+        failure = problem("review", error)
+        reason = f"The work was not reviewed: {failure['message']}"
+        return {"stop_reason": reason, "errors": [failure], "best": state["best"] or self._best(state, 0.0)}
 
     def _best(self, state: SupervisorState, score: float) -> Best:
-        return {
-            "text": state["work"],
-            "message_id": state.get("work_id"),
-            "score": score,
-            "revision": state["revisions"],
-        }
+        return {"text": state["work"], "message_id": state["work_id"], "score": score, "revision": state["revisions"]}
 
-    def reviewed(self, state: SupervisorState) -> Literal["accept", "work", "escalate"]:
+    def reviewed(self, state: SupervisorState) -> Literal["answer", "work", "escalate"]:
         """Accept on a verdict only; send back while that can help."""
         if state["stop_reason"]:
             return "escalate"
-        return "accept" if state["reviews"][-1]["acceptable"] else "work"
+        return "answer" if state["reviews"][-1]["acceptable"] else "work"
 
-    def accept(self, state: SupervisorState) -> dict[str, Any]:
-        """Answer with the accepted work; it stays partial where the worker could not do all of it."""
-        said = saying(state, state["work"], state.get("work_id"))
-        if state["work_status"] != "partial":
-            return {"status": "completed", "messages": said}
-        why = next(one["message"] for one in reversed(state["errors"]) if one["kind"] == "partial")
-        return {"status": "partial", "stop_reason": why, "messages": said}
+    def ask_agent(self, state: SupervisorState) -> Assignment:
+        """Give the case to the agent that takes over."""
+        task = self.assignment(state)
+        return {**task, "context": {**task.get("context", {}), **self._case(state)}}
 
-    def ask_person(self, state: SupervisorState) -> Assignment | None:
-        """Put the case to a person, unless no more work could come of it."""
-        return None if out_of_budget(state["errors"]) else self.ask_for_ruling(state)
-
-    def ask_for_ruling(self, state: SupervisorState) -> Assignment:
-        """Put the case to a person or another agent."""
-        task = assignment(state["messages"])
-        context = {**task["context"], "why it comes to you": state["stop_reason"] or ""}
+    def _case(self, state: SupervisorState) -> dict[str, str]:
+        case = {"reason_for_escalation": state["stop_reason"] or ""}
         if state["best"]:
-            context[BEST] = state["best"]["text"]
+            case["best_version"] = state["best"]["text"]
         if state["reviews"]:
-            context["feedback"] = state["reviews"][-1]["feedback"]
-        return {**task, "context": context}
+            case["feedback"] = state["reviews"][-1]["feedback"]
+        return case
+
+    def take_over(self, state: SupervisorState, answer: Answer) -> dict[str, Any]:
+        """Answer with what the agent wrote that the work was escalated to."""
+        messages = self._showing(state, answer["text"], answer.get("message_id"))
+        errors = problems_inside(answer["errors"], "escalate")
+        return {"status": "escalated", "messages": messages, "errors": errors}
+
+    def ask_person(self, state: SupervisorState) -> Question | None:
+        """Give the case to a person, unless no more work could come of it."""
+        if out_of_budget(state["errors"]):
+            return None
+        best = state["best"]["text"] if state["best"] else ""
+        case = {"task": self.assignment(state)["task"], **self._case(state)}
+        return {
+            "action": ACCEPT_WORK,
+            "args": {"text": best},
+            "description": "\n\n".join(f"{_display(label)}:\n{text}" for label, text in case.items()),
+            "allowed": ["approve", "edit", "reject"] if best else ["edit", "reject"],
+            "check": _usable,
+        }
+
+    def take_ruling(self, state: SupervisorState, decision: HumanDecision | None) -> dict[str, Any]:
+        """End as a person decided, or go back to work with their feedback."""
+        if decision is None:
+            return self.give_best(state)
+        update: dict[str, Any] = {"ruling": decision["type"]}
+        if decision["type"] == "reject" and decision["message"]:
+            allowed = state["revisions"] + 1 + self.max_revisions
+            return {**update, "feedback": decision["message"], "stop_reason": None, "allowed": allowed}
+        if decision["type"] == "reject":
+            reason = f"A person stopped it. {state['stop_reason']}"
+            return {**update, **self._ending(state, "failed", reason)}
+        if decision["type"] == "edit":
+            messages = self._showing(state, str(decision["args"]["text"]))
+            return {**update, "status": "completed", "stop_reason": None, "messages": messages}
+        return {**update, **self._ending(state, "completed", None)}
 
     def give_best(self, state: SupervisorState) -> dict[str, Any]:
         """Answer with the best so far, if there is any."""
         if state["best"] is None:
-            return {"status": "failed", "messages": saying(state, state["stop_reason"] or "")}
-        status = "partial" if out_of_budget(state["errors"]) else "escalated"
-        return {"status": status, "messages": saying(state, state["best"]["text"], state["best"].get("message_id"))}
+            return self._ending(state, "failed", state["stop_reason"])
+        return self._ending(state, "partial" if out_of_budget(state["errors"]) else "escalated", state["stop_reason"])
 
-    def take_over(self, state: SupervisorState, answer: Answer) -> dict[str, Any]:
-        """Answer with what the agent made of it that the work was escalated to."""
-        inside = [{**one, "where": f"escalate/{one['where']}"} for one in answer["errors"]]
-        said = saying(state, answer["text"], answer.get("message_id"))
-        return {"status": "escalated", "messages": said, "errors": inside}
+    def _ending(self, state: SupervisorState, status: str, reason: str | None) -> dict[str, Any]:
+        """Return the update that ends the run with the best work so far, or the reason."""
+        best = state["best"]
+        messages = (
+            self._showing(state, best["text"], best["message_id"]) if best else self._showing(state, reason or "")
+        )
+        return {"status": status, "stop_reason": reason, "messages": messages}
 
-    def taking_over_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
+    def escalation_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
         """Return the best so far when the agent that should take over failed too, or no person can be asked."""
         return {**self.give_best(state), "errors": [problem("escalate", error)]}
 
-    def take_ruling(self, state: SupervisorState, ruling: Ruling | None) -> dict[str, Any]:
-        """End as a person ruled, or go back to work; where nobody was asked, with the best so far."""
-        if ruling is None:
-            return self.give_best(state)
-        best = state["best"]
-        if ruling["type"] == "retry":
-            return {"ruling": ruling, "stop_reason": None, "allowed": state["revisions"] + 1 + self.max_revisions}
-        if ruling["type"] == "abort":
-            reason = f"A person stopped it. {state['stop_reason']}"
-            said = saying(state, best["text"], best.get("message_id")) if best else saying(state, reason)
-            return {"ruling": ruling, "status": "failed", "stop_reason": reason, "messages": said}
-        if best is None or ruling["type"] == "edit":
-            said = saying(state, ruling["text"])
-        else:
-            said = saying(state, best["text"], best.get("message_id"))
-        return {"ruling": ruling, "status": "completed", "stop_reason": None, "messages": said}
-
-    def ruled(self, state: SupervisorState) -> Literal["work", "__end__"]:
+    def escalated(self, state: SupervisorState) -> Literal["work", "answer"]:
         """Work again only if a person asked for it."""
-        return "work" if state["status"] == "running" else "__end__"
+        return "work" if state["status"] == RUNNING else "answer"
+
+    def conclude(self, state: SupervisorState) -> Conclusion:
+        """Answer with the accepted work; it stays partial where the worker could not do all of it."""
+        end: Conclusion = {
+            "text": state["work"],
+            "message_id": state["work_id"],
+            "status": "completed",
+            "stop_reason": None,
+        }
+        if not state["reviews"] or not state["reviews"][-1]["acceptable"]:
+            return {**end, "status": RUNNING}
+        if state["work_status"] != "partial":
+            return end
+        reason = next(error["message"] for error in reversed(state["errors"]) if error["kind"] == "partial")
+        return {**end, "status": "partial", "stop_reason": reason}
+
+    def _showing(self, state: SupervisorState, text: str, message_id: str | None = None) -> list[BaseMessage]:
+        """Return the messages that make a text the answer so far, in place of an earlier draft."""
+        draft = state["work_id"]
+        others = [message for message in state["messages"] if message.id != draft]
+        answer = closing(others, text, message_id)
+        is_stale = draft != answer.id and len(others) < len(state["messages"])
+        return [*([RemoveMessage(draft)] if draft and is_stale else []), answer]
 
     def inside(self) -> dict[str, list[Box]]:
-        """Draw the worker, the reviewer and who takes over."""
+        """Draw the worker, the reviewer and the agent that takes over."""
         others = {"review": self.reviewing.reviewer, "escalate": self.escalation}
-        return {
-            "work": each([self.worker]),
-            **{at: each([one]) for at, one in others.items() if isinstance(one, Agent)},
-        }
+        agents = {node: each([agent]) for node, agent in others.items() if isinstance(agent, Agent)}
+        return {"work": each([self.worker]), **agents}
 
-    def build(self) -> PatternGraph:
+    def build(self) -> PatternGraph[SupervisorState]:
         """Return the uncompiled graph."""
         graph = PatternGraph(self, SupervisorState)
-        graph.add_node("work", self._working())
-        graph.add_node("review", self._reviewing())
-        graph.add_node("accept", Node(after=self.accept))
-        graph.add_node("escalate", self._escalating())
+        graph.add_node("work", Node(self.assign, self.worker, self.take_work, failed=self.work_failed))
+        graph.add_node("review", Node(self.submit, self.reviewing, self.take_verdict, failed=self.review_failed))
+        self.add_escalation(graph)
+        graph.add_rule("answer", self.answer)
         graph.add_edge(START, "work")
         graph.add_conditional_edges("work", self.worked)
         graph.add_conditional_edges("review", self.reviewed)
-        graph.add_edge("accept", END)
-        graph.add_conditional_edges("escalate", self.ruled)
+        graph.add_conditional_edges("escalate", self.escalated)
+        graph.add_edge("answer", END)
         return graph
 
-    def _working(self) -> Node:
-        return Node(
-            self.assign,
-            self.worker,
-            self.take_work,
-            failed=self.work_failed,
-            booked=self.worker.booked,
-            retry=self.retry,
-            blank=self.blank,
-            aloud=self.worker,
-        )
-
-    def _reviewing(self) -> Node:
-        return Node(
-            self.submit,
-            self.reviewing,
-            self.take_verdict,
-            failed=self.review_failed,
-            booked=lambda usage: named(usage, self.reviewing.name),
-            retry=self.retry,
-        )
-
-    def _escalating(self) -> Node:
-        if self.escalation == "best":
-            return Node(after=self.give_best)
-        if not isinstance(self.escalation, Agent):
-            return Node(self.ask_person, AskPerson(), self.take_ruling, failed=self.taking_over_failed)
-        return Node(
-            self.ask_for_ruling,
-            self.escalation,
-            self.take_over,
-            failed=self.taking_over_failed,
-            booked=self.escalation.booked,
-            retry=self.retry,
-            aloud=self.escalation,
-        )
+    def add_escalation(self, graph: PatternGraph[Any]) -> None:
+        """Add the node that handles work which was not accepted."""
+        if isinstance(self.escalation, Agent):
+            work = Node(self.ask_agent, self.escalation, self.take_over, failed=self.escalation_failed)
+            graph.add_node("escalate", work)
+        elif self.escalation == "human":
+            node = Node(self.ask_person, AskPerson(), self.take_ruling, failed=self.escalation_failed)
+            graph.add_node("escalate", node)
+        else:
+            graph.add_rule("escalate", self.give_best)
 
 
-def _same(one: str, other: str) -> bool:
-    return one.split() == other.split()
+def _display(label: str) -> str:
+    return label.replace("_", " ").capitalize()
+
+
+def _usable(decision: HumanDecision) -> str | None:
+    if decision["type"] == "edit" and not str(decision["args"].get("text") or "").strip():
+        return "An edit needs the edited text."
+    return None
+
+
+def _same(text: str, other: str) -> bool:
+    return text.split() == other.split()

@@ -22,7 +22,7 @@ def ranking(agent: str, confidence: float) -> dict[str, Any]:
 
 
 def router(*rankings: Any) -> Router:
-    return Router([BANK, TRAVEL], model=ScriptedModel(list(rankings)), clarify="interrupt")
+    return Router([BANK, TRAVEL], model=ScriptedModel(list(rankings)), clarify="human")
 
 
 def test_it_waits_and_goes_on_with_the_answer(call: Any) -> None:

@@ -26,7 +26,7 @@ import agents.testing
 import graphs
 import graphs.storage.databases
 from graphs.cli.commands import app
-from graphs.engine import CompiledPattern, Envelope
+from graphs.engine import CompiledPattern, PatternState
 from tests.markdown import ROOT, Block, Page, edges, pages
 
 PAGES = {page.name: page for page in pages()}
@@ -177,7 +177,7 @@ def value(written: str) -> Any:
 @pytest.mark.parametrize(("table", "subject"), [*tables("key")])
 def test_keys_are_those_of_the_state(table: Any, subject: list[str]) -> None:
     kind = named(subject[-1], is_typeddict)
-    common = set() if kind is Envelope or subject[-1] not in STATES else set(Envelope.__annotations__)
+    common = set() if kind is PatternState or subject[-1] not in STATES else set(PatternState.__annotations__)
     bases = {key for name in subject[:-1] for key in named(name, is_typeddict).__annotations__}
     assert {row[0].strip("`") for row in table.rows} == set(kind.__annotations__) - common - bases
 

@@ -81,7 +81,7 @@ def orchestrator(agents: list[Agent]) -> Any:
         "the planner of a team": {"steps": [alone]},
         "You review": VERDICT,
     }
-    return Orchestrator(agents, model=ScriptedModel(script), supervised=False, retry=RETRY)
+    return Orchestrator(agents, model=ScriptedModel(script), review_steps=False, retry=RETRY)
 
 
 # Each graph, its status when the agent on the wire fails for good, and what it still answers.

@@ -162,7 +162,7 @@ def test_a_step_that_does_not_get_good_is_told_in_the_errors(call: Any) -> None:
 
 def test_unsupervised_steps_are_not_reviewed(call: Any) -> None:
     model = model_of()
-    state = call(orchestrator(model, supervised=False), ASK)
+    state = call(orchestrator(model, review_steps=False), ASK)
     assert ended(state) == ("completed", "the answer")
     assert (len(asked(model, STEP)), len(asked(model, FINAL))) == (0, 1)
 
@@ -275,7 +275,7 @@ def test_an_accepted_answer_from_part_of_the_steps_stays_partial(call: Any) -> N
 
 def test_without_a_sound_plan_the_default_agent_answers(call: Any) -> None:
     model = model_of(plan="no plan")
-    state = call(orchestrator(model, default_agent="writer"), ASK)
+    state = call(orchestrator(model, fallback="writer"), ASK)
     assert state["status"] == "completed"  # by the final review
     assert state["messages"][-1].text.startswith("a poem")
     assert state["errors"][-1]["message"].startswith("The request went to 'writer' as a whole")

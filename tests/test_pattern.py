@@ -26,7 +26,7 @@ from graphs import (
     UnknownAgentError,
     Workflow,
 )
-from graphs.engine import Envelope, Node, PatternGraph, by_name, describe, known, problem, request
+from graphs.engine import Node, PatternGraph, PatternState, describe, last_request, member, problem, team_of
 
 ECHO = Agent("echo", "Says the same.", function=lambda task: task)
 STATE = {"messages": [("user", "x")]}
@@ -85,14 +85,14 @@ class Echoing(Pattern):
     name = "echoing"
 
     def build(self) -> PatternGraph:
-        graph = PatternGraph(self, Envelope)
+        graph = PatternGraph(self, PatternState)
         graph.add_node("answer", Node(after=self.answer, blank={}))
         graph.add_edge(START, "answer")
         graph.add_edge("answer", END)
         return graph
 
     def answer(self, state: Any) -> dict[str, Any]:
-        text = request(state["messages"]).text
+        text = last_request(state["messages"]).text
         errors = [problem("answer", ValueError(text))]
         return {"status": "completed", "errors": errors, "messages": [AIMessage(text)]}
 
@@ -184,27 +184,27 @@ def test_every_result_has_the_envelope(call: Any, name: str) -> None:
 
 
 def test_teams() -> None:
-    assert by_name([ECHO]) == {"echo": ECHO}
-    assert known("echo", {"echo": ECHO}, role="agent") is ECHO
+    assert team_of([ECHO]) == {"echo": ECHO}
+    assert member("echo", {"echo": ECHO}, role="agent") is ECHO
     assert describe([ECHO, Agent("ann")]) == "- echo: Says the same.\n- ann: no description"
 
 
 @pytest.mark.parametrize(("team", "said"), [([], "at least one"), ([ECHO, ECHO], "Two agents are called 'echo'")])
 def test_teams_that_cannot_be(team: Any, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        by_name(team)
+        team_of(team)
 
 
-def test_an_unknown_name_is_told_with_those_known() -> None:
+def test_an_unknown_name_is_told_with_those_member() -> None:
     with pytest.raises(UnknownAgentError, match="The critic 'eve' is not in the team; known: echo"):
-        known("eve", {"echo": ECHO}, role="critic")
+        member("eve", {"echo": ECHO}, role="critic")
 
 
 def test_the_request_is_the_last_thing_a_person_said() -> None:
     graph = Echoing().compile()
     messages = [("user", "one"), ("assistant", "two"), ("user", "three"), ("assistant", "four")]
     assert graph.invoke({"messages": messages})["messages"][-1].text == "three"
-    assert request([]).text == ""
+    assert last_request([]).text == ""
 
 
 UNASKED = ScriptedModel()

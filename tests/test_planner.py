@@ -129,10 +129,10 @@ def test_a_plan_that_is_never_mended_goes_to_the_default_agent(call: Any, flaw: 
 
 
 def test_the_default_agent_can_be_chosen() -> None:
-    state = Team().planner(*[plan()] * 3, default_agent="bob").invoke(ASK)
+    state = Team().planner(*[plan()] * 3, fallback="bob").invoke(ASK)
     assert state["steps"]["answer"]["agent"] == "bob"
     with pytest.raises(UnknownAgentError, match="default agent 'eve' is not in the team; known: ann, bob"):
-        Team().planner(default_agent="eve")
+        Team().planner(fallback="eve")
 
 
 def test_when_the_default_agent_fails_too_the_run_has_failed(call: Any) -> None:

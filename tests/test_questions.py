@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphs.people.approval import request_for
+from graphs.people.rulings import PEOPLE_MAY
 
 from graphs.cli.questions import AnswerError, Question, read_answers
 from graphs.cli.run import COMPLETED, FAILED, NEEDS_INPUT
 from graphs.engine import Step
 from graphs.people import BEST
-from graphs.people.approval import request_for
-from graphs.people.rulings import PEOPLE_MAY
 from tests.office import PLAN, Office, latest
 from tests.processes import Processes
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphs.people.rulings import PEOPLE_MAY, unusable
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -15,7 +16,6 @@ from langgraph.types import Command
 
 from agents import Agent
 from agents.testing import ScriptedModel
-from graphs.people.rulings import PEOPLE_MAY, unusable
 from tests.supervised import ASK, GOOD, THREAD, bad, critic, ended, endless, in_turn, part, supervised, worker
 
 # Escalation to an agent

@@ -271,4 +271,4 @@ def test_an_agent_error_inside_a_step_keeps_its_kind(call: Any) -> None:
 
 def test_an_unknown_agent_is_one_kind_of_configuration_error() -> None:
     with pytest.raises(UnknownAgentError, match="known: echo"):
-        Planner([ECHO], default_agent="eve")
+        Planner([ECHO], fallback="eve")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
 from rich.console import Console
@@ -134,7 +134,7 @@ def draw(
     return COMPLETED
 
 
-def _example() -> CompiledPattern:
+def _example() -> CompiledPattern[Any]:
     from graphs.server.exports import workflow
 
     return workflow

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agents.errors import ConfigurationError
-from graphs.people import ACTION, BEST
+from graphs.people import RUN_PLAN
 from graphs.show import clean, one_line
 
 NEEDS_TEXT = {"reject": "why", "retry": "feedback", "respond": "text", "edit": "@file"}
@@ -64,8 +64,6 @@ class Question:
             return [_action(one, allowed.get(one["name"], ANY_ACTION)) for one in value["action_requests"]]
         if value.get("type") == "tool_approval":
             return [_action(value, ANY_ACTION)]
-        if isinstance(value.get("answers"), list):
-            return [_ruling(value)]
         text = self.value if isinstance(self.value, str) else json.dumps(self.value, indent=2, default=str)
         return [Item(text, text, (), "", lambda choice, text: text)]
 
@@ -145,6 +143,7 @@ def _action(request: Mapping[str, Any], allowed: tuple[str, ...]) -> Item:
     """Decide on an action in LangChain's form."""
     shown = request.get("description") or f"{request['name']} {json.dumps(request['args'], indent=2)}"
     args = request["args"]
+    text_only = isinstance(args, Mapping) and [*args] == ["text"]
     steps = args.get("steps") if isinstance(args, Mapping) else None
     if isinstance(steps, list):
         args = {"steps": [_set_fields(step) for step in steps]}
@@ -152,24 +151,13 @@ def _action(request: Mapping[str, Any], allowed: tuple[str, ...]) -> Item:
     def decide(choice: str, text: str) -> dict[str, Any]:
         if choice != "edit":
             return {"type": choice, **({"message": text} if text else {})}
-        edited = _data(text)
+        edited = {"text": text} if text_only else _data(text)
         edited = {"steps": edited} if isinstance(edited, list) else edited
         return {"type": "edit", "edited_action": {"name": request["name"], "args": edited}}
 
-    title = "Run this plan?" if request["name"] == ACTION else f"Allow {request['name']}?"
-    return Item(title, shown, allowed, json.dumps(args, indent=2, ensure_ascii=False) + "\n", decide)
-
-
-def _ruling(case: Mapping[str, Any]) -> Item:
-    """Decide on work that was not accepted."""
-    told = [f"{name}:\n{text}" for name, text in case.items() if name not in ("answers", "question", "note") and text]
-    shown = [*([case["note"]] if case.get("note") else []), *told]
-    field = {"edit": "text", "retry": "feedback"}
-
-    def decide(choice: str, text: str) -> dict[str, Any]:
-        return {"type": choice, **({field[choice]: text} if choice in field else {})}
-
-    return Item(case.get("question", ""), "\n\n".join(shown), tuple(case["answers"]), str(case.get(BEST) or ""), decide)
+    title = "Run this plan?" if request["name"] == RUN_PLAN else f"Allow {request['name']}?"
+    draft = str(args["text"]) if text_only else json.dumps(args, indent=2, ensure_ascii=False) + "\n"
+    return Item(title, shown, allowed, draft, decide)
 
 
 def _set_fields(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from graphs.planner import Planner
 from graphs.router import Router
 from graphs.supervisor import Supervisor
 
-PATTERNS: dict[str, Callable[[list[Agent], BaseChatModel | None], Pattern]] = {
+PATTERNS: dict[str, Callable[[list[Agent], BaseChatModel | None], Pattern[Any]]] = {
     "orchestrator": lambda agents, model: Orchestrator(agents, model=model),
     "planner": lambda agents, model: Planner(agents, model=model),
     "router": lambda agents, model: Router(agents, model=model),
@@ -146,7 +146,7 @@ class Recipe:
         if self.team:
             self.agents(None)
 
-    def build(self, agents: list[Agent], model: BaseChatModel | None) -> Pattern:
+    def build(self, agents: list[Agent], model: BaseChatModel | None) -> Pattern[Any]:
         """Return the pattern."""
         single = partial(Orchestrator, baseline=True)
         return single(agents, model=model) if self.baseline else PATTERNS[self.pattern](agents, model)

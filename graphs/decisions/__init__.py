@@ -1,18 +1,38 @@
-"""What patterns ask models to decide: plans, routes, verdicts, handoffs; and the prompts for it."""
+"""What patterns ask models to decide, and how the replies are read.
+
+prompts        the prompts of all patterns
+question       what is asked, as one message
+plans          plans of steps, and the final answer
+classifiers    which agent suits a request
+verdicts       reviews of work
+handoffs       turns of peers that hand over to each other
+triage         whether one agent can answer alone
+"""
 
 from graphs.decisions import prompts
-from graphs.decisions.classifiers import NOBODY, Candidate, Classifier, EmbeddingClassifier, ModelClassifier
-from graphs.decisions.classify import Classify, Ranking, as_classifier
+from graphs.decisions.classifiers import (
+    NOBODY,
+    AnyClassifier,
+    Candidate,
+    Classifier,
+    Classify,
+    EmbeddingClassifier,
+    ModelClassifier,
+    Ranking,
+    as_classifiers,
+)
 from graphs.decisions.handoffs import FINISH, HANDOFF_TOOL, Handoff, TakeTurn, Turn, finish_tool, handoff_tool
-from graphs.decisions.plans import Synthesis, briefly, examples_of, plan_form, replan_text, told_of
+from graphs.decisions.plans import Quiet, Synthesis, briefly, examples_of, plan_form, replan_text, result_text
+from graphs.decisions.question import question_of
 from graphs.decisions.triage import Delegate, triage_examples, triage_form
-from graphs.decisions.verdicts import CRITERIA, Check, Review, Verdict
+from graphs.decisions.verdicts import CRITERIA, Check, Review, Reviewer, Verdict
 
 __all__ = [
     "CRITERIA",
     "FINISH",
     "HANDOFF_TOOL",
     "NOBODY",
+    "AnyClassifier",
     "Candidate",
     "Check",
     "Classifier",
@@ -21,21 +41,24 @@ __all__ = [
     "EmbeddingClassifier",
     "Handoff",
     "ModelClassifier",
+    "Quiet",
     "Ranking",
     "Review",
+    "Reviewer",
     "Synthesis",
     "TakeTurn",
     "Turn",
     "Verdict",
-    "as_classifier",
+    "as_classifiers",
     "briefly",
     "examples_of",
     "finish_tool",
     "handoff_tool",
     "plan_form",
     "prompts",
+    "question_of",
     "replan_text",
-    "told_of",
+    "result_text",
     "triage_examples",
     "triage_form",
 ]

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import SystemMessage
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from agents.agent import Agent
+from agents.assignment import Assignment
 from agents.decisions import Decision
-from agents.runtime import Effects, Tally, Usage, no_usage
+from agents.runtime import Attempts, Effects, Retry, SyncAsyncRunnable, Tally, Usage, add_usage, no_usage
 from agents.settings import settings
 from graphs.decisions import prompts
-from graphs.engine import describe, question
-from graphs.errors import DecisionError
+from graphs.decisions.question import question_of
+from graphs.engine import Problem, describe, problem
+from graphs.errors import ConfigurationError, DecisionError
 
 NOBODY = "none"
 """What a classifier names when no agent of the team suits the request."""
-
-_CLAUSE_ENDS = re.compile(r"[,;:.\n]+")
 
 NO_WORDS = -1.0
 """Similarity of an agent that has neither a description nor examples."""
 
 LEAST_PER_CENT = 2
 """A confidence from here on is read as per cent; what is a little over 1 was rounded."""
+
+_CLAUSE_ENDS = re.compile(r"[,;:.\n]+")
 
 
 class Candidate(TypedDict):
@@ -46,7 +50,7 @@ class Candidate(TypedDict):
 
 
 class Classified(TypedDict):
-    """What a classifier says: candidates from the best down, why, who said it, and what it cost."""
+    """The ranking of a classifier: candidates from the best down, why, which classifier, and what it cost."""
 
     candidates: list[Candidate]
     reason: str
@@ -54,91 +58,61 @@ class Classified(TypedDict):
     usage: Usage
 
 
+class Ranking(Classified):
+    """The outcome of several classifiers: the last ranking there was, sure or not, and all that failed."""
+
+    errors: list[Problem]
+
+
+@runtime_checkable
 class Classifier(Protocol):
-    """Anything that ranks a team for a request."""
+    """A classifier of your own; `rank` may be async.
 
-    name: str
+    It returns a name, several names, (name, confidence) or {name: confidence}; None or nothing if it is not sure.
+    """
 
-    async def rank(
-        self, effects: Effects, messages: Sequence[BaseMessage], team: Sequence[Agent], config: RunnableConfig
-    ) -> Classified | None:
-        """Rank the team, or return None when not sure, so that the next classifier is asked."""
+    def rank(self, task: str, team: Sequence[Agent]) -> Any:
+        """Rank the team for a task."""
         ...
 
 
-class ModelClassifier:
-    """Asks a chat model for a typed ranking."""
+AnyClassifier = Classifier | Embeddings | Callable[[str], Any]
+"""What a router takes as a classifier: an object with `rank`, an embedding model, or a function of the task."""
+
+
+class ModelClassifier(SyncAsyncRunnable[Assignment, Classified]):
+    """Asks a chat model for a typed ranking; it is always sure."""
 
     name = "model"
 
     def __init__(self, team: Sequence[Agent], model: BaseChatModel | str | None = None) -> None:
-        self.decision = Decision(ranking_form([one.name for one in team]), model=model, name="route")
+        self.decision = Decision(ranking_form([agent.name for agent in team]), model=model, name="route")
         self.system = SystemMessage(prompts.ROUTE.format(team=describe(team), examples=_examples(team)))
 
-    async def rank(
-        self, effects: Effects, messages: Sequence[BaseMessage], team: Sequence[Agent], config: RunnableConfig
-    ) -> Classified | None:
-        """Return the model's ranking; it is always an answer."""
-        decided = await effects.invoke(self.decision, [self.system, question(messages)], config)
+    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Classified:
+        """Return the model's ranking."""
+        decided = await effects.invoke(self.decision, [self.system, question_of(value)], config)
         ranking = decided["value"]
         return {
-            "candidates": [_candidate(one["agent"], one["confidence"]) for one in ranking["candidates"]],
+            "candidates": [_candidate(ranked["agent"], ranked["confidence"]) for ranked in ranking["candidates"]],
             "reason": ranking["reason"],
             "decided_by": self.name,
             "usage": decided["usage"],
         }
 
 
-class FunctionClassifier:
-    """Asks a function, also an async one, of the request's text.
-
-    It returns a name, several names, (name, confidence) or {name: confidence}; None or nothing if it is not sure.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.name = getattr(function, "__name__", type(function).__name__)
-        self.asked = Agent("classifier", function=function)
-
-    async def rank(
-        self, effects: Effects, messages: Sequence[BaseMessage], team: Sequence[Agent], config: RunnableConfig
-    ) -> Classified | None:
-        """Return what the function says."""
-        tally = Tally(settings().prices)
-        said = await self.asked.reply(effects, _last(messages), config, tally)
-        if not said:
-            return None
-        ranked = sorted((_candidate(*one) for one in self._read(said).items()), key=lambda one: -one["confidence"])
-        reason = f"{self.name} said so"
-        return {"candidates": ranked, "reason": reason, "decided_by": self.name, "usage": tally.usage}
-
-    def _read(self, said: Any) -> Mapping[str, float]:
-        match said:
-            case str():
-                return {said: 1.0}
-            case Mapping():
-                return said
-            case (str() as name, int() | float() as confidence):
-                return {name: confidence}
-            case [*names] if all(isinstance(one, str) for one in names):
-                return dict.fromkeys(names, 1.0)
-        raise DecisionError(
-            f"The classifier {self.name!r} returned {said!r}; it must return a name, several names, "
-            "(name, confidence), {name: confidence} or None"
-        )
-
-
 class EmbeddingClassifier:
-    """Compares a request with the agents' descriptions and example requests; passes on when it is not sure.
+    """Compares a task with the agents' descriptions and example requests; passes on when it is not sure.
 
     An agent's similarity is the mean of two: to its whole description, and to the nearest clause of it or example.
-    The defaults fit `agents.models.embeddings.LocalEmbeddings`; `benchmarks/router.py --tune` measures them for others.
+    The defaults fit `agents.models.LocalEmbeddings`; `benchmarks/router.py --tune` measures them for others.
 
     Args:
         embeddings: The embedding model; it is asked for the team's texts once, and for each request.
         threshold: The similarity, -1 to 1, that counts as a confidence of one half; less where no model follows.
         margin: Least lead in similarity of the best agent over the second; 0 where several may be meant.
         sharpness: How fast confidence rises with similarity (the steepness of a logistic curve).
-        floor: The similarity below which nobody suits the first message of a thread; -1 to leave that to others.
+        floor: The similarity below which nobody suits the task; -1 to leave that to others.
     """
 
     name = "embeddings"
@@ -157,19 +131,17 @@ class EmbeddingClassifier:
         self.margin = margin
         self.sharpness = sharpness
         self.floor = floor
-        self._known: dict[tuple[str, ...], dict[str, list[float]]] = {}
+        self._vectors_of: dict[tuple[str, ...], dict[str, list[float]]] = {}
         self._lock = threading.Lock()
 
-    async def rank(
-        self, effects: Effects, messages: Sequence[BaseMessage], team: Sequence[Agent], config: RunnableConfig
-    ) -> Classified | None:
+    def classify(self, task: str, team: Sequence[Agent], *, is_first: bool) -> Classified | None:
         """Return a ranking, unless the best two agents are too close together; `none` where all are far away."""
-        scores = await effects.function(self.scores, {"text": _last(messages), "team": team})
-        ranked = sorted(scores.items(), key=lambda one: -one[1])
+        scores = self.scores(task, team)
+        ranked = sorted(scores.items(), key=lambda item: -item[1])
         best, second = [score for _, score in (*ranked, ("", NO_WORDS))][:2]
         reason = f"similarity {best:.2f}, ahead by {best - second:.2f}"
-        # What follows in a conversation is often too short to be near anybody.
-        if len(messages) == 1 and best < self.floor and NO_WORDS not in scores.values():
+        # What follows in a conversation is often too short to be near any agent.
+        if is_first and best < self.floor and NO_WORDS not in scores.values():
             candidates = [_candidate(NOBODY, 1)]
         elif best - second >= self.margin:
             candidates = [_candidate(name, self.confidence(score)) for name, score in ranked]
@@ -183,28 +155,91 @@ class EmbeddingClassifier:
 
     def scores(self, text: str, team: Sequence[Agent]) -> dict[str, float]:
         """Return each agent's similarity to a text, -1 to 1."""
-        known = self._vectors(tuple(words for one in team for words in _utterances(one)))
+        vectors = self._vectors(tuple(words for agent in team for words in _utterances(agent)))
         asked = _unit(self.embeddings.embed_query(text))
         scores = {}
-        for one in team:
-            near = [sum(a * b for a, b in zip(asked, known[words], strict=True)) for words in _utterances(one)]
-            whole = near[:1] if one.description else []
-            scores[one.name] = fmean([*whole, max(near)]) if near else NO_WORDS
+        for agent in team:
+            near = [sum(a * b for a, b in zip(asked, vectors[words], strict=True)) for words in _utterances(agent)]
+            whole = near[:1] if agent.description else []
+            scores[agent.name] = fmean([*whole, max(near)]) if near else NO_WORDS
         return scores
 
     def _vectors(self, texts: tuple[str, ...]) -> dict[str, list[float]]:
         with self._lock:
-            if texts not in self._known:
+            if texts not in self._vectors_of:
                 vectors = self.embeddings.embed_documents(list(texts)) if texts else []
-                self._known[texts] = dict(zip(texts, map(_unit, vectors), strict=True))
-            return self._known[texts]
+                self._vectors_of[texts] = dict(zip(texts, map(_unit, vectors), strict=True))
+            return self._vectors_of[texts]
 
 
-def _utterances(agent: Agent) -> list[str]:
-    """Return an agent's description, its clauses, and the example requests."""
-    whole = agent.description.strip().rstrip(".")
-    clauses = [one.strip() for one in _CLAUSE_ENDS.split(whole)]
-    return [one for one in dict.fromkeys([whole, *clauses, *agent.examples]) if one]
+class _Asked(SyncAsyncRunnable[Assignment, Classified]):
+    """Asks one classifier; one that passes on has no candidates."""
+
+    def __init__(self, classifier: Any, team: Sequence[Agent]) -> None:
+        self.classifier = classifier
+        self.team = team
+        self.name = getattr(classifier, "name", None) or getattr(classifier, "__name__", type(classifier).__name__)
+
+    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Classified:
+        if isinstance(self.classifier, ModelClassifier):
+            return await effects.invoke(self.classifier, value, config)
+        if isinstance(self.classifier, EmbeddingClassifier):
+            is_first = not value.get("conversation")
+            arguments = {"task": value["task"], "team": self.team, "is_first": is_first}
+            return await effects.function(self.classifier.classify, arguments) or _undecided()
+        own = isinstance(self.classifier, Classifier)
+        function: Any = partial(self.classifier.rank, team=self.team) if own else self.classifier
+        asked = Agent("classifier", function=_as_function(function))
+        tally = Tally(settings().prices)
+        with tally.counting():
+            ranks = _read(await asked.reply(effects, {"task": value["task"]}, config, tally), str(self.name))
+        ranked = sorted((_candidate(*item) for item in ranks.items()), key=lambda candidate: -candidate["confidence"])
+        reason = f"decided by {self.name}" if ranked else _undecided()["reason"]
+        return {"candidates": ranked, "reason": reason, "decided_by": str(self.name), "usage": tally.usage}
+
+
+class Classify(SyncAsyncRunnable[Assignment, Ranking]):
+    """Asks classifiers in turn until one names an agent with enough confidence; one that fails passes on, too."""
+
+    books = "classifier"
+
+    def __init__(
+        self, classifiers: Sequence[Any], team: Sequence[Agent], threshold: float, retry: Retry | None = None
+    ) -> None:
+        asked = [_Asked(classifier, team) for classifier in classifiers]
+        self.attempts = [(str(classifier.name), Attempts(classifier, retry)) for classifier in asked]
+        self.threshold = threshold
+
+    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Ranking:
+        """Return the ranking; what goes wrong is in its `errors`, never raised."""
+        best = _undecided()
+        errors: list[Problem] = []
+        usage = no_usage()
+        for name, attempts in self.attempts:
+            outcome = await effects.invoke(attempts, value, config)
+            usage = add_usage(usage, outcome.usage)
+            if outcome.error is not None:
+                errors.append(problem(f"classify/{name}", outcome.error))
+                continue
+            best = outcome.reply if outcome.reply["candidates"] else best
+            if any(candidate["confidence"] >= self.threshold for candidate in best["candidates"]):
+                break
+        return {**best, "usage": usage, "errors": errors}
+
+
+def as_classifiers(value: AnyClassifier | Sequence[AnyClassifier]) -> list[Any]:
+    """Return a router's classifiers; embedding models are wrapped.
+
+    Raises:
+        ConfigurationError: One of them cannot classify.
+    """
+    values = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    for item in values:
+        if isinstance(item, type) or not (
+            callable(item) or isinstance(item, Embeddings | Classifier | EmbeddingClassifier)
+        ):
+            raise ConfigurationError(f"A classifier is a function, Embeddings or an object with `rank`, not {item!r}")
+    return [EmbeddingClassifier(item) if isinstance(item, Embeddings) else item for item in values]
 
 
 def ranking_form(names: Sequence[str]) -> type[BaseModel]:
@@ -221,23 +256,58 @@ def ranking_form(names: Sequence[str]) -> type[BaseModel]:
     return Ranking
 
 
+def _as_function(function: Callable[..., Any]) -> Callable[[str], Any]:
+    """Return a function of the task alone; sync or async as the one it calls."""
+
+    async def waiting(task: str) -> Any:
+        return await function(task)
+
+    is_async = inspect.iscoroutinefunction(getattr(function, "func", function))
+    return waiting if is_async else lambda task: function(task)
+
+
+def _read(answer: Any, name: str) -> Mapping[str, float]:
+    if not answer:
+        return {}
+    match answer:
+        case str():
+            return {answer: 1.0}
+        case Mapping():
+            return answer
+        case (str() as agent, int() | float() as confidence):
+            return {agent: confidence}
+        case [*names] if all(isinstance(agent, str) for agent in names):
+            return dict.fromkeys(names, 1.0)
+    raise DecisionError(
+        f"The classifier {name!r} returned {answer!r}; it must return a name, several names, "
+        "(name, confidence), {name: confidence} or None"
+    )
+
+
+def _undecided() -> Classified:
+    return {"candidates": [], "reason": "no classifier was sure", "decided_by": NOBODY, "usage": no_usage()}
+
+
+def _utterances(agent: Agent) -> list[str]:
+    """Return an agent's description, its clauses, and the example requests."""
+    whole = agent.description.strip().rstrip(".")
+    clauses = [clause.strip() for clause in _CLAUSE_ENDS.split(whole)]
+    return [text for text in dict.fromkeys([whole, *clauses, *agent.examples]) if text]
+
+
 def _candidate(name: str, confidence: float) -> Candidate:
-    """Read a confidence; models also write per cent, and what is no number counts as none."""
+    """Read a confidence; models also write per cent, and what is not a number counts as none."""
     share = float(confidence)
     if share >= LEAST_PER_CENT:
         share /= 100
     return {"agent": name, "confidence": round(min(max(share, 0.0), 1.0), 4) if math.isfinite(share) else 0.0}
 
 
-def _last(messages: Sequence[BaseMessage]) -> str:
-    return next((one.text for one in reversed(messages) if isinstance(one, HumanMessage)), "")
-
-
 def _unit(vector: Sequence[float]) -> list[float]:
     length = math.hypot(*vector)
-    return [one / length for one in vector] if length else list(vector)
+    return [number / length for number in vector] if length else list(vector)
 
 
 def _examples(team: Sequence[Agent]) -> str:
-    shown = [(asked, one.name) for one in team for asked in one.examples[:2]]
-    return "".join(prompts.ROUTE_EXAMPLE.format(request=asked, agent=json.dumps(name)) for asked, name in shown)
+    shown = [(request, agent.name) for agent in team for request in agent.examples[:2]]
+    return "".join(prompts.ROUTE_EXAMPLE.format(request=request, agent=json.dumps(name)) for request, name in shown)

@@ -107,9 +107,11 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
     """Lets an agent take one turn; chat models with a role get those of the `tools` that they do not have."""
 
     def __init__(self, agent: Agent, tools: Sequence[BaseTool]) -> None:
-        own = {one.name for one in agent.role.tools}
-        new = [one for one in tools if one.name not in own]
+        own = {tool.name for tool in agent.role.tools}
+        new = [tool for tool in tools if tool.name not in own]
         self.agent = agent.with_tools(new, StopAfterHandoff()) if agent.is_role else agent
+        self.books = agent.name
+        self.speaker: Agent | None = agent
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Turn:
         """Return the answer or the handoff."""

@@ -1,4 +1,4 @@
-"""What a planner's model is shown and gives: the form of a plan, the team's examples, the account of what is done."""
+"""What a planner's model reads and writes: the form of a plan, examples of the team, the results so far."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plan_form(names: Sequence[str]) -> type[BaseModel]:
 
 def examples_of(agents: Sequence[Agent]) -> str:
     """List a request that each agent is right for, as far as they bring any."""
-    listed = "\n".join(f"- {one.name}: {one.examples[0]}" for one in agents if one.examples)
+    listed = "\n".join(f"- {agent.name}: {agent.examples[0]}" for agent in agents if agent.examples)
     return prompts.PLAN_EXAMPLES.format(examples=listed) if listed else ""
 
 
@@ -43,7 +43,7 @@ def briefly(step: Mapping[str, Any]) -> dict[str, Any]:
     return {key: step[key] for key in ("id", "agent", "task", "dependencies")}
 
 
-def told_of(record: StepRecord) -> str:
+def result_text(record: StepRecord) -> str:
     """Return a step's result, or why there is none."""
     if record["status"] == "completed":
         return record["result"] or ""
@@ -51,9 +51,10 @@ def told_of(record: StepRecord) -> str:
 
 
 def replan_text(steps: Mapping[str, StepRecord]) -> str:
-    """Tell the model which steps are done, with their results, and which failed and why."""
-    done = [quote(one["id"], one["result"] or "") for one in steps.values() if one["status"] == "completed"]
-    failed = [f"- {quote(one['id'], told_of(one))}" for one in steps.values() if one["status"] != "completed"]
+    """Return which steps are done, with their results, and which failed and why."""
+    records = steps.values()
+    done = [quote(record["id"], record["result"] or "") for record in records if record["status"] == "completed"]
+    failed = [f"- {quote(record['id'], result_text(record))}" for record in records if record["status"] != "completed"]
     return prompts.REPLAN.format(done="\n".join(done) or "nothing", failed="\n".join(failed))
 
 
@@ -66,15 +67,30 @@ class Synthesis(SyncAsyncRunnable[Assignment, Answer]):
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
+        self.books = agent.name
+        self.speaker: Agent | None = agent
         self.reserved = agent.with_config(tags=[RESERVED])
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:
         """Return the answer."""
         answer = await effects.invoke(self.reserved, value, config)
-        if _words(answer["text"]) == _words(value["request"].text):
-            said = f"Agent {self.agent.name!r} only repeated the request; ask again or use another model."
-            raise EmptyReplyError(said, usage=answer["usage"])
+        request = value.get("request")
+        if request is not None and _words(answer["text"]) == _words(str(request.text)):
+            reason = f"Agent {self.agent.name!r} only repeated the request; ask again or use another model."
+            raise EmptyReplyError(reason, usage=answer["usage"])
         return answer
+
+
+class Quiet(SyncAsyncRunnable[Assignment, Answer]):
+    """An agent whose words are not streamed as the graph's answer."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.books = agent.name
+
+    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:
+        """Return the agent's answer."""
+        return await effects.invoke(self.agent, value, config)
 
 
 def _words(text: str) -> list[str]:

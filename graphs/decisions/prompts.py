@@ -1,4 +1,4 @@
-"""The words that patterns put to models. Text only; what agents said is always quoted as data."""
+"""The prompts of the patterns. Text only; what agents wrote is always quoted as data."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ What single agents are right for:
 {examples}
 """
 
-MEND_PLAN = """Your plan cannot be run as it is:
+CORRECT_PLAN = """Your plan cannot be run as it is:
 {flaws}
-Write the whole plan again, with that mended."""
+Write the whole plan again, with that corrected."""
 
 REPLAN = """Some steps of your plan are done, others failed.
 

@@ -1,4 +1,4 @@
-"""How a request is sorted: the form of the triage, its examples, and the call of the agent that was chosen."""
+"""Triage: the form of the decision, its examples, and the call of the agent that was chosen."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Delegate(SyncAsyncRunnable[dict[str, Any], Answer]):
     async def run(self, effects: Effects, value: dict[str, Any], config: RunnableConfig) -> Answer:
         """Return that agent's answer, booked on its name."""
         agent = self.agents[value["agent"]]
-        given: Assignment = value["assignment"]
-        answer = await effects.invoke(agent, given, speaking(config, agent))
+        assignment: Assignment = value["assignment"]
+        answer = await effects.invoke(agent, assignment, speaking(config, agent))
         return {**answer, "usage": agent.booked(answer["usage"])}
 
 
@@ -42,11 +42,11 @@ def triage_form(names: Sequence[str]) -> type[BaseModel]:
 
 def triage_examples(team: Sequence[Agent]) -> str:
     """Make examples: what one agent is right for is small; what needs two of them is not."""
-    able = [one for one in team if one.examples]
-    shown = [(one.examples[0], True, one.name) for one in able[:3]]
+    able = [agent for agent in team if agent.examples]
+    shown = [(agent.examples[0], True, agent.name) for agent in able[:3]]
     if len(able) > 1:
         shown.append((f"{able[0].examples[-1]} Then: {able[-1].examples[-1]}", False, able[0].name))
     return "".join(
-        prompts.TRIAGE_EXAMPLE.format(request=asked, small=str(small).lower(), agent=name)
-        for asked, small, name in shown
+        prompts.TRIAGE_EXAMPLE.format(request=request, small=str(small).lower(), agent=name)
+        for request, small, name in shown
     )

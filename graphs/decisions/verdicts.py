@@ -1,4 +1,4 @@
-"""How work is judged: deterministic checks first, then a reviewer's typed verdict, criterion by criterion."""
+"""Reviews: deterministic checks first, then a reviewer's typed verdict, criterion by criterion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, quote
 from agents.decisions import AGAIN, Decision, read_only_json
-from agents.errors import DecisionError, PodiumError
+from agents.errors import ConfigurationError, DecisionError, PodiumError
 from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, clean, clean_data, explain, no_usage
 from agents.settings import settings
 from graphs.decisions import prompts
@@ -27,8 +27,11 @@ from graphs.decisions import prompts
 Check = Callable[[str], Any]
 """Judges a text without a model: returns None or True if it passes, else False or what to change."""
 
+Reviewer = Callable[[str, str, dict[str, str]], Any]
+"""A review of your own: (task, work, context) -> `{"acceptable", "evidence", "feedback"}` or a verdict by criteria."""
+
 CHECKS = "checks"
-"""Who gives a verdict without a model, and the criterion that all checks are passed."""
+"""The author of a verdict without a model, and the criterion that all checks are passed."""
 
 CRITERIA = ("It does what the task asks, completely.", "What it says is correct.")
 
@@ -54,7 +57,7 @@ class Verdict(TypedDict):
 
 
 class Finding(BaseModel):
-    """A reviewer's word on one criterion."""
+    """The judgement of one criterion."""
 
     evidence: str
     met: bool
@@ -84,15 +87,21 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         criteria: Sequence[str],
         checks: Sequence[Check],
         model: BaseChatModel | str | None,
+        review: Reviewer | None = None,
     ) -> None:
+        if review is not None:
+            if reviewer is not None:
+                raise ConfigurationError("reviewer= and review= exclude each other")
+            reviewer = Agent("reviewer", function=_as_function(review))
         self.reviewer = reviewer
         self.criteria = list(criteria)
         self.checks = list(checks)
         self.name: str = reviewer.name if reviewer else "reviewer"
+        self.books = self.name
         own = reviewer.role.model if reviewer and reviewer.is_role else None
         self.decision = Decision(verdict_form(len(self.criteria)), model=own or model, name="verdict", only_json=True)
         instructions = reviewer.role.instructions if reviewer and reviewer.is_role else ""
-        listed = "\n".join(f"{number}. {one}" for number, one in enumerate(self.criteria, 1))
+        listed = "\n".join(f"{number}. {criterion}" for number, criterion in enumerate(self.criteria, 1))
         form = ", ".join(
             f'"criterion_{number}": {{"evidence": …, "met": …}}' for number in range(1, len(self.criteria) + 1)
         )
@@ -121,7 +130,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
             return await self._ask(effects, self.reviewer, value, silent)
 
     async def _ask(self, effects: Effects, reviewer: Agent, value: Assignment, config: RunnableConfig) -> Verdict:
-        """Ask an agent with tools, a Runnable or a function; what can be asked in words is told its mistake once."""
+        """Ask an agent with tools, a Runnable or a function; what can be asked in words gets a second try."""
         task = f"{self.rules}\n\n{_case(value)}"
         asked: Assignment = value if reviewer.function else {"task": task}
         answer = await effects.invoke(reviewer, asked, config)
@@ -136,55 +145,78 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         return self._read(_data(second), add_usage(answer["usage"], second["usage"]))
 
     def _read(self, data: Any, usage: Usage) -> Verdict:
-        """Turn what a reviewer gave back into a verdict; it may judge by criteria of its own, but then by no other.
+        """Turn a reviewer's reply into a verdict; it may judge by criteria of its own, but then by no other.
 
         Raises:
-            DecisionError: It is none, or it leaves criteria out that the reviewer was asked for.
+            DecisionError: It is not a verdict, or it leaves out criteria that the reviewer was asked for.
         """
         try:
-            given = GivenVerdict.model_validate(data)
+            verdict = VerdictReply.model_validate(data)
         except ValidationError as error:
             raise DecisionError(f"Reviewer {self.name!r} gave no typed verdict: {error.errors()[0]['msg']}") from error
-        asked = {f"criterion_{number}": one for number, one in enumerate(self.criteria, 1)}
+        asked = {f"criterion_{number}": criterion for number, criterion in enumerate(self.criteria, 1)}
         judged: list[Judged] = [
-            {"criterion": asked.get(one.criterion, one.criterion), "met": one.met, "evidence": one.evidence}
-            for one in given.findings()
+            {
+                "criterion": asked.get(finding.criterion, finding.criterion),
+                "met": finding.met,
+                "evidence": finding.evidence,
+            }
+            for finding in verdict.findings()
         ]
-        missing = [one for one in self.criteria if one not in {found["criterion"] for found in judged}]
+        missing = [
+            criterion for criterion in self.criteria if criterion not in {found["criterion"] for found in judged}
+        ]
         if missing and len(missing) < len(self.criteria):
             raise DecisionError(f"Reviewer {self.name!r} did not judge {missing[0]!r}")
-        return _verdict(judged, given.feedback, self.name, usage)
+        return _verdict(judged, verdict.feedback, self.name, usage)
 
 
 def _examples(criteria: int) -> Iterator[BaseMessage]:
     """Show verdicts on other work, with so many criteria."""
     for task, result, evidence, feedback in prompts.REVIEW_EXAMPLES:
-        found = {f"criterion_{one}": {"evidence": evidence, "met": not feedback} for one in range(1, criteria + 1)}
+        judged = {"evidence": evidence, "met": not feedback}
+        found = {f"criterion_{number}": judged for number in range(1, criteria + 1)}
         yield HumanMessage(_case({"task": task, "context": {"result": result}}))
         yield AIMessage(json.dumps({"criteria": found, "feedback": feedback}))
 
 
 async def _checked(effects: Effects, check: Check, result: str) -> str | None:
-    """Return what a check finds wrong with a result, None if it passes."""
+    """Return what a check finds wrong with a result; None if it passes."""
     name = getattr(check, "__name__", "check")
     call: Any = effects.coroutine if inspect.iscoroutinefunction(check) else effects.function
     try:
-        said = await call(partial(check, result), {})
+        finding = await call(partial(check, result), {})
     except Exception as error:
         raise PodiumError(f"The check {name!r} failed: {explain(error)}") from error
-    if said is None or said is True:
+    if finding is None or finding is True:
         return None
-    if said is False or said == "":
+    if finding is False or finding == "":
         return f"The check {name!r} did not pass."
-    if not isinstance(said, str):
-        raise PodiumError(f"The check {name!r} must return None, True, False or what to change, not {said!r:.100}")
-    return said
+    if not isinstance(finding, str):
+        raise PodiumError(f"The check {name!r} must return None, True, False or what to change, not {finding!r:.100}")
+    return finding
+
+
+def _as_function(review: Reviewer) -> Callable[..., Any]:
+    """Return a user's review as the function of an agent; sync or async as it is."""
+
+    async def waiting(task: str, context: dict[str, str]) -> Any:
+        return await review(*_case_of(task, context))
+
+    def blocking(task: str, context: dict[str, str]) -> Any:
+        return review(*_case_of(task, context))
+
+    return waiting if inspect.iscoroutinefunction(review) else blocking
+
+
+def _case_of(task: str, context: dict[str, str]) -> tuple[str, str, dict[str, str]]:
+    return task, context["result"], {label: text for label, text in context.items() if label != "result"}
 
 
 def _case(value: Assignment) -> str:
-    """Put a task and its result before a reviewer; all of it is quoted, for none of it is addressed to them."""
-    context = {one: text for one, text in value["context"].items() if one != "result"}
-    before = "\n\n".join(quote(one, text) for one, text in context.items())
+    """Put a task and its result before a reviewer; all of it is quoted, because none of it is addressed to them."""
+    context = {label: text for label, text in value["context"].items() if label != "result"}
+    before = "\n\n".join(quote(label, text) for label, text in context.items())
     return prompts.REVIEW_WORK.format(
         task=quote("Task", value["task"]),
         context=f"{before}\n\n" if before else "",
@@ -196,49 +228,49 @@ def _data(answer: Answer) -> Any:
     return answer["data"] if answer["data"] is not None else read_only_json(answer["text"])
 
 
-class GivenFinding(Finding):
-    """A word on a criterion that the reviewer names itself."""
+class NamedFinding(Finding):
+    """The judgement of a criterion that the reviewer names itself."""
 
     criterion: str
 
 
-class GivenVerdict(BaseModel):
+class VerdictReply(BaseModel):
     """A verdict as functions and Runnables return it, and as models are asked for it."""
 
-    criteria: list[GivenFinding] = Field(default_factory=list)
+    criteria: list[NamedFinding] = Field(default_factory=list)
     acceptable: bool | None = None
     evidence: str = ""
     feedback: str = ""
 
     @field_validator("criteria", mode="before")
     @classmethod
-    def _as_list(cls, given: Any) -> Any:
+    def _as_list(cls, value: Any) -> Any:
         """Read `{name: {"evidence", "met"}}` too, the form that models are asked for."""
-        if not isinstance(given, dict):
-            return given
-        return [{"criterion": name, **one} if isinstance(one, dict) else one for name, one in given.items()]
+        if not isinstance(value, dict):
+            return value
+        return [{"criterion": name, **item} if isinstance(item, dict) else item for name, item in value.items()]
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        met = [one.met for one in self.findings()]
+        met = [finding.met for finding in self.findings()]
         if self.acceptable is not None and self.acceptable is not all(met):
             raise ValueError("'acceptable' contradicts the criteria")
         _needs_feedback(met, self.feedback)
         return self
 
-    def findings(self) -> list[GivenFinding]:
+    def findings(self) -> list[NamedFinding]:
         """Return the criteria; a verdict that is one word and its reason counts as one criterion."""
         if self.criteria:
             return self.criteria
         if self.acceptable is None:
             raise ValueError("a verdict needs 'criteria', or 'acceptable' with 'evidence'")
         evidence = self.evidence or ("" if self.acceptable else self.feedback)
-        return [GivenFinding(criterion="acceptable", met=self.acceptable, evidence=evidence)]
+        return [NamedFinding(criterion="acceptable", met=self.acceptable, evidence=evidence)]
 
 
 def verdict_form(number: int) -> type[BaseModel]:
     """Return the form of a verdict on so many criteria: every one has its own field, so none can be left out."""
-    fields: dict[str, Any] = {f"criterion_{one}": Finding for one in range(1, number + 1)}
+    fields: dict[str, Any] = {f"criterion_{place}": Finding for place in range(1, number + 1)}
     findings = create_model("Findings", **fields)
 
     class VerdictForm(BaseModel):
@@ -247,7 +279,7 @@ def verdict_form(number: int) -> type[BaseModel]:
 
         @model_validator(mode="after")
         def _is_whole(self) -> Self:
-            _needs_feedback([one.met for one in vars(self.criteria).values()], self.feedback)
+            _needs_feedback([finding.met for finding in vars(self.criteria).values()], self.feedback)
             return self
 
     return VerdictForm
@@ -259,6 +291,6 @@ def _needs_feedback(met: Sequence[bool], feedback: str) -> None:
 
 
 def _verdict(judged: list[Judged], feedback: str, by: str, usage: Usage) -> Verdict:
-    acceptable = bool(judged) and all(one["met"] for one in judged)
-    told = "" if acceptable else clean(feedback)
-    return {"acceptable": acceptable, "criteria": clean_data(judged), "feedback": told, "by": by, "usage": usage}
+    acceptable = bool(judged) and all(criterion["met"] for criterion in judged)
+    feedback = "" if acceptable else clean(feedback)
+    return {"acceptable": acceptable, "criteria": clean_data(judged), "feedback": feedback, "by": by, "usage": usage}

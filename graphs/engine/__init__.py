@@ -1,43 +1,81 @@
-"""What all patterns are built on: the pattern and its nodes, the state, and the steps of a workflow."""
+"""What all patterns are built on.
+
+pattern              the base class, the graph that it builds, the compiled graph
+node                 `ask -> agent -> take`, and functions of the state
+state                the state that all patterns share, and how it opens and closes
+team                 agents by name
+steps                the rules of steps, on plain data
+execute              the node that runs steps; step_records: their records; open_calls: how many are open
+budget               what a run may use
+progress             events on LangGraph's custom stream
+chat_stream          what chat front ends see
+drawing              drawings with what is inside a node
+durability           what a run needs of its storage
+"""
 
 from graphs.engine.budget import RESERVED
 from graphs.engine.chat_stream import speaking
 from graphs.engine.drawing import Box, each, each_step, renderers
 from graphs.engine.execute import EXECUTE, Execute
-from graphs.engine.pattern import CompiledPattern, Node, Pattern, PatternGraph, by_name, describe, known
-from graphs.engine.state import Envelope, Input, Problem, assignment, closing, out_of_budget, problem, question, request
+from graphs.engine.node import Node, Rule
+from graphs.engine.pattern import CompiledPattern, Pattern, PatternGraph
+from graphs.engine.state import (
+    KEPT,
+    RUNNING,
+    Conclusion,
+    Draft,
+    Input,
+    PatternState,
+    Problem,
+    assignment_of,
+    closing,
+    last_request,
+    out_of_budget,
+    problem,
+    problems_inside,
+)
+from graphs.engine.step_records import conclude_steps, judge, under_names
 from graphs.engine.steps import OnFailure, Step, StepRecord, critical_path, findings, new_record, read_plan
+from graphs.engine.team import describe, member, team_of
 
 __all__ = [
     "EXECUTE",
+    "KEPT",
     "RESERVED",
+    "RUNNING",
     "Box",
     "CompiledPattern",
-    "Envelope",
+    "Conclusion",
+    "Draft",
     "Execute",
     "Input",
     "Node",
     "OnFailure",
     "Pattern",
     "PatternGraph",
+    "PatternState",
     "Problem",
+    "Rule",
     "Step",
     "StepRecord",
-    "assignment",
-    "by_name",
+    "assignment_of",
     "closing",
+    "conclude_steps",
     "critical_path",
     "describe",
     "each",
     "each_step",
     "findings",
-    "known",
+    "judge",
+    "last_request",
+    "member",
     "new_record",
     "out_of_budget",
     "problem",
-    "question",
+    "problems_inside",
     "read_plan",
     "renderers",
-    "request",
     "speaking",
+    "team_of",
+    "under_names",
 ]

@@ -1,160 +1,252 @@
-"""What all patterns share: a node made of pure halves, the graph that is built, and the compiled graph."""
+"""The base of every pattern, the graph that it builds, and the compiled graph."""
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.graph import Graph
-from langgraph.graph import StateGraph
+from langchain_core.runnables.graph import Edge, Graph
+from langgraph.errors import GraphInterrupt
+from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Overwrite
+from langgraph.types import Command
+from typing_extensions import TypedDict
 
 from agents.agent import Agent
-from agents.runtime import Attempts, Cancellation, Effects, Retry, SyncAsyncRunnable, cancellations_of, no_usage
+from agents.assignment import Assignment, History
+from agents.runtime import Cancellation, Retry, cancellations_of
 from agents.settings import Settings, run_context
 from agents.tracing import marked
-from graphs.engine.budget import take_over, with_budget
-from graphs.engine.chat_stream import speaking
+from graphs.engine.budget import with_budget
 from graphs.engine.drawing import Box, display, look_into
 from graphs.engine.durability import STORAGE, Storage
-from graphs.engine.progress import place
-from graphs.engine.state import Input, Worked, asks_something, request
-from graphs.errors import ConfigurationError, UnknownAgentError
+from graphs.engine.node import Node, Rule, counted
+from graphs.engine.progress import CALLERS_LIMIT
+from graphs.engine.state import (
+    PRIVATE,
+    RUNNING,
+    Conclusion,
+    Input,
+    PatternState,
+    assignment_of,
+    closing,
+    opened,
+)
+from graphs.errors import ConfigurationError
 
 ENOUGH_THREADS = 1_000_000
 """LangGraph's pool size in sync runs. Threads start only when needed; steps that wait for others need one each."""
 
-CALLERS_LIMIT = "__max_parallel"
-"""Where the caller's own `max_concurrency` is kept in the config: as a limit on working steps, not on threads."""
+SPARE_STEPS = 10
+"""Supersteps allowed beyond the caller's `recursion_limit`, so that a run that reaches it can still answer."""
 
-_ADDED = ("errors", "usage", "seconds", "worked", "replies")
-"""State keys with a reducer; a new record must overwrite them."""
+ANSWER = "answer"
+"""The name of the node through which every run ends."""
 
-NO_REQUEST = (
-    'There is no request: call the graph with {"messages": "text"}, or with a list that has a message of the user'
-)
-"""Raised, not recorded: a call without words is a mistake of the program around the graph, as wrong construction is."""
-
-NOTHING_YET: dict[str, Any] = {"stop_reason": None, "errors": [], "usage": no_usage(), "seconds": 0.0, "worked": []}
-"""The envelope at the beginning of a record."""
+StateT = TypeVar("StateT", bound=PatternState)
 
 
-class Node(SyncAsyncRunnable[Any, dict[str, Any]]):
-    """`before` makes the input from the state, `work` does the I/O, `after` turns the reply into the update.
+class Pattern(ABC, Generic[StateT]):
+    """A way of coordinating agents: `build` gives the `StateGraph`, `compile` the graph to run."""
 
-    The halves are pure. Without `work` there is only `after(state)`; where `before` returns None there is nothing to
-    ask, and `after` gets None. Faults of the work that retrying does not
-    cure go to `failed(state, error)`; without it they are raised. What the work cost is booked as `booked` says.
+    name = "pattern"
+    synthesizes = False
+    """Whether it writes an answer from results; a share of a run's budget is then kept for that."""
+    request_optional = False
+    """Whether an empty request is allowed, because the steps are known in advance."""
+    retry: Retry | None = None
+    """For every call; None for three attempts."""
+    history: History = "full"
+    """What agents see of the conversation before the request."""
 
-    Args:
-        blank: Given for the first node of a graph: its record, empty. When a thread brings a new message, the
-            record starts anew with this node; one without a word or a picture raises a `ConfigurationError`.
-        unasked: Whether the graph may do without a request, as known steps do.
-        aloud: The agent at work, where its words may be the graph's answer: they are streamed as the graph's.
+    @abstractmethod
+    def build(self) -> PatternGraph[StateT]:
+        """Return the uncompiled graph."""
+
+    def opening(self) -> dict[str, Any]:
+        """Return what the state begins with where that is not empty."""
+        return {}
+
+    def assignment(self, state: StateT) -> Assignment:
+        """Return what this pattern is asked to do."""
+        return assignment_of(state, self.history)
+
+    def conclude(self, state: StateT) -> Conclusion:
+        """Return what the run ends with, unless a node has set a status."""
+        reason = "The graph ended without a status: set one in its last node, or define conclude()"
+        return {"text": reason, "status": "failed", "stop_reason": reason}
+
+    def answer(self, state: StateT) -> dict[str, Any]:
+        """End the run: every way to END leads through this node, so that a node before it guards every answer."""
+        if state["status"] != RUNNING:
+            return {}
+        end = self.conclude(state)
+        if end["status"] == RUNNING:
+            reason = "LangGraph's recursion_limit was reached"
+            end = {**end, "status": "partial" if end["text"] else "failed", "stop_reason": reason}
+        ending = {"status": end["status"], "stop_reason": end["stop_reason"]}
+        shown = end.get("message_id")
+        if shown and any(message.id == shown for message in state["messages"]):
+            return ending
+        text = end["text"] or end["stop_reason"] or ""
+        return {**ending, "messages": [closing(state["messages"], text, shown)]}
+
+    def compile(self, checkpointer: Any = None, **options: Any) -> CompiledPattern[StateT]:
+        """Compile the graph; takes what `StateGraph.compile` takes (`checkpointer`, `store`, `interrupt_before`, …).
+
+        The graph runs on `{"messages": text or messages}` and returns the pattern's state.
+        """
+        return self.build().compile(checkpointer, **options)
+
+    def as_agent(self, name: str = "", description: str = "", *, examples: Sequence[str] = ()) -> Agent:
+        """Return this pattern as an agent for any other pattern; it uses the outer run's checkpointer and budget."""
+        name = name or self.name
+        return Agent(name, description, runnable=self.compile(name=name), examples=examples)
+
+    def inside(self) -> Mapping[str, Sequence[Box]]:
+        """Return what a drawing shows in place of a node: the agents or steps that are at work in it."""
+        return {}
+
+
+class PatternGraph(StateGraph[StateT, Settings, Any, Any], Generic[StateT]):
+    """A `StateGraph` of a pattern: it opens a record with every input, counts what nodes use, and ends in `answer`.
+
+    Nodes may be plain functions. An edge to END leads to the node `answer`; so does a conditional edge once a node has
+    set a final status, or LangGraph's recursion limit is near.
     """
 
-    def __init__(
-        self,
-        before: Callable[[Any], Any] | None = None,
-        work: Runnable[Any, Any] | None = None,
-        after: Callable[..., dict[str, Any]] | None = None,
-        *,
-        failed: Callable[[Any, Exception], dict[str, Any]] | None = None,
-        booked: Callable[[Any], Any] = lambda usage: usage,
-        retry: Retry | None = None,
-        blank: Mapping[str, Any] | None = None,
-        aloud: Agent | None = None,
-        unasked: bool = False,
-    ) -> None:
-        self.before = before or (lambda state: state)
-        self.work = Attempts(work, retry) if work is not None else None
-        self.worker: str = getattr(getattr(work, "agent", work), "name", None) or ""
-        self.after = after or (lambda state, *reply: {})
-        self.failed = failed
-        self.booked = booked
-        self.aloud = aloud
-        self.unasked = unasked
-        self.blank = None if blank is None else {**NOTHING_YET, **blank}
-
-    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> dict[str, Any]:
-        """Do the node's work on a state and return the update."""
-        began = time.monotonic()
-        opening = self._opening(value)
-        state = {**value, **opening}
-        take_over(config, place(config), state.get("usage"), state.get("seconds", 0.0))
-        update = await self._update(effects, state, config)
-        return _overwriting(opening, {**update, "seconds": time.monotonic() - began})
-
-    async def _update(self, effects: Effects, state: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        if self.work is None:
-            return self.after(state)
-        asked = self.before(state)
-        if asked is None:
-            return self.after(state, None)
-        started = time.time()
-        heard = speaking(config, self.aloud) if self.aloud else config
-        outcome = await effects.invoke(self.work, asked, heard)
-        if outcome.error is None:
-            update = self.after(state, outcome.reply)
-        elif self.failed is None:
-            raise outcome.error
-        else:
-            update = self.failed(state, outcome.error)
-        node = config.get("metadata", {}).get("langgraph_node", "")
-        usage = self.booked(outcome.usage)
-        agent = next(iter(usage["agents"]), self.worker).partition("/")[0]
-        worked: Worked = {"node": node, "agent": agent, "started": started, "ended": time.time()}
-        return {"usage": usage, "worked": [worked], **update}
-
-    def _opening(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the empty record where the state's last message opens a new one."""
-        asked = request(state["messages"])
-        turn = asked.id or ""
-        if self.blank is None or state.get("turn") == turn:
-            return {}
-        if not self.unasked and not asks_something(asked):
-            raise ConfigurationError(NO_REQUEST)
-        return {**self.blank, "turn": turn, "status": "running"}
-
-
-def _overwriting(opening: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
-    whole = {**opening, **update}
-    return {key: Overwrite(value) if opening and key in _ADDED else value for key, value in whole.items()}
-
-
-class PatternGraph(StateGraph[Any, Any, Any, Any]):
-    """A `StateGraph` that remembers its pattern, so that the compiled graph can draw what the pattern knows."""
-
-    def __init__(self, pattern: Pattern, state: type, *, input_schema: type = Input) -> None:
-        super().__init__(state, context_schema=Settings, input_schema=input_schema)
+    def __init__(self, pattern: Pattern[StateT], state: type[StateT], *, input_schema: type = Input) -> None:
+        hints = get_type_hints(state, include_extras=True)
+        record = {key: hint for key, hint in hints.items() if key != "remaining_steps"}
+        result = {key: hint for key, hint in record.items() if key not in PRIVATE}
+        super().__init__(
+            state,
+            context_schema=Settings,
+            input_schema=_typed_dict(f"{state.__name__}Input", record),
+            output_schema=_typed_dict(f"{state.__name__}Result", result),
+        )
         self.pattern = pattern
+        self.public_input = input_schema
+        self.guards: dict[str, str] = {}
+        """Nodes that stand before others: edges to the key lead to the value."""
+        self.implied: set[str] = set()
+        """Nodes whose way to `answer` is not drawn: a run ends there only if something else has ended it."""
 
-    def compile(self, *args: Any, **options: Any) -> CompiledPattern:
+    def add_node(self, node: Any, action: Any = None, **options: Any) -> Self:
+        """Add a node: a `Node`, a function of the state, or any Runnable."""
+        if action is None:
+            node, action = node if isinstance(node, str) else node.__name__, node
+        if isinstance(action, Node):
+            action.retry = action.retry or self.pattern.retry
+        elif callable(action) and not isinstance(action, Runnable):
+            action = counted(action)
+        return super().add_node(node, action, **options)
+
+    def add_rule(self, name: str, function: Callable[[StateT], dict[str, Any]]) -> Self:
+        """Add a node that only computes: a pure function, which needs no thread in async runs."""
+        return super().add_node(name, Rule(function))
+
+    def add_edge(self, start_key: str | list[str], end_key: str) -> Self:
+        """Add an edge; one to END leads to `answer`."""
+        return super().add_edge(start_key, end_key if start_key == ANSWER else self._target(end_key))
+
+    def add_conditional_edges(self, source: str, path: Any, path_map: Any = None) -> Self:
+        """Add a conditional edge; a run that has ended goes to `answer` whatever the path says."""
+        if isinstance(path_map, list | tuple):
+            path_map = {name: name for name in path_map}
+        names = path_map or {name: name for name in _destinations(path)}
+        if not names:
+            raise ConfigurationError(
+                f"The route after {source!r} needs a return type like Literal['a', '__end__'], or a path_map"
+            )
+        targets: dict[Hashable, str] = {key: self._target(name) for key, name in names.items()}
+        if source != START:
+            if self._target(END) not in targets.values():
+                self.implied.add(source)
+            targets[END] = self._target(END)
+            path = _until_ended(path)
+        return super().add_conditional_edges(source, path, targets)
+
+    def put_before(self, name: str, guard: str, action: Any) -> Self:
+        """Put a node before another: every edge to `name` leads to `guard`, and `guard` leads to `name`.
+
+        A guard before `answer` sees every run before it ends; if it sets a status, that is how the run ends.
+        """
+        self.add_node(guard, action)
+        self.edges = {(start, guard if end == name else end) for start, end in self.edges}
+        for branches in self.branches.values():
+            for branch in branches.values():
+                if branch.ends:
+                    branch.ends.update({key: guard for key, end in branch.ends.items() if end == name})
+        self.guards[name] = guard
+        super().add_edge(guard, name)
+        return self
+
+    def ends(self, edge: Edge) -> bool:
+        """Return whether an edge of the drawing is there only for runs that something else has ended."""
+        return edge.source in self.implied and edge.target == self._target(END)
+
+    def _target(self, name: str) -> str:
+        name = ANSWER if name == END else name
+        return self.guards.get(name, name)
+
+    def compile(self, *args: Any, **options: Any) -> CompiledPattern[StateT]:
         """Compile as `StateGraph.compile` does."""
+        if ANSWER not in self.nodes:
+            self.add_rule(ANSWER, self.pattern.answer)
+            super().add_edge(ANSWER, END)
         options.setdefault("name", self.pattern.name)
-        plain = super().compile(*args, **options)
-        public = {key: value for key, value in vars(plain).items() if not key.startswith("_")}
-        compiled = CompiledPattern(**public)
-        vars(compiled).update(vars(plain))
-        return compiled
+        compiled: Any = super().compile(*args, **options)
+        compiled.__class__ = CompiledPattern
+        compiled.stream_channels = compiled.output_channels  # the private keys are not streamed either
+        compiled.stream_eager = True  # else LangGraph looks at all open tasks whenever one ends
+        return compiled  # type: ignore[no-any-return]
 
 
-class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
-    """A compiled graph that draws its steps and reads `max_concurrency` as a limit on the steps at work."""
+def _typed_dict(name: str, keys: Mapping[str, Any]) -> type[Any]:
+    return TypedDict(name, keys)  # type: ignore[operator, no-any-return]
+
+
+def _destinations(path: Callable[..., Any]) -> list[str]:
+    """Return the nodes that a route can return, by its return type."""
+    try:
+        hint = get_type_hints(path).get("return")
+    except (NameError, TypeError):
+        return []
+    return list(get_args(hint)) if get_origin(hint) is Literal else []
+
+
+def _until_ended(path: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(path)
+    def route(state: Any, *args: Any, **options: Any) -> Any:
+        is_over = state.get("status") != RUNNING or state.get("remaining_steps", SPARE_STEPS + 1) <= SPARE_STEPS
+        return END if is_over else path(state, *args, **options)
+
+    return route
+
+
+class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, Any], Generic[StateT]):
+    """A compiled pattern: opens a record with every input, draws its steps, and limits the steps at work."""
+
+    builder: PatternGraph[StateT]
+
+    if TYPE_CHECKING:
+
+        def invoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> StateT: ...  # type: ignore[override]  # noqa: A002, D102
+
+        async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> StateT: ...  # type: ignore[override]  # noqa: A002, D102
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # noqa: A002
         """Stream as every LangGraph graph does."""
-        options["context"] = run_context(options.get("context"))
-        prepared = self._prepared(config, options["context"])
-        options = self._durable(prepared, options)
+        input_, prepared, options = self._prepared(input, config, options)
         if cancellations_of(prepared):
-            return super().stream(input, prepared, **options)
+            return _each_question_once(super().stream(input_, prepared, **options))
         cancellation = Cancellation()
-        return cancellation.until_left(super().stream(input, cancellation.holding(prepared), **options))
+        chunks = super().stream(input_, cancellation.holding(prepared), **options)
+        return _each_question_once(cancellation.until_left(chunks))
 
     async def astream(
         self,
@@ -163,13 +255,37 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
         **options: Any,
     ) -> AsyncIterator[Any]:
         """Stream as every LangGraph graph does."""
-        options["context"] = run_context(options.get("context"))
-        prepared = self._prepared(config, options["context"])
-        async for chunk in super().astream(input, prepared, **self._durable(prepared, options)):
-            yield chunk
+        input_, prepared, options = self._prepared(input, config, options)
+        try:
+            async for chunk in super().astream(input_, prepared, **options):
+                yield chunk
+        except GraphInterrupt as asked:
+            raise _once_each(asked) from None
+
+    def _prepared(
+        self, input_: Any, config: RunnableConfig | None, options: dict[str, Any]
+    ) -> tuple[Any, RunnableConfig, dict[str, Any]]:
+        pattern = self.builder.pattern
+        if input_ is not None and not isinstance(input_, Command):
+            state = self.builder.state_schema
+            input_ = opened(input_, state, pattern.opening(), request_optional=pattern.request_optional)
+        context = run_context(options.get("context"))
+        wanted = (config or {}).get("max_concurrency") or (self.config or {}).get("max_concurrency")
+        limit = (config or {}).get("recursion_limit") or (self.config or {}).get("recursion_limit")
+        own: RunnableConfig = {**(config or {}), "max_concurrency": ENOUGH_THREADS}
+        if limit:
+            own["recursion_limit"] = limit + SPARE_STEPS
+        configurable = dict(own.get("configurable", {}))
+        if wanted and wanted != ENOUGH_THREADS:
+            configurable[CALLERS_LIMIT] = wanted
+        if isinstance(self.checkpointer, Storage):
+            configurable[STORAGE] = self.checkpointer
+        own["configurable"] = configurable
+        prepared = with_budget(marked(own, type(pattern).__name__), context, synthesizes=self.synthesizes)
+        return input_, prepared, {**self._durable(prepared, options), "context": context}
 
     def _durable(self, config: RunnableConfig, options: dict[str, Any]) -> dict[str, Any]:
-        """Have each checkpoint stored before work goes on, unless the caller or the graph around this one decides.
+        """Store each checkpoint before work goes on, unless the caller or the graph around this one decides.
 
         With LangGraph's own default, `async`, the result of a call may be stored before the checkpoint that it belongs
         to; of a process that is killed between the two, the result is lost and the call made again.
@@ -178,23 +294,20 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
         decided = nested or options.get("durability") or "checkpoint_during" in options
         return options if decided or not self.checkpointer else {**options, "durability": "sync"}
 
-    def _prepared(self, config: RunnableConfig | None, context: Any) -> RunnableConfig:
-        wanted = (config or {}).get("max_concurrency") or (self.config or {}).get("max_concurrency")
-        own: RunnableConfig = {**(config or {}), "max_concurrency": ENOUGH_THREADS}
-        if wanted and wanted != ENOUGH_THREADS:
-            own["configurable"] = {**own.get("configurable", {}), CALLERS_LIMIT: wanted}
-        if isinstance(self.checkpointer, Storage):
-            own["configurable"] = {**own.get("configurable", {}), STORAGE: self.checkpointer}
-        pattern = getattr(self.builder, "pattern", self)
-        return with_budget(marked(own, type(pattern).__name__), context, synthesizes=self.synthesizes)
-
     def synthesizes(self) -> bool:
-        """Tell whether this pattern, or one in it, makes a final answer of results."""
-        if not isinstance(self.builder, PatternGraph):
-            return False
+        """Return whether this pattern, or one in it, writes an answer from results."""
         pattern = self.builder.pattern
         inner = (box.agent.runnable for boxes in pattern.inside().values() for box in boxes)
-        return pattern.synthesizes or any(isinstance(one, CompiledPattern) and one.synthesizes() for one in inner)
+        return pattern.synthesizes or any(isinstance(graph, CompiledPattern) and graph.synthesizes() for graph in inner)
+
+    def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """Return the schema of what a caller passes; the record is opened by the graph itself."""
+        builder = self.builder
+        own, builder.input_schema = builder.input_schema, builder.public_input
+        try:
+            return super().get_input_jsonschema(config)
+        finally:
+            builder.input_schema = own
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """Return the drawing; with `xray` the pattern's steps and agents in it."""
@@ -204,71 +317,22 @@ class CompiledPattern(CompiledStateGraph[Any, Any, Any, Any]):
         """Return the drawing; with `xray` the pattern's steps and agents in it."""
         return self._redrawn(await super().aget_graph(config, xray=xray), xray)
 
+    def _redrawn(self, graph: Graph, xray: int | bool) -> Graph:
+        graph = Graph(graph.nodes, [edge for edge in graph.edges if not self.builder.ends(edge)])
+        return look_into(graph, self.builder.pattern.inside(), xray) if xray else graph
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """Show the drawing in a notebook; LangGraph would have a service on the internet make the picture."""
         return display(self)
 
-    def _redrawn(self, graph: Graph, xray: int | bool) -> Graph:
-        builder = self.builder
-        return look_into(graph, builder.pattern.inside(), xray) if xray and isinstance(builder, PatternGraph) else graph
+
+def _each_question_once(chunks: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from chunks
+    except GraphInterrupt as asked:
+        raise _once_each(asked) from None
 
 
-class Pattern(ABC):
-    """A way of coordinating agents: `build` gives the `StateGraph`, `compile` the graph to run."""
-
-    name = "pattern"
-    synthesizes = False
-    """Whether it makes a final answer of results; a share of a run's budget is then kept for that."""
-
-    @abstractmethod
-    def build(self) -> PatternGraph:
-        """Return the uncompiled graph."""
-
-    def compile(self, checkpointer: Any = None, **options: Any) -> CompiledPattern:
-        """Compile the graph; takes what `StateGraph.compile` takes (`checkpointer`, `store`, `interrupt_before`, …).
-
-        It runs on `{"messages": text or messages}` and gives `Envelope` with the pattern's own record.
-        """
-        return self.build().compile(checkpointer, **options)
-
-    def as_agent(self, name: str, description: str = "", *, examples: Sequence[str] = ()) -> Agent:
-        """Return this pattern as an agent for any other pattern; it uses the outer run's checkpointer and budget."""
-        return Agent(name, description, runnable=self.compile(name=name), examples=examples)
-
-    def inside(self) -> Mapping[str, Sequence[Box]]:
-        """Return what a drawing shows in place of a node: the agents or steps that are at work in it."""
-        return {}
-
-
-def by_name(agents: Iterable[Agent]) -> dict[str, Agent]:
-    """Index a team by name.
-
-    Raises:
-        ConfigurationError: There is no agent, or two have one name.
-    """
-    team: dict[str, Agent] = {}
-    if not isinstance(agents, Iterable):
-        raise ConfigurationError(f"agents must be a list of agents, not {type(agents).__name__}")
-    for agent in agents:
-        if agent.name in team:
-            raise ConfigurationError(f"Two agents are called {agent.name!r}; names must be unique in a team")
-        team[agent.name] = agent
-    if not team:
-        raise ConfigurationError("A team needs at least one agent")
-    return team
-
-
-def known(name: str, team: Mapping[str, Agent], *, role: str) -> Agent:
-    """Return the agent of that name.
-
-    Raises:
-        UnknownAgentError: There is none.
-    """
-    if name not in team:
-        raise UnknownAgentError(f"The {role} {name!r} is not in the team; known: {', '.join(sorted(team))}")
-    return team[name]
-
-
-def describe(team: Iterable[Agent]) -> str:
-    """List a team for a prompt."""
-    return "\n".join(f"- {one.name}: {one.description or 'no description'}" for one in team)
+def _once_each(asked: GraphInterrupt) -> GraphInterrupt:
+    """Return an interrupt that lists each question once: a step's task and the node around it both ask it."""
+    return GraphInterrupt(tuple({question.id: question for question in asked.args[0]}.values()))

@@ -1,23 +1,35 @@
-"""What every graph takes and gives: messages in, and out the same envelope of plain JSON."""
+"""The state that every pattern shares: the messages, how the run stands, and what it was asked to do."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, convert_to_messages
 from langgraph.graph.message import add_messages
-from typing_extensions import TypedDict
+from langgraph.managed import RemainingSteps
+from langgraph.types import Overwrite
+from typing_extensions import TypedDict, is_typeddict
 
-from agents.assignment import Assignment, quote
-from agents.runtime import Usage, add_usage, explain
-from graphs.errors import BudgetError
+from agents.assignment import Assignment, History, select_history
+from agents.runtime import Usage, add_usage, explain, no_usage
+from graphs.errors import BudgetError, ConfigurationError
+
+KEPT = object()
+"""Marks a state key that outlives a record: `Annotated[str, KEPT]`. All others begin empty with every new input."""
+
+RUNNING = "running"
+
+NO_REQUEST = (
+    'There is no request: call the graph with {"messages": "text"}, or with a list that has a message of the user'
+)
 
 
 class Problem(TypedDict):
-    """One thing that went wrong: `where` it did, what `kind` of error it was, and a sentence for people."""
+    """One thing that went wrong: `where` it did, the `kind` of error, and a `message` in one sentence."""
 
     where: str
     kind: str
@@ -25,7 +37,7 @@ class Problem(TypedDict):
 
 
 class Worked(TypedDict):
-    """When a node of the graph was at work; `started` and `ended` in seconds since the epoch."""
+    """A time during which a node was at work; `started` and `ended` in seconds since the epoch."""
 
     node: str
     agent: str
@@ -35,83 +47,179 @@ class Worked(TypedDict):
 
 
 class Input(TypedDict):
-    """The input of every graph; a plain string will do for `messages`."""
+    """The input of every graph; a plain string is accepted for `messages`."""
 
     messages: Annotated[list[AnyMessage], add_messages]
 
 
-class Envelope(Input, total=False):
-    """The result of every graph."""
+class PatternState(Input):
+    """The state of every pattern, and the result of its run."""
 
     status: str
-    """`completed`, `partial`, `failed`, `escalated` or `needs_input`; `running` while it runs."""
+    """`completed`, `partial`, `failed`, `escalated` or `needs_input`; `running` until then."""
     stop_reason: str | None
-    """Why it ended otherwise than completed, in one sentence."""
+    """Why the run ended otherwise than completed, in one sentence."""
     errors: Annotated[list[Problem], operator.add]
     usage: Annotated[Usage, add_usage]
     seconds: Annotated[float, operator.add]
-    """Seconds worked; waiting for a person or for being resumed does not count."""
+    """Seconds of work; waiting for a person or for a resume does not count."""
     worked: Annotated[list[Worked], operator.add]
-    """When which node was at work; a node that asks a person is at work only as long as it takes the answer."""
-    turn: str
-    """The id of the message that is being answered; a new one in the same thread starts a new record."""
+    assignment: Assignment | None
+    """What an outer pattern asks for; None where the request is in the messages."""
+    since_request: list[AnyMessage]
+    """What other nodes of the caller's graph wrote after the request."""
+    remaining_steps: RemainingSteps
 
 
-def request(messages: Sequence[Any]) -> HumanMessage:
-    """Return the message that is being answered: the last one a person wrote, or an empty one."""
-    return next((one for one in reversed(messages) if isinstance(one, HumanMessage)), HumanMessage("", id=""))
+PRIVATE = ("assignment", "since_request", "remaining_steps")
+"""State keys that are not part of a result."""
 
 
-def asks_something(message: HumanMessage) -> bool:
-    """Tell whether there is text in a message, or anything else than text: a picture alone may be a request."""
+class Draft(TypedDict):
+    """A text that may become the answer."""
+
+    text: str
+    message_id: str | None
+    """The id of the chat message that shows the text, if there is one."""
+
+
+class Conclusion(TypedDict):
+    """What a run ends with: the text of its answer, and how it stands."""
+
+    text: str
+    message_id: NotRequired[str | None]
+    """The id of the chat message that already shows the text, if there is one."""
+    status: str
+    stop_reason: str | None
+
+
+def opened(input_: Any, state: type, own: Mapping[str, Any], *, request_optional: bool) -> dict[str, Any]:
+    """Return an input with an empty record: every key of the state but the messages and those marked `KEPT`.
+
+    Args:
+        input_: What the caller passes.
+        state: The state's TypedDict; its types say what empty means.
+        own: Values that a pattern begins with.
+        request_optional: Whether a run without a request makes sense, because its steps are known.
+
+    Raises:
+        ConfigurationError: There is no request.
+    """
+    if not isinstance(input_, Mapping):
+        raise ConfigurationError(NO_REQUEST)
+    messages = _as_messages(input_.get("messages", []))
+    place = _place_of_request(messages)
+    if not request_optional and (place is None or not _asks_something(messages[place])):
+        raise ConfigurationError(NO_REQUEST)
+    after = messages[place + 1 :] if place is not None else []
+    return {**empty_record(state), **own, "since_request": after, **input_, "messages": messages, "status": RUNNING}
+
+
+def empty_record(state: type) -> dict[str, Any]:
+    """Return the values of a state that has no record yet; keys with a reducer are overwritten."""
+    record: dict[str, Any] = {}
+    for key, hint in get_type_hints(state, include_extras=True).items():
+        marks = getattr(hint, "__metadata__", ())
+        if key in ("messages", "remaining_steps") or KEPT in marks:
+            continue
+        value = no_usage() if key == "usage" else _empty(hint)
+        record[key] = Overwrite(value) if marks and callable(marks[-1]) else value
+    return record
+
+
+def _empty(hint: Any) -> Any:
+    origin = get_origin(hint)
+    if origin in (Annotated, Required, NotRequired):
+        return _empty(get_args(hint)[0])
+    if origin in (Union, UnionType):
+        return None
+    if is_typeddict(hint):
+        return {}
+    kind = origin or hint
+    makers: dict[Any, Callable[[], Any]] = {list: list, dict: dict, str: str, bool: bool, int: int, float: float}
+    return makers[kind]() if kind in makers else None
+
+
+def _as_messages(messages: Any) -> list[BaseMessage]:
+    try:
+        return convert_to_messages(messages if isinstance(messages, list | tuple) else [messages])
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise ConfigurationError(f"The input's messages cannot be read: {error}") from error
+
+
+def _place_of_request(messages: Sequence[Any]) -> int | None:
+    places = (place for place in range(len(messages) - 1, -1, -1) if isinstance(messages[place], HumanMessage))
+    return next(places, None)
+
+
+def _asks_something(message: BaseMessage) -> bool:
+    """Return whether a message has text, or anything other than text: a picture alone may be a request."""
     return bool(message.text.strip()) or any(
         isinstance(part, dict) and part.get("type") != "text" for part in message.content
     )
 
 
-def assignment(messages: Sequence[Any]) -> Assignment:
-    """Return the request as a task for one agent, with what was said before it in the same thread as context."""
-    asked, told = request(messages), _told_before(messages)
-    return {"task": asked.text, "context": {"the conversation before": told} if told else {}}
+def request_of(state: Mapping[str, Any]) -> HumanMessage:
+    """Return the user's own message: that of the outer run where there is one, else the last of the thread."""
+    assignment: Assignment | None = state.get("assignment")
+    if assignment and "request" in assignment:
+        return assignment["request"]
+    return last_request(state["messages"])
 
 
-def question(messages: Sequence[Any]) -> HumanMessage:
-    """Return the request for a model that decides about it, with what was said before it quoted above.
-
-    What agents answered earlier is nothing that the model has said itself: it is data here as everywhere.
-    """
-    asked, told = request(messages), _told_before(messages)
-    if not told:
-        return asked
-    above = f"{quote('The conversation before', told)}\n\nThe user's last message:"
-    if isinstance(asked.content, str):
-        return HumanMessage(f"{above}\n{asked.content}")
-    return HumanMessage([{"type": "text", "text": above}, *asked.content])
+def last_request(messages: Sequence[Any]) -> HumanMessage:
+    """Return the last message of a person, or an empty one."""
+    place = _place_of_request(messages)
+    return HumanMessage("", id="") if place is None else messages[place]
 
 
-def _told_before(messages: Sequence[Any]) -> str:
-    last = max((place for place, one in enumerate(messages) if isinstance(one, HumanMessage)), default=0)
-    return "\n\n".join(f"{_speaker(one)}: {one.text}" for one in messages[:last] if one.text)
+def assignment_of(state: Mapping[str, Any], history: History = "full") -> Assignment:
+    """Return what a pattern is asked to do: the outer run's assignment, else the request with what was said before."""
+    nested: Assignment | None = state.get("assignment")
+    if nested:
+        return {**nested, "conversation": select_history(nested.get("conversation", []), history)}
+    messages = state["messages"]
+    place = _place_of_request(messages)
+    if place is None:
+        return {"task": "", "context": {}, "conversation": []}
+    return {
+        "task": messages[place].text,
+        "request": messages[place],
+        "context": _notes(state.get("since_request") or ()),
+        "conversation": select_history(messages[:place], history),
+    }
+
+
+def _notes(messages: Sequence[BaseMessage]) -> dict[str, str]:
+    """Return what other nodes wrote after the request as context, by their name where they have one."""
+    written = [(number, message) for number, message in enumerate(messages, 1) if message.text]
+    return {
+        message.name if message.name and message.name.isidentifier() else f"note_{number}": str(message.text)
+        for number, message in written
+    }
 
 
 def closing(messages: Sequence[Any], text: str, message_id: str | None = None) -> AIMessage:
-    """Return the message that ends a graph, under the id of the one that a model has streamed with this text.
+    """Return the message that ends a graph, under the id of the message that a model has streamed with this text.
 
-    Chat front ends then know the two as one. An id that the thread has already would replace an earlier message.
+    Chat front ends then show one message. An id that the thread has already would replace an earlier message.
     """
-    known = {one.id for one in messages}
-    return AIMessage(text, id=message_id if message_id and message_id not in known else str(uuid4()))
-
-
-def _speaker(message: Any) -> str:
-    return "User" if isinstance(message, HumanMessage) else "Assistant"
+    taken = {message.id for message in messages}
+    return AIMessage(text, id=message_id if message_id and message_id not in taken else str(uuid4()))
 
 
 def problem(where: str, error: BaseException) -> Problem:
-    """Record an error."""
+    """Return the record of an error."""
     return {"where": where, "kind": type(error).__name__, "message": explain(error)}
 
 
+def problems_inside(errors: Sequence[Mapping[str, str]], where: str) -> list[Problem]:
+    """Return the problems of an agent's answer, with the place of the agent before theirs."""
+    return [
+        {"where": f"{where}/{error['where']}", "kind": error["kind"], "message": error["message"]} for error in errors
+    ]
+
+
 def out_of_budget(errors: Sequence[Problem]) -> bool:
-    """Tell whether a run ended because its budget was used up."""
-    return any(one["kind"] == BudgetError.__name__ for one in errors)
+    """Return whether a run ended because its budget was used up."""
+    return any(error["kind"] == BudgetError.__name__ for error in errors)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agents.agent import Answer
 from agents.decisions import read_json
 from agents.errors import AgentError, DecisionError
 from agents.runtime import Outcome, Usage, sum_usage
-from graphs.engine.state import Problem, problem
+from graphs.engine.state import Conclusion, Problem, problem, problems_inside
 from graphs.engine.steps import Step, StepRecord, new_record
 
 
@@ -19,7 +19,6 @@ def completed(
     step: Step, name: str, answer: Answer, attempts: int, usage: Usage, problems: list[Problem]
 ) -> StepRecord:
     """Return the record of a step that an agent has answered."""
-    inside = [{**one, "where": f"{step.id}/{one['where']}"} for one in answer["errors"]]
     return new_record(
         step,
         "completed",
@@ -29,7 +28,7 @@ def completed(
         attempts=attempts,
         answered_by=name,
         usage=usage,
-        problems=[*problems, *inside],
+        problems=[*problems, *problems_inside(answer["errors"], step.id)],
     )
 
 
@@ -94,3 +93,50 @@ class AtWork:
         new = end - start - sum(one_end - one_start for one_start, one_end in joined)
         self.seconds += new
         return new
+
+
+UNFINISHED = ("partial", "escalated", "needs_input")
+"""Statuses of a pattern that gave an answer, but not a complete one."""
+
+
+def conclude_steps(steps: Mapping[str, StepRecord], stop_reason: str | None) -> Conclusion:
+    """Return how a run of steps ends: the results that no other step uses, or why there is none."""
+    status, reason = judge(steps, stop_reason)
+    used = {name for record in steps.values() for name in record["dependencies"] if record["status"] == "completed"}
+    last = [record for record in steps.values() if record["status"] == "completed" and record["id"] not in used]
+    if len(last) == 1:
+        text, message_id = last[0]["result"] or "", last[0].get("message_id")
+        return {"text": text, "message_id": message_id, "status": status, "stop_reason": reason}
+    text = under_names(last) if last else reason or "No step had anything to do."
+    return {"text": text, "status": status, "stop_reason": reason}
+
+
+def judge(steps: Mapping[str, StepRecord], stop_reason: str | None) -> tuple[str, str | None]:
+    """Return the status of a run of steps, and the reason if it is not `completed`.
+
+    A step whose agent is a pattern that ended as `partial`, `escalated` or `needs_input` makes the run partial; a run
+    of that step alone ends as it did.
+    """
+    failed = [record for record in steps.values() if record["status"] == "failed"]
+    done = [record for record in steps.values() if record["status"] == "completed"]
+    if not failed and not stop_reason:
+        unfinished = [(record["id"], why) for record in done for why in record["problems"] if _is_ending(record, why)]
+        if not unfinished:
+            return "completed", None
+        step_id, why = unfinished[0]
+        status = why["kind"] if len(steps) == 1 else "partial"
+        return status, f"Step {step_id!r} ended as {why['kind']}: {why['message']}"
+    reason = stop_reason or failed[0]["error"]
+    if len(failed) > 1:
+        reason = f"{len(failed)} of {len(steps)} steps failed; the first: {failed[0]['error']}"
+    return ("partial" if done else "failed"), reason
+
+
+def _is_ending(record: StepRecord, why: Problem) -> bool:
+    return why["kind"] in UNFINISHED and why["where"] == f"{record['id']}/{record['answered_by']}"
+
+
+def under_names(records: Iterable[StepRecord]) -> str:
+    """List the results of completed steps, each under its step's name."""
+    done = [record for record in records if record["status"] == "completed"]
+    return "\n\n".join(f"## {record['id']}\n\n{record['result']}" for record in done)

@@ -268,6 +268,15 @@ def context_of(step: Step, settled: Mapping[str, StepRecord]) -> dict[str, str]:
     return {one: _result(settled[one]) if one in settled else "(no result yet)" for one in step.dependencies}
 
 
+def data_of(step: Step, settled: Mapping[str, StepRecord]) -> dict[str, Any]:
+    """Return by id the JSON data of those dependencies whose results have any."""
+    return {
+        name: settled[name]["data"]
+        for name in step.dependencies
+        if name in settled and settled[name]["data"] is not None
+    }
+
+
 def _result(record: StepRecord) -> str:
     return record["result"] or f"(no result: {record['error']})"
 
@@ -280,6 +289,11 @@ def quoted(step: Step) -> list[str]:
 def fill_task(step: Step, context: Mapping[str, str], request: str) -> str:
     """Return a step's task with the request and its dependencies' results filled in."""
     return fill(step.task, {**context, "request": request})
+
+
+def in_words(step: Step) -> str:
+    """Return a step's task with the names of what it quotes in place of placeholders, for people."""
+    return fill(step.task, {"request": "the request", **{name: name for name in step.dependencies}})
 
 
 def critical_path(records: Mapping[str, StepRecord]) -> list[str]:

@@ -1,17 +1,21 @@
-"""Questions to people in the middle of a run: approval of a plan, a ruling on work, a clarification."""
+"""Questions to people in the middle of a run.
 
-from graphs.people.approval import ACTION, Approval, AskApproval, Proposal
-from graphs.people.questions import AskUser, Clarified
-from graphs.people.rulings import BEST, AskPerson, Ruling
+questions        one protocol for all of them: LangChain's human-in-the-loop requests and decisions
+plan_approval    a planner's question whether a plan may run
+"""
+
+from graphs.people.plan_approval import RUN_PLAN, edited_plan, plan_lines, plan_question
+from graphs.people.questions import AskPerson, DecisionType, HumanDecision, Question, interrupt_run, request_for
 
 __all__ = [
-    "ACTION",
-    "BEST",
-    "Approval",
-    "AskApproval",
+    "RUN_PLAN",
     "AskPerson",
-    "AskUser",
-    "Clarified",
-    "Proposal",
-    "Ruling",
+    "DecisionType",
+    "HumanDecision",
+    "Question",
+    "edited_plan",
+    "interrupt_run",
+    "plan_lines",
+    "plan_question",
+    "request_for",
 ]

@@ -1,9 +1,16 @@
-"""Questions to people in the middle of a run, and the one in words that a router asks."""
+"""Questions to people in the middle of a run: one protocol for approvals, escalations and clarifications.
+
+A question is an interrupt whose value is LangChain's human-in-the-loop request: one action with its arguments, a
+description, and the types of decision allowed. Resume with `{"decisions": [decision]}`, the decision alone, or a plain
+text where that is unambiguous (`"approve"`; any text where only `respond` is allowed). The request also has the form of
+LangGraph's Agent Inbox, which older chat front ends show, and their answers are read too.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NotRequired, cast, get_args
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import get_runtime
@@ -11,14 +18,59 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from agents.errors import ConfigurationError
-from agents.runtime import Effects, SyncAsyncRunnable, Usage, clean, no_usage
+from agents.runtime import Effects, SyncAsyncRunnable, Usage, clean_data, no_usage
+
+DecisionType = Literal["approve", "edit", "reject", "respond"]
+
+_WORDS = {"accept": "approve", "yes": "approve", "ok": "approve", "no": "reject", "abort": "reject", "retry": "reject"}
+"""Other names of decisions: plain words, Agent Inbox's `accept`, and the `retry` and `abort` of a review."""
 
 
-def ask_person(question: Any) -> Any:
+class HumanDecision(TypedDict):
+    """What a person decided."""
+
+    type: DecisionType
+    args: dict[str, Any]
+    """The action's arguments, as edited where the type is `edit`."""
+    message: str
+    """Why it was rejected, or the response."""
+    usage: Usage
+
+
+class Question(TypedDict):
+    """What a person is asked to decide."""
+
+    action: str
+    """The action that goes on with their decision, as `run_plan`."""
+    args: dict[str, Any]
+    description: str
+    """What people are shown, as text."""
+    allowed: Sequence[DecisionType]
+    check: NotRequired[Callable[[HumanDecision], str | None]]
+    """Returns what is wrong with a decision, in one sentence; None if it can be used."""
+
+
+class AskPerson(SyncAsyncRunnable[Question, HumanDecision]):
+    """Interrupts the run with a question, and asks again until the answer can be used."""
+
+    async def run(self, effects: Effects, value: Question, config: RunnableConfig) -> HumanDecision:
+        """Return the decision."""
+        note = ""
+        while True:
+            decision = read_decision(clean_data(interrupt_run(request_for(value, note))), value)
+            wrong = f"Answer with a decision of type {_listed(value['allowed'])}." if decision is None else None
+            if decision is not None and "check" in value:
+                wrong = value["check"](decision)
+            if decision is not None and wrong is None:
+                return decision
+            note = wrong or ""
+
+
+def interrupt_run(question: Any) -> Any:
     """Interrupt the run with a question; return the answer when the run is resumed with one.
 
     Raises:
-        ConfigurationError: The run belongs to no thread, so nobody could ever resume it.
+        ConfigurationError: The run has no thread, so it could never be resumed.
     """
     about = get_runtime().execution_info
     if about is not None and about.thread_id is None:
@@ -29,23 +81,83 @@ def ask_person(question: Any) -> Any:
     return interrupt(question)
 
 
-class Clarified(TypedDict):
-    """What the user answered."""
+def request_for(question: Question, note: str = "") -> dict[str, Any]:
+    """Return a question as LangChain's `HITLRequest`, with Agent Inbox's form of it beside.
 
-    text: str
-    usage: Usage
+    Args:
+        question: What is asked.
+        note: What was wrong with the last answer.
+    """
+    action, args, allowed = question["action"], question["args"], list(question["allowed"])
+    description = f"{note}\n\n{question['description']}".strip()
+    may = {"approve": "allow_accept", "edit": "allow_edit", "respond": "allow_respond", "reject": "allow_respond"}
+    config = {**dict.fromkeys(may.values(), False), **{may[kind]: True for kind in allowed}, "allow_ignore": False}
+    return {
+        "action_requests": [{"name": action, "args": args, "description": description}],
+        "review_configs": [{"action_name": action, "allowed_decisions": allowed}],
+        "action_request": {"action": action, "args": args},
+        "config": config,
+        "description": description,
+    }
 
 
-class AskUser(SyncAsyncRunnable[str, Clarified]):
-    """Interrupts the run with a question, and asks again until there is an answer."""
+def read_decision(answer: Any, question: Question) -> HumanDecision | None:
+    """Read an answer as one of the decisions allowed; None where it is not one."""
+    allowed = question["allowed"]
+    if isinstance(answer, str):
+        answer = _from_text(answer, allowed)
+    if isinstance(answer, Mapping) and isinstance(answer.get("decisions"), list):
+        answer = answer["decisions"]
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    if not isinstance(answer, Mapping):
+        return None
+    kind = str(answer.get("type") or "")
+    kind = _WORDS.get(kind, kind)
+    if kind == "response":
+        kind = "respond" if "respond" in allowed else "reject"
+    args = _edited(answer, question["args"]) if kind == "edit" else question["args"]
+    if kind not in allowed or kind not in get_args(DecisionType) or args is None:
+        return None
+    message = answer.get("message") or answer.get("feedback") or (answer.get("args") if kind != "edit" else None)
+    text = message if isinstance(message, str) else ""
+    if kind == "respond" and not text.strip():
+        return None
+    return {"type": cast(DecisionType, kind), "args": dict(args), "message": text.strip(), "usage": no_usage()}
 
-    async def run(self, effects: Effects, value: str, config: RunnableConfig) -> Clarified:
-        """Return the answer."""
-        while not (text := clean(_text(ask_person(value))).strip()):
-            continue
-        return {"text": text, "usage": no_usage()}
+
+def _from_text(text: str, allowed: Sequence[DecisionType]) -> Any:
+    word = text.strip().casefold()
+    if _WORDS.get(word, word) in allowed:
+        return {"type": word}
+    if list(allowed) == ["respond"]:
+        return {"type": "respond", "message": text}
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
-def _text(answer: Any) -> str:
-    """Return an answer as text; a front end may have read JSON in what the user wrote."""
-    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False) if answer else ""
+def _edited(answer: Mapping[str, Any], args: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the arguments of an edit, in LangChain's form, Agent Inbox's, or as the one text that is edited."""
+    action = answer.get("edited_action", answer.get("args"))
+    edited = action.get("args") if isinstance(action, Mapping) else None
+    if edited is None and len(args) == 1 and isinstance(answer.get("text"), str):
+        edited = {next(iter(args)): answer["text"]}
+    if not isinstance(edited, Mapping):
+        return None
+    return {name: _parsed(edited[name]) if name in edited else value for name, value in args.items()}
+
+
+def _parsed(value: Any) -> Any:
+    """Read JSON that a front end sends as text; other text stays text."""
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _listed(allowed: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(allowed[:-1]), allowed[-1]]))

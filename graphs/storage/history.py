@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from typing_extensions import TypedDict
 
 from agents.errors import StorageError
-from graphs.engine import request
+from graphs.engine import last_request
 from graphs.storage.checkpointer import Storage
 
 _INTERRUPT = "__interrupt__"
@@ -90,7 +90,7 @@ def _short(last: CheckpointTuple, first: CheckpointTuple) -> Run:
     return {
         "thread_id": last.config["configurable"]["thread_id"],
         "pattern": str(metadata.get("pattern") or ""),
-        "request": request(messages).text,
+        "request": last_request(messages).text,
         "status": str(values.get("status")) if ended else "needs_input" if _questions(last) else "running",
         "started": first.checkpoint["ts"],
         "ended": last.checkpoint["ts"] if ended else None,

@@ -1,0 +1,30 @@
+"""What is asked, as one message for a model that decides about it instead of answering."""
+
+from __future__ import annotations
+
+from langchain_core.messages import HumanMessage
+
+from agents.assignment import Assignment, cut_history, quote, quote_conversation
+from agents.settings import max_history_tokens
+
+
+def question_of(assignment: Assignment) -> HumanMessage:
+    """Return the task, with everything said and found before it quoted above, and the request's pictures and files.
+
+    What agents answered earlier is not something that the deciding model has said itself, so it is data here.
+    """
+    task = assignment["task"]
+    request = assignment.get("request") or HumanMessage("")
+    limit = max_history_tokens()
+    parts = [quote_conversation(cut_history(assignment.get("conversation", ()), limit))]
+    parts += [quote(label, text) for label, text in assignment.get("context", {}).items()]
+    if request.text.strip() and request.text.strip() != task.strip():
+        parts.append(quote("The user's request", str(request.text)))
+    above = "\n\n".join(filter(None, parts))
+    text = f"{above}\n\nThe last message:\n{task}" if above else task
+    files = [] if isinstance(request.content, str) else [part for part in request.content if _is_file(part)]
+    return HumanMessage([{"type": "text", "text": text}, *files] if files else text)
+
+
+def _is_file(part: object) -> bool:
+    return isinstance(part, dict) and part.get("type") != "text"

@@ -1,0 +1,153 @@
+"""The nodes of a pattern: `ask -> agent -> take`, and functions of the state, with their calls counted."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.config import get_config
+from langgraph.types import Command
+
+from agents.agent import Agent
+from agents.runtime import Attempts, Effects, Outcome, Retry, SyncAsyncRunnable, Tally, Usage, named
+from agents.settings import settings
+from agents.workers import current
+from graphs.engine.budget import take_over
+from graphs.engine.chat_stream import speaking
+from graphs.engine.progress import place
+from graphs.engine.state import Worked
+
+S = TypeVar("S", contravariant=True)
+R = TypeVar("R")
+Update = dict[str, Any]
+
+
+@runtime_checkable
+class Speaks(Protocol):
+    """Work whose words are the graph's answer: they are streamed as the graph's own."""
+
+    speaker: Agent | None
+
+
+class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
+    """A node around one call.
+
+    `ask` makes the call's input from the state, and `take` the update from the reply; both are pure. Where `ask`
+    returns None there is nothing to ask, and `take` gets None. Usage is booked under the agent's name, and what an
+    agent writes is streamed.
+
+    Args:
+        ask: State -> what `agent` is invoked with.
+        agent: An `Agent`, or another Runnable whose reply is a mapping with `usage`.
+        take: (state, reply) -> update.
+        failed: (state, error) -> update, for errors that retries do not cure; without it they are raised.
+    """
+
+    retry: Retry | None = None
+    """Set by the graph: the pattern's `retry`."""
+
+    def __init__(
+        self,
+        ask: Callable[[S], Any],
+        agent: Runnable[Any, R],
+        take: Callable[[S, R], Update] | Callable[[S, R | None], Update],
+        *,
+        failed: Callable[[S, Exception], Update] | None = None,
+    ) -> None:
+        self.ask = ask
+        self.agent = agent
+        self.take: Callable[..., Update] = take
+        self.failed = failed
+        self.books = getattr(agent, "name", None) or getattr(agent, "books", None)
+
+    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Update:
+        """Return the update of the state."""
+        started = time.time()
+        began = time.monotonic()
+        take_over(config, place(config), value.get("usage"), value.get("seconds", 0.0))
+        request = self.ask(value)
+        if request is None:
+            return {**self.take(value, None), "seconds": time.monotonic() - began}
+        speaker = self.agent.speaker if isinstance(self.agent, Speaks) else None
+        work = Attempts(self.agent, self.retry)
+        outcome = await effects.invoke(work, request, speaking(config, speaker) if speaker else config)
+        node = config.get("metadata", {}).get("langgraph_node", "")
+        usage = named(outcome.usage, self.books) if self.books else outcome.usage
+        agent = next(iter(usage["agents"]), self.books or "").partition("/")[0]
+        worked: Worked = {"node": node, "agent": agent, "started": started, "ended": time.time()}
+        update = self._taken(value, outcome)
+        return {
+            "usage": usage,
+            "worked": [worked],
+            "seconds": time.monotonic() - began,
+            **update,
+        }
+
+    def _taken(self, state: Any, outcome: Outcome) -> Update:
+        if outcome.error is None:
+            return self.take(state, outcome.reply)
+        if self.failed is None:
+            raise outcome.error
+        return self.failed(state, outcome.error)
+
+
+class Rule(SyncAsyncRunnable[Any, Update]):
+    """A node that only computes: a pure function of the state, called without a thread of its own."""
+
+    def __init__(self, function: Callable[[Any], Update]) -> None:
+        self.function = function
+
+    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Update:
+        """Return the update of the state."""
+        return self.function(value)
+
+
+def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a plain node function whose model calls are counted in the run's `usage`.
+
+    The wrapper keeps the signature, by which LangGraph decides what to pass (`config`, `runtime`, `store`, …).
+    """
+
+    def begin(options: dict[str, Any]) -> tuple[Tally, RunnableConfig]:
+        tally = Tally(settings().prices)
+        config = tally.watching(get_config())
+        if "config" in options:
+            options["config"] = config
+        return tally, config
+
+    if inspect.iscoroutinefunction(function):
+
+        @wraps(function)
+        async def waiting(*state: Any, **options: Any) -> Any:
+            tally, config = begin(options)
+            with current(config):
+                return _with_usage(await function(*state, **options), tally.usage)
+
+        return waiting
+
+    @wraps(function)
+    def blocking(*state: Any, **options: Any) -> Any:
+        tally, config = begin(options)
+        with current(config):
+            return _with_usage(function(*state, **options), tally.usage)
+
+    return blocking
+
+
+def _with_usage(update: Any, usage: Usage) -> Any:
+    """Add the usage to what a node function returned: an update, nothing, or a command."""
+    if not usage["calls"]:
+        return update
+    if update is None:
+        return {"usage": usage}
+    if isinstance(update, Mapping):
+        return {"usage": usage, **update}
+    if isinstance(update, Command) and (update.update is None or isinstance(update.update, Mapping)):
+        return Command(
+            graph=update.graph, update={"usage": usage, **(update.update or {})}, resume=update.resume, goto=update.goto
+        )
+    return update
