@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessageChunk
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_core.tools import BaseTool
+from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphRecursionError
+from langgraph.store.base import BaseStore
 from pydantic import BaseModel
 
 from agents.answer import Answer, is_envelope, read_answer
 from agents.assignment import Assignment
+from agents.checks import Check, Guardrails, sent_back
 from agents.errors import AgentError, ConfigurationError
+from agents.memory import NO_USER, memory_tools, user_of
 from agents.runtime import (
     AsyncEffects,
     Effects,
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_TURNS", "Agent", "Answer"]
 
+T = TypeVar("T")
+
 MAX_TURNS = 25
 """Turns of a tool-using agent (a model call and its tools) before it is stopped as going in circles."""
 
@@ -57,11 +63,17 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         tools: LangChain tools, or functions with type hints and a docstring.
         middleware: LangChain's own or yours, around the model and the tools.
         response_format: The form of its reply, whose JSON is then the answer's `data`.
-        runnable, function: The worker, in place of the five above.
+        memory: A LangGraph store of facts about the user: the model gets the tools `remember` and `recall`, and the
+            run needs a `user_id` in its context or config.
+        runnable, function: The worker, in place of the six above.
+        checks: Guardrails without a model, for any kind of worker; see `Check`. Those of the input come first, then the
+            work, then those of the answer, each kind in this order. A chat model whose answer does not pass is asked
+            once more, with what is wrong.
 
     Raises:
         ConfigurationError: The name is not an identifier, or there is more than one kind of worker.
-        AgentError: (when called) there was no usable answer: empty, refused, filtered, cut off, or going in circles.
+        AgentError: (when called) there was no usable answer (empty, refused, filtered, cut off, going in circles), or
+            a check did not pass.
     """
 
     def __init__(
@@ -74,8 +86,10 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         tools: Sequence[BaseTool | Callable[..., Any]] = (),
         middleware: Sequence[AgentMiddleware[Any, Any]] = (),
         response_format: type[BaseModel] | dict[str, Any] | None = None,
+        memory: BaseStore | None = None,
         runnable: Runnable[Any, Any] | None = None,
         function: Callable[..., Any] | None = None,
+        checks: Sequence[Check] = (),
         examples: Sequence[str] = (),
     ) -> None:
         self.name: str = name
@@ -88,13 +102,17 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         self.tools = tuple(tools)
         self.middleware = tuple(middleware)
         self.response_format = response_format
+        self.memory = memory
         self.runnable = runnable
         self.function = function
-        self._check(bool(instructions or model or tools or middleware or response_format))
+        self.checks = tuple(checks)
+        self._check(bool(instructions or model or tools or middleware or response_format or memory is not None))
         self._build()
 
     def _build(self) -> None:
-        self.role = Role(self.name, self.instructions, self.model, self.tools, self.response_format, self.middleware)
+        tools = self.tools if self.memory is None else (*self.tools, *memory_tools(self.memory))
+        self.role = Role(self.name, self.instructions, self.model, tools, self.response_format, self.middleware)
+        self.guardrails = Guardrails(self.checks)
         self.worker: FunctionWorker | GraphWorker | Role = self.role
         if self.function is not None:
             self.worker = FunctionWorker(self.function)
@@ -113,7 +131,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         if sum((is_chat_model, self.runnable is not None, self.function is not None)) > 1:
             raise ConfigurationError(
                 f"Agent {self.name!r} must be one of: a chat model (instructions, model, tools, middleware,"
-                " response_format), a runnable, or a function"
+                " response_format, memory), a runnable, or a function"
             )
 
     @property
@@ -123,17 +141,49 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
 
     async def run(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> Answer:
         """Do one assignment."""
-        tally = Tally(settings().prices)
+        return await self.work(effects, value, config, Tally(settings().prices), lambda reply, usage: None)
+
+    async def work(
+        self,
+        effects: Effects,
+        value: Assignment | str,
+        config: RunnableConfig,
+        tally: Tally,
+        instead: Callable[[Any, Usage], T | None],
+    ) -> Answer | T:
+        """Do one assignment; `instead(reply, usage)` may read a worker's reply as something else than an answer."""
+        assignment = _assignment(value)
         with tally.counting():
-            reply = await self.reply(effects, value, config, tally)
-            return self.answer(reply, self.spent(reply, tally, config))
+            await self._admit(effects, assignment, config)
+            reply = await self.reply(effects, assignment, config, tally)
+            for is_last in (not self.is_role, True):
+                usage = self.spent(reply, tally, config)
+                if (other := instead(reply, usage)) is not None:
+                    return other
+                answer = self.answer(reply, usage)
+                wrong = await self.guardrails.wrong_in_answer(effects, answer, assignment)
+                if not wrong:
+                    return answer
+                if is_last:
+                    break
+                reply = await self.reply(effects, sent_back(assignment, answer["text"], wrong), config, tally)
+            raise AgentError(f"The answer of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
+
+    async def _admit(self, effects: Effects, assignment: Assignment, config: RunnableConfig) -> None:
+        """Check what the agent is asked.
+
+        Raises:
+            AgentError: It did not pass.
+            ConfigurationError: The agent has a memory, and nobody knows whose it is.
+        """
+        if self.memory is not None and user_of(config) is None:
+            raise ConfigurationError(NO_USER)
+        if wrong := await self.guardrails.wrong_in_input(effects, assignment):
+            raise AgentError(f"The task of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
 
     async def reply(self, effects: Effects, value: Assignment | str, config: RunnableConfig, tally: Tally) -> Any:
-        """Do one assignment and return what the worker itself gave back: a state, a message, a function's result.
-
-        Of a state's messages only the new ones are left.
-        """
-        runnable, asked = await self._prepared(effects, value)
+        """Return what the worker itself gives back: a state without the messages it got, a message, data, text."""
+        runnable, asked = await self._prepared(effects, _assignment(value))
         try:
             return _without(asked, await effects.invoke(runnable, asked, self._configured(config, tally)))
         except GraphRecursionError as error:
@@ -171,7 +221,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the worker, which is built of the rest."""
-        return {name: value for name, value in vars(self).items() if name not in ("role", "worker")}
+        return {name: value for name, value in vars(self).items() if name not in ("role", "worker", "guardrails")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -197,13 +247,15 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
             yield chunk
 
     async def _chunks(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> AsyncIterator[Any]:
-        if self.function is not None:
+        if self.function is not None or self.guardrails.of_answer:  # a word that has been shown cannot be taken back
             yield await self.run(effects, value, config)
             return
         tally = Tally(settings().prices)
         whole: Any = None
+        assignment = _assignment(value)
         with tally.counting():
-            runnable, asked = await self._prepared(effects, value)
+            await self._admit(effects, assignment, config)
+            runnable, asked = await self._prepared(effects, assignment)
             configured = self._configured(config, tally)
             is_graph = self.is_role or (isinstance(self.worker, GraphWorker) and self.worker.is_graph)
             pieces = _from_graph if is_graph else _from_runnable
@@ -217,17 +269,23 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
             reply = _without(asked, whole)
             yield self.answer(reply, self.spent(reply, tally, config))
 
-    async def _prepared(self, effects: Effects, value: Assignment | str) -> tuple[Runnable[Any, Any], Any]:
+    async def _prepared(self, effects: Effects, assignment: Assignment) -> tuple[Runnable[Any, Any], Any]:
         runnable = await self.worker.runnable(effects)
-        return runnable, self.worker.input({"task": value} if isinstance(value, str) else value)
+        return runnable, self.worker.input(assignment)
 
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.
         configured = merge_configs(tally.watching(config), RunnableConfig(run_name=f"agent:{self.name}"))
+        if self.guardrails.of_answer:
+            configured = merge_configs(configured, RunnableConfig(tags=[TAG_NOSTREAM]))
         return configured if not self.is_role else {**configured, "recursion_limit": 2 * MAX_TURNS + 1}
 
     def _in_circles(self) -> AgentError:
         return AgentError(f"Agent {self.name!r} gave no answer in {MAX_TURNS} turns of tool use", kind="loop")
+
+
+def _assignment(value: Assignment | str) -> Assignment:
+    return {"task": value} if isinstance(value, str) else value
 
 
 def _without(asked: Any, reply: Any) -> Any:

@@ -53,7 +53,7 @@ class AgentError(PodiumError):
     def __init__(self, message: str, *, kind: str = "failed", usage: Usage | None = None) -> None:
         super().__init__(message)
         self.kind = kind
-        """One word for the cause: `empty`, `refused`, `filtered`, `truncated`, `loop` or `failed`."""
+        """One word for the cause: `empty`, `refused`, `filtered`, `truncated`, `loop`, `check` or `failed`."""
         self.usage = usage
         """What the failed call cost, in the form of `Answer.usage`; None when unknown."""
 

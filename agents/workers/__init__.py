@@ -9,7 +9,7 @@ that Runnable; they are called in this order.
 """
 
 from agents.workers.chat_model import Role
-from agents.workers.function import FunctionWorker, current, is_async
+from agents.workers.function import FunctionWorker, call, current, is_async
 from agents.workers.graph import GraphWorker, new_messages
 
-__all__ = ["FunctionWorker", "GraphWorker", "Role", "current", "is_async", "new_messages"]
+__all__ = ["FunctionWorker", "GraphWorker", "Role", "call", "current", "is_async", "new_messages"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -57,15 +57,20 @@ class FunctionWorker(SyncAsyncRunnable[Assignment, Any]):
         """Call the function."""
         work = partial(self.function, value["task"]) if self._takes_task else self.function
         arguments = {name: _argument(name, value, config) for name in self._extras}
-        result = await (effects.coroutine if self._is_async else effects.function)(work, arguments)
-        # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
-        return await effects.coroutine(lambda: result, {}) if inspect.iscoroutine(result) else result
+        return await call(effects, work, arguments, is_async=self._is_async)
+
+
+async def call(effects: Effects, function: Callable[..., Any], arguments: Mapping[str, Any], *, is_async: bool) -> Any:
+    """Call a user's function, sync or async."""
+    result = await (effects.coroutine if is_async else effects.function)(function, arguments)
+    # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
+    return await effects.coroutine(lambda: result, {}) if inspect.iscoroutine(result) else result
 
 
 def is_async(function: Callable[..., Any]) -> bool:
     """Tell whether a function, or an object with `__call__`, is async."""
-    call = getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+    method = getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(method)
 
 
 def _argument(name: str, assignment: Assignment, config: RunnableConfig) -> Any:

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from agents.agent import Agent
 from agents.assignment import Assignment
-from agents.errors import AgentError, EmptyReplyError
+from agents.errors import AgentError
 from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, clean, clean_data
 from agents.settings import settings
 
@@ -116,19 +116,20 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Turn:
         """Return the answer or the handoff."""
         tally = Tally(settings().prices)
-        with tally.counting():
-            try:
-                reply = await self.agent.reply(effects, value, config, tally)
-            except ParentCommand as command:
-                return _turn("", _of_command(command.args[0]), tally.usage)
-            messages, usage = _messages(reply), self.agent.spent(reply, tally, config)
-            if wishes := clean_data(self._wishes(reply) or _handoffs(messages)):
-                return _turn(clean(_said_beside(messages)), wishes, usage)
-            if messages and isinstance(messages[-1], ToolMessage) and messages[-1].status == "error":
-                raise EmptyReplyError(f"Agent {self.agent.name!r} ended on a failed tool call: {messages[-1].text}")
-            answer = self.agent.answer(reply, usage)
-            inside: Any = {key: answer.get(key) for key in ("message_id", "status", "errors")}
-            return {**_turn(answer["text"], [], answer["usage"]), **inside}
+        try:
+            outcome: Any = await self.agent.work(effects, value, config, tally, self._handed_over)
+        except ParentCommand as command:
+            return _turn("", _of_command(command.args[0]), tally.usage)
+        if "handoff" in outcome:
+            turn: Turn = outcome
+            return turn
+        inside: Any = {key: outcome.get(key) for key in ("message_id", "status", "errors")}
+        return {**_turn(outcome["text"], [], outcome["usage"]), **inside}
+
+    def _handed_over(self, reply: Any, usage: Usage) -> Turn | None:
+        messages = _messages(reply)
+        wishes = clean_data(self._wishes(reply) or _handoffs(messages))
+        return _turn(clean(_said_beside(messages)), wishes, usage) if wishes else None
 
     def _wishes(self, reply: Any) -> list[Handoff]:
         """Read the handoff that a function has returned."""

@@ -1,0 +1,90 @@
+"""Checks: functions that judge without a model what an agent is asked, or what it answers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from langgraph.errors import GraphBubbleUp
+
+from agents.answer import Answer
+from agents.assignment import Assignment
+from agents.errors import ConfigurationError, PodiumError
+from agents.runtime import Effects, explain
+from agents.workers import call, is_async
+
+Check = Callable[..., Any]
+"""Returns None or True if it passes, else False or what is wrong; may be async.
+
+A check of an agent whose only parameter is `assignment` guards the input; any other guards the answer. That one gets
+the answer's text and, where it has parameters of these names, its `data` and the `assignment`.
+"""
+
+_EXTRAS = ("data", "assignment")
+_AGAIN = "You have answered already: write your last version again, changed as the feedback says."
+
+
+class Guardrails:
+    """The checks of an agent: those of the input and those of the answer, each in their order."""
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        self.of_input: list[Check] = []
+        self.of_answer: list[tuple[Check, list[str]]] = []
+        for check in checks:
+            if not callable(check):
+                raise ConfigurationError(f"checks must be functions, not {type(check).__name__}")
+            names = _parameters(check)
+            if names == ["assignment"]:
+                self.of_input.append(check)
+            else:
+                self.of_answer.append((check, [name for name in _EXTRAS if name in names]))
+
+    async def wrong_in_input(self, effects: Effects, assignment: Assignment) -> list[str]:
+        """Return what the checks find wrong with an assignment."""
+        return [wrong for check in self.of_input if (wrong := await finding(effects, check, assignment))]
+
+    async def wrong_in_answer(self, effects: Effects, answer: Answer, assignment: Assignment) -> list[str]:
+        """Return what the checks find wrong with an answer."""
+        known = {"data": answer["data"], "assignment": assignment}
+        checks = [(check, {name: known[name] for name in extras}) for check, extras in self.of_answer]
+        return [wrong for check, more in checks if (wrong := await finding(effects, check, answer["text"], **more))]
+
+
+async def finding(effects: Effects, check: Check, *arguments: Any, **more: Any) -> str | None:
+    """Return what a check finds wrong, None if it passes.
+
+    Raises:
+        PodiumError: It raised an exception, or returned something else than None, a bool or a text.
+    """
+    name = getattr(check, "__name__", "check")
+    try:
+        verdict = await call(effects, partial(check, *arguments), more, is_async=is_async(check))
+    except (GraphBubbleUp, PodiumError):
+        raise
+    except Exception as error:
+        raise PodiumError(f"The check {name!r} failed: {explain(error)}") from error
+    if verdict is None or verdict is True:
+        return None
+    if verdict is False or verdict == "":
+        return f"The check {name!r} did not pass."
+    if not isinstance(verdict, str):
+        raise PodiumError(f"The check {name!r} must return None, True, False or what to change, not {verdict!r:.100}")
+    return verdict
+
+
+def sent_back(assignment: Assignment, answer: str, wrong: Sequence[str]) -> Assignment:
+    """Return an assignment for another try, with the answer that did not pass and why."""
+    context = {**assignment.get("context", {}), "last_version": answer, "feedback": "\n".join(wrong)}
+    again: Assignment = {**assignment, "context": context, "task": f"{assignment['task']}\n\n{_AGAIN}"}
+    if "template" in assignment:
+        again["template"] = f"{assignment['template']}\n\n{_AGAIN}"
+    return again
+
+
+def _parameters(check: Check) -> list[str]:
+    try:
+        return list(inspect.signature(check).parameters)
+    except ValueError:  # a builtin without a signature
+        return []
