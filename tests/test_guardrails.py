@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.runtime import Runtime
 from langgraph.store.memory import InMemoryStore
 
-from agents import Agent, AgentError, Assignment, ConfigurationError, PodiumError
+from agents import Agent, AgentError, Assignment, ConfigurationError, PodiumError, Settings, agent_of
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Step, Workflow
 
@@ -45,7 +47,8 @@ def test_an_answer_that_does_not_pass_twice_is_an_error_that_names_all_reasons(c
     ) as caught:
         call(Agent("a", model=model, checks=[short, polite]), "Name it")
     assert (caught.value.kind, len(model.calls)) == ("check", 2)
-    assert caught.value.usage and caught.value.usage["calls"] == 2
+    assert caught.value.usage
+    assert caught.value.usage["calls"] == 2
 
 
 def test_a_function_is_not_asked_again(call: Any) -> None:
@@ -191,9 +194,42 @@ ASKING = [Reply(tool_calls=[{"name": "whoami", "args": {}}]), "Done."]
 def test_the_users_own_context_reaches_tools_of_nested_agents(call: Any, context: Any, seen: str) -> None:
     model = ScriptedModel(ASKING)
     inner = Workflow([Step("s", "a", "x")], agents=[Agent("a", model=model, tools=[whoami])]).as_agent("inner")
-    outer = StateGraph(MessagesState, context_schema=Caller)
-    outer.add_node("pattern", Workflow([Step("s", "inner", "x")], agents=[inner]).compile())
-    outer.add_edge(START, "pattern")
-    graph = Workflow([Step("s", "inner", "x")], agents=[inner]).compile()
-    call(graph, {"messages": "x"}, context=context)
+    call(Workflow([Step("s", "inner", "x")], agents=[inner]).compile(), {"messages": "x"}, context=context)
     assert model.calls[1].messages[-1].text == seen
+
+
+def test_a_nested_graph_gets_the_context_in_the_form_it_declares(call: Any) -> None:
+    seen: list[Any] = []
+
+    def ask(state: MessagesState, runtime: Runtime[Caller]) -> Any:
+        seen.append(runtime.context)
+        return {"messages": [AIMessage("fine")]}
+
+    own = StateGraph(MessagesState, context_schema=Caller)
+    own.add_node("ask", ask)
+    own.add_edge(START, "ask")
+    graph = Workflow([Step("s", "own", "x")], agents=[agent_of(own.compile(name="own"))]).compile()
+    call(graph, {"messages": "x"}, context={"user_id": "bo", "max_calls": 9})
+    assert seen == [Caller("bo")]
+
+
+def test_settings_of_an_outer_graph_count_in_a_pattern_inside(call: Any) -> None:
+    model = ScriptedModel("x")
+    steps = [Step(name, "a", "x") for name in ("one", "two", "three")]
+    outer = StateGraph(MessagesState, context_schema=Settings)
+    outer.add_node("pattern", Workflow(steps, agents=[Agent("a", model=model)]).compile())
+    outer.add_edge(START, "pattern")
+    call(outer.compile(), {"messages": "x"}, context=Settings(max_calls=2))
+    assert len(model.calls) == 2
+
+
+@dataclass(frozen=True)
+class Mine(Settings):
+    user_id: str = ""
+
+
+def test_settings_and_a_context_of_ones_own_may_be_one_object(call: Any) -> None:
+    model = ScriptedModel(ASKING)
+    graph = Workflow([Step("s", "a", "x")], agents=[Agent("a", model=model, tools=[whoami])]).compile()
+    call(graph, {"messages": "x"}, context=Mine(user_id="bo", max_calls=9))
+    assert model.calls[1].messages[-1].text == "bo/9"
