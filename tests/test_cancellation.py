@@ -1,4 +1,4 @@
-"""In sync code, what nobody waits for any more begins nothing: after Ctrl-C, a time-out, or when a stream is left."""
+"""Cancelled sync work starts nothing: after Ctrl-C, a time-out, `cancel()`, or when a stream is left."""
 
 import asyncio
 import os
@@ -31,6 +31,7 @@ def ctrl_c() -> Iterator[None]:
 
 
 def press_ctrl_c() -> None:
+    time.sleep(0.02)  # Python handles a signal late that comes just before the main thread begins to wait
     os.kill(os.getpid(), signal.SIGINT)
 
 
