@@ -13,7 +13,7 @@ from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancel
 from agents.runtime.lazy import lazily
 from agents.runtime.provider_errors import check_reply, explain, is_transient
 from agents.runtime.retry import Attempts, Fault, InPlace, Outcome, Retry, in_place
-from agents.runtime.sanitize import clean, clean_data, masked
+from agents.runtime.sanitize import clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.sync_async import AsyncEffects, Effects, SyncAsyncRunnable, SyncEffects, finish, iterate
 from agents.runtime.usage import (
     BUDGET,
@@ -67,7 +67,9 @@ __all__ = [
     "named",
     "no_usage",
     "plausible",
+    "reads_foreign_text",
     "sum_usage",
     "usage_of_call",
     "usage_of_messages",
+    "visible",
 ]

@@ -1,33 +1,49 @@
-"""Texts and data that others wrote, made fit to be stored and shown: nothing that cannot be stored, no keys."""
+"""Texts and data that others wrote, made fit to be stored and shown: storable, without keys, with nothing hidden.
+
+Every function here, and every other that reads foreign text, takes time proportional to the text at most: cut first,
+then search. Those marked by `reads_foreign_text` are tried by one test on a megabyte of the worst characters.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-LONGEST_ERROR = 300
+F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_ERROR = 300
 """Characters of an exception's or a model's own words that are passed on."""
 
-MOST_LEVELS = 200
+MAX_SEARCHED = 2000
+"""Characters in which keys and words are searched."""
+
+MAX_LEVELS = 200
 """Levels of nesting in data; MessagePack, in which checkpoints are written, has 254 for the whole record."""
 
 _STORABLE = range(-(2**63), 2**64)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-_SECRETS = re.compile(
-    r"""(?ix) (?<=://) ( [^\s/]+ | [^\s/:@]+:(?!\d+/)\S+ ) (?=@)  # user and password of an address
-    | authorization["']?\s*[=:]\s*["']?(\w+\s+)?\S+
-    | \bbearer\s+\S+
-    | (?<=[?&])(key|sig|code)=[^\s&]+
-    | (api[-_ ]?key|token|passw(or)?d|passphrase|pwd|signature|(secret|access[-_ ]?key|credential)[\w-]*)
-      ["']?\s*[=:]\s*["']?\S+
-    | \b(sk|pk|rk|xai|gsk|gh[opsu]|github_pat|glpat|hf|nvapi|npm|xox[a-z]|xapp)[-_][\w*.-]{6,}
-    | \b(?-i:AIza|eyJ)[\w.-]+ | \b(?-i:AKIA|ASIA)[A-Z\d]{8,}
-    | (?=[a-z_]*\d)\w{24,}"""
-)
+FOREIGN_TEXT_READERS: dict[str, Callable[[str], Any]] = {}
+"""By qualified name every function that reads foreign text, as a function of that text."""
 
 
+def reads_foreign_text(call: Callable[[Any, str], Any] = lambda function, text: function(text)) -> Callable[[F], F]:
+    """Register a function that reads what models, providers, pages or files say.
+
+    Args:
+        call: Calls the function with a text, if it takes anything else: `lambda read, text: read(AIMessage(text))`.
+    """
+
+    def register(function: F) -> F:
+        name = f"{function.__module__}.{function.__qualname__}"
+        FOREIGN_TEXT_READERS[name] = lambda text: call(function, text)
+        return function
+
+    return register
+
+
+@reads_foreign_text()
 def clean(text: str) -> str:
     """Replace NUL and lone surrogates by U+FFFD: Postgres refuses the one, UTF-8 the other."""
     if not _UNSTORABLE.search(text):
@@ -37,34 +53,74 @@ def clean(text: str) -> str:
     return whole.replace("\x00", "\ufffd")
 
 
+@reads_foreign_text(lambda read, text: read({text: [text]}))
 def clean_data(data: Any, *path: str | int) -> Any:
     """Clean every text in JSON data, the keys of objects too.
 
     Raises:
         ValueError: It holds an integer beyond 64 bits, or is nested too deeply; the message says where.
     """
-    if len(path) > MOST_LEVELS:
-        raise ValueError(f"more than {MOST_LEVELS} levels of nesting at {_place(path[:3])}")
+    if len(path) > MAX_LEVELS:
+        raise ValueError(f"more than {MAX_LEVELS} levels of nesting at {_place(path[:3])}")
     if isinstance(data, str):
         return clean(data)
     if isinstance(data, dict):
         return {clean_data(name): clean_data(value, *path, name) for name, value in data.items()}
     if isinstance(data, list):
-        return [clean_data(one, *path, number) for number, one in enumerate(data)]
+        return [clean_data(item, *path, number) for number, item in enumerate(data)]
     if isinstance(data, int) and data not in _STORABLE:
         raise ValueError(f"an integer beyond 64 bits at {_place(path)}; give it as a text")
     return data
 
 
 def _place(path: Sequence[str | int]) -> str:
-    return "".join(f"[{one!r}]" for one in path) or "the top"
+    return "".join(f"[{key!r}]" for key in path) or "the top"
 
 
+_HIDDEN = re.compile(  # control, bidi and invisible characters, save tab and line end
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+
+
+@reads_foreign_text()
+def visible(text: str) -> str:
+    r"""Return a text for terminals, pages and logs, with what they would obey or hide as `\x1b`, `\u202e`.
+
+    Line ends and tabs stay. So do joiners (U+200C, U+200D), which scripts and emoji need.
+    """
+    return _HIDDEN.sub(lambda hidden: ascii(hidden[0])[1:-1], clean(text).replace("\r\n", "\n"))
+
+
+_SECRETS = re.compile(
+    r"""(?ix) (?<=://) [^\s/:@]{0,200} ( : (?!\d{1,5}/) \S{1,200} )? (?=@)  # user and password of an address
+    | -----BEGIN\ [A-Z\ ]{0,40}PRIVATE\ KEY .*
+    | authorization ["']?\s*[=:]\s*["']? (\w+\s+)? \S+
+    | \bbearer \s+ \S+  |  \bbasic \s+ (?-i: (?=\w[a-z+/]*[A-Z\d=]) ) [\w+/=]{8,}
+    | (?<=[?&])(key|sig|code)=[^\s&]+
+    | (api[-_ ]?key|token|passw(or)?d|passphrase|pwd|signature
+      | (secret|(access|account|private)[-_ ]?key|credential)[\w-]*)
+      \\?["']?\s*[=:]\s*(\\?"[^"]*"?|\\?'[^']*'?|[^\s;&]+)
+    | \b(sk|pk|rk|xai|gsk|gh[opsru]|github_pat|glpat|hf|nvapi|npm|pypi|whsec|r8|tvly|pplx|xox[a-z]|xapp|shp[a-z]{2})
+      [-_][\w*.-]{6,}
+    | \b(?-i:AIza|eyJ|ya29\.|SG\.|GOCSPX-)[\w.-]+ | \b(?-i:A[KS]IA|AROA|AIDA)[A-Z\d]{8,}"""
+)
+_WORDS = re.compile(r"\b(?=[a-z\d/+]*[A-Z])(?=[A-Z\d/+]*[a-z])[A-Za-z\d/+]{40}(?![\w/+])|\w{24,}={0,2}")
+"""Words that only a machine can have written: secret keys of AWS, and long ones with digits (`_unless_random`)."""
+
+
+@reads_foreign_text()
 def masked(text: str) -> str:
     """Return the first line, without what looks like a key, in a length for people."""
-    line = (clean(text).strip().splitlines() or [""])[0]
-    shown = _SECRETS.sub("***", line)
-    if len(shown) <= LONGEST_ERROR:
+    line = clean(text.strip()[:MAX_SEARCHED]).partition("\n")[0]
+    shown = _WORDS.sub(_unless_random, _SECRETS.sub("***", line))
+    if len(shown) <= MAX_ERROR:
         return shown.rstrip(" .")
-    whole_words = re.sub(r"\s\S{0,40}$", "", shown[: LONGEST_ERROR - 1])
-    return f"{whole_words[: LONGEST_ERROR - 2].rstrip(' .,;:')} …"
+    whole_words = re.sub(r"\s\S{0,40}$", "", shown[: MAX_ERROR - 1])
+    return f"{whole_words[: MAX_ERROR - 2].rstrip(' .,;:')} …"
+
+
+def _unless_random(word: re.Match[str]) -> str:
+    has_digit = any(letter.isdigit() for letter in word[0])
+    is_name = max(map(len, word[0].split("_"))) < 16  # words joined by underscores, some with a number
+    return "***" if has_digit and not is_name else word[0]

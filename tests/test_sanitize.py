@@ -1,5 +1,7 @@
 """Texts and data that others wrote: nothing that cannot be stored, no keys."""
 
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,8 +11,8 @@ from pydantic import BaseModel
 
 from agents import Agent, AgentError
 from agents.decisions import Decision
-from agents.runtime import clean, clean_data, explain, masked, no_usage
-from agents.runtime.sanitize import LONGEST_ERROR
+from agents.runtime import clean, clean_data, explain, masked, no_usage, visible
+from agents.runtime.sanitize import FOREIGN_TEXT_READERS, MAX_ERROR
 from agents.testing import ScriptedModel
 from graphs import Supervisor
 from graphs.storage.checkpointer import strict
@@ -40,18 +42,30 @@ def test_all_texts_of_data_are_cleaned() -> None:
         ("GET https://api.x.com/v1?key=abcd1234&n=1 failed", "GET https://api.x.com/v1?***&n=1 failed"),
         ("https://user:pa55@host/x", "https://***@host/x"),
         ("https://ghp@github.com/x", "https://***@github.com/x"),
+        ("redis://:pa@55@h:6379/0", "redis://***@h:6379/0"),
         ("postgresql://u:hunt/er2@h:5432/db is down", "postgresql://***@h:5432/db is down"),
+        ("AccountName=a;AccountKey=a/b+c==;EndpointSuffix=net", "AccountName=a;***;EndpointSuffix=net"),
+        ("Server=h;User Id=u;Password=p w;Encrypt=yes", "Server=h;User Id=u;*** w;Encrypt=yes"),
         ("Authorization: Basic dXNl was sent", "*** was sent"),
         ("{'Authorization': 'Basic dXNl'}", "{'***"),
         ("authorization: Bearer abc", "***"),
+        ("sent Basic dXNlcjpwYXNz", "sent ***"),
         ("key AKIAIOSFODNN7EXAMPLE is old", "key *** is old"),
+        ("key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY is old", "key *** is old"),
         ("xoxb-123456789012-abcdefghijkl", "***"),
         ("aws_secret_access_key=wJalr/K7MD", "aws_***"),
+        ('{"api_key": "ab cd", "n": 1}', '{"***, "n": 1}'),
+        (r"{\"api_key\": \"abcd\", \"n\": 1}", r"{\"***, \"n\": 1}"),
         ("password: hunter2", "***"),
         ("sk-proj-12_34.56", "***"),
+        ("sk_live_abcdefgh", "***"),
+        ("ghp_abcdefgh hf_abcdefgh AIzaSyabc", "*** *** ***"),
         ("token eyJhbGciOi.J9 expired", "token *** expired"),
+        ("-----BEGIN RSA PRIVATE KEY----- MIIE", "***"),
+        ("deployment 0123456789abcdef0123456789abcdef", "deployment ***"),
         ("https://example.org/a@b, http://localhost:8000/v1 and a@b.org: 5 of 9 tokens; max_tokens=5",) * 2,
-        ("KeyError: the key: name is missing",) * 2,
+        ("tool_use_failed_in_step_number_2 of claude-sonnet-4-20250514 in agents/runtime/provider_errors.py",) * 2,
+        ("KeyError: the key: name is missing; a basic understanding of tokens",) * 2,
     ],
 )
 def test_keys_are_masked(text: str, shown: str) -> None:
@@ -69,8 +83,64 @@ def test_keys_are_masked(text: str, shown: str) -> None:
 )
 def test_long_words_of_an_error_are_cut_between_words(text: str, shown: str) -> None:
     assert masked(text) == shown
-    assert len(shown) <= LONGEST_ERROR
+    assert len(shown) <= MAX_ERROR
     assert explain(RuntimeError(text)) == f"RuntimeError: {shown}"
+
+
+def test_what_a_terminal_hides_or_obeys_is_made_visible() -> None:
+    assert visible("a\x1b[2Jb\r\nc\td\x9b\u202eevil\u2066\ufeff\U000e0041") == (
+        r"a\x1b[2Jb" + "\n" + r"c" + "\t" + r"d\x9b\u202eevil\u2066\ufeff\U000e0041"
+    )
+    assert visible("naïve 👩\u200d🔬 שלום") == "naïve 👩\u200d🔬 שלום"
+
+
+WORST = [
+    "a",
+    "a_",
+    " ",
+    "\n",
+    "`",
+    "{",
+    "[",
+    '{"a":',
+    "<",
+    "<a",
+    "<!--",
+    "\\",
+    '"',
+    "=",
+    "&",
+    "#",
+    "*",
+    "|",
+    "0",
+    "9,",
+    "é",
+]
+WORST += ["a.", "a@", "://a:", "secret-", "eyJ", "basic ", "-----BEGIN ", "response keys: ", "\x00", "\ud800"]
+WORST += ["<think>", "```json\n", "- ", "\x1b[", "\u202e", "tokens "]
+
+
+def seconds(read: Any, text: str) -> float:
+    """Return the processor time of one reading, whatever comes of it."""
+    began = time.thread_time()
+    with suppress(Exception):
+        read(text)
+    return time.thread_time() - began
+
+
+@pytest.mark.parametrize("name", sorted(FOREIGN_TEXT_READERS))
+def test_the_time_to_read_a_text_grows_as_the_text_does(name: str) -> None:
+    read = FOREIGN_TEXT_READERS[name]
+    for characters in WORST:
+        before = 0.0
+        for length in (2**12, 2**14, 2**16, 2**18, 2**20):
+            text = (characters * length)[:length]
+            took = seconds(read, text)
+            if took > max(0.05, 6.5 * before):  # four times as long, and sixteen if it is quadratic
+                took = min(seconds(read, text) for _ in range(3))
+            assert took <= max(0.05, 6.5 * before), f"{length} of {characters!a}: {before:.3f} s, then {took:.3f} s"
+            before = took
 
 
 def test_errors_hold_only_what_can_be_stored() -> None:
