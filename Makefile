@@ -5,8 +5,10 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PORT ?= 2024
 REQUEST ?= A 10 km bus ride costs 3.20 and a taxi 2.10 per km. Compare both for one person and for three, and recommend one.
 
+ENGINE_TESTS := $(wildcard tests/test_workflow*.py tests/test_pattern.py tests/test_steps.py tests/test_langgraph_contracts.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs-check check format notebooks tour studio bench clean
+.PHONY: help demo test test-oldest docs-check check format notebooks tour studio bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -18,6 +20,9 @@ demo: .venv/base ## Answer a real request: with your key, or without one with a 
 
 test: .venv/dev ## Run the tests (no key, no network; about four minutes)
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
+
+test-oldest: .venv-oldest/done ## Run the engine's tests with the oldest versions of LangGraph and LangChain admitted
+	.venv-oldest/bin/python -m pytest -q -p no:cacheprovider $(ENGINE_TESTS)
 
 docs-check: .venv/dev ## Check the documentation: links, examples, commands, drawings, tables of parameters
 	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_readme.py
@@ -52,7 +57,7 @@ bench: .venv/dev ## Measure the workflow engine, the router's classifiers, and w
 	$(BIN)/python -m benchmarks.many
 
 clean: ## Remove the environment and everything built
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-oldest dist build .pytest_cache .mypy_cache .ruff_cache
 
 .venv/base: pyproject.toml constraints.txt
 	@echo "Making .venv (first use, about a minute) ..."
@@ -65,6 +70,13 @@ clean: ## Remove the environment and everything built
 	@echo "Installing what the tests need ..."
 	@$(PIP) install -c constraints.txt -e '.[notebook,postgres,studio,tracing]' --group dev
 	@touch $@ .venv/studio
+
+.venv-oldest/done: pyproject.toml constraints.txt constraints-oldest.txt
+	@echo "Installing the oldest versions ..."
+	@test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	@{ grep -vE '^(langchain|langgraph)' constraints.txt; cat constraints-oldest.txt; } > .venv-oldest/constraints.txt
+	@.venv-oldest/bin/python -m pip --quiet --disable-pip-version-check install -c .venv-oldest/constraints.txt -e . pytest pytest-socket hypothesis
+	@touch $@
 
 .venv/studio: .venv/base
 	@$(PIP) install -c constraints.txt -e '.[studio]'
