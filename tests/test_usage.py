@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
+from langgraph.checkpoint.memory import InMemorySaver
 
-from agents.runtime import Tally, Usage, add_usage, named, no_usage, sum_usage
+from agents import Agent, Settings
+from agents.runtime import COUNTS, Tally, Usage, add_usage, named, no_usage, plausible, sum_usage
 from agents.runtime.usage import usage_of
 from agents.testing import Reply, ScriptedModel
+from graphs import Step, Workflow
 
 
 def used(calls: int, tokens_in: int, tokens_out: int, **agents: tuple[int, int, int]) -> Usage:
@@ -110,3 +113,20 @@ def test_an_error_that_takes_no_note_is_raised_all_the_same() -> None:
 
 def test_an_error_from_elsewhere_has_no_usage() -> None:
     assert usage_of(ValueError()) is None
+
+
+@pytest.mark.parametrize("reported", [(-1000, -1000), (10**30, 1)])
+def test_numbers_that_a_server_cannot_mean_neither_lift_a_limit_nor_break_a_record(reported: tuple[int, int]) -> None:
+    model = ScriptedModel(lambda messages: Reply("x", usage=reported))
+    steps = [Step("a", "ann", "x"), Step("b", "ann", "x", ["a"])]
+    graph = Workflow(steps, agents=[Agent("ann", model=model)]).compile(InMemorySaver())
+    state = graph.invoke({"messages": "x"}, {"configurable": {"thread_id": "1"}}, context=Settings(max_tokens=50))
+    assert (state["status"] != "completed", len(model.calls)) == (True, 1)
+    assert 0 <= state["usage"]["input_tokens"] < 2**63
+
+
+@pytest.mark.parametrize("usage", [{"calls": -5, "input_tokens": 1e30, "agents": 3}, {}, None, {"calls": True}])
+def test_the_usage_of_another_process_is_made_plausible(usage: Any) -> None:
+    counts = plausible(usage)
+    assert counts["agents"] == {}
+    assert all(isinstance(counts[key], int) and 0 <= counts[key] <= 2**53 for key in COUNTS)  # type: ignore[literal-required]

@@ -117,9 +117,10 @@ def usage_of_call(response: LLMResult, model: str, prices: Prices) -> Usage:
     for generations in response.generations:
         for generation in generations:
             message = generation.message if isinstance(generation, ChatGeneration) else None
-            if isinstance(message, AIMessage) and message.usage_metadata:
-                call["input_tokens"] += message.usage_metadata["input_tokens"]
-                call["output_tokens"] += message.usage_metadata["output_tokens"]
+            if isinstance(message, AIMessage):
+                tokens = _plausible(message.usage_metadata)
+                call["input_tokens"] += tokens["input_tokens"]
+                call["output_tokens"] += tokens["output_tokens"]
     return _priced(call, model, prices)
 
 
@@ -128,9 +129,7 @@ def usage_of_messages(messages: Iterable[Any], prices: Prices) -> Usage:
     total = no_usage()
     for one in messages:
         if isinstance(one, AIMessage) and one.usage_metadata:
-            counts = one.usage_metadata
-            tokens = {"input_tokens": counts["input_tokens"], "output_tokens": counts["output_tokens"]}
-            call: Usage = {**no_usage(), "calls": 1, **tokens}  # type: ignore[typeddict-item]
+            call: Usage = {**no_usage(), **_plausible(one.usage_metadata), "calls": 1}
             total = add_usage(total, _priced(call, str(one.response_metadata.get("model_name") or ""), prices))
     return total
 
