@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from agents.agent import Agent, Answer
-from agents.assignment import Assignment
+from agents.assignment import Assignment, quote
 from agents.conversion import AnyAgent, agent_of
 from agents.errors import (
     AgentError,
@@ -21,6 +21,7 @@ from agents.settings import Settings
 from agents.tracing import trace, trace_as_set
 
 if TYPE_CHECKING:
+    from agents.decisions import Decided, Decision
     from agents.models import chat_model
     from agents.teams import load_team, team
 
@@ -31,6 +32,8 @@ __all__ = [
     "AnyAgent",
     "Assignment",
     "ConfigurationError",
+    "Decided",
+    "Decision",
     "DecisionError",
     "EmptyReplyError",
     "NoModelError",
@@ -43,10 +46,14 @@ __all__ = [
     "agent_of",
     "chat_model",
     "load_team",
+    "quote",
     "team",
     "trace",
 ]
 
-__getattr__ = lazily(__name__, {"chat_model": "models", "load_team": "teams", "team": "teams"})
+__getattr__ = lazily(
+    __name__,
+    {"Decided": "decisions", "Decision": "decisions", "chat_model": "models", "load_team": "teams", "team": "teams"},
+)
 
 trace_as_set()

@@ -56,7 +56,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 
 def quote(label: str, text: str) -> str:
-    """Fence somebody's words as data, in a fence that the words themselves cannot close."""
+    """Quote a text as data below its label, in a fence that the text itself cannot close."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{label}:\n{fence}\n{text}\n{fence}"

@@ -85,7 +85,7 @@ class Decision(SyncAsyncRunnable[Sequence[BaseMessage], Decided]):
     """Asks a chat model for one object of a form, in the provider's structured output where it has one.
 
     What fails the form's validation goes back to the model with the reason, `attempts` replies at most. With
-    `only_json` a reply that holds other text too is no decision: it may only quote one.
+    `only_json` a reply that holds other text too is not a decision: it may only quote one. Errors show `name`.
 
     Raises:
         DecisionError: No reply was of the form.

@@ -44,12 +44,12 @@ from graphs.errors import (
     PodiumError,
     UnknownAgentError,
 )
-from graphs.network import Network
-from graphs.orchestrator import Orchestrator
-from graphs.planner import Planner
-from graphs.router import Router
-from graphs.supervisor import Supervisor
-from graphs.workflow import Workflow
+from graphs.network import Network, NetworkState
+from graphs.orchestrator import Orchestrator, OrchestratorState
+from graphs.planner import Planner, PlannerState
+from graphs.router import Router, RouterState
+from graphs.supervisor import Supervisor, SupervisorState
+from graphs.workflow import Workflow, WorkflowState
 
 __all__ = [
     "AgentError",
@@ -58,17 +58,23 @@ __all__ = [
     "EmbeddingClassifier",
     "InvalidPlanError",
     "Network",
+    "NetworkState",
     "NoModelError",
     "Orchestrator",
+    "OrchestratorState",
     "Pattern",
     "Planner",
+    "PlannerState",
     "PodiumError",
     "Router",
+    "RouterState",
     "Step",
     "StepRecord",
     "Supervisor",
+    "SupervisorState",
     "UnknownAgentError",
     "Workflow",
+    "WorkflowState",
     "handoff_tool",
 ]
 

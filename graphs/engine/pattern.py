@@ -79,20 +79,32 @@ class Pattern(ABC, Generic[StateT]):
         reason = "The graph ended without a status: set one in its last node, or define conclude()"
         return {"text": reason, "status": "failed", "stop_reason": reason}
 
-    def answer(self, state: StateT) -> dict[str, Any]:
-        """End the run: every way to END leads through this node, so that a node before it guards every answer."""
+    def ending(self, state: StateT) -> Conclusion:
+        """Return how the run is about to end; a guard before `answer` judges this.
+
+        To end the run otherwise, a guard returns `status`, `stop_reason` and an `AIMessage` with the id `message_id`,
+        which replaces the message that shows the text, if there is one.
+        """
         if state["status"] != RUNNING:
-            return {}
+            last = state["messages"][-1]
+            reason = state["stop_reason"]
+            return {"text": str(last.text), "message_id": last.id, "status": state["status"], "stop_reason": reason}
         end = self.conclude(state)
         if end["status"] == RUNNING:
             reason = "LangGraph's recursion_limit was reached"
             end = {**end, "status": "partial" if end["text"] else "failed", "stop_reason": reason}
-        ending = {"status": end["status"], "stop_reason": end["stop_reason"]}
+        return {**end, "text": end["text"] or end["stop_reason"] or ""}
+
+    def answer(self, state: StateT) -> dict[str, Any]:
+        """End the run: every way to END leads through this node, so that a node before it guards every answer."""
+        if state["status"] != RUNNING:
+            return {}
+        end = self.ending(state)
+        update = {"status": end["status"], "stop_reason": end["stop_reason"]}
         shown = end.get("message_id")
         if shown and any(message.id == shown for message in state["messages"]):
-            return ending
-        text = end["text"] or end["stop_reason"] or ""
-        return {**ending, "messages": [closing(state["messages"], text, shown)]}
+            return update
+        return {**update, "messages": [closing(state["messages"], end["text"], shown)]}
 
     def compile(self, checkpointer: Any = None, **options: Any) -> CompiledPattern[StateT]:
         """Compile the graph; takes what `StateGraph.compile` takes (`checkpointer`, `store`, `interrupt_before`, …).
