@@ -27,6 +27,7 @@ import graphs
 import graphs.storage.databases
 from graphs.cli.commands import app
 from graphs.engine import CompiledPattern, PatternState
+from graphs.engine.state import PRIVATE
 from tests.markdown import ROOT, Block, Page, edges, pages
 
 PAGES = {page.name: page for page in pages()}
@@ -179,7 +180,7 @@ def test_keys_are_those_of_the_state(table: Any, subject: list[str]) -> None:
     kind = named(subject[-1], is_typeddict)
     common = set() if kind is PatternState or subject[-1] not in STATES else set(PatternState.__annotations__)
     bases = {key for name in subject[:-1] for key in named(name, is_typeddict).__annotations__}
-    assert {row[0].strip("`") for row in table.rows} == set(kind.__annotations__) - common - bases
+    assert {row[0].strip("`") for row in table.rows} == set(kind.__annotations__) - common - bases - set(PRIVATE)
 
 
 STATES = [f"{one}State" for one in ("Planner", "Workflow", "Router", "Supervisor", "Network", "Orchestrator")]
