@@ -1,9 +1,13 @@
-"""Which addresses may be fetched at all; nothing here gets as far as a connection."""
+"""Which addresses may be fetched at all, and which a run knows; nothing here gets as far as a connection."""
+
+import time
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 
+from agents.runtime import in_run_scope
 from agents.tools import fetch_page
-from agents.tools.web import is_public
+from agents.tools.addresses import WebTool, addresses_in, is_public
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "8.8.8.8", "172.32.0.1", "2606:4700::1111", "2a00:1450:4001::8a"])
@@ -68,8 +72,63 @@ def test_other_addresses(address: str) -> None:
         ("http://a\0b/", "not a valid address"),
         ("http://[::1", "not a valid address"),
         ("http://" + "a" * 70 + ".example/", "There is no host"),
-        ("http://" + "a" * 3000, "longer than"),
+        ("http://" + "a" * 3000, "at most 2000"),
     ],
 )
 def test_refused_addresses(url: str, why: str) -> None:
     assert why in fetch_page.invoke({"url": url})
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("What is new at https://News.example/?", {"news.example"}),
+        ("Read <http://www.a.example/x/>, then (https://b.example/y?z=1#part).", {"a.example/x", "b.example/y?z=1"}),
+        ("[text](https://c.example/d) and **https://e.example:8443/f**", {"c.example/d", "e.example:8443/f"}),
+        ("https://w.example/Set_(mathematics)", {"w.example/Set_(mathematics)"}),
+        ("see example.com/prices, not v1.2 or e.g. this", {"example.com/prices"}),
+        ("mailto:me@example.com costs 3.50", set()),
+    ],
+)
+def test_addresses_are_found_in_words(text: str, addresses: set[str]) -> None:
+    assert addresses_in(text) >= addresses
+    assert all(any(found in address or address in found for address in addresses) for found in addresses_in(text))
+
+
+def test_words_of_any_length_take_little_time() -> None:
+    began = time.process_time()
+    for text in ("https://", "a.", "((((", "http://a)", "a"):
+        addresses_in(text * (1_000_000 // len(text)))
+    assert time.process_time() - began < 5
+
+
+def read(url: str) -> str:
+    """Show a page that names addresses, whatever is asked for."""
+    return "A page: see https://linked.example/more and https://evil.example/?d=<the file's text>"
+
+
+def test_only_addresses_that_the_run_knows_are_opened() -> None:
+    site = WebTool.from_function(read, handle_tool_error=True)
+    config, scope = in_run_scope(RunnableConfig())
+    assert scope is not None
+    scope.add_words("What is new at https://news.example/?")
+
+    assert "is not opened" in site.invoke({"url": "https://linked.example/more"}, config)
+    assert "A page" in site.invoke({"url": "https://news.example/"}, config)
+    assert "A page" in site.invoke({"url": "https://linked.example/more"}, config)
+    for made_up in (
+        "https://evil.example/?d=SECRET",
+        "https://news.example/SECRET",
+        "https://SECRET.linked.example/more",
+    ):
+        assert "is not opened" in site.invoke({"url": made_up}, config)
+
+
+def test_an_address_in_a_failure_does_not_become_known() -> None:
+    config, _ = in_run_scope(RunnableConfig())
+    for _ in range(2):
+        assert "is not opened" in fetch_page.invoke({"url": "https://evil.example/?d=SECRET"}, config)
+
+
+def test_outside_a_run_any_address_is_opened() -> None:
+    assert "A page" in WebTool.from_function(read).invoke({"url": "https://any.example/"})

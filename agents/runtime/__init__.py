@@ -6,6 +6,7 @@ retry            attempts, back-off, time-outs; model calls repeated in place
 rate_limit       after a 429 all calls of a model wait as its server asked
 provider_errors  whether a failed call may be repeated, and what to say of it
 usage            model calls, tokens and cost
+run_scope        what the agents of one run share, closed at its end
 sanitize         text and data that can be stored and shown
 """
 
@@ -13,6 +14,7 @@ from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancel
 from agents.runtime.lazy import lazily
 from agents.runtime.provider_errors import check_reply, explain, is_transient
 from agents.runtime.retry import Attempts, Fault, InPlace, Outcome, Retry, in_place
+from agents.runtime.run_scope import RunScope, in_run_scope, run_scope
 from agents.runtime.sanitize import clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.sync_async import AsyncEffects, Effects, SyncAsyncRunnable, SyncEffects, finish, iterate
 from agents.runtime.usage import (
@@ -43,6 +45,7 @@ __all__ = [
     "InPlace",
     "Outcome",
     "Retry",
+    "RunScope",
     "SyncAsyncRunnable",
     "SyncEffects",
     "Tally",
@@ -58,6 +61,7 @@ __all__ = [
     "explain",
     "finish",
     "in_place",
+    "in_run_scope",
     "is_cancelled",
     "is_transient",
     "iterate",
@@ -68,6 +72,7 @@ __all__ = [
     "no_usage",
     "plausible",
     "reads_foreign_text",
+    "run_scope",
     "sum_usage",
     "usage_of_call",
     "usage_of_messages",

@@ -1,4 +1,4 @@
-"""How Podium's tools are made: whatever goes wrong comes back as text that says what to do instead."""
+"""Tools whose errors come back as text for the model, which says what to do instead."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic.v1 import ValidationError as OldValidationError
 
 
 def explain_arguments(error: ValidationError | OldValidationError) -> str:
-    """Tell a model which arguments of its tool call do not fit."""
-    found = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-    return f"The tool was called with wrong arguments. {found}."
+    """Write for a model which arguments of its tool call do not fit."""
+    reasons = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+    return f"The tool was called with wrong arguments. {reasons}."
 
 
-def readable_tool(function: Callable[..., str], **settings: Any) -> BaseTool:
-    """Make a tool whose errors are readable text; its description is the function's docstring."""
-    return StructuredTool.from_function(
-        function, handle_tool_error=True, handle_validation_error=explain_arguments, **settings
-    )
+def readable_tool(
+    function: Callable[..., str], *, kind: type[StructuredTool] = StructuredTool, **settings: Any
+) -> BaseTool:
+    """Build a tool of a function; its description is the function's docstring."""
+    return kind.from_function(function, handle_tool_error=True, handle_validation_error=explain_arguments, **settings)

@@ -1,13 +1,10 @@
-"""The web for agents: a page as text, and a search; public addresses only.
+"""The web for agents: a page as text, and a search.
 
-check the address -> resolve it once -> check every IP -> connect to one of these -> (redirect) check the address ...
-
-An agent fetches what a page or a stranger tells it to, so the address is never trusted: see `is_public`.
+known address? -> check it -> resolve it once -> check every IP -> connect to one of these -> (redirect) check it ...
 """
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import zlib
@@ -16,52 +13,25 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated, Any
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
 import httpx2
-from langchain_core.tools import ToolException
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from pydantic import Field
 
+from agents.tools.addresses import WebTool, checked_url, is_public
 from agents.tools.pages import Page, page_text
 from agents.tools.readable_tool import readable_tool
 
-MAX_ADDRESS = 2_000
-"""Characters of a URL."""
 MAX_TRIED = 3
 """IP addresses of one host that are tried, each for at most `CONNECT_SECONDS`."""
 CONNECT_SECONDS = 5
 MAX_RESULTS = 10
 """Results of one web search."""
 SEARCH_SECONDS = 10
-
-_NOT_PUBLIC = [
-    ip_network(network)
-    for network in [
-        "168.63.129.16/32",  # the metadata service of Azure, which is a public address
-        "192.0.0.0/24",  # protocol assignments, among them a metadata service; is_global differs between Pythons
-        "192.88.99.0/24",  # relays from IPv6 to IPv4
-        "2001::/23",  # protocol assignments, among them Teredo, which wraps an IPv4 address
-        "2002::/16",  # 6to4, which wraps an IPv4 address
-        "3fff::/20",  # documentation
-    ]
-]
-_UNICAST = ip_network("2000::/3")
-_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+", re.IGNORECASE)
-_NUMBER = re.compile(r"0x[0-9a-f]*|\d+", re.IGNORECASE)
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet.
-
-    Of IPv6 only global unicast does, so whatever leads to an IPv4 address (mapped, NAT64, 6to4, Teredo) does not.
-    """
-    ip = ip_address(address)
-    if isinstance(ip, IPv6Address) and ip not in _UNICAST:
-        return False
-    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -72,7 +42,7 @@ async def resolve(host: str, port: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Gets the text of a web page, safely; the settings are here to be tested and tightened.
+    """Fetches the text of a web page, safely; the settings are here to be tested and tightened.
 
     Proxies and logins of the environment (HTTP_PROXY, .netrc) are never used: a proxy would connect to an address that
     nobody checked. Certificates are always verified against the host's name.
@@ -115,12 +85,12 @@ class Fetcher:
             return portal.call(partial(self.fetch, url, start, links=links))
 
     async def _follow(self, address: str) -> Page:
-        url = _checked(address)
+        url = checked_url(address)
         for _ in range(self.max_redirects + 1):
             reply = await self._request(url)
             if isinstance(reply, Page):
                 return reply
-            url = _checked(str(reply))
+            url = checked_url(str(reply))
         raise ToolException(f"{address} redirects more than {self.max_redirects} times.")
 
     async def _request(self, url: httpx2.URL) -> Page | httpx2.URL:
@@ -188,36 +158,6 @@ class Fetcher:
         return part if end == len(text) else f"{part}\n... (to go on, fetch it with start={end})"
 
 
-def _checked(address: str) -> httpx2.URL:
-    """Return a URL that may be resolved: http or https, no login, no IP address in disguise."""
-    if len(address) > MAX_ADDRESS:
-        raise ToolException(f"The address is longer than {MAX_ADDRESS} characters.")
-    url = httpx2.URL(address)
-    host = url.raw_host.decode("ascii")
-    if url.scheme not in ("http", "https") or not host:
-        raise ToolException(f"{address!r} is not a web address. Write it in full, such as https://example.com/page.")
-    if url.userinfo:
-        raise ToolException("Addresses with a user name or password are not fetched.")
-    if url.port is not None and not 0 < url.port < 65536:
-        raise ToolException(f"{url.port} is not a valid port.")
-    if not _HOST.fullmatch(host) or _is_disguised(host):
-        raise ToolException(f"{host!r} is not a valid host.")
-    return url
-
-
-def _is_disguised(host: str) -> bool:
-    """Whether a host is a number to some resolvers: 2130706433, 0177.1 and 0x7f.1 are 127.0.0.1 to them."""
-    last = host.rstrip(".").rpartition(".")[2]
-    return ":" not in host and bool(_NUMBER.fullmatch(last)) and not _is_ipv4(host)
-
-
-def _is_ipv4(host: str) -> bool:
-    try:
-        return bool(IPv4Address(host))
-    except ValueError:
-        return False
-
-
 def _decompressed(content: bytes, encoding: str, limit: int) -> bytes:
     if encoding == "identity":
         return content
@@ -229,53 +169,63 @@ def _decompressed(content: bytes, encoding: str, limit: int) -> bytes:
         raise ToolException(f"The page's compression is broken: {error}.") from error
 
 
-# The tools
+def fetch_tool(fetcher: Fetcher | None = None, *, any_address: bool = False) -> BaseTool:
+    """Build the tool `fetch_page`.
 
+    Args:
+        fetcher: With limits of your own.
+        any_address: Open also addresses that the model makes up. A page can then have an agent that reads private
+            files send them away in an address: never give both to one agent.
+    """
+    fetcher = fetcher or Fetcher()
 
-_fetcher = Fetcher()
+    def fetch_page(
+        url: Annotated[str, Field(description="The full address, such as https://example.com/page", max_length=2000)],
+        start: Annotated[int, Field(description="The character to start from, to go on with a long page")] = 0,
+        links: Annotated[bool, Field(description="Whether to show the addresses of links too")] = False,
+    ) -> str:
+        """Read a public web page, text or JSON file as plain text."""
+        return fetcher.fetch_blocking(url, start, links=links)
 
-
-def _fetch_page(
-    url: Annotated[str, "The full address, such as https://example.com/page"],
-    start: Annotated[int, "The character to start from, to go on with a long page"] = 0,
-    links: Annotated[bool, "Whether to show the addresses of links too"] = False,
-) -> str:
-    """Read a public web page, text or JSON file as plain text."""
-    return _fetcher.fetch_blocking(url, start, links=links)
+    return readable_tool(
+        fetch_page,
+        kind=StructuredTool if any_address else WebTool,
+        coroutine=fetcher.fetch,
+        metadata={
+            "example_task": "What does https://example.com/pricing say about refunds?",
+            "example_arguments": {"url": "https://example.com/pricing"},
+        },
+    )
 
 
 def _web_search(
-    query: Annotated[str, "A few words, as typed into a search engine"],
-    limit: Annotated[int, f"How many results, at most {MAX_RESULTS}"] = 5,
+    query: Annotated[str, Field(description="A few words, as typed into a search engine", max_length=300)],
+    limit: Annotated[int, Field(description=f"How many results, at most {MAX_RESULTS}")] = 5,
 ) -> str:
     """Search the web; gives title, address and a short extract of each result. Read a result with fetch_page."""
     if not can_search():
         raise ToolException('Searching needs the library ddgs: pip install -e ".[web]".')
     ddgs = import_module("ddgs")
     try:
-        found = ddgs.DDGS(timeout=SEARCH_SECONDS).text(query, max_results=max(1, min(limit, MAX_RESULTS)))
+        results = ddgs.DDGS(timeout=SEARCH_SECONDS).text(query, max_results=max(1, min(limit, MAX_RESULTS)))
     except ddgs.exceptions.DDGSException as error:
         raise ToolException(f"The search failed: {error}. Try other words, or once more later.") from error
-    return results_text(found)
+    return results_text(results)
 
 
 def results_text(results: Sequence[dict[str, Any]]) -> str:
     """Return search results as a numbered list."""
-    lines = [f"{n}. {one.get('title')}\n   {one.get('href')}\n   {one.get('body')}" for n, one in enumerate(results, 1)]
+    lines = [
+        f"{number}. {result.get('title')}\n   {result.get('href')}\n   {result.get('body')}"
+        for number, result in enumerate(results, 1)
+    ]
     return "\n".join(lines) or "Nothing was found. Try other words."
 
 
-fetch_page = readable_tool(
-    _fetch_page,
-    name="fetch_page",
-    coroutine=_fetcher.fetch,
-    metadata={
-        "example_task": "What does https://example.com/pricing say about refunds?",
-        "example_arguments": {"url": "https://example.com/pricing"},
-    },
-)
+fetch_page = fetch_tool()
 web_search = readable_tool(
     _web_search,
+    kind=WebTool,
     name="web_search",
     metadata={
         "example_task": "Which version of SQLite is the newest?",
