@@ -5,6 +5,7 @@ cancellation     abandoned work starts nothing new
 retry            attempts, back-off, time-outs; model calls repeated in place
 rate_limit       after a 429 all calls of a model wait as its server asked
 provider_errors  whether a failed call may be repeated, and what to say of it
+replies          replies that are not answers
 usage            model calls, tokens and cost
 run_scope        what the agents of one run share, closed at its end
 sanitize         text and data that can be stored and shown
@@ -12,7 +13,8 @@ sanitize         text and data that can be stored and shown
 
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
 from agents.runtime.lazy import lazily
-from agents.runtime.provider_errors import check_reply, explain, is_transient
+from agents.runtime.provider_errors import explain, is_rejection, is_transient, provider_words
+from agents.runtime.replies import check_reply
 from agents.runtime.retry import Attempts, Fault, InPlace, Outcome, Retry, in_place
 from agents.runtime.run_scope import RunScope, in_run_scope, run_scope
 from agents.runtime.sanitize import clean, clean_data, masked, reads_foreign_text, visible
@@ -63,6 +65,7 @@ __all__ = [
     "in_place",
     "in_run_scope",
     "is_cancelled",
+    "is_rejection",
     "is_transient",
     "iterate",
     "lazily",
@@ -71,6 +74,7 @@ __all__ = [
     "named",
     "no_usage",
     "plausible",
+    "provider_words",
     "reads_foreign_text",
     "run_scope",
     "sum_usage",

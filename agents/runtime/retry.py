@@ -18,8 +18,7 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
 from agents.errors import AgentError, ConfigurationError, StorageError
 from agents.runtime.cancellation import Cancellation
-from agents.runtime.error_evidence import causes
-from agents.runtime.provider_errors import explain, is_rate_limit, is_transient, provider_words, retry_after
+from agents.runtime.provider_errors import causes, explain, is_rate_limit, is_transient, provider_words, retry_after
 from agents.runtime.rate_limit import new_ticket, rate_limit_of
 from agents.runtime.sync_async import Effects, SyncAsyncRunnable
 from agents.runtime.usage import Tally, Usage, add_usage, no_usage, usage_of
