@@ -12,10 +12,11 @@ from langgraph.graph import END, START
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, History
+from agents.checks import Check
 from agents.conversion import AnyAgent
 from agents.decisions import Decided, Decision
 from agents.runtime import Effects, Retry, SyncAsyncRunnable
-from graphs.decisions import Check, Delegate, Reviewer, prompts, question_of, triage_examples, triage_form
+from graphs.decisions import Delegate, Reviewer, prompts, question_of, triage_examples, triage_form
 from graphs.engine import (
     Box,
     Conclusion,

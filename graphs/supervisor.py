@@ -12,9 +12,10 @@ from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, History
+from agents.checks import Check
 from agents.conversion import AnyAgent, agent_of
 from agents.runtime import Retry
-from graphs.decisions import CRITERIA, Check, Review, Reviewer, Verdict, prompts
+from graphs.decisions import CRITERIA, Review, Reviewer, Verdict, prompts
 from graphs.engine import (
     RUNNING,
     Box,

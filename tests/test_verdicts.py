@@ -10,9 +10,10 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 
 from agents import Agent, DecisionError, PodiumError
+from agents.checks import Check
 from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
-from graphs.decisions import CRITERIA, Check, Review
+from graphs.decisions import CRITERIA, Review
 
 MET = {"evidence": "It says 'rain'.", "met": True}
 UNMET = {"evidence": "It says nothing of rain.", "met": False}

@@ -25,7 +25,7 @@ from graphs.decisions.handoffs import FINISH, HANDOFF_TOOL, Handoff, TakeTurn, T
 from graphs.decisions.plans import Quiet, Synthesis, briefly, examples_of, plan_form, replan_text, result_text
 from graphs.decisions.question import question_of
 from graphs.decisions.triage import Delegate, triage_examples, triage_form
-from graphs.decisions.verdicts import CRITERIA, Check, Review, Reviewer, Verdict
+from graphs.decisions.verdicts import CRITERIA, Review, Reviewer, Verdict
 
 __all__ = [
     "CRITERIA",
@@ -34,7 +34,6 @@ __all__ = [
     "NOBODY",
     "AnyClassifier",
     "Candidate",
-    "Check",
     "Classifier",
     "Classify",
     "Delegate",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
@@ -18,14 +17,12 @@ from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, quote
+from agents.checks import Check, finding
 from agents.decisions import AGAIN, Decision, read_only_json
-from agents.errors import ConfigurationError, DecisionError, PodiumError
-from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, clean, clean_data, explain, no_usage
+from agents.errors import ConfigurationError, DecisionError
+from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, clean, clean_data, no_usage
 from agents.settings import settings
 from graphs.decisions import prompts
-
-Check = Callable[[str], Any]
-"""Judges a text without a model: returns None or True if it passes, else False or what to change."""
 
 Reviewer = Callable[[str, str, dict[str, str]], Any]
 """A review of your own: (task, work, context) -> `{"acceptable", "evidence", "feedback"}` or a verdict by criteria."""
@@ -112,7 +109,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Verdict:
         """Return the verdict on one result."""
         result = value["context"]["result"]
-        failed = [wrong for check in self.checks if (wrong := await _checked(effects, check, result))]
+        failed = [wrong for check in self.checks if (wrong := await finding(effects, check, result))]
         if failed:
             judged: list[Judged] = [{"criterion": CHECKS, "met": False, "evidence": wrong} for wrong in failed]
             return _verdict(judged, "\n".join(failed), CHECKS, no_usage())
@@ -178,23 +175,6 @@ def _examples(criteria: int) -> Iterator[BaseMessage]:
         found = {f"criterion_{number}": judged for number in range(1, criteria + 1)}
         yield HumanMessage(_case({"task": task, "context": {"result": result}}))
         yield AIMessage(json.dumps({"criteria": found, "feedback": feedback}))
-
-
-async def _checked(effects: Effects, check: Check, result: str) -> str | None:
-    """Return what a check finds wrong with a result; None if it passes."""
-    name = getattr(check, "__name__", "check")
-    call: Any = effects.coroutine if inspect.iscoroutinefunction(check) else effects.function
-    try:
-        finding = await call(partial(check, result), {})
-    except Exception as error:
-        raise PodiumError(f"The check {name!r} failed: {explain(error)}") from error
-    if finding is None or finding is True:
-        return None
-    if finding is False or finding == "":
-        return f"The check {name!r} did not pass."
-    if not isinstance(finding, str):
-        raise PodiumError(f"The check {name!r} must return None, True, False or what to change, not {finding!r:.100}")
-    return finding
 
 
 def _as_function(review: Reviewer) -> Callable[..., Any]:

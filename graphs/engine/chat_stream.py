@@ -63,7 +63,12 @@ class Voice(BaseCallbackHandler):
 
 
 def speaking(config: RunnableConfig, agent: Agent) -> RunnableConfig:
-    """Return the config of a node with which an agent is heard as the graph of that node."""
+    """Return the config of a node with which an agent is heard as the graph of that node.
+
+    An agent whose answers are checked is heard when they have passed, with the graph's answer.
+    """
+    if agent.guardrails.of_answer:
+        return config
     if agent.is_role:
         voice = RunnableConfig(callbacks=[Voice(config)], tags=[TAG_NOSTREAM])  # else its words came twice
         return merge_configs(config, voice)
