@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, get_args
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_config
 from langgraph.errors import GraphInterrupt
 
 from agents.agent import Agent
@@ -27,6 +28,7 @@ from graphs.engine.chat_stream import begin_call, end_call
 from graphs.engine.durability import check_storage
 from graphs.engine.open_calls import Window
 from graphs.engine.progress import CALLERS_LIMIT, place, report
+from graphs.engine.recorded import notices_of, task_id_of
 from graphs.engine.state import Problem, problem
 from graphs.engine.step_records import AtWork, completed, failure, gathered, items_of
 from graphs.engine.steps import (
@@ -121,14 +123,17 @@ class StepRun:
         self.finished = finished
         self.base = assignment
         self.config = config
-        self.ran: set[str] = set()
-        """The tasks whose body ran in this process."""
+        self.ran: dict[str, str] = {}
+        """The tasks whose body ran in this process, with LangGraph's id of each."""
         self.earlier = AtWork()
         """The working time of what had finished before this process took the run over."""
         self._lock = threading.Lock()
         self.calls: dict[str, str] = {}
         """By step, the tool call as which chat front ends show it."""
         self.futures: dict[str, Any] = {}
+        self.stored: dict[str, Any] = {}
+        """By task, a future that is done when its result is stored, or there is none."""
+        self.notices = notices_of(config)
         self.failed: str | None = None
         """The first step that failed, under `on_failure="stop"`."""
         self.abandoned = False
@@ -145,16 +150,25 @@ class StepRun:
         """Call a task; the body does not run again for what had finished before the run was resumed."""
 
         async def body() -> StepRecord:
-            self.ran.add(name)
+            self.ran[name] = task_id_of(get_config())
+            if self.notices:
+                self.notices.watch(self.ran[name])
             return await work()
 
+        self.stored[name] = self.effects.signal()
         future = self.effects.task(name, body, shown)
         future.add_done_callback(partial(self._ended, name))
         return future
 
     def _ended(self, name: str, future: Any) -> None:
+        settled = partial(_set, self.stored[name])
         if future.cancelled() or future.exception():
+            settled()
             return
+        if self.notices and name in self.ran:
+            self.notices.when_stored(self.ran[name], settled)
+        else:
+            settled()
         record: StepRecord = future.result()
         if name not in self.ran:
             with self._lock:
@@ -196,12 +210,14 @@ class StepRun:
     async def _settled(self, step: Step) -> dict[str, StepRecord]:
         """Return the records of the dependencies, once there are enough of them."""
         settled = {name: self.finished[name] for name in step.dependencies if name in self.finished}
-        pending = {self.futures[name]: name for name in step.dependencies if name not in settled}
+        pending = {self.stored[name]: name for name in step.dependencies if name not in settled}
         while True:
-            for future in [future for future in pending if future.done()]:
+            for signal in [signal for signal in pending if signal.done()]:
+                name = pending.pop(signal)
+                future = self.futures[name]
                 if future.cancelled() or future.exception():
                     raise GraphInterrupt(())  # a dependency waits for a person; this step starts again after it
-                settled[pending.pop(future)] = future.result()
+                settled[name] = future.result()
             if may_start(step, settled):
                 return settled
             await self.effects.first(pending)
@@ -270,6 +286,8 @@ class StepRun:
             tasks.append(self._call(f"{step.id}[{number}]", work, {"item": item}))
             await calls.add(tasks[-1])
         await calls.close()
+        for number in range(1, len(tasks) + 1):
+            await self.effects.first([self.stored[f"{step.id}[{number}]"]])
         return gathered(step, _results(tasks))
 
     async def _item(
@@ -278,6 +296,11 @@ class StepRun:
         started = time.time()
         record = await self._attempt(step, context, data, begin)
         return {**record, "started": started, "ended": time.time()}
+
+
+def _set(signal: Any) -> None:
+    if not signal.done():
+        signal.set_result(None)
 
 
 def _results(calls: Collection[Any]) -> list[Any]:

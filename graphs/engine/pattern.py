@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, get_args
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.graph import Edge, Graph
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphInterrupt
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -25,6 +26,7 @@ from graphs.engine.drawing import Box, display, look_into
 from graphs.engine.durability import STORAGE, Storage
 from graphs.engine.node import Node, Rule, counted
 from graphs.engine.progress import CALLERS_LIMIT
+from graphs.engine.recorded import CHECKPOINTER, noticing
 from graphs.engine.state import (
     PRIVATE,
     RUNNING,
@@ -292,6 +294,9 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, Any], Generic[St
             configurable[CALLERS_LIMIT] = wanted
         if isinstance(self.checkpointer, Storage):
             configurable[STORAGE] = self.checkpointer
+        saver = configurable.get(CHECKPOINTER, self.checkpointer)
+        if isinstance(saver, BaseCheckpointSaver) and self.checkpointer is not False:
+            configurable[CHECKPOINTER] = noticing(saver)
         own["configurable"] = configurable
         prepared = with_budget(marked(own, type(pattern).__name__), context, synthesizes=self.synthesizes)
         return input_, prepared, {**self._durable(prepared, options), "context": context}

@@ -1,0 +1,104 @@
+"""Results are stored before anybody builds on them.
+
+LangGraph releases a task's future before it stores the result. If a step begins in between and kills the process, its
+finished dependency runs again on resume. So steps wait for the write, of which the run's saver gives notice here.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+CHECKPOINTER = "__pregel_checkpointer"
+DURABILITY = "__pregel_durability"
+
+
+class Notices:
+    """Calls back once the writes of a task are stored, or could not be."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Callable[[], object] | None] = {}
+        """By task, the callback; None for a watched task that nobody waits for yet."""
+        self._stored: set[str] = set()
+        self._lock = threading.Lock()
+
+    def watch(self, task_id: str) -> None:
+        """Remember a task, so that its write is noticed also before somebody waits for it."""
+        with self._lock:
+            self._waiting[task_id] = None
+
+    def when_stored(self, task_id: str, notice: Callable[[], object]) -> None:
+        """Call a function once the writes of a watched task are stored; at once if they are."""
+        with self._lock:
+            if task_id not in self._stored:
+                self._waiting[task_id] = notice
+                return
+            self._stored.discard(task_id)
+        notice()
+
+    def stored(self, task_id: str) -> None:
+        """Give notice."""
+        with self._lock:
+            if task_id not in self._waiting:
+                return
+            notice = self._waiting.pop(task_id)
+            if notice is None:
+                self._stored.add(task_id)
+        if notice is not None:
+            notice()
+
+
+_noticing: WeakKeyDictionary[BaseCheckpointSaver[Any], BaseCheckpointSaver[Any]] = WeakKeyDictionary()
+
+
+def noticing(saver: BaseCheckpointSaver[Any]) -> BaseCheckpointSaver[Any]:
+    """Return a copy of a saver, on the same storage, with `notices` of what it has stored; the same one each time."""
+    if hasattr(saver, "notices"):
+        return saver
+    if saver not in _noticing:
+        _noticing[saver] = _with_notices(saver)
+    return _noticing[saver]
+
+
+def _with_notices(saver: BaseCheckpointSaver[Any]) -> BaseCheckpointSaver[Any]:
+    own: Any = copy.copy(saver)
+    own.notices = notices = Notices()
+
+    @wraps(saver.put_writes)
+    def put_writes(config: RunnableConfig, writes: Any, task_id: str, *path: str, **options: Any) -> None:
+        try:
+            saver.put_writes(config, writes, task_id, *path, **options)
+        finally:
+            notices.stored(task_id)
+
+    @wraps(saver.aput_writes)
+    async def aput_writes(config: RunnableConfig, writes: Any, task_id: str, *path: str, **options: Any) -> None:
+        try:
+            await saver.aput_writes(config, writes, task_id, *path, **options)
+        finally:
+            notices.stored(task_id)
+
+    own.put_writes, own.aput_writes = put_writes, aput_writes
+    return own  # type: ignore[no-any-return]
+
+
+def notices_of(config: RunnableConfig) -> Notices | None:
+    """Return the notices of a run's storage; None where results are stored only at its end, or not at all."""
+    configurable = config.get("configurable", {})
+    if configurable.get(DURABILITY) == "exit":
+        return None
+    notices: Notices | None = getattr(configurable.get(CHECKPOINTER), "notices", None)
+    return notices
+
+
+def task_id_of(config: RunnableConfig) -> str:
+    """Return the id of the LangGraph task in which this is called: the end of its checkpoint namespace."""
+    namespace: str = config.get("metadata", {}).get("langgraph_checkpoint_ns", "")
+    return namespace.rpartition("|")[2].rpartition(":")[2]
