@@ -100,7 +100,8 @@ def opened(input_: Any, state: type, own: Mapping[str, Any], *, request_optional
         input_: What the caller passes.
         state: The state's TypedDict; its types say what empty means.
         own: Values that a pattern begins with.
-        request_optional: Whether a run without a request makes sense, because its steps are known.
+        request_optional: Whether a run without a request makes sense, because its steps are known. As an agent of
+            another pattern it always does: an empty item of a list is an assignment too.
 
     Raises:
         ConfigurationError: There is no request.
@@ -109,7 +110,8 @@ def opened(input_: Any, state: type, own: Mapping[str, Any], *, request_optional
         raise ConfigurationError(NO_REQUEST)
     messages = _as_messages(input_.get("messages", []))
     place = _place_of_request(messages)
-    if not request_optional and (place is None or not _asks_something(messages[place])):
+    is_optional = request_optional or input_.get("assignment")
+    if not is_optional and (place is None or not _asks_something(messages[place])):
         raise ConfigurationError(NO_REQUEST)
     after = messages[place + 1 :] if place is not None else []
     return {**empty_record(state), **own, "since_request": after, **input_, "messages": messages, "status": RUNNING}
