@@ -1,4 +1,4 @@
-"""What Studio draws: one Mermaid snapshot per pattern, in tests/drawings."""
+"""Drawings of the patterns, as LangGraph Studio shows them: a Mermaid snapshot of each in tests/drawings."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 
 from agents import Agent
 from agents.testing import ScriptedModel
-from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow
+from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
 
 DRAWINGS = Path(__file__).parent / "drawings"
 ANN, BOB = (Agent(name, function=str.upper) for name in ("ann", "bob"))
@@ -34,7 +34,7 @@ PATTERNS = {
 
 
 def check(name: str, mermaid: str) -> None:
-    """Compare a drawing with its snapshot; with DRAW=1 in the environment, make the snapshot anew."""
+    """Compare a drawing with its snapshot; with DRAW=1 in the environment, write the snapshot."""
     path = DRAWINGS / f"{name}.mmd"
     if os.environ.get("DRAW"):
         path.write_text(mermaid)
@@ -51,10 +51,9 @@ def test_states_with_what_is_in_them(name: str) -> None:
     check(f"{name}_xray", PATTERNS[name].compile().get_graph(xray=True).draw_mermaid())
 
 
-@pytest.mark.parametrize("name", PATTERNS)
-def test_the_server_draws_the_same(name: str) -> None:
-    graph = asyncio.run(PATTERNS[name].compile().aget_graph(xray=True))
-    check(f"{name}_xray", graph.draw_mermaid())
+def test_a_server_draws_the_same() -> None:
+    graph = asyncio.run(PATTERNS["orchestrator"].compile().aget_graph(xray=True))
+    check("orchestrator_xray", graph.draw_mermaid())
 
 
 def test_every_step_and_dependency_is_drawn() -> None:
@@ -79,7 +78,7 @@ def test_patterns_in_patterns_are_drawn_with_all_their_agents() -> None:
 
 
 def test_a_number_of_levels_can_be_drawn() -> None:
-    orchestrator = PATTERNS["orchestrator"].compile()
+    orchestrator = Orchestrator([ANN, BOB], model=ScriptedModel(), review_steps=True).compile()
     one, two, three = (set(orchestrator.get_graph(xray=level).nodes) for level in (1, 2, 3))
     assert {"agent:ann", "plan"} <= one
     assert {"plan:plan", "plan:execute:ann"} <= two
@@ -110,5 +109,4 @@ def test_a_workflow_in_a_users_graph_is_drawn_with_its_steps() -> None:
 
 
 def test_a_kept_config_does_not_change_the_drawing() -> None:
-    pattern: Pattern = PATTERNS["workflow"]
-    check("workflow_xray", pattern.compile().with_config(tags=["x"]).get_graph(xray=True).draw_mermaid())
+    check("workflow_xray", PATTERNS["workflow"].compile().with_config(tags=["x"]).get_graph(xray=True).draw_mermaid())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
@@ -317,6 +318,10 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, Any], Generic[St
         inner = (box.agent.runnable for boxes in pattern.inside().values() for box in boxes)
         return pattern.synthesizes or any(isinstance(graph, CompiledPattern) and graph.synthesizes() for graph in inner)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a copy that shares nodes and checkpointer: LangGraph compares objects in it by identity."""
+        return copy(self)
+
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """Return the schema of what a caller passes; the record is opened by the graph itself."""
         builder = self.builder
@@ -335,7 +340,9 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, Any], Generic[St
         return self._redrawn(await super().aget_graph(config, xray=xray), xray)
 
     def _redrawn(self, graph: Graph, xray: int | bool) -> Graph:
-        graph = Graph(graph.nodes, [edge for edge in graph.edges if not self.builder.ends(edge)])
+        edges = [edge for edge in graph.edges if not self.builder.ends(edge)]
+        # A way with two names is drawn with one of them as its label: `__end__`, where it does not lead.
+        graph = Graph(graph.nodes, [edge._replace(data=None) if edge.data == END else edge for edge in edges])
         return look_into(graph, self.builder.pattern.inside(), xray) if xray else graph
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
