@@ -144,7 +144,8 @@ def test_an_orchestrator_asks_too(call: Any) -> None:
     triage = {"reason": "", "small": False, "agent": "worker"}
     model = ScriptedModel([triage, plan(step("a"))])
     agent = Agent("worker", function=lambda task: task)
-    graph = Orchestrator([agent], model=model, approval=True).compile(InMemorySaver())
+    planner = Planner([agent], model=model, approval=True)
+    graph = Orchestrator([agent], planner=planner, model=model).compile(InMemorySaver())
     assert question(call(graph, ASK, THREAD)) == "a (worker): do a"
 
 

@@ -1,8 +1,9 @@
-"""What all patterns share: nodes of pure halves, records per message, compiled graphs."""
+"""What all patterns share: nodes, records, requests, teams, and compiled graphs that are LangGraph's."""
 
 import asyncio
+import copy
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
@@ -30,94 +31,105 @@ from graphs.engine import Node, PatternGraph, PatternState, describe, last_reque
 
 ECHO = Agent("echo", "Says the same.", function=lambda task: task)
 STATE = {"messages": [("user", "x")]}
+THREAD: Any = {"configurable": {"thread_id": "1"}}
 
 
-def node(*replies: Any, **options: Any) -> Node:
-    """Make a node whose work returns or raises one after the other."""
+# Nodes
+
+
+def node(*replies: Any, question: Any = "question", **options: Any) -> Node[Any, Any]:
+    """Make a node whose work returns or raises one reply after the other."""
     left = iter(replies)
 
     def work(asked: Any) -> Any:
-        one = next(left)
-        if isinstance(one, Exception):
-            raise one
-        return {"text": one, "usage": {**no_usage(), "calls": 1}, "asked": asked}
+        reply = next(left)
+        if isinstance(reply, Exception):
+            raise reply
+        return {"text": reply, "usage": {**no_usage(), "calls": 1}, "asked": asked}
 
-    ask = options.pop("before", lambda state: "question")
-    return Node(ask, RunnableLambda(work), lambda state, reply: {"said": reply}, retry=Retry(wait=0), **options)
+    made = Node(lambda state: question, RunnableLambda(work), lambda state, reply: {"reply": reply}, **options)
+    made.retry = Retry(wait=0)
+    return made
 
 
-def test_a_node_asks_works_and_keeps_the_reply(call: Any) -> None:
+def test_a_node_asks_and_takes_the_reply(call: Any) -> None:
     update = call(node("fine"), STATE)
-    assert (update["said"]["text"], update["said"]["asked"]) == ("fine", "question")
+    assert (update["reply"]["text"], update["reply"]["asked"]) == ("fine", "question")
     assert update["usage"]["calls"] == 1
-
-
-def test_a_node_without_work_only_updates(call: Any) -> None:
-    assert call(Node(after=lambda state: {"number": len(state["messages"])}), STATE)["number"] == 1
+    assert [worked["started"] <= worked["ended"] for worked in update["worked"]] == [True]
 
 
 def test_a_node_with_nothing_to_ask_does_not_work(call: Any) -> None:
-    assert call(node(before=lambda state: None), STATE)["said"] is None
+    update = call(node(question=None), STATE)
+    assert (update["reply"], "usage" in update) == (None, False)
 
 
-def test_a_fault_that_may_pass_is_tried_again(call: Any) -> None:
-    assert call(node(TransientError("busy"), "fine"), STATE)["said"]["text"] == "fine"
+def test_a_node_repeats_a_fault_that_may_pass(call: Any) -> None:
+    assert call(node(TransientError("busy"), "fine"), STATE)["reply"]["text"] == "fine"
 
 
-def test_a_fault_goes_where_the_node_says(call: Any) -> None:
-    update = call(node(AgentError("no"), failed=lambda state, error: {"error": str(error)}), STATE)
-    assert update["error"] == "no"
-
-
-def test_a_fault_that_goes_nowhere_is_raised(call: Any) -> None:
+def test_a_node_turns_a_fault_into_an_update_or_raises_it(call: Any) -> None:
+    failed = node(AgentError("no"), failed=lambda state, error: {"error": str(error)})
+    assert call(failed, STATE)["error"] == "no"
     with pytest.raises(AgentError, match="no"):
         call(node(AgentError("no")), STATE)
 
 
-def test_usage_is_booked_as_the_node_says(call: Any) -> None:
-    update = call(node("fine", booked=lambda usage: {**usage, "calls": 7}), STATE)
-    assert update["usage"]["calls"] == 7
+# The smallest pattern
 
 
-class Echoing(Pattern):
-    """The smallest pattern: it answers with the request."""
+class Echoing(Pattern[PatternState]):
+    """Answers with the request, and with an error of the same words."""
 
     name = "echoing"
 
-    def build(self) -> PatternGraph:
-        graph = PatternGraph(self, PatternState)
-        graph.add_node("answer", Node(after=self.answer, blank={}))
-        graph.add_edge(START, "answer")
-        graph.add_edge("answer", END)
-        return graph
-
-    def answer(self, state: Any) -> dict[str, Any]:
+    def repeat(self, state: PatternState) -> dict[str, Any]:
         text = last_request(state["messages"]).text
-        errors = [problem("answer", ValueError(text))]
+        errors = [problem("repeat", ValueError(text))]
         return {"status": "completed", "errors": errors, "messages": [AIMessage(text)]}
+
+    def build(self) -> PatternGraph[PatternState]:
+        graph = PatternGraph(self, PatternState)
+        graph.add_rule("repeat", self.repeat)
+        graph.add_edge(START, "repeat")
+        graph.add_edge("repeat", END)
+        return graph
 
 
 def test_a_pattern_is_a_compiled_graph() -> None:
     graph = Echoing().compile()
     assert isinstance(graph, CompiledStateGraph)
     assert (graph.name, Echoing().compile(name="other").name) == ("echoing", "other")
-    assert isinstance(Echoing().build(), StateGraph)
 
 
-def test_every_message_of_a_thread_opens_a_record(call: Any) -> None:
+def test_every_input_of_a_thread_opens_a_record(call: Any) -> None:
     graph = Echoing().compile(InMemorySaver())
-    config = {"configurable": {"thread_id": "1"}}
     for text in ("one", "two"):
-        state = call(graph, {"messages": text}, config)
-        assert [one["message"] for one in state["errors"]] == [f"ValueError: {text}"]
-    assert [one.text for one in state["messages"]] == ["one", "one", "two", "two"]
+        state = call(graph, {"messages": text}, THREAD)
+        assert [error["message"] for error in state["errors"]] == [f"ValueError: {text}"]
+    assert [message.text for message in state["messages"]] == ["one", "one", "two", "two"]
+
+
+def test_the_same_message_sent_again_opens_a_record_too(call: Any) -> None:
+    count: list[str] = []
+    agent = Agent("counter", function=lambda task: count.append(task) or str(len(count)))
+    graph = Workflow([Step("a", "counter", "count")], agents=[agent]).compile(InMemorySaver())
+    for number, messages in enumerate([[], [], [HumanMessage("q", id="1")], [HumanMessage("q", id="1")]], 1):
+        assert call(graph, {"messages": messages}, THREAD)["steps"]["a"]["result"] == str(number)
+
+
+def test_a_new_input_runs_the_plan_that_comes_with_it(call: Any) -> None:
+    graph = Workflow(agents=[ECHO]).compile(InMemorySaver())
+    for task in ("old", "new"):
+        plan = [Step("a", "echo", task).as_dict()]
+        assert call(graph, {"messages": [], "plan": plan}, THREAD)["steps"]["a"]["result"] == task
 
 
 def test_threads_do_not_mix(call: Any) -> None:
     graph = Echoing().compile(InMemorySaver())
     for name in ("a", "b"):
         state = call(graph, {"messages": name}, {"configurable": {"thread_id": name}})
-        assert [one.text for one in state["messages"]] == [name, name]
+        assert [message.text for message in state["messages"]] == [name, name]
 
 
 def test_a_pattern_is_an_agent(call: Any) -> None:
@@ -128,23 +140,131 @@ def test_a_pattern_is_an_agent(call: Any) -> None:
 
 
 def test_interrupts_before_a_node_work_as_in_every_graph(call: Any) -> None:
-    graph = Echoing().compile(InMemorySaver(), interrupt_before=["answer"])
-    config = {"configurable": {"thread_id": "1"}}
-    assert "status" not in call(graph, {"messages": "x"}, config)
-    assert call(graph, None, config)["status"] == "completed"
+    graph = Echoing().compile(InMemorySaver(), interrupt_before=["repeat"])
+    assert call(graph, {"messages": "x"}, THREAD)["status"] == "running"
+    assert call(graph, None, THREAD)["status"] == "completed"
 
 
-@pytest.mark.parametrize("settings", [{"tags": ["t"]}, {"max_concurrency": 2}, {"metadata": {"a": 1}}])
-def test_a_config_may_be_kept_with_the_graph(call: Any, settings: Any) -> None:
-    graph = Echoing().compile().with_config(**settings)
+def test_a_config_may_be_kept_with_the_graph(call: Any) -> None:
+    graph = Echoing().compile().with_config(tags=["t"], max_concurrency=2, metadata={"a": 1})
     assert call(graph, {"messages": "x"})["status"] == "completed"
 
 
-def test_it_runs_in_a_node_of_a_users_graph(call: Any) -> None:
+def test_copies_of_an_agent_and_of_a_compiled_pattern_work_as_the_original(call: Any) -> None:
+    graph = Supervisor(Agent("ann", model=ScriptedModel("hi")), checks=[str.islower], review=accept).compile()
+    for each in (graph, copy.copy(graph), copy.deepcopy(graph)):
+        assert call(each, {"messages": "x"})["messages"][-1].text == "hi"
+    assert call(copy.deepcopy(Agent("ann", function=str.upper)), "hi")["text"] == "HI"
+
+
+def accept(task: str, work: str, context: dict[str, str]) -> dict[str, Any]:
+    return {"acceptable": True, "evidence": work}
+
+
+# Plain functions as nodes, guards before the answer
+
+
+class Plain(Pattern[PatternState]):
+    """A pattern of one plain function, which calls a model by itself."""
+
+    def __init__(self, status: str = "completed") -> None:
+        self.model = ScriptedModel("hello")
+        self.status = status
+
+    def speak(self, state: PatternState) -> dict[str, Any]:
+        errors = [problem("speak", ValueError("x"))]
+        return {"status": self.status, "errors": errors, "messages": [self.model.invoke("hi")]}
+
+    async def speak_later(self, state: PatternState) -> dict[str, Any]:
+        return {"status": self.status, "messages": [await self.model.ainvoke("hi")]}
+
+    def build(self) -> PatternGraph[PatternState]:
+        graph = PatternGraph(self, PatternState)
+        graph.add_node(self.speak)
+        graph.add_edge(START, "speak")
+        graph.add_edge("speak", END)
+        return graph
+
+
+def test_a_plain_function_is_a_full_node(call: Any) -> None:
+    graph = Plain().compile(InMemorySaver())
+    for _ in range(2):
+        state = call(graph, {"messages": "x"}, THREAD)
+        assert (state["status"], len(state["errors"]), state["usage"]["calls"]) == ("completed", 1, 1)
+
+
+def test_an_async_function_is_a_full_node() -> None:
+    pattern = Plain()
+    pattern.speak = pattern.speak_later
+    graph = PatternGraph(pattern, PatternState).add_node("speak", pattern.speak_later).add_edge(START, "speak")
+    state = asyncio.run(graph.add_edge("speak", END).compile().ainvoke({"messages": "x"}))
+    assert (state["status"], state["usage"]["calls"]) == ("completed", 1)
+
+
+def test_a_run_without_a_final_status_fails_with_a_reason(call: Any) -> None:
+    state = call(Plain(status="running").compile(), {"messages": "x"})
+    assert state["status"] == "failed"
+    assert "ended without a status" in state["stop_reason"]
+    answer = "The graph ended without a status"
+    with pytest.raises(AgentError, match=answer):
+        call(Plain(status="running").as_agent("plain"), "x")
+
+
+def guard(state: Any) -> dict[str, Any]:
+    leaked = [record["id"] for record in state["steps"].values() if "secret" in (record["result"] or "")]
+    if not leaked:
+        return {}
+    return {"status": "failed", "stop_reason": "guarded", "messages": [AIMessage("No.")]}
+
+
+@pytest.mark.parametrize("steps", ["a", "ab"])
+def test_a_guard_before_the_answer_sees_every_plan(call: Any, steps: str) -> None:
+    ann = Agent("ann", function=lambda task: "the secret")
+    plan = {"steps": [{"id": name, "agent": "ann", "task": name, "dependencies": []} for name in steps]}
+    graph = Planner([ann], model=ScriptedModel([plan, "The secret is out."])).build()
+    graph.put_before("answer", "guard", guard)
+    state = call(graph.compile(), {"messages": "hi"})
+    assert (state["status"], state["messages"][-1].text) == ("failed", "No.")
+
+
+class Ending(Plain):
+    """A route that goes on though the run has ended."""
+
+    def build(self) -> PatternGraph[PatternState]:
+        graph = super().build()
+        graph.edges.discard(("speak", "answer"))
+        graph.add_rule("more", lambda state: {"stop_reason": "never"})
+        graph.add_conditional_edges("speak", self.on)
+        graph.add_edge("more", END)
+        return graph
+
+    def on(self, state: PatternState) -> Literal["more"]:
+        return "more"
+
+
+def test_a_final_status_ends_the_run_whatever_the_route_says(call: Any) -> None:
+    assert call(Ending().compile(), {"messages": "x"})["stop_reason"] is None
+
+
+def test_a_route_must_say_where_it_leads() -> None:
+    graph = PatternGraph(Echoing(), PatternState).add_node("a", lambda state: {})
+    with pytest.raises(ConfigurationError, match="needs a return type"):
+        graph.add_conditional_edges("a", lambda state: "a")
+
+
+# In LangGraph's hands
+
+
+def test_a_pattern_runs_as_a_node_of_a_users_graph_and_sees_what_others_wrote(call: Any) -> None:
+    seen: list[Any] = []
+    writer = Agent("writer", function=lambda task, context: seen.append((task, context)) or "done")
     outer = StateGraph(MessagesState)
-    outer.add_node("echo", Echoing().compile())
-    outer.add_edge(START, "echo")
-    assert call(outer.compile(), {"messages": "x"})["messages"][-1].text == "x"
+    outer.add_node("research", lambda state: {"messages": [AIMessage("FACT 42"), AIMessage("FACT 43", name="bob")]})
+    outer.add_node("team", Supervisor(writer, review=accept).compile())
+    outer.add_edge(START, "research")
+    outer.add_edge("research", "team")
+    assert call(outer.compile(), {"messages": "Use it."})["messages"][-1].text == "done"
+    assert seen == [("Use it.", {"note_1": "FACT 42", "bob": "FACT 43"})]
 
 
 PATTERNS = {
@@ -158,29 +278,43 @@ PATTERNS = {
 def test_studio_can_show_the_forms_of_input_output_and_settings(name: str) -> None:
     graph = PATTERNS[name].compile()
     assert "messages" in graph.get_input_jsonschema()["properties"]
+    assert "assignment" not in graph.get_input_jsonschema()["properties"]
     assert "status" in graph.get_output_jsonschema()["properties"]
+    assert "assignment" not in graph.get_output_jsonschema()["properties"]
     assert "model" in graph.get_context_jsonschema()["properties"]
 
 
-@pytest.mark.parametrize("name", PATTERNS)
 @pytest.mark.parametrize("mode", ["values", "updates", "custom", "messages", "debug", "tasks", "checkpoints"])
-def test_every_stream_mode_works(name: str, mode: Any) -> None:
-    graph = PATTERNS[name].compile(InMemorySaver())
+def test_every_stream_mode_works(mode: Any) -> None:
+    graph = PATTERNS["planner"].compile(InMemorySaver())
     config: Any = {"configurable": {"thread_id": mode}}
 
     async def streamed() -> list[Any]:
-        return [one async for one in graph.astream({"messages": "x"}, config, stream_mode=mode)]
+        return [chunk async for chunk in graph.astream({"messages": "x"}, config, stream_mode=mode)]
 
     first = list(graph.stream({"messages": "x"}, config, stream_mode=mode))
-    assert [type(one) for one in first] == [type(one) for one in asyncio.run(streamed())]
+    assert [type(chunk) for chunk in first] == [type(chunk) for chunk in asyncio.run(streamed())]
 
 
 @pytest.mark.parametrize("name", PATTERNS)
-def test_every_result_has_the_envelope(call: Any, name: str) -> None:
+def test_every_result_is_plain_json_with_the_shared_keys(call: Any, name: str) -> None:
     state = call(PATTERNS[name].compile(), {"messages": "x"})
     assert {"messages", "status", "stop_reason", "errors", "usage"} <= state.keys()
+    assert not {"assignment", "since_request", "remaining_steps"} & state.keys()
     assert isinstance(state["messages"][-1], AIMessage)
     json.dumps({key: value for key, value in state.items() if key != "messages"})
+
+
+@pytest.mark.parametrize("limit", [24, 25])
+def test_a_run_that_reaches_the_recursion_limit_still_answers(call: Any, limit: int) -> None:
+    peers = [Agent(name, function=lambda task: "x") for name in ("ann", "bob")]
+    graph = Network(peers, turns="round_robin", max_turns=40).compile()
+    state = call(graph, {"messages": "q"}, {"recursion_limit": limit})
+    assert (state["status"], state["messages"][-1].text) == ("partial", "x")
+    assert "recursion_limit" in state["stop_reason"]
+
+
+# Teams
 
 
 def test_teams() -> None:
@@ -189,21 +323,31 @@ def test_teams() -> None:
     assert describe([ECHO, Agent("ann")]) == "- echo: Says the same.\n- ann: no description"
 
 
-@pytest.mark.parametrize(("team", "said"), [([], "at least one"), ([ECHO, ECHO], "Two agents are called 'echo'")])
-def test_teams_that_cannot_be(team: Any, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+@pytest.mark.parametrize(
+    ("team", "reason"),
+    [
+        ([], "at least one"),
+        ([ECHO, ECHO], "Two agents are called 'echo'"),
+        (ECHO, "agents must be a list of agents, not Agent"),
+        ([3], "3 is not an agent"),
+    ],
+)
+def test_teams_that_are_refused(team: Any, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
         team_of(team)
 
 
-def test_an_unknown_name_is_told_with_those_member() -> None:
+def test_an_unknown_name_is_refused_with_the_names_of_the_team() -> None:
     with pytest.raises(UnknownAgentError, match="The critic 'eve' is not in the team; known: echo"):
         member("eve", {"echo": ECHO}, role="critic")
 
 
-def test_the_request_is_the_last_thing_a_person_said() -> None:
-    graph = Echoing().compile()
+# Requests
+
+
+def test_the_request_is_the_last_message_of_a_person() -> None:
     messages = [("user", "one"), ("assistant", "two"), ("user", "three"), ("assistant", "four")]
-    assert graph.invoke({"messages": messages})["messages"][-1].text == "three"
+    assert Echoing().compile().invoke({"messages": messages})["messages"][-1].text == "three"
     assert last_request([]).text == ""
 
 
@@ -215,48 +359,52 @@ EVERY = [
     Network([ECHO]),
     Orchestrator([ECHO], model=UNASKED),
 ]
-EMPTY: list[Any] = [
-    {"messages": ""},
+NO_REQUEST: list[Any] = [
     {"messages": " \n"},
-    {"messages": []},
     {"messages": [("assistant", "Hello")]},
     {"messages": [HumanMessage([{"type": "text", "text": ""}])]},
     {"message": "a typing error"},
-    {},
+    "a text",
 ]
 
 
-@pytest.mark.parametrize("pattern", EVERY, ids=lambda one: one.name)
-@pytest.mark.parametrize("value", EMPTY, ids=str)
-def test_a_call_without_a_request_is_refused_before_anything_runs(call: Any, pattern: Pattern, value: Any) -> None:
+def refused(call: Any, pattern: Pattern[Any], value: Any) -> None:
     with pytest.raises(ConfigurationError, match="There is no request: call the graph with"):
         call(pattern.compile(), value)
     assert UNASKED.calls == []
 
 
+@pytest.mark.parametrize("pattern", EVERY, ids=lambda pattern: pattern.name)
+def test_every_pattern_refuses_a_call_without_a_request(call: Any, pattern: Pattern[Any]) -> None:
+    refused(call, pattern, {"messages": []})
+
+
+@pytest.mark.parametrize("value", NO_REQUEST, ids=str)
+def test_what_is_not_a_request_is_refused_before_anything_runs(call: Any, value: Any) -> None:
+    refused(call, EVERY[0], value)
+
+
+def test_messages_that_cannot_be_read_are_refused(call: Any) -> None:
+    with pytest.raises(ConfigurationError, match="messages cannot be read"):
+        call(Echoing().compile(), {"messages": [{"role": "nobody", "content": "x"}]})
+
+
 def test_a_thread_goes_on_after_an_empty_message(call: Any) -> None:
-    graph, thread = Echoing().compile(InMemorySaver()), {"configurable": {"thread_id": "1"}}
-    call(graph, {"messages": "one"}, thread)
+    graph = Echoing().compile(InMemorySaver())
+    call(graph, {"messages": "one"}, THREAD)
     with pytest.raises(ConfigurationError, match="There is no request"):
-        call(graph, {"messages": ""}, thread)
-    assert call(graph, {"messages": "two"}, thread)["messages"][-1].text == "two"
+        call(graph, {"messages": ""}, THREAD)
+    assert call(graph, {"messages": "two"}, THREAD)["messages"][-1].text == "two"
 
 
 def test_a_picture_alone_is_a_request(call: Any) -> None:
     picture = HumanMessage([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}])
-    assert (
-        call(Network([Agent("ann", function=lambda: "A cat.")]).compile(), {"messages": [picture]})["status"]
-        == "completed"
-    )
+    graph = Network([Agent("ann", function=lambda: "A cat.")]).compile()
+    assert call(graph, {"messages": [picture]})["status"] == "completed"
 
 
 def test_a_pattern_in_a_step_with_an_empty_item_is_not_refused(call: Any) -> None:
-    steps = [Step("a", "echo", "Do it"), Step("b", "inner", "{item}", ["a"], for_each="a")]
-    listing = Agent("echo", function=lambda: ["", "x"])
-    state = call(Workflow(steps, agents=[listing, Echoing().as_agent("inner")]).compile(), {"messages": "go"})
-    assert (state["status"], state["steps"]["b"]["status"]) == ("completed", "completed")
-
-
-def test_one_agent_in_place_of_a_team_is_told() -> None:
-    with pytest.raises(ConfigurationError, match="agents must be a list of agents, not Agent"):
-        Planner(Agent("upper", function=str.upper))  # type: ignore[arg-type]
+    steps = [Step("a", "list", "Do it"), Step("b", "inner", "{item}", ["a"], for_each="a")]
+    team = [Agent("list", function=lambda: ["", "x"]), Network([Agent("ann", function=lambda: "ok")]).as_agent("inner")]
+    state = call(Workflow(steps, agents=team).compile(), {"messages": "go"})
+    assert (state["status"], state["steps"]["b"]["data"]) == ("completed", ["ok", "ok"])

@@ -128,10 +128,10 @@ def test_a_plan_that_is_never_mended_goes_to_the_default_agent(call: Any, flaw: 
     assert len(team.model.calls) == attempts
 
 
-def test_the_default_agent_can_be_chosen() -> None:
+def test_the_fallback_can_be_chosen() -> None:
     state = Team().planner(*[plan()] * 3, fallback="bob").invoke(ASK)
     assert state["steps"]["answer"]["agent"] == "bob"
-    with pytest.raises(UnknownAgentError, match="default agent 'eve' is not in the team; known: ann, bob"):
+    with pytest.raises(UnknownAgentError, match="fallback 'eve' is not in the team; known: ann, bob"):
         Team().planner(fallback="eve")
 
 

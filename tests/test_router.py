@@ -121,16 +121,16 @@ def test_a_threshold_of_nothing_takes_any_known_agent(call: Any) -> None:
 
 def test_the_users_answer_is_classified_with_the_question_before_it(call: Any) -> None:
     model = ScriptedModel([ranking(none=0.9), ranking(billing=0.9)])
-    asked = Agent("billing", "For billing.", function=lambda task, context: [task, context])
+    asked = Agent(
+        "billing", "For billing.", function=lambda task, conversation: [task, *(m.text for m in conversation)]
+    )
     graph = Router([asked, WEATHER], model=model).compile(InMemorySaver())
     question = text(call(graph, {"messages": "It is wrong."}, THREAD))
     state = call(graph, {"messages": "I mean the bill."}, THREAD)
     (asked_again,) = model.calls[1].messages[1:]
-    assert asked_again.text.startswith(quote("The conversation before", f"User: It is wrong.\n\nAssistant: {question}"))
-    assert asked_again.text.endswith("\nI mean the bill.")
-    task, context = json.loads(text(state))
-    assert task == "I mean the bill."
-    assert context["the conversation before"].startswith("User: It is wrong.\n\nAssistant: I am not sure")
+    before = f"{quote('User', 'It is wrong.')}\n\n{quote('Assistant', question)}"
+    assert asked_again.text == f"{before}\n\nThe last message:\nI mean the bill."
+    assert json.loads(text(state)) == ["I mean the bill.", "It is wrong.", question]
 
 
 def test_each_message_of_a_thread_has_a_record_of_its_own(call: Any) -> None:

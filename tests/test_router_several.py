@@ -1,9 +1,6 @@
 """A router that asks several agents at once, routers in other graphs, and how one is built."""
 
-import asyncio
 import json
-import threading
-import time
 from typing import Any
 
 import pytest
@@ -31,6 +28,7 @@ from tests.routed import (
     route,
     text,
 )
+from tests.workflows import meeting
 
 # Several at once
 
@@ -52,25 +50,15 @@ def test_several_agents_are_asked_and_their_answers_merged(call: Any) -> None:
 
 
 def test_several_agents_work_at_the_same_time(call: Any) -> None:
-    meeting = threading.Barrier(3, timeout=5)
-
-    def meet(task: str) -> str:
-        meeting.wait()
-        return "met"
-
-    team = [Agent(name, function=meet) for name in ("a", "b", "c")]
-    state = by_function(call, ["a", "b", "c"], agents=team, multiple=True)
-    assert outcome(state) == ("completed", ["a", "b", "c"], "met\n\nmet\n\nmet")
+    wait, _ = meeting(3)
+    team = [Agent(name, function=wait) for name in "abc"]
+    assert by_function(call, ["a", "b", "c"], agents=team, multiple=True)["status"] == "completed"
 
 
 def test_async_agents_work_at_the_same_time(call: Any) -> None:
-    async def slow(task: str) -> str:
-        await asyncio.sleep(0.2)
-        return "done"
-
-    began = time.monotonic()
-    state = by_function(call, ["a", "b"], agents=[Agent(name, function=slow) for name in ("a", "b")], multiple=True)
-    assert (state["status"], time.monotonic() - began < 0.35) == ("completed", True)
+    _, wait_async = meeting(2)
+    state = by_function(call, ["a", "b"], agents=[Agent(name, function=wait_async) for name in "ab"], multiple=True)
+    assert outcome(state) == ("completed", ["a", "b"], "the request\n\nthe request")
 
 
 @pytest.mark.parametrize(("most", "asked"), [(1, ["weather"]), (2, ["weather", "billing"])])
@@ -205,16 +193,3 @@ def test_a_router_put_together_wrongly_is_refused(options: dict[str, Any], messa
     with pytest.raises(ConfigurationError, match=message) as caught:
         Router(**{"agents": TEAM, **options})
     assert isinstance(caught.value, PodiumError)
-
-
-def test_the_drawing() -> None:
-    router = Router([BILLING, WEATHER], fallback=HELP, model=False, classifier=lambda text: None)
-    edges = {(one.source, one.target, one.conditional) for one in router.compile().get_graph().edges}
-    agents = {"billing", "weather", "fallback"}
-    assert edges == {
-        ("__start__", "classify", False),
-        ("clarify", "__end__", False),
-        *(("classify", one, True) for one in (*agents, "clarify", "__end__")),
-        *((one, "merge", False) for one in agents),
-        *(("merge", one, True) for one in (*agents, "__end__")),
-    }

@@ -106,7 +106,7 @@ def test_events_tell_each_steps_beginning_and_end(call: Any) -> None:
 
 def test_updates_are_streamed_step_by_step_under_the_steps_names() -> None:
     chunks = list(graph_of(step("a"), step("b", "a")).stream(ASK, stream_mode="updates"))
-    assert [next(iter(chunk)) for chunk in chunks] == ["check", "a", "b", "execute", "done"]
+    assert [next(iter(chunk)) for chunk in chunks] == ["check", "a", "b", "execute", "answer"]
 
 
 def test_the_words_of_a_model_in_a_step_are_streamed() -> None:

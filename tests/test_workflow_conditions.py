@@ -87,7 +87,7 @@ def test_a_chat_model_gets_each_item() -> None:
     model = ScriptedModel("fine")
     each = step("b", "a", for_each="a", agent="ann", task="Judge {item}")
     graph_of(step("a", agent="list", task='["red", "blue"]'), each, agents=[Agent("ann", model=model)]).invoke(ASK)
-    assert sorted(quote("The item", item) in call.prompt for call in model.calls for item in ("red", "blue")) == [
+    assert sorted(quote("item", item) in call.prompt for call in model.calls for item in ("red", "blue")) == [
         *[False, False, True, True]
     ]
 

@@ -200,8 +200,7 @@ def planner() -> Planner:
 def test_a_workflow_is_an_agent_of_a_workflow(call: Any) -> None:
     inner = Workflow([step("x", task="{request}!"), step("y", "x", task="{x}?")], agents=[ECHO]).as_agent("inner")
     state = call(graph_of(step("a", agent="inner"), step("b", "a", task="{a}"), agents=[inner]), ASK)
-    assert state["steps"]["b"]["result"].endswith("Your task: do a!?")
-    assert state["status"] == "completed"
+    assert (state["status"], state["steps"]["b"]["result"]) == ("completed", "do a!?")
 
 
 def test_a_planner_is_an_agent_of_a_workflow(call: Any) -> None:
