@@ -9,6 +9,7 @@
     ├── DecisionError                a model gave no decision of the wanted form
     ├── BudgetError                  the run's budget is used up, so no new call is made
     ├── StorageError                 what was done cannot be stored or read back; ends a run at once
+    ├── ThreadBusyError              another run works on the same thread of the same storage
     ├── AgentError                   an agent gave no usable answer (refused, filtered, cut off, in circles)
     │   └── EmptyReplyError          ... nothing at all; also a TransientError
     └── TransientError               may succeed the next time, so it is retried
@@ -42,6 +43,10 @@ class InvalidPlanError(ConfigurationError):
         """One sentence for each thing that is wrong."""
 
 
+class ThreadBusyError(PodiumError):
+    """Another run works on the thread, and this one was not to wait for it."""
+
+
 __all__ = [
     "AgentError",
     "BudgetError",
@@ -53,6 +58,7 @@ __all__ = [
     "PodiumError",
     "StorageError",
     "TeamFileError",
+    "ThreadBusyError",
     "TransientError",
     "UnknownAgentError",
 ]

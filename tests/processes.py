@@ -32,7 +32,7 @@ _PAUSE = 0.02
 _SERVER = """
 import gc, json, os, sys, traceback
 # What each process would import itself:
-import anyio._backends._asyncio, graphs.cli, graphs.storage.databases, graphs.server.exports
+import anyio._backends._asyncio, graphs.cli, graphs.storage, graphs.server.exports
 import httpcore2, langchain_openai, openai.resources.beta
 
 def become(order):

@@ -24,7 +24,7 @@ from typing_extensions import is_typeddict
 import agents
 import agents.testing
 import graphs
-import graphs.storage.databases
+import graphs.storage
 from graphs.cli.commands import app
 from graphs.engine import CompiledPattern, PatternState
 from graphs.engine.state import PRIVATE
@@ -256,7 +256,7 @@ def test_documented_settings_exist() -> None:
 def public() -> Iterator[Any]:
     modules = (agents, agents.testing, graphs)
     found = [getattr(module, name) for module in modules for name in module.__all__]
-    for one in [*found, graphs.storage.databases.sqlite, graphs.storage.databases.postgres]:
+    for one in [*found, graphs.storage.sqlite, graphs.storage.databases.postgres]:
         if not (is_dataclass(one) or is_typeddict(one) or (inspect.isclass(one) and issubclass(one, Exception))):
             yield pytest.param(one, id=f"{one.__module__}.{one.__name__}")
 

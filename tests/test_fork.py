@@ -39,7 +39,7 @@ def test_a_fork_at_a_node_runs_it_and_what_came_after(processes: Processes) -> N
         assert (done.code, done.out, done.told) == (COMPLETED, "The *final* answer\n", "")
         assert office.asked == ["synthesizer"]
         unknown = processes.podium("fork", run, "--at", "nowhere", **office.environment)
-    assert (unknown.code, "known: plan, check, approve, execute" in unknown.told) == (BAD_USAGE, True)
+    assert (unknown.code, "it can at: plan, check, approve, execute" in unknown.told) == (BAD_USAGE, True)
 
 
 def test_a_stopped_run_is_forked_with_what_it_had_finished(processes: Processes) -> None:

@@ -16,7 +16,7 @@ from benchmarks.postgres_server import binaries, server
 from benchmarks.scripted import GRAPHS, REQUEST, Log, Scripted
 from graphs import Network, Planner, Router, Step, Supervisor, Workflow
 from graphs.cli.run import COMPLETED
-from graphs.errors import StorageError
+from graphs.errors import StorageError, ThreadBusyError
 from graphs.storage import postgres, runs, state
 from tests.office import Office
 from tests.processes import Processes
@@ -121,7 +121,7 @@ def test_an_older_database_is_brought_up_to_date_and_a_newer_one_refused(uri: st
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("postgres//me:secret@there/db", "no Postgres address"),
+        ("postgres//me:secret@there/db", "not a Postgres address"),
         ("postgresql://me:secret@/db?host=/nowhere", "Postgres cannot be used"),
     ],
 )
@@ -146,12 +146,41 @@ def test_lost_connections_are_replaced(uri: str) -> None:
         assert isinstance(runs(saver), list)
 
 
+def test_of_two_storages_one_has_a_threads_lock(uri: str) -> None:
+    with postgres(uri) as here, postgres(uri) as there:
+        with here.lock("locked"), here.lock("other"):
+            assert there.is_locked("locked")
+            assert here.is_locked("locked")
+            with pytest.raises(ThreadBusyError), there.lock("locked", "refuse"):
+                pass
+            with there.lock("free", "refuse"):
+                pass
+        with there.lock("locked", "refuse"):
+            assert here.is_locked("locked")
+
+
+def test_a_run_that_has_lost_its_lock_writes_nothing_more(uri: str) -> None:
+    def disconnect(task: str) -> str:
+        with psycopg.connect(uri, autocommit=True) as connection:
+            locks = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            assert connection.execute(locks).fetchall() == [(True,)]
+        return "done"
+
+    graph = Workflow([Step("one", "disconnects", "one")], agents=[Agent("disconnects", function=disconnect)])
+    with postgres(uri) as saver:
+        with saver.lock("lost") as lock, pytest.raises(StorageError, match="was lost"):
+            graph.compile(saver).invoke({"messages": "go"}, lock.mark(config("lost")))
+        assert state(saver, "lost")["status"] == "stopped"
+        with saver.lock("lost"), saver.lock("found"):
+            assert saver.is_locked("lost")
+
+
 def test_of_two_commands_only_one_works_on_a_run(uri: str, processes: Processes) -> None:
     with Office(slow="two") as office:
         there = {**office.environment, "PODIUM_RUNS": uri}
         one = processes.start("Do it", "--thread", "mine", **there)
         one.until("two: running")
-        assert "at work on the run mine" in processes.podium("resume", "mine", **there).told
+        assert "at work on thread" in processes.podium("resume", "mine", **there).told
         listed = json.loads(processes.podium("runs", "--json", **there).out)
         assert next(told["status"] for told in listed if told["thread_id"] == "mine") == "running"
         one.send(signal.SIGKILL)

@@ -66,7 +66,7 @@ def test_a_stopped_run_goes_on_and_repeats_nothing(processes: Processes, pattern
         link = processes.folder / "link.sqlite"
         link.symlink_to(processes.environment["PODIUM_RUNS"])
         for reached in (processes.podium("resume", run), processes.podium("resume", run, PODIUM_RUNS=str(link))):
-            assert "at work on the run" in reached.told
+            assert "at work on thread" in reached.told
         signalled = time.monotonic()
         one.send(number)
         done = clean(one.wait())
@@ -198,7 +198,7 @@ def folder(file: Path) -> None:
     file.mkdir()
 
 
-@pytest.mark.parametrize(("make", "told"), [(foreign, "no SQLite database"), (newer, "newer Podium"), (folder, "")])
+@pytest.mark.parametrize(("make", "told"), [(foreign, "not a SQLite database"), (newer, "newer Podium"), (folder, "")])
 def test_a_file_that_cannot_be_used_is_a_line(processes: Processes, tmp_path: Path, make: Any, told: str) -> None:
     make(tmp_path / "runs.sqlite")
     for arguments in (["Do it"], ["runs"], ["resume", "abcde"]):

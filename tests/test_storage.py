@@ -132,7 +132,7 @@ def execute(file: Path, statement: str) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (not_a_database, "is no SQLite database"),
+        (not_a_database, "is not a SQLite database"),
         (newer, "was written by a newer Podium"),
         (older, "was written by an older release"),
         (damaged, "is damaged"),
@@ -204,7 +204,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(file: Path, call: Any) -> No
         call(build(saver, True), {"messages": "go"}, config())
     assert len(ran) < 9  # what could not be kept was not started, but for a step that was just starting
     with sqlite(file) as saver:
-        assert state(saver, "t")["status"] == "running"
+        assert state(saver, "t")["status"] == "stopped"
         assert [one["id"] for one in state(saver, "t")["finished"]] == ["one"]
         assert call(build(saver, False), None, config())["status"] == "completed"
     connection = sqlite3.connect(file)

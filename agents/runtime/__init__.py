@@ -12,6 +12,7 @@ sanitize         text and data that can be stored and shown
 """
 
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
+from agents.runtime.installation import install_hint
 from agents.runtime.lazy import lazily
 from agents.runtime.provider_errors import explain, is_rejection, is_transient, provider_words
 from agents.runtime.replies import check_reply
@@ -63,7 +64,11 @@ __all__ = [
     "explain",
     "finish",
     "in_place",
+<<<<<<< HEAD
     "in_run_scope",
+=======
+    "install_hint",
+>>>>>>> 7d06241 (Give storage and server a face, lock threads by filelock or advisory locks, and keep LangGraph's internals in one file)
     "is_cancelled",
     "is_rejection",
     "is_transient",

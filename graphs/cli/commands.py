@@ -25,9 +25,9 @@ from graphs.cli import runs
 from graphs.cli.background import interrupted, leave
 from graphs.cli.recipe import PATTERNS, Choices, Flag, Recipe, TeamFile, known_patterns
 from graphs.cli.run import BAD_USAGE, COMPLETED, FAILED
-from graphs.cli.start import Shown, begin, check_name, find, new_id, opened, place
+from graphs.cli.start import Shown, begin, check_name, find, new_id, opened
 from graphs.engine import CompiledPattern
-from graphs.storage import State, at_work
+from graphs.storage import State
 
 DEFAULT_PATTERN = "orchestrator"
 
@@ -100,13 +100,13 @@ def answer(
     recipe = Recipe(pattern=pattern or DEFAULT_PATTERN, baseline=baseline).with_choices(choices)
     given, shown = {"messages": text}, Shown(as_json, quiet)
     if no_store:
-        return begin(recipe, given, shown, runs=None, name=None)
+        return begin(recipe, given, shown)
     with opened() as runs:
         name = check_name(thread) if thread else new_id(runs)
-        with at_work(place(), name):
+        with runs.lock(name, "refuse") as lock:
             if before := find(runs, name):
                 recipe = _continued(name, before, pattern, baseline).with_choices(choices)
-            return begin(recipe, given, shown, runs=runs, name=name)
+            return begin(recipe, given, shown, runs=runs, lock=lock, name=name)
 
 
 def _continued(thread: str, before: State, pattern: str | None, baseline: bool) -> Recipe:
@@ -135,7 +135,7 @@ def draw(
 
 
 def _example() -> CompiledPattern[Any]:
-    from graphs.server.exports import workflow
+    from graphs.server import workflow
 
     return workflow
 

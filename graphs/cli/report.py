@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from agents.errors import ConfigurationError
 from graphs.show import html, is_report
-from graphs.storage import history as stored
+from graphs.storage import State
 
 STDOUT = "-"
 """In place of a file's name: to standard output."""
@@ -34,7 +34,7 @@ _HEAD = 2_000
 _NOT_IN_NAMES = re.compile(r"[^\w.\-]+")
 
 
-def as_result(state: stored.State) -> dict[str, Any]:
+def as_result(state: State) -> dict[str, Any]:
     """Return a stored run as its graph's result would be, as far as it has come."""
     values = state["values"]
     finished = {one["id"]: one for one in state["finished"] if one.get("ended")}
@@ -42,7 +42,7 @@ def as_result(state: stored.State) -> dict[str, Any]:
     return {**known, **values, "status": state["status"], "steps": {**(values.get("steps") or {}), **finished}}
 
 
-def write(state: stored.State, named: Sequence[str]) -> None:
+def write(state: State, named: Sequence[str]) -> None:
     """Write the page, and say where; another page of ours is replaced, another file never.
 
     Raises:

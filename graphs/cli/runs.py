@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -14,25 +14,22 @@ from rich.text import Text
 
 from agents.errors import ConfigurationError
 from agents.runtime import no_usage
+from graphs import storage as stored
 from graphs.cli.outcome import draw_timeline, open_questions, print_json, print_questions
 from graphs.cli.questions import Question, ask, can_ask, read_answers
 from graphs.cli.recipe import METADATA, Choices, Flag, Recipe
 from graphs.cli.report import AsHtml, as_result, write
 from graphs.cli.run import COMPLETED, NEEDS_INPUT, resumption
-from graphs.cli.start import Shown, begin, new_id, opened, place, say
+from graphs.cli.start import Shown, begin, new_id, opened, say
+from graphs.engine import ThreadLock
 from graphs.show import Course, clean, one_line
-from graphs.storage import Storage, at_work, is_at_work
-from graphs.storage import fork as forking
-from graphs.storage import history as stored
+from graphs.storage import ForkPoint, State, Storage
 
 AsJson = Annotated[bool, Parameter("--json", help="Print JSON."), Flag]
 Quiet = Annotated[bool, Parameter(help="Print nothing but the answer."), Flag]
 Name = Annotated[str, Parameter(help="Its id, as `podium runs` lists it, or the name of a conversation.")]
 
 
-AnyRun = TypeVar("AnyRun", bound=stored.Run)
-STOPPED = "stopped"
-"""The status of a run that has not ended, and on which nobody is at work."""
 _UNCUT = 1_000_000
 """Columns of what is no terminal."""
 
@@ -47,7 +44,7 @@ def runs(*, as_json: AsJson = False, most: Annotated[int, Parameter(help="How ma
     """List the stored runs, newest first."""
     console = Console(highlight=False)
     with opened(only_if_there=True) as storage:
-        found = [_with_work(one) for one in stored.runs(storage, most=most)]
+        found = stored.runs(storage, most=most)
     if as_json:
         print_json(found, console)
         return COMPLETED
@@ -71,19 +68,12 @@ def list_runs(found: Sequence[stored.Run], console: Console) -> None:
     console.print(table)
 
 
-def _with_work(one: AnyRun) -> AnyRun:
-    """Tell a run that is at work from one that was stopped or killed."""
-    if one["status"] == "running" and not is_at_work(place(), one["thread_id"]):
-        one["status"] = STOPPED
-    return one
-
-
 def show(run: Name, /, *, as_json: AsJson = False, as_html: AsHtml = None) -> int:
     """Show what is stored of a run: its plan, steps, reviews, route, handoffs, errors, cost and answer."""
     console = Console(highlight=False)
     with opened(only_if_there=True) as storage:
-        state = _with_work(stored.state(storage, run))
-        plan = [one.step for one in forking.points(storage, run) if one.kind == "step"]
+        state = stored.state(storage, run)
+        plan = [one.step for one in stored.fork_points(storage, run) if one.kind == "step"]
     if as_json:
         print_json(state, console)
         return COMPLETED
@@ -97,7 +87,7 @@ def show(run: Name, /, *, as_json: AsJson = False, as_html: AsHtml = None) -> in
     if state["ended"]:
         console.print(Text(f"\n{clean(state['values']['messages'][-1].text)}"), soft_wrap=True)
     print_questions(open_questions(_asking(state)), run, console)
-    if state["status"] == STOPPED:
+    if state["status"] == "stopped":
         console.print(f"\nContinue it with: podium resume {run}", soft_wrap=True)
     return COMPLETED
 
@@ -121,13 +111,16 @@ def resume(
     quiet: Quiet = False,
 ) -> int:
     """Go on with a run that was killed or interrupted, or that waits for a person."""
-    with opened(only_if_there=True) as storage, at_work(place(), run):
-        return _resume(storage, stored.state(storage, run), answer, choices, Shown(as_json, quiet))
+    with opened(only_if_there=True) as storage, storage.lock(run, "refuse") as lock:
+        state = stored.state(storage, run)
+        return _resume(storage, lock, state, answer, choices, Shown(as_json, quiet))
 
 
-def _resume(storage: Storage, state: stored.State, answers: Sequence[str], choices: Choices, shown: Shown) -> int:
+def _resume(
+    storage: Storage, lock: ThreadLock, state: State, answers: Sequence[str], choices: Choices, shown: Shown
+) -> int:
     run = state["thread_id"]
-    if state["status"] not in ("running", "needs_input"):
+    if state["status"] not in ("running", "stopped", "needs_input"):
         raise ConfigurationError(
             f"The run {run} has ended ({state['status']}); `podium show {run}` shows it,"
             f" `podium fork {run}` lists from where it can start again"
@@ -141,7 +134,7 @@ def _resume(storage: Storage, state: stored.State, answers: Sequence[str], choic
         given = _asked_again(run, questions)
         if given is None:
             return NEEDS_INPUT
-    return begin(recipe, given, shown, runs=storage, name=run, before=state)
+    return begin(recipe, given, shown, runs=storage, lock=lock, name=run, before=state)
 
 
 def _asked_again(run: str, questions: Sequence[Question]) -> Any:
@@ -166,25 +159,24 @@ def fork(
     """Start a copy of a run again from a point; what was finished before it keeps its results."""
     with opened(only_if_there=True) as storage:
         state = stored.state(storage, run)
-        found = forking.points(storage, run)
+        found = stored.fork_points(storage, run)
         if at is None:
             _list_points(run, found, Console(highlight=False))
             return COMPLETED
-        point = forking.find(found, at)
+        point = stored.find_point(found, at)
         recipe = Recipe.of(run, state["metadata"]).with_choices(choices)
         recipe = replace(recipe, origin=f"copy of {run} from {at} on")
         recipe.check()  # nothing is copied for a team that cannot be used
         name = new_id(storage)
-        forking.copy(storage, point, name, recipe.metadata())
+        stored.copy_run(storage, point, name, recipe.metadata())
         if not quiet:
             say(f"copied {run} to {name}, from {at} on; kept: {', '.join(point.kept) or 'what came before'}")
-        with at_work(place(), name):
-            return begin(
-                recipe, None, Shown(as_json, quiet), runs=storage, name=name, before=stored.state(storage, name)
-            )
+        with storage.lock(name, "refuse") as lock:
+            before = stored.state(storage, name)
+            return begin(recipe, None, Shown(as_json, quiet), runs=storage, lock=lock, name=name, before=before)
 
 
-def _list_points(run: str, found: Sequence[forking.Point], console: Console) -> None:
+def _list_points(run: str, found: Sequence[ForkPoint], console: Console) -> None:
     table = Table("at", "what", "what runs again", box=None, pad_edge=False, header_style="bold")
     for one in found:
         again = "it and all that came after it"
@@ -199,12 +191,12 @@ def _when(moment: str) -> str:
     return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}" if moment else ""
 
 
-def _asking(state: stored.State) -> dict[str, Any]:
+def _asking(state: State) -> dict[str, Any]:
     """Return a stored run as its graph's result would be."""
     return {**state["values"], "questions": state["questions"], "status": state["status"]}
 
 
-def _head(state: stored.State) -> list[str]:
+def _head(state: State) -> list[str]:
     told = {
         "run": state["thread_id"],
         "origin": Recipe.of(state["thread_id"], state["metadata"]).origin if METADATA in state["metadata"] else "",
@@ -217,7 +209,7 @@ def _head(state: stored.State) -> list[str]:
     return [f"{name:8} {text}" for name, text in told.items() if text]
 
 
-def _show_record(state: stored.State, console: Console) -> None:
+def _show_record(state: State, console: Console) -> None:
     """Show what the graph has recorded, and its timeline."""
     values = state["values"]
     for title, lines in _sections(values):

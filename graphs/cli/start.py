@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from rich.console import Console
 from rich.text import Text
@@ -21,9 +22,8 @@ from agents.models import chat_model, model_name
 from graphs import storage as stores
 from graphs.cli.recipe import Recipe
 from graphs.cli.run import Job, work
-from graphs.engine import StepRecord
-from graphs.storage import Storage
-from graphs.storage import history as stored
+from graphs.engine import StepRecord, ThreadLock
+from graphs.storage import State, Storage
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 """Of run ids: no characters that look alike."""
@@ -71,11 +71,11 @@ def new_id(runs: Storage) -> str:
             return name
 
 
-def find(runs: Storage, name: str) -> stored.State | None:
+def find(runs: Storage, name: str) -> State | None:
     """Return what is stored of a run; None if there is none."""
     if runs.get_tuple({"configurable": {"thread_id": name}}) is None:
         return None
-    return stored.state(runs, name)
+    return stores.state(runs, name)
 
 
 def check_name(name: str) -> str:
@@ -90,9 +90,10 @@ def begin(
     given: Any,
     shown: Shown,
     *,
-    runs: Storage | None,
-    name: str | None,
-    before: stored.State | None = None,
+    runs: Storage | None = None,
+    lock: ThreadLock | None = None,
+    name: str | None = None,
+    before: State | None = None,
 ) -> int:
     """Build a run's graph, and start it or go on with it; return the exit code."""
     recipe.check()
@@ -104,12 +105,12 @@ def begin(
     graph = recipe.build(agents, model).compile(runs or InMemorySaver())
     if name and not shown.quiet:
         say(f"run {name}")
-    thread = name or "unstored"
+    config: RunnableConfig = {"configurable": {"thread_id": name or "unstored"}, "metadata": recipe.metadata()}
     return work(
         Job(
             graph,
             given,
-            config={"configurable": {"thread_id": thread}, "metadata": recipe.metadata()},
+            config=lock.mark(config) if lock else config,
             context=recipe.context(),
             name=name,
             known=_finished(before) if before else {},
@@ -119,7 +120,7 @@ def begin(
     )
 
 
-def _finished(before: stored.State) -> dict[str, StepRecord]:
+def _finished(before: State) -> dict[str, StepRecord]:
     # What an item of a `for_each` step has written looks like a record too, but says nothing of when.
     return {one["id"]: cast(StepRecord, one) for one in before["finished"] if one.get("ended")}
 

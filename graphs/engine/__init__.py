@@ -11,8 +11,11 @@ progress             events on LangGraph's custom stream
 chat_stream          what chat front ends see
 drawing              drawings with what is inside a node
 durability           what a run needs of its storage
+thread_lock          one run, one worker
+langgraph_internals  all that leans on LangGraph beyond its documented interface
 """
 
+from graphs.engine import langgraph_internals
 from graphs.engine.budget import RESERVED
 from graphs.engine.chat_stream import speaking
 from graphs.engine.drawing import Box, each, each_step, renderers
@@ -37,6 +40,7 @@ from graphs.engine.state import (
 from graphs.engine.step_records import conclude_steps, judge, under_names
 from graphs.engine.steps import OnFailure, Step, StepRecord, critical_path, findings, new_record, read_plan
 from graphs.engine.team import describe, member, team_of
+from graphs.engine.thread_lock import ThreadLock, WhenBusy, thread_lock
 
 __all__ = [
     "EXECUTE",
@@ -58,6 +62,8 @@ __all__ = [
     "Rule",
     "Step",
     "StepRecord",
+    "ThreadLock",
+    "WhenBusy",
     "assignment_of",
     "closing",
     "conclude_steps",
@@ -67,6 +73,7 @@ __all__ = [
     "each_step",
     "findings",
     "judge",
+    "langgraph_internals",
     "last_request",
     "member",
     "new_record",
@@ -77,5 +84,6 @@ __all__ = [
     "renderers",
     "speaking",
     "team_of",
+    "thread_lock",
     "under_names",
 ]

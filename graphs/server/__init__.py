@@ -1,3 +1,19 @@
-"""The graphs that LangGraph Studio and its server use, and who may use the server."""
+"""The graphs that LangGraph Studio and its server use, and who may use the server.
 
-__all__: list[str] = []
+exports  the six patterns with the default team, as langgraph.json names them
+auth     the token that the server asks for
+"""
+
+from typing import TYPE_CHECKING
+
+from agents.runtime import lazily
+
+if TYPE_CHECKING:
+    from graphs.server.auth import app, auth
+    from graphs.server.exports import network, orchestrator, planner, router, supervisor, workflow
+
+__all__ = ["app", "auth", "network", "orchestrator", "planner", "router", "supervisor", "workflow"]
+
+_EXPORTS = ("network", "orchestrator", "planner", "router", "supervisor", "workflow")
+
+__getattr__ = lazily(__name__, {"app": "auth", "auth": "auth", **dict.fromkeys(_EXPORTS, "exports")})

@@ -1,18 +1,34 @@
-"""Where runs are kept: checkpointers for SQLite and Postgres, the history of runs, forks and locks."""
+"""Storage of runs, so that a killed process loses nothing that was done.
 
-from graphs.storage.checkpointer import Storage
-from graphs.storage.databases import PATH_VARIABLE, default_path, postgres, sqlite
-from graphs.storage.history import Run, State, runs, state
-from graphs.storage.locks import at_work, is_at_work
+checkpointer  Storage: a checkpointer for sync and async graphs over LangGraph's blocking savers
+sqlite        runs in a file
+postgres      runs in a database, shared by machines
+locks         one run, one worker: locks of threads against other processes
+history       stored runs, and the questions that wait for people
+fork          copies of a run that start again at a point
+"""
+
+from graphs.storage.checkpointer import Keep, Storage
+from graphs.storage.fork import ForkPoint, copy_run, find_point, fork_points
+from graphs.storage.history import Question, Run, State, Waiting, inbox, runs, state
+from graphs.storage.postgres import postgres
+from graphs.storage.sqlite import PATH_VARIABLE, default_path, make_private, sqlite
 
 __all__ = [
     "PATH_VARIABLE",
+    "ForkPoint",
+    "Keep",
+    "Question",
     "Run",
     "State",
     "Storage",
-    "at_work",
+    "Waiting",
+    "copy_run",
     "default_path",
-    "is_at_work",
+    "find_point",
+    "fork_points",
+    "inbox",
+    "make_private",
     "postgres",
     "runs",
     "sqlite",

@@ -6,32 +6,41 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from agents.errors import StorageError
+from agents.errors import ConfigurationError, StorageError
+from graphs.engine import ThreadLock, WhenBusy
+from graphs.engine import langgraph_internals as internals
+from graphs.storage.locks import Locks
 
 T = TypeVar("T")
+Keep = Literal["turns", "all"]
+"""What is kept of a thread: its last turn with all checkpoints, or those of all turns."""
 
 _PARTS = {"id": str, "ts": str, "channel_values": dict, "channel_versions": dict, "versions_seen": dict}
-"""What every checkpoint has."""
-_NONSENSE = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, ArithmeticError)
-"""What savers raise over contents: an unknown serialization, broken MessagePack, a part that is missing."""
-
-_THREADS = (
-    "SELECT thread_id, MIN(checkpoint_id), MAX(checkpoint_id) FROM checkpoints"
-    " WHERE checkpoint_ns = '' GROUP BY thread_id ORDER BY 3 DESC"
-)
+"""Parts of every checkpoint."""
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, ArithmeticError)
+"""Errors of savers over contents: an unknown serialization, broken MessagePack, a missing part."""
 
 
 class Storage(BaseCheckpointSaver[str]):
     """A checkpointer over a blocking saver, for sync and async graphs alike; its faults are `StorageError`s.
 
-    Async callers wait for a thread of its own, so that neither their event loop nor work in other threads holds up a
+    Async calls run in one thread of the storage, so that neither the event loop nor work in other threads delays a
     write, and a cancelled caller leaves none half done.
+
+    Args:
+        saver: A blocking saver that can prune threads.
+        where: The database, for messages.
+        explain: Turns the database's own errors into `StorageError`s; returns None for others.
+        query: Runs a SELECT statement.
+        locks: Locks threads against other processes.
+        keep: `"turns"` drops earlier turns' checkpoints when a new turn begins; their messages stay in the thread.
+        when_busy: Whether a run on a thread at work waits or raises `ThreadBusyError`.
     """
 
     def __init__(
@@ -41,12 +50,20 @@ class Storage(BaseCheckpointSaver[str]):
         where: str,
         explain: Callable[[Exception], StorageError | None],
         query: Callable[[str], Sequence[Any]],
+        locks: Locks,
+        keep: Keep,
+        when_busy: WhenBusy,
     ) -> None:
+        if keep not in get_args(Keep):
+            raise ConfigurationError(f"keep is 'turns' or 'all', not {keep!r}")
         super().__init__(serde=saver.serde)
         self._saver = saver
         self._where = where
         self._explain = explain
         self._query = query
+        self._locks = locks
+        self._keep = keep
+        self._when_busy = when_busy
         self._thread = ThreadPoolExecutor(1, "podium-storage")
         self.failed: dict[str, StorageError] = {}
         """By thread id, why its last write failed."""
@@ -54,65 +71,103 @@ class Storage(BaseCheckpointSaver[str]):
     def close(self) -> None:
         """Wait for the last write."""
         self._thread.shutdown()
+        self._locks.close()
+
+    def lock(self, thread_id: str, when_busy: WhenBusy | None = None) -> ThreadLock:
+        """Return the lock of a thread, a sync and async context manager; it ends with its process or connection."""
+        take = partial(self._do, self._locks.take, thread_id)
+        return ThreadLock((self._locks.place, thread_id), when_busy or self._when_busy, take)
+
+    def is_locked(self, thread_id: str) -> bool:
+        """Tell whether a run, of this process or another, is at work on a thread."""
+        release = self._do(self._locks.take, thread_id)
+        if release is not None:
+            release()
+        return release is None
 
     def threads(self) -> list[tuple[str, str, str]]:
-        """Return the ids of all threads, each with its first and last checkpoint's, the latest first."""
-        return [(one, first, last) for one, first, last in self._read(lambda: self._query(_THREADS))]
+        """Return the ids of all threads, each with those of its first and last checkpoint, the latest first."""
+        return [tuple(row) for row in self._read(lambda: self._query(internals.THREADS))]
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Return a thread's last checkpoint, or the one that is named."""
+        """Return a thread's last checkpoint, or the one that the config names."""
 
-        def named() -> CheckpointTuple | None:
-            found = self._saver.get_tuple(config)
-            return None if found is None else whole(found)
+        def read() -> CheckpointTuple | None:
+            checkpoint = self._saver.get_tuple(config)
+            return None if checkpoint is None else check_parts(checkpoint)
 
-        return self._read(named)
+        return self._read(read)
 
     def list(self, config: RunnableConfig | None, **options: Any) -> Iterator[CheckpointTuple]:
-        """Return checkpoints, the latest first; all are read at once, so that others may write meanwhile."""
-        return iter(self._read(lambda: [whole(one) for one in self._saver.list(config, **options)]))
+        """Return checkpoints, the latest first; all are read at once, so that other runs may write meanwhile."""
+        return iter(self._read(lambda: [check_parts(item) for item in self._saver.list(config, **options)]))
 
-    def put(self, config: RunnableConfig, *given: Any) -> RunnableConfig:
-        """Keep a checkpoint."""
-        return self._write(self._saver.put, config, *given)
+    def put(self, config: RunnableConfig, *arguments: Any) -> RunnableConfig:
+        """Store a checkpoint; the first one of a turn replaces those of earlier turns."""
+        stored = self._write(self._saver.put, config, *arguments)
+        if self._keep == "turns" and internals.begins_turn(config, arguments[1]):
+            self._write(self._prune, config)
+        return stored
 
-    def put_writes(self, config: RunnableConfig, *given: Any, **options: Any) -> None:
-        """Keep what a task has written: all of it or nothing."""
-        self._write(self._saver.put_writes, config, *given, **options)
+    def put_writes(self, config: RunnableConfig, *arguments: Any, **options: Any) -> None:
+        """Store the writes of a task: all of them or none."""
+        self._write(self._saver.put_writes, config, *arguments, **options)
 
     def delete_thread(self, thread_id: str) -> None:
-        """Forget a run."""
+        """Delete a thread."""
         self._do(self._saver.delete_thread, thread_id)
 
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Reduce threads to their last checkpoint (`keep_latest`), or delete them (`delete`).
+
+        Threads with a DeltaChannel, whose state is spread over earlier checkpoints, are not reduced.
+        """
+        for thread_id in thread_ids:
+            if strategy == "delete":
+                self.delete_thread(thread_id)
+            else:
+                self._do(self._prune, {"configurable": {"thread_id": thread_id}})
+
     def get_next_version(self, current: str | None, channel: None) -> str:
-        """Count the versions of a channel as the saver does."""
+        """Return the next version of a channel, counted as the saver does."""
         return self._read(lambda: self._saver.get_next_version(current, channel))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Return a thread's last checkpoint, or the one that is named."""
+        """Return a thread's last checkpoint, or the one that the config names."""
         return await self._later(self.get_tuple, config)
 
     async def alist(self, config: RunnableConfig | None, **options: Any) -> AsyncIterator[CheckpointTuple]:
         """Return checkpoints, the latest first."""
-        for one in await self._later(self.list, config, **options):
-            yield one
+        for checkpoint in await self._later(self.list, config, **options):
+            yield checkpoint
 
-    async def aput(self, *given: Any) -> RunnableConfig:
-        """Keep a checkpoint."""
-        return await self._later(self.put, *given)
+    async def aput(self, *arguments: Any) -> RunnableConfig:
+        """Store a checkpoint."""
+        return await self._later(self.put, *arguments)
 
-    async def aput_writes(self, *given: Any, **options: Any) -> None:
-        """Keep what a task has written: all of it or nothing."""
-        await self._later(self.put_writes, *given, **options)
+    async def aput_writes(self, *arguments: Any, **options: Any) -> None:
+        """Store the writes of a task: all of them or none."""
+        await self._later(self.put_writes, *arguments, **options)
 
     async def adelete_thread(self, thread_id: str) -> None:
-        """Forget a run."""
+        """Delete a thread."""
         await self._later(self.delete_thread, thread_id)
 
-    def _write(self, work: Callable[..., T], config: RunnableConfig, *given: Any, **options: Any) -> T:
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Reduce threads to their last checkpoint, or delete them."""
+        await self._later(self.prune, thread_ids, strategy=strategy)
+
+    def _prune(self, config: RunnableConfig) -> None:
+        try:
+            self._saver.prune([str(config["configurable"]["thread_id"])])
+        except NotImplementedError:  # a DeltaChannel needs the earlier checkpoints
+            return
+
+    def _write(self, work: Callable[..., T], config: RunnableConfig, *arguments: Any, **options: Any) -> T:
         thread_id = str(config["configurable"]["thread_id"])
         try:
-            written = self._do(work, config, *given, **options)
+            self._locks.check(thread_id)
+            written = self._do(work, config, *arguments, **options)
         except StorageError as error:
             self.failed[thread_id] = error
             raise
@@ -120,27 +175,27 @@ class Storage(BaseCheckpointSaver[str]):
         return written
 
     def _read(self, work: Callable[[], T]) -> T:
-        """Read what is stored; what goes wrong in making sense of it is the contents' fault."""
+        """Read from the database; contents that cannot be understood are its fault."""
         try:
             return self._do(work)
-        except _NONSENSE as error:
-            told = " ".join(str(error).split())
+        except _UNREADABLE as error:
+            reason = " ".join(str(error).split())
             raise StorageError(
-                f"{self._where} holds a run that cannot be read, perhaps of another release: {told}"
+                f"{self._where} holds a run that cannot be read, perhaps of another release: {reason}"
             ) from error
 
-    def _do(self, work: Callable[..., T], *given: Any, **options: Any) -> T:
+    def _do(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
         try:
-            return work(*given, **options)
+            return work(*arguments, **options)
         except Exception as error:
             if (explained := self._explain(error)) is None:
                 raise
             raise explained from error
 
-    async def _later(self, work: Callable[..., T], *given: Any, **options: Any) -> T:
+    async def _later(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
         loop = asyncio.get_running_loop()
         # Shielded: a write that waits in the queue must not be dropped because its run was cancelled.
-        return await asyncio.shield(loop.run_in_executor(self._thread, partial(work, *given, **options)))
+        return await asyncio.shield(loop.run_in_executor(self._thread, partial(work, *arguments, **options)))
 
 
 def strict() -> JsonPlusSerializer:
@@ -148,19 +203,19 @@ def strict() -> JsonPlusSerializer:
     return JsonPlusSerializer(allowed_msgpack_modules=None)
 
 
-def whole(read: CheckpointTuple) -> CheckpointTuple:
+def check_parts(stored: CheckpointTuple) -> CheckpointTuple:
     """Return a checkpoint that has all its parts.
 
-    LangGraph's serializer gives None for a message that it cannot make out, and plain data for other types.
+    LangGraph's serializer gives None for a message that it cannot read, and plain data for other types.
 
     Raises:
         ValueError: It is damaged.
     """
-    checkpoint: Any = read.checkpoint
+    checkpoint: Any = stored.checkpoint
     if missing := [part for part, kind in _PARTS.items() if not isinstance(checkpoint.get(part), kind)]:
         raise ValueError(f"a checkpoint without {missing[0]}")
-    written = [value for _, channel, value in read.pending_writes or () if channel == "messages"]
+    written = [value for _, channel, value in stored.pending_writes or () if channel == "messages"]
     for messages in (checkpoint["channel_values"].get("messages"), *written):
         if isinstance(messages, list) and None in messages:
-            raise ValueError("a message that is none")
-    return read
+            raise ValueError("a message that cannot be read")
+    return stored

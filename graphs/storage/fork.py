@@ -1,7 +1,7 @@
-"""Start again from a point of a stored run: its points, and a copy of the run that stands before one of them.
+"""Forks of a stored run: the points at which it can start again, and a copy of it that stands before one of them.
 
-A point is a node of the graph, or a step of its plan. Forking at a node gives back the state before it; forking at a
-step keeps the results of all steps but that one and those that need it.
+A point is a node of the graph, or a step of its plan. A fork at a node restores the state before it; a fork at a step
+keeps the results of all steps but that one and those that need it.
 """
 
 from __future__ import annotations
@@ -16,125 +16,122 @@ from langgraph.checkpoint.base import CheckpointTuple
 from agents.errors import ConfigurationError
 from agents.runtime import sum_usage
 from graphs.engine import EXECUTE, StepRecord
+from graphs.engine import langgraph_internals as internals
 from graphs.storage.checkpointer import Storage
-
-_BRANCH = "branch:to:"
-"""How LangGraph names the channels that say which node is next."""
 
 
 @dataclass(frozen=True)
-class Point:
-    """A place to start again from."""
+class ForkPoint:
+    """A point at which a run can start again."""
 
     name: str
     kind: str
     """`node` or `step`."""
     checkpoints: tuple[CheckpointTuple, ...]
-    """What stands before it: of the graph, and for a step of a nested plan of that plan's graph."""
+    """The state before it: of the graph, and for a step of a nested plan of that plan's graph."""
     kept: Mapping[str, StepRecord] = field(default_factory=dict)
     """For a step: the records that are kept."""
     rerun: tuple[str, ...] = ()
-    """For a step: what runs again of what was finished."""
+    """For a step: the finished steps that run again."""
     step: Mapping[str, Any] = field(default_factory=dict)
 
 
-def points(storage: Storage, thread_id: str) -> list[Point]:
+def fork_points(storage: Storage, thread_id: str) -> list[ForkPoint]:
     """Return the points of a run's last request in the order in which they were reached."""
     thread: RunnableConfig = {"configurable": {"thread_id": thread_id}}
     spaces: dict[str, list[CheckpointTuple]] = {}
-    for one in reversed([*storage.list(thread)]):
-        spaces.setdefault(one.config["configurable"]["checkpoint_ns"], []).append(one)
-    own = spaces.get("", [])
-    last_input = max((place for place, one in enumerate(own) if one.metadata.get("source") == "input"), default=0)
-    own = own[last_input:]
-    found: list[Point] = []
-    for one in own:
-        for node in _next(one):
-            times = sum(point.name.partition(":")[0] == node for point in found)
-            found.append(Point(f"{node}:{times + 1}" if times else node, "node", (one,)))
-    return [*found, *_steps(own, spaces)]
+    for checkpoint in reversed([*storage.list(thread)]):
+        spaces.setdefault(_namespace(checkpoint), []).append(checkpoint)
+    root = spaces.get("", [])
+    inputs = [index for index, checkpoint in enumerate(root) if checkpoint.metadata.get("source") == "input"]
+    root = root[max(inputs, default=0) :]
+    points: list[ForkPoint] = []
+    for checkpoint in root:
+        for node in internals.next_nodes(checkpoint):
+            times = sum(point.name.partition(":")[0] == node for point in points)
+            points.append(ForkPoint(f"{node}:{times + 1}" if times else node, "node", (checkpoint,)))
+    return [*points, *_steps(root, spaces)]
 
 
-def _next(one: CheckpointTuple) -> list[str]:
-    """Return the nodes that run after a checkpoint."""
-    channels = one.checkpoint["channel_values"]
-    return [name.removeprefix(_BRANCH) for name in channels if name.startswith(_BRANCH)]
+def find_point(points: Iterable[ForkPoint], name: str) -> ForkPoint:
+    """Return the point of that name; a step comes before a node.
+
+    Raises:
+        ConfigurationError: No point has that name.
+    """
+    by_name = {point.name: point for point in points}
+    if name not in by_name:
+        raise ConfigurationError(f"The run cannot start again at {name!r}; it can at: {', '.join(by_name)}")
+    return by_name[name]
 
 
-def _steps(own: list[CheckpointTuple], spaces: Mapping[str, list[CheckpointTuple]]) -> Iterable[Point]:
+def copy_run(storage: Storage, point: ForkPoint, thread_id: str, metadata: Mapping[str, Any]) -> None:
+    """Store a copy of a run that stands before a point, under a new id and with new metadata."""
+    for original in point.checkpoints:
+        checkpoint = original.checkpoint.copy()
+        if point.kind == "step" and original is point.checkpoints[-1]:
+            checkpoint["channel_values"] = _with_steps(checkpoint["channel_values"], point.kept)
+        config: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": _namespace(original)}}
+        described: Any = {**original.metadata, **metadata}
+        storage.put(config, checkpoint, described, checkpoint["channel_versions"])
+
+
+def _steps(root: list[CheckpointTuple], spaces: Mapping[str, list[CheckpointTuple]]) -> Iterable[ForkPoint]:
     """Return the steps of the last plan, be it the graph's own or that of a graph in one of its nodes."""
-    inside = [
-        (one, outer)
-        for name, graph in spaces.items()
-        if "|" not in name
-        for one in graph
-        if EXECUTE in _next(one) and (outer := _around(one, own)) is not None
+    plans = [
+        (checkpoint, outer)
+        for namespace, graph in spaces.items()
+        if internals.is_nested_once(namespace)
+        for checkpoint in graph
+        if EXECUTE in internals.next_nodes(checkpoint) and (outer := _around(checkpoint, root)) is not None
     ]
-    if not inside:
+    if not plans:
         return
-    before, outer = max(inside, key=lambda pair: pair[0].checkpoint["id"])
-    space = before.config["configurable"]["checkpoint_ns"]
-    records = _records(before, [one for one in spaces[space] if one.checkpoint["id"] > before.checkpoint["id"]])
-    for step in before.checkpoint["channel_values"].get("plan", ()):
-        again = _dependents(step["id"], before.checkpoint["channel_values"]["plan"])
-        kept = {one: record for one, record in records.items() if one not in again}
-        stack = (outer, before) if space else (before,)
-        yield Point(step["id"], "step", stack, kept, tuple(one for one in records if one in again), step)
+    before, outer = max(plans, key=lambda pair: pair[0].checkpoint["id"])
+    namespace = _namespace(before)
+    after = [item for item in spaces[namespace] if item.checkpoint["id"] > before.checkpoint["id"]]
+    records = _records(before, after)
+    plan = before.checkpoint["channel_values"].get("plan", ())
+    for step in plan:
+        again = _dependents(step["id"], plan)
+        kept = {name: record for name, record in records.items() if name not in again}
+        stack = (outer, before) if namespace else (before,)
+        yield ForkPoint(step["id"], "step", stack, kept, tuple(name for name in records if name in again), step)
 
 
-def _around(one: CheckpointTuple, own: list[CheckpointTuple]) -> CheckpointTuple | None:
+def _namespace(checkpoint: CheckpointTuple) -> str:
+    return str(checkpoint.config["configurable"]["checkpoint_ns"])
+
+
+def _around(checkpoint: CheckpointTuple, root: list[CheckpointTuple]) -> CheckpointTuple | None:
     """Return the outermost graph's checkpoint in which a checkpoint was made."""
-    if not one.config["configurable"]["checkpoint_ns"]:
-        return one if any(one is other for other in own) else None
-    parent = one.metadata.get("parents", {}).get("")
-    return next((other for other in own if other.checkpoint["id"] == parent), None)
+    if not _namespace(checkpoint):
+        return checkpoint if any(checkpoint is item for item in root) else None
+    parent = internals.outermost_checkpoint_id(checkpoint)
+    return next((item for item in root if item.checkpoint["id"] == parent), None)
 
 
 def _records(before: CheckpointTuple, after: list[CheckpointTuple]) -> dict[str, StepRecord]:
     """Return the records of the plan's finished steps: in the last state, and of tasks that ended since."""
     plan = {step["id"] for step in before.checkpoint["channel_values"].get("plan", ())}
-    found: dict[str, StepRecord] = {}
-    for one in (before, *after):
-        stored = one.checkpoint["channel_values"].get("steps") or {}
-        # What an item of a `for_each` step has written looks like a record too, but says nothing of when.
-        written = [value for _, _, value in one.pending_writes or () if isinstance(value, dict) and value.get("ended")]
-        for record in [*stored.values(), *written]:
+    records: dict[str, StepRecord] = {}
+    for checkpoint in (before, *after):
+        stored = checkpoint.checkpoint["channel_values"].get("steps") or {}
+        # The result of an item of a `for_each` step looks like a record too, but has no times.
+        results = [item for item in internals.task_results(checkpoint) if isinstance(item, dict) and item.get("ended")]
+        for record in [*stored.values(), *results]:
             if record.get("status") == "completed" and record.get("id") in plan:
-                found[record["id"]] = record
-    return found
+                records[record["id"]] = record
+    return records
 
 
 def _dependents(step: str, plan: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Return a step and all that directly or indirectly need it."""
+    """Return a step and all steps that directly or indirectly need it."""
     steps = list(plan)
     again = {step}
-    while more := {one["id"] for one in steps if again & set(one["dependencies"])} - again:
+    while more := {item["id"] for item in steps if again & set(item["dependencies"])} - again:
         again |= more
     return again
-
-
-def find(found: Iterable[Point], name: str) -> Point:
-    """Return the point of that name; a step comes before a node.
-
-    Raises:
-        ConfigurationError: There is none.
-    """
-    known = {one.name: one for one in found}
-    if name not in known:
-        raise ConfigurationError(f"There is no point {name!r} to start again from; known: {', '.join(known)}")
-    return known[name]
-
-
-def copy(storage: Storage, point: Point, thread_id: str, metadata: Mapping[str, Any]) -> None:
-    """Store a copy of a run that stands before a point, under a new id and with new metadata."""
-    for one in point.checkpoints:
-        checkpoint = one.checkpoint.copy()
-        if point.kind == "step" and one is point.checkpoints[-1]:
-            checkpoint["channel_values"] = _with_steps(checkpoint["channel_values"], point.kept)
-        space = one.config["configurable"]["checkpoint_ns"]
-        config: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": space}}
-        described: Any = {**one.metadata, **metadata}
-        storage.put(config, checkpoint, described, checkpoint["channel_versions"])
 
 
 def _with_steps(values: Mapping[str, Any], kept: Mapping[str, StepRecord]) -> dict[str, Any]:
@@ -143,6 +140,6 @@ def _with_steps(values: Mapping[str, Any], kept: Mapping[str, StepRecord]) -> di
     return {
         **values,
         "steps": dict(kept),
-        "usage": sum_usage([values["usage"], *(one["usage"] for one in new)]),
-        "errors": [*values["errors"], *(told for one in new for told in one["problems"])],
+        "usage": sum_usage([values["usage"], *(record["usage"] for record in new)]),
+        "errors": [*values["errors"], *(problem for record in new for problem in record["problems"])],
     }

@@ -1,4 +1,4 @@
-"""What is stored of runs, read without their graphs: a list of them, and one in full."""
+"""Stored runs, read without their graphs: a list of them, one in full, and the questions that wait for people."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from langgraph.checkpoint.base import CheckpointTuple
 from typing_extensions import TypedDict
 
 from agents.errors import StorageError
+from graphs.engine import langgraph_internals as internals
 from graphs.engine import last_request
 from graphs.storage.checkpointer import Storage
 
-_INTERRUPT = "__interrupt__"
-_RESUME = "__resume__"
-_INPUT = "__start__"
 _RECORD = {"id", "agent", "status", "attempts", "answered_by"}
-"""Keys by which the record of a step is known among what tasks have written."""
+"""Keys of a step's record, by which it is recognised among the writes of tasks."""
 
 
 class Run(TypedDict):
@@ -29,11 +27,19 @@ class Run(TypedDict):
     """The `pattern` in the metadata of the run's config; empty if there is none."""
     request: str
     status: str
-    """As in the graph's result, but `needs_input` while a question to people is open; `running` where the graph has not
-    ended, be it at work or killed; `unreadable`."""
+    """As in the graph's result, but `needs_input` while a question to people is open; `running` while a run has the
+    thread's lock, `stopped` where it ended without reaching the graph's end; `unreadable`."""
     started: str
-    """When the thread began: ISO 8601, UTC."""
+    """Begin of the thread: ISO 8601, UTC."""
     ended: str | None
+
+
+class Question(TypedDict):
+    """A question that people have not answered; `Command(resume={id: answer})` answers it."""
+
+    id: str
+    """Empty where the run has ended with the question; the answer is then the thread's next message."""
+    value: Any
 
 
 class State(Run):
@@ -43,14 +49,21 @@ class State(Run):
     """The graph's state at the end of its last node."""
     finished: list[dict[str, Any]]
     """The records of steps that have ended since then, also of graphs within the graph."""
-    questions: list[dict[str, Any]]
-    """What people were asked and have not answered: `{"id", "value"}`; answered by `Command(resume={id: answer})`."""
+    questions: list[Question]
     metadata: dict[str, Any]
     """That of the run's config, and what LangGraph adds to it."""
 
 
-def runs(storage: Storage, *, most: int = 50) -> list[Run]:
-    """Return the latest runs, newest first."""
+class Waiting(Question):
+    """A question in the inbox, with its run."""
+
+    thread_id: str
+    pattern: str
+    request: str
+
+
+def runs(storage: Storage, *, most: int | None = 50) -> list[Run]:
+    """Return the latest runs, newest first; all of them with None."""
     return [_run(storage, *ids) for ids in storage.threads()[:most]]
 
 
@@ -58,40 +71,59 @@ def state(storage: Storage, thread_id: str) -> State:
     """Return what is stored of one run.
 
     Raises:
-        StorageError: There is no such run, or it cannot be read.
+        StorageError: The run is unknown or cannot be read.
     """
     ids = next((ids for ids in storage.threads() if ids[0] == thread_id), None)
     if ids is None:
         raise StorageError(f"There is no run {thread_id!r}; `podium runs` lists those there are")
     last = _checkpoint(storage, thread_id, ids[2])
-    short = _short(last, _checkpoint(storage, thread_id, ids[1]))
+    short = _short(storage, last, _checkpoint(storage, thread_id, ids[1]))
     return {
         **short,
-        "values": _values(last),
+        "values": internals.state_values(last),
         "finished": [] if short["ended"] else _finished(storage, last),
         "questions": _questions(last),
         "metadata": dict(last.metadata),
     }
 
 
+def inbox(storage: Storage) -> list[Waiting]:
+    """Return all questions of all runs that wait for people, each once, those of the latest run first."""
+    found: list[Waiting] = []
+    for thread_id, first, last in storage.threads():
+        run = _run(storage, thread_id, first, last)
+        if run["status"] != "needs_input":
+            continue
+        checkpoint = _checkpoint(storage, thread_id, last)
+        message: Any = (internals.state_values(checkpoint).get("messages") or [AIMessage("")])[-1]
+        questions = _questions(checkpoint) or [Question(id="", value=message.text)]
+        found += [
+            Waiting(**question, thread_id=thread_id, pattern=run["pattern"], request=run["request"])
+            for question in questions
+        ]
+    return found
+
+
 def _run(storage: Storage, thread_id: str, first: str, last: str) -> Run:
     try:
-        return _short(_checkpoint(storage, thread_id, last), _checkpoint(storage, thread_id, first))
+        return _short(storage, _checkpoint(storage, thread_id, last), _checkpoint(storage, thread_id, first))
     except StorageError:
         return Run(thread_id=thread_id, pattern="", request="", status="unreadable", started="", ended=None)
 
 
-def _short(last: CheckpointTuple, first: CheckpointTuple) -> Run:
-    values = _values(last)
+def _short(storage: Storage, last: CheckpointTuple, first: CheckpointTuple) -> Run:
+    values = internals.state_values(last)
     messages = values.get("messages") or []
     # Every graph's output ends in an AIMessage; an input that no node has taken yet may come after it.
-    ended = bool(messages) and isinstance(messages[-1], AIMessage) and _INPUT not in last.checkpoint["channel_values"]
+    ended = bool(messages) and isinstance(messages[-1], AIMessage) and not internals.awaits_first_node(last)
     metadata: Mapping[str, Any] = last.metadata
+    thread_id = last.config["configurable"]["thread_id"]
+    status = str(values.get("status")) if ended else "needs_input" if _questions(last) else ""
     return {
-        "thread_id": last.config["configurable"]["thread_id"],
+        "thread_id": thread_id,
         "pattern": str(metadata.get("pattern") or ""),
         "request": last_request(messages).text,
-        "status": str(values.get("status")) if ended else "needs_input" if _questions(last) else "running",
+        "status": status or ("running" if storage.is_locked(thread_id) else "stopped"),
         "started": first.checkpoint["ts"],
         "ended": last.checkpoint["ts"] if ended else None,
     }
@@ -99,34 +131,22 @@ def _short(last: CheckpointTuple, first: CheckpointTuple) -> Run:
 
 def _checkpoint(storage: Storage, thread_id: str, checkpoint_id: str) -> CheckpointTuple:
     named = {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}
-    found = storage.get_tuple({"configurable": named})
-    if found is None:
+    checkpoint = storage.get_tuple({"configurable": named})
+    if checkpoint is None:
         raise StorageError(f"The run {thread_id!r} has been deleted")
-    return found
+    return checkpoint
 
 
-def _values(one: CheckpointTuple) -> dict[str, Any]:
-    """Return the state without LangGraph's own channels."""
-    channels: Mapping[str, Any] = one.checkpoint["channel_values"]
-    return {name: value for name, value in channels.items() if not name.startswith("__") and ":" not in name}
-
-
-def _questions(one: CheckpointTuple) -> list[dict[str, Any]]:
-    """Return the open questions: a task that has gone on keeps its own, and the node around it may still list them."""
-    written = one.pending_writes or ()
-    ended = {task for task, channel, _ in written if channel not in (_INTERRUPT, _RESUME)}
-    asked = [(task, question) for task, channel, value in written if channel == _INTERRUPT for question in value]
-    answered = {question.id for task, question in asked if task in ended}
-    by_id = {question.id: {"id": question.id, "value": question.value} for _, question in asked}
-    return [shown for number, shown in by_id.items() if number not in answered]
+def _questions(checkpoint: CheckpointTuple) -> list[Question]:
+    return [{"id": item.id, "value": item.value} for item in internals.open_interrupts(checkpoint)]
 
 
 def _finished(storage: Storage, last: CheckpointTuple) -> list[dict[str, Any]]:
     """Return the records that tasks have left since the graph's last checkpoint, in its own and in nested ones."""
     thread: RunnableConfig = {"configurable": {"thread_id": last.config["configurable"]["thread_id"]}}
     latest: dict[str, CheckpointTuple] = {}
-    for one in storage.list(thread):
-        latest.setdefault(one.config["configurable"]["checkpoint_ns"], one)
-    since = [one for one in latest.values() if one.checkpoint["id"] >= last.checkpoint["id"]]
-    written = [value for one in since for _, _, value in one.pending_writes or ()]
-    return [value for value in written if isinstance(value, dict) and value.keys() >= _RECORD]
+    for checkpoint in storage.list(thread):
+        latest.setdefault(checkpoint.config["configurable"]["checkpoint_ns"], checkpoint)
+    since = [item for item in latest.values() if item.checkpoint["id"] >= last.checkpoint["id"]]
+    results = [result for checkpoint in since for result in internals.task_results(checkpoint)]
+    return [result for result in results if isinstance(result, dict) and result.keys() >= _RECORD]

@@ -1,83 +1,154 @@
-"""Which runs are at work: a lock per run that ends with its process, however that ends.
+"""Locks of threads against other processes: files beside a SQLite file, advisory locks in Postgres.
 
-For runs in a SQLite file it is a byte of a file beside it, for runs in Postgres an advisory lock of a connection of its
-own. Where files cannot be locked, nothing is, and runs count as stopped.
+A lock ends with the process that holds it, or with its connection.
 """
 
 from __future__ import annotations
 
-import os
-import time
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import hashlib
+import threading
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, LiteralString, Protocol
 
 from agents.errors import StorageError
-from graphs.storage.databases import connected
 
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
+Release = Callable[[], None]
 
-_PATIENCE = 1.0
-"""Seconds to try: another process may only be looking."""
-_PAUSE = 0.02
-_MINE = "SELECT pg_try_advisory_lock(hashtext('podium run'), hashtext(%s)) AS mine"
+_TAKE = "SELECT pg_try_advisory_lock({}) AS done, set_config('idle_in_transaction_session_timeout', '0', true)"
+_RELEASE = "SELECT pg_advisory_unlock({}) AS done"
 
 
-@contextmanager
-def at_work(runs: Path | str, name: str) -> Iterator[None]:
-    """Hold the lock of a run that is stored in a file or at a Postgres address.
+class Locks(Protocol):
+    """The locks of a storage."""
 
-    Raises:
-        StorageError: Another process is at work on the run, or Postgres cannot be reached.
-    """
-    with _locker(runs, name) as locked:
-        until = time.monotonic() + _PATIENCE
-        while not locked():
-            if time.monotonic() > until:
-                raise StorageError(f"Another process is at work on the run {name}")
-            time.sleep(_PAUSE)
-        yield
+    @property
+    def place(self) -> Hashable:
+        """The same for all storages of one database in this process, where that can be told."""
 
+    def take(self, thread_id: str) -> Release | None:
+        """Take the lock of a thread; return what releases it, or None if it is taken."""
+        ...
 
-def is_at_work(runs: Path | str, name: str) -> bool:
-    """Tell whether another process is at work on a run."""
-    if isinstance(runs, Path) and not _beside(runs).exists():
-        return False
-    with _locker(runs, name) as locked:
-        return not locked()
+    def check(self, thread_id: str) -> None:
+        """Raise a `StorageError` if the lock of a thread was taken and then lost."""
+
+    def close(self) -> None:
+        """Release all locks."""
 
 
-@contextmanager
-def _locker(runs: Path | str, name: str) -> Iterator[Callable[[], bool]]:
-    """Yield what takes a run's lock if it is free; it is given back in the end."""
-    if isinstance(runs, str):
-        with connected(runs) as connection:
-            yield lambda: bool(connection.execute(_MINE, (name,)).fetchone()["mine"])
-    elif fcntl is None:
-        yield lambda: True
-    else:
-        file = os.open(_beside(runs), os.O_RDWR | os.O_CREAT, 0o600)
+class FileLocks:
+    """One file per locked thread, in a folder beside the SQLite file."""
+
+    def __init__(self, file: Path) -> None:
+        resolved = file.resolve()  # the same by whatever symbolic link the file is reached
+        self.place = str(resolved)
+        self._folder = resolved.with_name(f"{resolved.name}-locks")
+
+    def take(self, thread_id: str) -> Release | None:
+        """Take the lock of a thread; return what releases it, or None if it is taken."""
+        from filelock import FileLock, Timeout
+
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        file = self._folder / hashlib.sha256(thread_id.encode(errors="surrogatepass")).hexdigest()
+        lock = FileLock(file, timeout=0, mode=0o600, thread_local=False)
         try:
-            yield lambda: _try(file, name)
-        finally:
-            os.close(file)
+            lock.acquire()
+        except Timeout:
+            return None
+
+        def release() -> None:
+            with suppress(OSError):  # Windows keeps open files
+                file.unlink()  # while it is locked: a process that waits for it notices and makes a new one
+            lock.release()
+
+        return release
+
+    def check(self, thread_id: str) -> None:
+        """Do nothing: a file's lock lasts as long as the process."""
+
+    def close(self) -> None:
+        """Do nothing: each lock is released by its run."""
 
 
-def _try(file: int, name: str) -> bool:
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, zlib.crc32(name.encode()))
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
+class AdvisoryLocks:
+    """Postgres advisory locks, all on one connection, in a transaction that stays open while there are any.
 
+    The transaction keeps the connection its session where a pooler such as PgBouncer assigns them by transaction.
 
-def _beside(runs: Path) -> Path:
-    """Return the file with the locks: the same by whatever symbolic link the runs are reached."""
-    file = runs.resolve()
-    return file.with_name(f"{file.name}-at-work")
+    Args:
+        uri: The database's address.
+        connect: Opens a connection that begins a transaction with its first statement.
+    """
+
+    def __init__(self, uri: str, connect: Callable[[], Any]) -> None:
+        self.place = uri
+        self._connect = connect
+        self._connection: Any = None
+        self._held: set[str] = set()
+        self._lost: set[str] = set()
+        self._guard = threading.Lock()
+
+    def take(self, thread_id: str) -> Release | None:
+        """Take the lock of a thread; return what releases it, or None if it is taken."""
+        with self._guard:
+            if thread_id in self._held:
+                return None
+            if self._connection is None or not self._is_alive():
+                self._lost |= self._held
+                self._connection = self._connect()
+            taken = self._ask(_TAKE, thread_id)
+            if taken:
+                self._held.add(thread_id)
+                self._lost.discard(thread_id)
+            self._end_transaction()
+        return (lambda: self._release(thread_id)) if taken else None
+
+    def check(self, thread_id: str) -> None:
+        """Raise a `StorageError` if the lock of a thread was taken and then lost."""
+        with self._guard:
+            if thread_id in self._held and not self._is_alive():
+                self._lost |= self._held
+            if thread_id in self._lost:
+                raise StorageError(
+                    f"The connection with the lock of thread {thread_id!r} was lost, so another process may have taken"
+                    " the run over; resume it"
+                )
+
+    def close(self) -> None:
+        """Release all locks."""
+        with self._guard:
+            if self._connection is not None:
+                self._connection.close()
+
+    def _release(self, thread_id: str) -> None:
+        with self._guard:
+            self._held.discard(thread_id)
+            if thread_id not in self._lost and self._is_alive():
+                self._ask(_RELEASE, thread_id)
+                self._end_transaction()
+            self._lost.discard(thread_id)
+
+    def _ask(self, statement: LiteralString, thread_id: str) -> bool:
+        from psycopg.sql import SQL
+
+        digest = hashlib.sha256(b"podium " + thread_id.encode(errors="surrogatepass")).digest()
+        # The number is in the statement: one with parameters keeps its snapshot as long as the transaction is open,
+        # and building an index waits for all snapshots.
+        numbered = SQL(statement).format(int.from_bytes(digest[:8], signed=True))
+        return bool(self._connection.execute(numbered).fetchone()["done"])
+
+    def _end_transaction(self) -> None:
+        if not self._held:
+            self._connection.commit()
+
+    def _is_alive(self) -> bool:
+        """Tell whether the connection is open; asks the socket, not the server."""
+        from psycopg import OperationalError
+
+        try:
+            self._connection.pgconn.consume_input()
+        except OperationalError:
+            self._connection.close()
+        return not self._connection.closed

@@ -1,0 +1,174 @@
+"""All that leans on LangGraph beyond its documented interface; tests/test_langgraph_contracts.py tests each item.
+
+Checkpoints: reserved channels and keys, what waits in them. Savers: their tables, and the parts that subclasses change.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import CheckpointMetadata, CheckpointTuple
+    from langgraph.checkpoint.serde.base import SerializerProtocol
+    from langgraph.checkpoint.sqlite import SqliteSaver
+    from langgraph.types import Interrupt
+
+INTERRUPT = "__interrupt__"
+RESUME = "__resume__"
+START = "__start__"
+BRANCH = "branch:to:"
+DELTA_COUNTERS = "counters_since_delta_snapshot"
+
+# Checkpoints
+
+
+def state_values(checkpoint: CheckpointTuple) -> dict[str, Any]:
+    """Return the graph's state without LangGraph's own channels."""
+    channels: Mapping[str, Any] = checkpoint.checkpoint["channel_values"]
+    return {name: value for name, value in channels.items() if not name.startswith("__") and ":" not in name}
+
+
+def awaits_first_node(checkpoint: CheckpointTuple) -> bool:
+    """Tell whether a checkpoint holds an input that no node has taken yet."""
+    return START in checkpoint.checkpoint["channel_values"]
+
+
+def begins_turn(config: RunnableConfig, metadata: CheckpointMetadata) -> bool:
+    """Tell whether a checkpoint to be stored is the first one after a new input to the outermost graph."""
+    return metadata.get("source") == "input" and not config["configurable"].get("checkpoint_ns")
+
+
+def next_nodes(checkpoint: CheckpointTuple) -> list[str]:
+    """Return the nodes that run after a checkpoint."""
+    channels = checkpoint.checkpoint["channel_values"]
+    return [name.removeprefix(BRANCH) for name in channels if name.startswith(BRANCH)]
+
+
+def open_interrupts(checkpoint: CheckpointTuple) -> list[Interrupt]:
+    """Return the interrupts without an answer, each once.
+
+    A task that has gone on keeps its own, and the node around it may still list them.
+    """
+    writes = checkpoint.pending_writes or ()
+    ended = {task for task, channel, _ in writes if channel not in (INTERRUPT, RESUME)}
+    interrupts = [(task, interrupt) for task, channel, value in writes if channel == INTERRUPT for interrupt in value]
+    answered = {interrupt.id for task, interrupt in interrupts if task in ended}
+    return [*{item.id: item for _, item in interrupts if item.id not in answered}.values()]
+
+
+def task_results(checkpoint: CheckpointTuple) -> list[Any]:
+    """Return the values that tasks have written since a checkpoint, among them the results of finished tasks."""
+    return [value for _, _, value in checkpoint.pending_writes or ()]
+
+
+def outermost_checkpoint_id(checkpoint: CheckpointTuple) -> str | None:
+    """Return the id of the outermost graph's checkpoint in which a nested graph's checkpoint was made."""
+    parents: Mapping[str, str] = checkpoint.metadata.get("parents", {})
+    return parents.get("")
+
+
+def is_nested_once(namespace: str) -> bool:
+    """Tell whether a checkpoint namespace is the outermost graph's or that of a graph in one of its nodes."""
+    return "|" not in namespace
+
+
+# Tables
+
+THREADS = (
+    "SELECT thread_id, MIN(checkpoint_id), MAX(checkpoint_id) FROM checkpoints"
+    " WHERE checkpoint_ns = '' GROUP BY thread_id ORDER BY 3 DESC"
+)
+"""Each thread with the ids of its first and last checkpoint, which sort by time; understood by both databases."""
+
+SQLITE_COLUMNS = {
+    "checkpoints": {"thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "type", "checkpoint"},
+    "writes": {"thread_id", "checkpoint_ns", "checkpoint_id", "task_id", "idx", "channel", "type", "value"},
+}
+
+_HEADS = (
+    "SELECT checkpoint_ns, MAX(checkpoint_id), metadata FROM checkpoints WHERE thread_id = ? GROUP BY checkpoint_ns"
+)
+_DELETE = (
+    "DELETE FROM writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id < ?",
+    "DELETE FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id < ?",
+)
+_SETUP_PAUSE = 0.01
+"""Seconds between two attempts to make the tables."""
+
+
+def sqlite_saver(connection: sqlite3.Connection, serde: SerializerProtocol) -> SqliteSaver:
+    """Return a SqliteSaver that rolls back a transaction that fails half-way; LangGraph's own commits the half."""
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    class AtomicSqliteSaver(SqliteSaver):
+        @contextmanager
+        def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
+            with self.lock:
+                self.setup()
+                with closing(self.conn.cursor()) as cursor:
+                    try:
+                        yield cursor
+                        if transaction:
+                            self.conn.commit()
+                    except BaseException:
+                        self.conn.rollback()
+                        raise
+
+        def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+            with self.cursor() as cursor:
+                for thread_id in thread_ids:
+                    _keep_latest(cursor, thread_id)
+
+    return AtomicSqliteSaver(connection, serde=serde)
+
+
+def _keep_latest(cursor: sqlite3.Cursor, thread_id: str) -> None:
+    """Delete all but the last checkpoint of each namespace, and nested calls that began before the root's last one."""
+    heads = {namespace: (head, metadata) for namespace, head, metadata in cursor.execute(_HEADS, (thread_id,))}
+    if any(DELTA_COUNTERS.encode() in bytes(metadata or b"") for _, metadata in heads.values()):
+        raise NotImplementedError("A DeltaChannel is rebuilt from earlier checkpoints")
+    last = heads.get("", ("",))[0]
+    for namespace, (head, _) in heads.items():
+        # The namespace of one call has its task's id behind a colon; other subgraphs outlive the call.
+        cut = max(head, last) if ":" in namespace else head
+        for statement in _DELETE:
+            cursor.execute(statement, (thread_id, namespace, cut))
+
+
+def sqlite_tables_exist(connection: sqlite3.Connection) -> bool | None:
+    """Tell whether LangGraph's tables are there; None if there are others of their names, or older ones."""
+    columns = {name: {row[1] for row in connection.execute(f"PRAGMA table_info({name})")} for name in SQLITE_COLUMNS}
+    if any(existing and not existing >= SQLITE_COLUMNS[name] for name, existing in columns.items()):
+        return None
+    return all(columns.values())
+
+
+def make_sqlite_tables(saver: SqliteSaver, wait: float) -> None:
+    """Make the tables; SQLite does not wait for other processes by itself when it turns to write-ahead logging."""
+    until = time.monotonic() + wait
+    while True:
+        try:
+            return saver.setup()
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > until:
+                raise
+        time.sleep(_SETUP_PAUSE)
+
+
+def skip_sqlite_setup(saver: SqliteSaver) -> None:
+    """Have a saver not make its tables, because they are there."""
+    saver.is_setup = True
+
+
+def postgres_schema(connection: Any) -> tuple[int, int]:
+    """Return the version of the tables in the database (-1: none) and the one that the installed saver makes."""
+    from langgraph.checkpoint.postgres import PostgresSaver
+
+    (exists,) = connection.execute("SELECT to_regclass('checkpoint_migrations')").fetchone().values()
+    newest = connection.execute("SELECT MAX(v) AS v FROM checkpoint_migrations").fetchone()["v"] if exists else None
+    return -1 if newest is None else newest, len(PostgresSaver.MIGRATIONS) - 1

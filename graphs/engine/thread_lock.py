@@ -1,0 +1,207 @@
+"""One run, one worker: a lock per thread of a checkpointer, held while a run works on that thread.
+
+    with thread_lock(saver, config):
+        graph.invoke(input, config)
+
+In one process, runs that wait take turns in the order in which they came. The storages of graphs.storage lock their
+threads against other processes and machines too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from typing import Any, Literal, Protocol, Self, get_args, runtime_checkable
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from graphs.errors import ConfigurationError, ThreadBusyError
+
+WhenBusy = Literal["wait", "refuse"]
+"""What a run does while another one works on its thread."""
+
+HELD = "__held_threads"
+"""Key of the config's `configurable` with the threads that a run has locked; checkpoints leave it out."""
+
+_PATIENCE = 0.5
+"""Seconds to try before refusing: another process may only be looking whether the thread is locked."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2
+"""Seconds between two attempts."""
+
+Release = Callable[[], None]
+Key = tuple[Hashable, str]
+"""A checkpointer's identity in this process, and the id of a thread."""
+
+_lines: dict[Key, list[ThreadLock]] = {}
+"""The locks of this process by thread: the first in line holds it, the others wait."""
+_guard = threading.Lock()
+
+
+@runtime_checkable
+class LocksThreads(Protocol):
+    """A checkpointer that locks its threads against other processes."""
+
+    def lock(self, thread_id: str, when_busy: WhenBusy | None = None) -> ThreadLock:
+        """Return the lock of a thread."""
+        ...
+
+
+class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManager["ThreadLock"]):
+    """The lock of one thread, as a sync or an async context manager, to be used once.
+
+    Args:
+        key: Which thread of which checkpointer.
+        when_busy: Wait for the run that has the lock, or raise `ThreadBusyError`.
+        take: Takes the lock against other processes; returns what releases it, or None if another process has it.
+    """
+
+    def __init__(
+        self, key: Key, when_busy: WhenBusy = "wait", take: Callable[[], Release | None] | None = None
+    ) -> None:
+        if when_busy not in get_args(WhenBusy):
+            raise ConfigurationError(f"when_busy is 'wait' or 'refuse', not {when_busy!r}")
+        self.key = key
+        self._when_busy = when_busy
+        self._take = take
+        self._release: Release | None = None
+        self._left = False
+        self._owner: tuple[int, asyncio.Task[Any] | None] = (0, None)
+
+    def __enter__(self) -> Self:
+        self._owner = (threading.get_ident(), None)
+        try:
+            for pause in self._pauses():
+                if self._is_first() and self._take_outside():
+                    break
+                time.sleep(pause)
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+
+    async def __aenter__(self) -> Self:
+        self._owner = (threading.get_ident(), asyncio.current_task())
+        try:
+            for pause in self._pauses():
+                if self._is_first() and (self._take is None or await asyncio.to_thread(self._take_outside)):
+                    break
+                await asyncio.sleep(pause)
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._release is None:
+            self._leave()
+        else:
+            await asyncio.shield(asyncio.to_thread(self._leave))
+
+    def mark(self, config: RunnableConfig) -> RunnableConfig:
+        """Return the config of a run for which the lock is held, so that the run does not take it again."""
+        configurable = config.get("configurable", {})
+        return {**config, "configurable": {**configurable, HELD: (*configurable.get(HELD, ()), self.key)}}
+
+    def _pauses(self) -> Iterator[float]:
+        """Yield the seconds before each further attempt; with `when_busy="refuse"` there are few.
+
+        Raises:
+            ThreadBusyError: Another process has the lock and keeps it.
+        """
+        until = time.monotonic() + _PATIENCE
+        pause = _FIRST_PAUSE
+        while self._when_busy == "wait" or time.monotonic() < until:
+            yield pause
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        raise ThreadBusyError(f"Another process is at work on thread {self.key[1]!r}")
+
+    def _is_first(self) -> bool:
+        """Stand in line, and tell whether it is this lock's turn.
+
+        Raises:
+            ThreadBusyError: Another run of this process has the thread, and this one may not or cannot wait for it.
+        """
+        with _guard:
+            line = _lines.setdefault(self.key, [])
+            if self not in line:
+                line.append(self)
+            first = line[0]
+        if first is self:
+            return True
+        (thread, task), (own_thread, own_task) = first._owner, self._owner
+        if thread == own_thread and (own_task is None or own_task is task):
+            raise ThreadBusyError(
+                f"Thread {self.key[1]!r} is busy with a run of the same code; finish or close that first"
+            )
+        if self._when_busy == "refuse":
+            raise ThreadBusyError(f"Another run is at work on thread {self.key[1]!r}")
+        return False
+
+    def _take_outside(self) -> bool:
+        if self._take is None:
+            return True
+        release = self._take()
+        with _guard:
+            if not self._left:
+                self._release = release
+                return release is not None
+        if release is not None:  # the caller was cancelled meanwhile
+            release()
+        return False
+
+    def _leave(self) -> None:
+        with _guard:
+            self._left = True
+            release, self._release = self._release, None
+        try:
+            if release is not None:
+                release()
+        finally:
+            with _guard:
+                line = _lines.get(self.key, [])
+                if self in line:
+                    line.remove(self)
+                if not line:
+                    _lines.pop(self.key, None)
+
+
+def thread_lock(
+    saver: Any, config: RunnableConfig, when_busy: WhenBusy | None = None
+) -> ThreadLock | nullcontext[None]:
+    """Return the lock that a run takes before it works on its thread.
+
+    A run without thread or checkpointer, a graph within another and a run whose caller has the lock take none.
+
+    Args:
+        saver: The graph's checkpointer.
+        config: `configurable` has the `thread_id`, and may have `when_busy`.
+        when_busy: None for the config's, else the storage's, else `wait`.
+
+    Raises:
+        ThreadBusyError: The run that starts this one works on the same thread.
+    """
+    configurable = config.get("configurable", {})
+    thread_id = configurable.get("thread_id")
+    if thread_id is None or configurable.get("checkpoint_ns") or not isinstance(saver, BaseCheckpointSaver):
+        return nullcontext()
+    chosen: WhenBusy | None = when_busy or configurable.get("when_busy")
+    if isinstance(saver, LocksThreads):
+        lock = saver.lock(str(thread_id), chosen)
+    else:
+        lock = ThreadLock((id(saver), str(thread_id)), chosen or "wait")
+    if lock.key in configurable.get(HELD, ()):
+        return nullcontext()
+    around = var_child_runnable_config.get() or {}
+    if lock.key in around.get("configurable", {}).get(HELD, ()):
+        raise ThreadBusyError(
+            f"A run on thread {thread_id!r} starts another on the same thread; give it a thread_id of its own, or none"
+        )
+    return lock

@@ -1,0 +1,196 @@
+"""What graphs/engine/langgraph_internals.py needs of LangGraph beyond its documented interface, item by item."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from langgraph.channels import DeltaChannel
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.func import task
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, interrupt
+from typing_extensions import TypedDict
+
+from graphs.engine import langgraph_internals as internals
+
+THREAD: Any = {"configurable": {"thread_id": "t"}}
+
+
+class Count(TypedDict, total=False):
+    count: int
+
+
+@task
+def double(count: int) -> dict[str, int]:
+    return {"doubled": 2 * count}
+
+
+def compiled(*nodes: Any, saver: Any = None, **options: Any) -> Any:
+    graph = StateGraph(Count)
+    for node in nodes:
+        graph.add_node(*node)
+    names = [START, *(name for name, _ in nodes)]
+    for before, after in pairwise(names):
+        graph.add_edge(before, after)
+    return graph.compile(saver, **options)
+
+
+class Log(TypedDict):
+    lines: Annotated[list[str], DeltaChannel(lambda lines, writes: [*lines, *chain(*writes)])]
+
+
+def add(state: Count) -> Count:
+    return {"count": state["count"] + 1}
+
+
+def ask(state: Count) -> Count:
+    done = double(state["count"]).result()
+    return {"count": done["doubled"] + interrupt("How many?")}
+
+
+def history(graph: Any) -> list[CheckpointTuple]:
+    return [*graph.checkpointer.list(THREAD)]
+
+
+def test_the_state_is_in_channels_without_reserved_names() -> None:
+    graph = compiled(("add", add), ("more", add), saver=InMemorySaver())
+    graph.invoke({"count": 1}, THREAD)
+    assert internals.state_values(history(graph)[0]) == {"count": 3}
+
+
+def test_the_next_node_is_in_the_name_of_a_channel() -> None:
+    graph = compiled(("add", add), ("more", add), saver=InMemorySaver())
+    graph.invoke({"count": 1}, THREAD)
+    last, between, first, before = history(graph)
+    assert [internals.next_nodes(checkpoint) for checkpoint in (last, between, first)] == [[], ["more"], ["add"]]
+    assert internals.awaits_first_node(before)
+    assert not internals.awaits_first_node(first)
+
+
+def test_the_first_checkpoint_of_a_turn_is_one_of_source_input() -> None:
+    begun = []
+
+    class Saver(InMemorySaver):
+        def put(self, config: Any, checkpoint: Any, metadata: Any, versions: Any) -> Any:
+            begun.append(internals.begins_turn(config, metadata))
+            return super().put(config, checkpoint, metadata, versions)
+
+    inner = compiled(("add", add))
+    graph = compiled(("inner", inner), ("ask", ask), saver=Saver())
+    graph.invoke({"count": 1}, THREAD)
+    graph.invoke(Command(resume=1), THREAD)
+    assert begun[0]
+    assert sum(begun) == 1
+
+
+def test_interrupts_and_task_results_are_pending_writes() -> None:
+    graph = compiled(("ask", ask), saver=InMemorySaver())
+    graph.invoke({"count": 1}, THREAD)
+    (waiting,) = internals.open_interrupts(history(graph)[0])
+    assert waiting.value == "How many?"
+    assert {"doubled": 2} in internals.task_results(history(graph)[0])
+    assert graph.invoke(Command(resume={waiting.id: 3}), THREAD) == {"count": 5}
+    assert internals.open_interrupts(history(graph)[0]) == []
+
+
+def test_a_nested_interrupt_is_listed_by_the_graph_around_it_until_it_is_answered() -> None:
+    graph = compiled(("inner", compiled(("ask", ask), ("again", ask))), saver=InMemorySaver())
+    graph.invoke({"count": 1}, THREAD)
+    (first,) = internals.open_interrupts(history(graph)[0])
+    graph.invoke(Command(resume={first.id: 0}), THREAD)
+    (second,) = internals.open_interrupts(graph.checkpointer.get_tuple(THREAD))
+    assert second.value == "How many?"
+
+
+def test_a_nested_graph_names_the_outermost_checkpoint_and_its_depth() -> None:
+    innermost = compiled(("add", add))
+    inner = compiled(("innermost", innermost))
+    graph = compiled(("inner", inner), saver=InMemorySaver())
+    graph.invoke({"count": 1}, THREAD)
+    spaces = {item.config["configurable"]["checkpoint_ns"]: item for item in history(graph)}
+    outer = {item.checkpoint["id"] for item in history(graph) if not item.config["configurable"]["checkpoint_ns"]}
+    nested = [space for space in spaces if space]
+    assert [internals.is_nested_once(space) for space in sorted(nested, key=len)] == [True, False]
+    assert all(internals.outermost_checkpoint_id(spaces[space]) in outer for space in nested)
+
+
+# SQLite
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite", check_same_thread=False)) as made:
+        yield made
+
+
+def saver(connection: sqlite3.Connection) -> Any:
+    made = internals.sqlite_saver(connection, JsonPlusSerializer())
+    internals.make_sqlite_tables(made, 1)
+    return made
+
+
+def test_sqlite_has_the_tables_and_columns_that_are_read(connection: sqlite3.Connection) -> None:
+    assert internals.sqlite_tables_exist(connection) is False
+    graph = compiled(("add", add), saver=saver(connection))
+    graph.invoke({"count": 1}, THREAD)
+    assert internals.sqlite_tables_exist(connection)
+    ((thread, first, last),) = connection.execute(internals.THREADS).fetchall()
+    assert (thread, last, first) == ("t", history(graph)[0].checkpoint["id"], history(graph)[-1].checkpoint["id"])
+
+
+def test_older_sqlite_tables_are_recognised(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE checkpoints (thread_id TEXT, thread_ts TEXT, checkpoint BLOB)")
+    assert internals.sqlite_tables_exist(connection) is None
+
+
+def test_sqlite_goes_without_setup_where_the_tables_are(connection: sqlite3.Connection) -> None:
+    saver(connection)
+    connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_CREATE_TABLE else 0)
+    made = internals.sqlite_saver(connection, JsonPlusSerializer())
+    internals.skip_sqlite_setup(made)
+    assert made.get_tuple(THREAD) is None
+
+
+def test_a_failed_sqlite_transaction_leaves_nothing(connection: sqlite3.Connection) -> None:
+    made = saver(connection)
+    config = {"configurable": {"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": "1"}}
+    connection.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON writes WHEN NEW.idx > 0 BEGIN SELECT RAISE(FAIL, 'x'); END"
+    )
+    with pytest.raises(sqlite3.IntegrityError):
+        made.put_writes(config, [("count", 1), ("count", 2)], "task")
+    assert connection.execute("SELECT COUNT(*) FROM writes").fetchone() == (0,)
+
+
+def test_a_reduced_sqlite_thread_goes_on(connection: sqlite3.Connection) -> None:
+    stateful = compiled(("add", add), saver=True)
+    inner = compiled(("ask", ask))
+    graph = compiled(("stateful", stateful), ("inner", inner), saver=saver(connection))
+    graph.invoke({"count": 1}, THREAD)
+    graph.checkpointer.prune(["t"])
+    assert sorted(item.config["configurable"]["checkpoint_ns"].partition(":")[0] for item in history(graph)) == [
+        *("", "inner", "stateful")
+    ]
+    assert graph.invoke(Command(resume=3), THREAD) == {"count": 7}
+    graph.checkpointer.prune(["t"])
+    assert [item.config["configurable"]["checkpoint_ns"] for item in history(graph)] == ["", "stateful"]
+    assert graph.invoke({"count": 2}, THREAD)["count"] == 3
+
+
+def test_a_thread_with_a_delta_channel_is_not_reduced(connection: sqlite3.Connection) -> None:
+    graph = StateGraph(Log)
+    graph.add_node("write", lambda state: {"lines": [str(len(state["lines"]))]})
+    graph.add_edge(START, "write")
+    made = graph.compile(saver(connection))
+    made.invoke({"lines": ["a"]}, THREAD)
+    with pytest.raises(NotImplementedError):
+        made.checkpointer.prune(["t"])
+    assert made.invoke({"lines": ["b"]}, THREAD)["lines"] == ["a", "1", "b", "3"]
