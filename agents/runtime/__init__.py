@@ -64,11 +64,8 @@ __all__ = [
     "explain",
     "finish",
     "in_place",
-<<<<<<< HEAD
     "in_run_scope",
-=======
     "install_hint",
->>>>>>> 7d06241 (Give storage and server a face, lock threads by filelock or advisory locks, and keep LangGraph's internals in one file)
     "is_cancelled",
     "is_rejection",
     "is_transient",
