@@ -68,6 +68,7 @@ class Synthesis(SyncAsyncRunnable[Assignment, Answer]):
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
         self.books = agent.name
+        self.uses_reserve = True
         self.speaker: Agent | None = agent
         self.reserved = agent.with_config(tags=[RESERVED])
 

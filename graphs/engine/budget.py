@@ -7,6 +7,7 @@ call starts; what is running may finish, and a synthesis may use a share that is
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -14,10 +15,10 @@ from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import LLMResult
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
-from agents.runtime import BUDGET, Usage, add_usage, model_called, no_usage, usage_of_call
+from agents.runtime import BUDGET, Effects, SyncAsyncRunnable, Usage, add_usage, model_called, no_usage, usage_of_call
 from agents.settings import Settings, settings_from
 from graphs.errors import BudgetError
 
@@ -120,8 +121,52 @@ class Budget(BaseCallbackHandler):
             raise BudgetError(
                 f"The budget of {limits.max_cost:g} is used up: {self.used.get('cost', 0.0):.4g} was spent"
             )
-        if limits.max_seconds and time.monotonic() - self._began >= limits.max_seconds * (1 - kept):
-            raise BudgetError(f"The budget of {limits.max_seconds:g} seconds is used up")
+        self.check_time(reserved=reserved)
+
+    def seconds_left(self, *, reserved: bool) -> float:
+        """Return the seconds that are left; those kept for the synthesis count only if `reserved`."""
+        limit = self.limits.max_seconds * (1 if reserved else 1 - self.kept)
+        return limit - (time.monotonic() - self._began) if limit else math.inf
+
+    def check_time(self, *, reserved: bool) -> None:
+        """Let work begin.
+
+        Raises:
+            BudgetError: The seconds are used up.
+        """
+        if self.seconds_left(reserved=reserved) <= 0:
+            raise BudgetError(f"The budget of {self.limits.max_seconds:g} seconds is used up")
+
+
+class Timed(SyncAsyncRunnable[Any, Any]):
+    """Work that begins only while the run has seconds left, and ends with them."""
+
+    def __init__(self, work: Runnable[Any, Any], budget: Budget, *, reserved: bool) -> None:
+        self.work = work
+        self.budget = budget
+        self.reserved = reserved
+
+    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Any:
+        """Do the work.
+
+        Raises:
+            BudgetError: The seconds are used up, or ran out.
+        """
+        self.budget.check_time(reserved=self.reserved)
+        try:
+            left = self.budget.seconds_left(reserved=self.reserved)
+            return await effects.within(left, effects.invoke(self.work, value, config))
+        except TimeoutError:
+            self.budget.check_time(reserved=self.reserved)
+            raise
+
+
+def within_budget(work: Runnable[Any, Any], config: RunnableConfig) -> Runnable[Any, Any]:
+    """Return work that ends with the seconds of the run it belongs to, if those are limited."""
+    budget: Budget | None = config.get("configurable", {}).get(BUDGET)
+    if budget is None or not budget.limits.max_seconds:
+        return work
+    return Timed(work, budget, reserved=getattr(work, "uses_reserve", False))
 
 
 def with_budget(config: RunnableConfig, context: Any, *, synthesizes: Callable[[], bool]) -> RunnableConfig:

@@ -17,20 +17,21 @@ from typing import Any, get_args
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
-from langgraph.errors import GraphInterrupt
+from langgraph.errors import GraphDrained, GraphInterrupt
+from langgraph.runtime import get_runtime
 
 from agents.agent import Agent
 from agents.assignment import Assignment
 from agents.errors import AgentError, ConfigurationError
 from agents.runtime import Attempts, Effects, Outcome, Retry, SyncAsyncRunnable, is_cancelled, no_usage, sum_usage
-from graphs.engine.budget import take_over
+from graphs.engine.budget import take_over, within_budget
 from graphs.engine.chat_stream import begin_call, end_call
 from graphs.engine.durability import check_storage
 from graphs.engine.open_calls import Window
 from graphs.engine.progress import CALLERS_LIMIT, place, report
 from graphs.engine.recorded import notices_of, task_id_of
 from graphs.engine.state import Problem, problem
-from graphs.engine.step_records import AtWork, completed, failure, gathered, items_of
+from graphs.engine.step_records import AtWork, completed, failure, gathered, items_of, missing_agent
 from graphs.engine.steps import (
     OnFailure,
     Step,
@@ -134,6 +135,8 @@ class StepRun:
         self.stored: dict[str, Any] = {}
         """By task, a future that is done when its result is stored, or there is none."""
         self.notices = notices_of(config)
+        self.control = get_runtime().control
+        """By which the caller asks that nothing new begins."""
         self.failed: str | None = None
         """The first step that failed, under `on_failure="stop"`."""
         self.abandoned = False
@@ -231,6 +234,8 @@ class StepRun:
         async with self.slots:
             if self.abandoned or is_cancelled(self.config):
                 raise GraphInterrupt(())
+            if self.control is not None and self.control.drain_requested:
+                raise GraphDrained(self.control.drain_reason or "shutdown")
             if self.failed is not None:
                 stopped = f"Step {step.id!r} was skipped: the run was stopped when {self.failed!r} failed"
                 return new_record(step, "skipped", error=stopped)
@@ -238,7 +243,10 @@ class StepRun:
             begin()
             assignment = self._assignment(step, context, data)
             for name in filter(None, (step.agent, step.fallback)):
-                agent = self.node.agents[name]
+                agent = self.node.agents.get(name)
+                if agent is None:  # the run was begun by other code
+                    problems.append(missing_agent(step, name, self.node.agents))
+                    continue
                 outcome = await self._outcome(step, agent, assignment)
                 attempts += outcome.attempts
                 usage = sum_usage([usage, agent.booked(outcome.usage)])
@@ -263,7 +271,9 @@ class StepRun:
             message = problem(step.id, error)["message"]
             report("retry", step=step.id, agent=agent.name, attempt=attempt, wait=pause, error=message)
 
-        work = Attempts(agent, step.retry or self.node.retry, timeout=step.timeout, on_retry=again)
+        work = Attempts(
+            within_budget(agent, self.config), step.retry or self.node.retry, timeout=step.timeout, on_retry=again
+        )
         return await self.effects.invoke(work, assignment, None)
 
     async def _for_each(self, step: Step, settled: Mapping[str, StepRecord], begin: Callable[[], None]) -> StepRecord:

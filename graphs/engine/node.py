@@ -16,7 +16,7 @@ from agents.agent import Agent
 from agents.runtime import Attempts, Effects, Outcome, Retry, SyncAsyncRunnable, Tally, Usage, named
 from agents.settings import settings
 from agents.workers import current
-from graphs.engine.budget import take_over
+from graphs.engine.budget import take_over, within_budget
 from graphs.engine.chat_stream import speaking
 from graphs.engine.progress import place
 from graphs.engine.state import Worked
@@ -73,7 +73,7 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         if request is None:
             return {**self.take(value, None), "seconds": time.monotonic() - began}
         speaker = self.agent.speaker if isinstance(self.agent, Speaks) else None
-        work = Attempts(self.agent, self.retry)
+        work = Attempts(within_budget(self.agent, config), self.retry)
         outcome = await effects.invoke(work, request, speaking(config, speaker) if speaker else config)
         node = config.get("metadata", {}).get("langgraph_node", "")
         usage = named(outcome.usage, self.books) if self.books else outcome.usage

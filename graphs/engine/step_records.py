@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from agents.agent import Answer
 from agents.decisions import read_json
-from agents.errors import AgentError, DecisionError
+from agents.errors import AgentError, DecisionError, UnknownAgentError
 from agents.runtime import Outcome, Usage, sum_usage
 from graphs.engine.state import Conclusion, Problem, problem, problems_inside
 from graphs.engine.steps import Step, StepRecord, new_record
@@ -38,6 +38,12 @@ def failure(step: Step, name: str, outcome: Outcome) -> Problem:
     told = problem(step.id, outcome.error)
     times = f" after {outcome.attempts} attempts" if outcome.attempts > 1 else ""
     return {**told, "message": f"Step {step.id!r} failed with agent {name!r}{times}: {told['message']}"}
+
+
+def missing_agent(step: Step, name: str, agents: Collection[str]) -> Problem:
+    """Return the record of a step whose agent the graph does not have: the run was begun by other code."""
+    why = f"Step {step.id!r} needs agent {name!r}, which this graph does not have; known: {', '.join(sorted(agents))}"
+    return problem(step.id, UnknownAgentError(f"{why}. Resume the run with the code that began it, or start it again"))
 
 
 def items_of(listed: StepRecord) -> list[Any]:
