@@ -21,7 +21,8 @@ _LIMITS = ("max_calls", "max_tokens", "max_cost", "max_seconds", "max_history_to
 class Settings:
     """Per-run settings, passed as LangGraph's runtime context; Studio shows them as a form.
 
-    Inherit from this class to give a run settings and a context of your own in one object.
+    A user may have a context of their own as well: as further keys of a dict, which tools then read as attributes or
+    items, or in a dataclass that inherits from this one.
     """
 
     model: str = field(
@@ -65,39 +66,18 @@ class Settings:
         """Whether a run has any budget."""
         return bool(self.max_calls or self.max_tokens or self.max_cost or self.max_seconds)
 
-
-@dataclass(frozen=True)
-class _SettingsAndMore(Settings):
-    """Settings together with the user's own keys, which tools read as attributes or as items."""
-
-    own: Mapping[str, Any] = field(default_factory=dict)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            own: Mapping[str, Any] = vars(self)["own"]
-            return own[name]
-        except KeyError:
-            raise AttributeError(f"The context of this run has no {name!r}") from None
-
     def __getitem__(self, name: str) -> Any:
-        return self.own[name]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.own
+        return vars(self)[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return one of the user's own values."""
-        return self.own.get(name, default)
+        """Return a setting, or a value of the user's own."""
+        return vars(self).get(name, default)
 
 
 def settings_from(context: object) -> Settings:
-    """Return what a run was called with as its context as settings.
+    """Return the settings in the context that a run was called with; without one, those of the run around it.
 
-    Keys of a mapping that are not settings are the user's own. Any other object is the user's own context, and the
-    settings are the defaults; without a context they are those of the run around this one.
-
-    Raises:
-        ConfigurationError: A setting has a wrong value.
+    Keys of a mapping that are not settings are the user's own; so is any other object, beside which the defaults hold.
     """
     if context is None:
         return settings()
@@ -106,9 +86,9 @@ def settings_from(context: object) -> Settings:
     if not isinstance(context, Mapping):
         return Settings()
     names = {setting.name for setting in fields(Settings)}
-    chosen = {name: value for name, value in context.items() if name in names}
-    own = {name: value for name, value in context.items() if name not in names}
-    return _SettingsAndMore(**chosen, own=own) if own else Settings(**chosen)
+    chosen = Settings(**{name: value for name, value in context.items() if name in names})
+    vars(chosen).update({name: value for name, value in context.items() if name not in names})
+    return chosen
 
 
 def run_context(context: object) -> object:

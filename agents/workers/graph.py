@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +16,6 @@ from langgraph.pregel import Pregel
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.pregel.remote import RemoteException
 from langgraph_sdk.errors import BadRequestError, NotFoundError, UnprocessableEntityError
-from pydantic import BaseModel
 
 from agents.assignment import Assignment, messages_of
 from agents.errors import AgentError
@@ -116,23 +114,14 @@ def _in_form(schema: Any, context: object) -> Any:
     """
     if context is None or not isinstance(schema, type) or isinstance(context, schema):
         return None
-    if is_dataclass(schema):
-        names = [field.name for field in fields(schema) if field.init]
-    elif issubclass(schema, BaseModel):
-        names = list(schema.model_fields)
-    else:
-        return None
-    read = context.get if isinstance(context, dict) else partial(_attribute, context)
-    values = {name: value for name in names if (value := read(name)) is not None}
+    names = [field.name for field in fields(schema)] if is_dataclass(schema) else getattr(schema, "model_fields", ())
+    own: Mapping[str, Any] = context if isinstance(context, dict) else getattr(context, "__dict__", {})
+    values = {name: own[name] for name in names if name in own}
     make: Any = schema
     try:
         return make(**values) if values else None
     except (TypeError, ValueError):
         return None
-
-
-def _attribute(context: object, name: str) -> Any:
-    return getattr(context, name, None)
 
 
 def _words_of(failure: RemoteException) -> str:
