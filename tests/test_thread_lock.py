@@ -16,6 +16,8 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 
+from agents import Agent
+from graphs import Step, Workflow
 from graphs.engine import ThreadLock, WhenBusy, thread_lock
 from graphs.errors import ConfigurationError, ThreadBusyError
 from graphs.storage import sqlite
@@ -34,7 +36,7 @@ def lock(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lock]:
 
     def of(saver: Any) -> Lock:
         def make(when_busy: WhenBusy = "wait", thread: str = "t") -> ThreadLock:
-            made = thread_lock(saver, config(thread), when_busy)
+            made, _ = thread_lock(saver, config(thread), when_busy)
             assert isinstance(made, ThreadLock)
             return made
 
@@ -131,14 +133,11 @@ def test_code_that_would_wait_for_itself_is_told_so(lock: Lock) -> None:
 
 def test_a_run_within_a_run_takes_no_lock_and_on_the_same_thread_it_is_refused() -> None:
     saver = InMemorySaver()
-    assert isinstance(thread_lock(saver, config(checkpoint_ns="node:1")), nullcontext)
-    assert isinstance(thread_lock(None, config()), nullcontext)
-    assert isinstance(thread_lock(saver, {}), nullcontext)
-    lock = thread_lock(saver, config())
+    lock, held = thread_lock(saver, config())
     assert isinstance(lock, ThreadLock)
-    held = lock.mark(config())
-    assert isinstance(thread_lock(saver, held), nullcontext)
-    inner = RunnableLambda(lambda value: thread_lock(saver, config()))
+    for around, nested in ((saver, config(checkpoint_ns="node:1")), (None, config()), (saver, {}), (saver, held)):
+        assert isinstance(thread_lock(around, nested)[0], nullcontext)
+    inner = RunnableLambda(lambda value: thread_lock(saver, config())[0])
     with pytest.raises(ThreadBusyError, match="starts another"):
         inner.invoke(1, held)
     assert isinstance(inner.invoke(1), ThreadLock)
@@ -148,10 +147,10 @@ def test_the_config_chooses_what_happens_when_busy() -> None:
     saver = InMemorySaver()
 
     def second() -> None:
-        with pytest.raises(ThreadBusyError), thread_lock(saver, config(when_busy="refuse")):
+        with pytest.raises(ThreadBusyError), thread_lock(saver, config(when_busy="refuse"))[0]:
             pass
 
-    with thread_lock(saver, config()):
+    with thread_lock(saver, config())[0]:
         elsewhere(second).join()
     with pytest.raises(ConfigurationError, match="'wait' or 'refuse'"):
         thread_lock(saver, config(when_busy="never"))
@@ -182,3 +181,98 @@ def test_a_lock_of_another_process_ends_with_it(tmp_path: Path) -> None:
             assert storage.is_locked("t")
         assert not storage.is_locked("t")
     assert [*file.with_name("runs.sqlite-locks").iterdir()] == []
+
+
+# Runs
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """Return LangGraph's own saver, or ours."""
+    if request.param == "memory":
+        yield InMemorySaver()
+        return
+    with sqlite(tmp_path / "runs.sqlite") as storage:
+        yield storage
+
+
+def test_two_workers_that_resume_a_run_do_each_step_once(saver: Any, call: Any) -> None:
+    ran = []
+
+    def dies(task: str) -> str:
+        ran.append(task)
+        if len(ran) == 1:
+            raise Killed
+        time.sleep(0.05)
+        return "done"
+
+    steps = [Step("a", "worker", "a"), Step("b", "worker", "b", ["a"]), Step("c", "worker", "c", ["a"])]
+    graph = Workflow(steps, agents=[Agent("worker", function=dies)]).compile(saver)
+    with pytest.raises(Killed):
+        graph.invoke({"messages": "go"}, config())
+    ended = []
+    threads = [elsewhere(lambda: ended.append(call(graph, None, config())["status"])) for _ in range(2)]
+    for thread in threads:
+        thread.join()
+    assert ended == ["completed", "completed"]
+    assert sorted(ran) == ["a", "a", "b", "c"]
+
+
+def test_a_second_message_to_a_working_thread_comes_after_the_first(saver: Any) -> None:
+    async def slow(task: str) -> str:
+        await asyncio.sleep(0.05)
+        return f"answer to {task}"
+
+    graph = Workflow([Step("a", "worker", "{request}")], agents=[Agent("worker", function=slow)]).compile(saver)
+
+    async def click_twice() -> Any:
+        return await asyncio.gather(*(graph.ainvoke({"messages": text}, config()) for text in ("one", "two")))
+
+    first, second = asyncio.run(click_twice())
+    assert [message.text for message in second["messages"]] == ["one", "answer to one", "two", "answer to two"]
+    assert len(first["messages"]) == 2
+
+
+def test_a_run_that_may_not_wait_is_refused_and_changes_nothing(saver: Any) -> None:
+    def asks_itself(task: str) -> str:
+        with pytest.raises(ThreadBusyError, match="starts another"):
+            graph.invoke({"messages": "inner"}, config())
+        elsewhere(is_refused).join()
+        return "done"
+
+    def is_refused() -> None:
+        with pytest.raises(ThreadBusyError, match="at work"):
+            graph.invoke({"messages": "second"}, config(when_busy="refuse"))
+
+    graph = Workflow([Step("a", "worker", "a")], agents=[Agent("worker", function=asks_itself)]).compile(saver)
+    result = graph.invoke({"messages": "first"}, config())
+    assert [message.text for message in result["messages"]] == ["first", "done"]
+
+
+def test_a_stream_that_is_left_gives_the_thread_back(saver: Any) -> None:
+    graph = Workflow([Step("a", "worker", "a")], agents=[Agent("worker", function=str)]).compile(saver)
+
+    async def leave() -> None:
+        async for _ in graph.astream({"messages": "go"}, config()):
+            break
+
+    for _ in graph.stream({"messages": "go"}, config()):
+        break
+    asyncio.run(leave())
+    assert graph.invoke({"messages": "go"}, config(when_busy="refuse"))["status"] == "completed"
+
+
+def test_the_thread_may_be_in_the_graphs_own_config(saver: Any) -> None:
+    graph = Workflow([Step("a", "worker", "a")], agents=[Agent("worker", function=str)]).compile(saver)
+    bound = graph.with_config(config(when_busy="refuse"))
+
+    def is_refused() -> None:
+        with pytest.raises(ThreadBusyError):
+            bound.invoke({"messages": "go"})
+
+    with thread_lock(saver, config())[0]:
+        elsewhere(is_refused).join()

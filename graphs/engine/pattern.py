@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from copy import copy
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
@@ -38,6 +39,7 @@ from graphs.engine.state import (
     closing,
     opened,
 )
+from graphs.engine.thread_lock import thread_lock
 from graphs.errors import ConfigurationError
 
 ENOUGH_THREADS = 1_000_000
@@ -257,11 +259,12 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, Any], Generic[St
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # noqa: A002
         """Stream as every LangGraph graph does."""
         input_, prepared, options = self._prepared(input, config, options)
+        lock, prepared = thread_lock(self.checkpointer, prepared)
         if cancellations_of(prepared):
-            return _each_question_once(super().stream(input_, prepared, **options))
+            return _each_question_once(super().stream(input_, prepared, **options), lock)
         cancellation = Cancellation()
         chunks = super().stream(input_, cancellation.holding(prepared), **options)
-        return _each_question_once(cancellation.until_left(chunks))
+        return _each_question_once(cancellation.until_left(chunks), lock)
 
     async def astream(
         self,
@@ -271,11 +274,13 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, Any], Generic[St
     ) -> AsyncIterator[Any]:
         """Stream as every LangGraph graph does."""
         input_, prepared, options = self._prepared(input, config, options)
-        try:
-            async for chunk in super().astream(input_, prepared, **options):
-                yield chunk
-        except GraphInterrupt as asked:
-            raise _once_each(asked) from None
+        lock, prepared = thread_lock(self.checkpointer, prepared)
+        async with lock:
+            try:
+                async for chunk in super().astream(input_, prepared, **options):
+                    yield chunk
+            except GraphInterrupt as asked:
+                raise _once_each(asked) from None
 
     def _prepared(
         self, input_: Any, config: RunnableConfig | None, options: dict[str, Any]
@@ -290,7 +295,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, Any], Generic[St
         own: RunnableConfig = {**(config or {}), "max_concurrency": ENOUGH_THREADS}
         if limit:
             own["recursion_limit"] = limit + SPARE_STEPS
-        configurable = dict(own.get("configurable", {}))
+        configurable = {**(self.config or {}).get("configurable", {}), **own.get("configurable", {})}
         if wanted and wanted != ENOUGH_THREADS:
             configurable[CALLERS_LIMIT] = wanted
         if isinstance(self.checkpointer, Storage):
@@ -350,11 +355,12 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, Any], Generic[St
         return display(self)
 
 
-def _each_question_once(chunks: Iterator[Any]) -> Iterator[Any]:
-    try:
-        yield from chunks
-    except GraphInterrupt as asked:
-        raise _once_each(asked) from None
+def _each_question_once(chunks: Iterator[Any], lock: AbstractContextManager[Any]) -> Iterator[Any]:
+    with lock:
+        try:
+            yield from chunks
+        except GraphInterrupt as asked:
+            raise _once_each(asked) from None
 
 
 def _once_each(asked: GraphInterrupt) -> GraphInterrupt:

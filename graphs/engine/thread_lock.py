@@ -1,6 +1,7 @@
 """One run, one worker: a lock per thread of a checkpointer, held while a run works on that thread.
 
-    with thread_lock(saver, config):
+    lock, config = thread_lock(saver, config)
+    with lock:
         graph.invoke(input, config)
 
 In one process, runs that wait take turns in the order in which they came. The storages of graphs.storage lock their
@@ -106,7 +107,7 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
             await asyncio.shield(asyncio.to_thread(self._leave))
 
     def mark(self, config: RunnableConfig) -> RunnableConfig:
-        """Return the config of a run for which the lock is held, so that the run does not take it again."""
+        """Return a run's config that says that the lock is held, so that the run does not take it again."""
         configurable = config.get("configurable", {})
         return {**config, "configurable": {**configurable, HELD: (*configurable.get(HELD, ()), self.key)}}
 
@@ -175,8 +176,8 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
 
 def thread_lock(
     saver: Any, config: RunnableConfig, when_busy: WhenBusy | None = None
-) -> ThreadLock | nullcontext[None]:
-    """Return the lock that a run takes before it works on its thread.
+) -> tuple[ThreadLock | nullcontext[None], RunnableConfig]:
+    """Return the lock that a run takes before it works on its thread, and its config that says so.
 
     A run without thread or checkpointer, a graph within another and a run whose caller has the lock take none.
 
@@ -191,17 +192,17 @@ def thread_lock(
     configurable = config.get("configurable", {})
     thread_id = configurable.get("thread_id")
     if thread_id is None or configurable.get("checkpoint_ns") or not isinstance(saver, BaseCheckpointSaver):
-        return nullcontext()
+        return nullcontext(), config
     chosen: WhenBusy | None = when_busy or configurable.get("when_busy")
     if isinstance(saver, LocksThreads):
         lock = saver.lock(str(thread_id), chosen)
     else:
         lock = ThreadLock((id(saver), str(thread_id)), chosen or "wait")
     if lock.key in configurable.get(HELD, ()):
-        return nullcontext()
+        return nullcontext(), config
     around = var_child_runnable_config.get() or {}
     if lock.key in around.get("configurable", {}).get(HELD, ()):
         raise ThreadBusyError(
             f"A run on thread {thread_id!r} starts another on the same thread; give it a thread_id of its own, or none"
         )
-    return lock
+    return lock, lock.mark(config)
