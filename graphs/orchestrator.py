@@ -46,7 +46,7 @@ class OrchestratorState(SupervisorState):
     abandoned: list[StepRecord]
 
 
-class Orchestrator(Supervisor):
+class Orchestrator(Supervisor[OrchestratorState]):
     """Gives a small request to one agent, plans a large one, and reviews the answer before it goes out.
 
     It is a `Supervisor` whose worker is one agent of the team or a `Planner`.
@@ -191,9 +191,9 @@ class Orchestrator(Supervisor):
         others = {**super().inside(), "agent": each(self.agents.values()), "plan": [Box(self.worker)]}
         return {"assistant": [Box(self.worker)]} if self.baseline else others
 
-    def build(self) -> PatternGraph[Any]:
+    def build(self) -> PatternGraph[OrchestratorState]:
         """Return the uncompiled graph."""
-        graph: PatternGraph[Any] = PatternGraph(self, OrchestratorState)
+        graph = PatternGraph(self, OrchestratorState)
         graph.add_rule("answer", self.answer)
         graph.add_edge("answer", END)
         if self.baseline:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, RemoveMessage
 from langgraph.graph import END, START
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, TypeVar
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, History
@@ -74,7 +74,10 @@ class SupervisorState(PatternState):
     """What a person decided: `approve`, `edit` or `reject`; empty if nobody was asked."""
 
 
-class Supervisor(Pattern[SupervisorState]):
+StateT = TypeVar("StateT", bound=SupervisorState, default=SupervisorState)
+
+
+class Supervisor(Pattern[StateT]):
     """Has work reviewed and revised until it is accepted.
 
     Args:
@@ -128,7 +131,7 @@ class Supervisor(Pattern[SupervisorState]):
         """Return the revisions that are allowed at first."""
         return {"allowed": self.max_revisions}
 
-    def assign(self, state: SupervisorState) -> Assignment:
+    def assign(self, state: StateT) -> Assignment:
         """Give the worker the task, and when it is sent back its last version with the feedback."""
         task = self.assignment(state)
         feedback = state["feedback"] or (state["reviews"][-1]["feedback"] if state["reviews"] else "")
@@ -172,7 +175,7 @@ class Supervisor(Pattern[SupervisorState]):
         """Review the work, unless there is nothing new to review."""
         return "escalate" if state["stop_reason"] else "review"
 
-    def submit(self, state: SupervisorState) -> Assignment:
+    def submit(self, state: StateT) -> Assignment:
         """Give the reviewer the task and the current work, without earlier verdicts."""
         task = self.assignment(state)
         return {**task, "context": {**task.get("context", {}), "result": state["work"]}}
@@ -213,7 +216,7 @@ class Supervisor(Pattern[SupervisorState]):
             return "escalate"
         return "answer" if state["reviews"][-1]["acceptable"] else "work"
 
-    def ask_agent(self, state: SupervisorState) -> Assignment:
+    def ask_agent(self, state: StateT) -> Assignment:
         """Give the case to the agent that takes over."""
         task = self.assignment(state)
         return {**task, "context": {**task.get("context", {}), **self._case(state)}}
@@ -232,7 +235,7 @@ class Supervisor(Pattern[SupervisorState]):
         errors = problems_inside(answer["errors"], "escalate")
         return {"status": "escalated", "messages": messages, "errors": errors}
 
-    def ask_person(self, state: SupervisorState) -> Question | None:
+    def ask_person(self, state: StateT) -> Question | None:
         """Give the case to a person, unless no more work could come of it."""
         if out_of_budget(state["errors"]):
             return None
@@ -313,9 +316,9 @@ class Supervisor(Pattern[SupervisorState]):
         agents = {node: each([agent]) for node, agent in others.items() if isinstance(agent, Agent)}
         return {"work": each([self.worker]), **agents}
 
-    def build(self) -> PatternGraph[SupervisorState]:
+    def build(self) -> PatternGraph[StateT]:
         """Return the uncompiled graph."""
-        graph = PatternGraph(self, SupervisorState)
+        graph: PatternGraph[StateT] = PatternGraph(self, SupervisorState)  # type: ignore[arg-type]
         graph.add_node("work", Node(self.assign, self.worker, self.take_work, failed=self.work_failed))
         graph.add_node("review", Node(self.submit, self.reviewing, self.take_verdict, failed=self.review_failed))
         self.add_escalation(graph)
