@@ -194,6 +194,7 @@ class PatternGraph(StateGraph[StateT, Settings, Any, Any], Generic[StateT]):
         """
         self.add_node(guard, action)
         self.edges = {(start, guard if end == name else end) for start, end in self.edges}
+        self.waiting_edges = {(starts, guard if end == name else end) for starts, end in self.waiting_edges}
         for branches in self.branches.values():
             for branch in branches.values():
                 if branch.ends:
@@ -201,6 +202,15 @@ class PatternGraph(StateGraph[StateT, Settings, Any, Any], Generic[StateT]):
         self.guards[name] = guard
         super().add_edge(guard, name)
         return self
+
+    def replace_edges(self, source: str, target: str | Callable[..., Any], path_map: Any = None) -> Self:
+        """Replace what follows a node, by another node or by a route as `add_conditional_edges` takes it."""
+        self.edges = {(start, end) for start, end in self.edges if start != source}
+        self.branches.pop(source, None)
+        self.implied.discard(source)
+        if isinstance(target, str):
+            return self.add_edge(source, target)
+        return self.add_conditional_edges(source, target, path_map)
 
     def ends(self, edge: Edge) -> bool:
         """Return whether an edge of the drawing is there only for runs that something else has ended."""

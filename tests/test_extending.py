@@ -1,14 +1,15 @@
-"""A guard before `answer` sees every answer of every pattern, and can replace it."""
+"""Patterns of a user: a guard before `answer` that every run passes, nodes before others, and other edges."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from langchain_core.messages import AIMessage
+from langgraph.graph import END, START
 
 from agents import Agent
 from agents.testing import ScriptedModel
 from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
-from graphs.engine import PatternGraph
+from graphs.engine import Conclusion, Pattern, PatternGraph, PatternState
 
 PASSED = {"acceptable": True, "evidence": "It is fine."}
 TRIAGE = {"reason": "small", "small": True, "agent": "ann"}
@@ -70,3 +71,60 @@ def test_an_answer_that_the_guard_lets_pass_stays_as_it_is() -> None:
         {"messages": "hi"}
     )
     assert (result["status"], result["messages"][-1].text) == ("completed", "X")
+
+
+class Trail(PatternState):
+    seen: list[str]
+
+
+class Letters(Pattern[Trail]):
+    """Visits `a` and `b` at the same time, then `c`."""
+
+    name = "letters"
+
+    def visit(self, name: str) -> Any:
+        return lambda state: {"seen": [*state["seen"], name]} if name > "b" else {}
+
+    def conclude(self, state: Trail) -> Conclusion:
+        return {"text": "".join(state["seen"]), "status": "completed", "stop_reason": None}
+
+    def build(self) -> PatternGraph[Trail]:
+        graph = PatternGraph(self, Trail)
+        for name in "abc":
+            graph.add_node(name, self.visit(name))
+        graph.add_edge(START, "a")
+        graph.add_edge(START, "b")
+        graph.add_edge(["a", "b"], "c")
+        graph.add_edge("c", END)
+        return graph
+
+
+def said(graph: PatternGraph[Trail]) -> str:
+    return str(graph.compile().invoke({"messages": "hi"})["messages"][-1].text)
+
+
+def test_a_node_is_put_before_one_that_waits_for_several() -> None:
+    letters = Letters()
+    assert said(letters.build().put_before("c", "x", letters.visit("x"))) == "xc"
+
+
+def test_what_follows_a_node_is_replaced_by_another_node() -> None:
+    letters = Letters()
+    graph = letters.build().replace_edges("c", "y")
+    graph.add_node("y", letters.visit("y"))
+    graph.add_edge("y", END)
+    assert said(graph) == "cy"
+
+
+def test_what_follows_a_node_is_replaced_by_a_route() -> None:
+    letters = Letters()
+
+    def again(state: Trail) -> Literal["c", "__end__"]:
+        return "c" if len(state["seen"]) < 3 else "__end__"
+
+    graph = letters.build().replace_edges("c", again)
+    assert said(graph) == "ccc"
+    assert {(edge.source, edge.target) for edge in graph.compile().get_graph().edges if edge.conditional} == {
+        ("c", "c"),
+        ("c", "answer"),
+    }
