@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from copy import copy
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, get_args, get_origin, get_type_hints, overload
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.graph import Edge, Graph
@@ -15,7 +15,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphInterrupt
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Command
+from langgraph.types import Command, GraphOutput
 from typing_extensions import TypedDict
 
 from agents.agent import Agent
@@ -128,7 +128,7 @@ class Pattern(ABC, Generic[StateT]):
         return {}
 
 
-class PatternGraph(StateGraph[StateT, Settings, Any, Any], Generic[StateT]):
+class PatternGraph(StateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
     """A `StateGraph` of a pattern: it opens a record with every input, counts what nodes use, and ends in `answer`.
 
     Nodes may be plain functions. An edge to END leads to the node `answer`; so does a conditional edge once a node has
@@ -255,16 +255,29 @@ def _until_ended(path: Callable[..., Any]) -> Callable[..., Any]:
     return route
 
 
-class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, Any], Generic[StateT]):
+class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
     """A compiled pattern: opens a record with every input, draws its steps, and limits the steps at work."""
 
     builder: PatternGraph[StateT]
 
     if TYPE_CHECKING:
+        # ruff: disable[A002, D102]
+        @overload  # type: ignore[override]
+        def invoke(
+            self, input: Any, config: RunnableConfig | None = ..., *, version: Literal["v2"], **options: Any
+        ) -> GraphOutput[StateT]: ...
+        @overload
+        def invoke(self, input: Any, config: RunnableConfig | None = ..., **options: Any) -> StateT: ...
+        def invoke(self, input: Any, config: RunnableConfig | None = ..., **options: Any) -> Any: ...
+        @overload  # type: ignore[override]
+        async def ainvoke(
+            self, input: Any, config: RunnableConfig | None = ..., *, version: Literal["v2"], **options: Any
+        ) -> GraphOutput[StateT]: ...
+        @overload
+        async def ainvoke(self, input: Any, config: RunnableConfig | None = ..., **options: Any) -> StateT: ...
+        async def ainvoke(self, input: Any, config: RunnableConfig | None = ..., **options: Any) -> Any: ...
 
-        def invoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> StateT: ...  # type: ignore[override]  # noqa: A002, D102
-
-        async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> StateT: ...  # type: ignore[override]  # noqa: A002, D102
+        # ruff: enable[A002, D102]
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # noqa: A002
         """Stream as every LangGraph graph does."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, convert_to_messages
 from langgraph.graph.message import add_messages
 from langgraph.managed import RemainingSteps
-from langgraph.types import Overwrite
+from langgraph.types import Interrupt, Overwrite
 from typing_extensions import TypedDict, is_typeddict
 
 from agents.assignment import Assignment, History, select_history
@@ -52,7 +52,19 @@ class Input(TypedDict):
     messages: Annotated[list[AnyMessage], add_messages]
 
 
-class PatternState(Input):
+if TYPE_CHECKING:
+
+    class _Interrupted(TypedDict, total=False):
+        """What LangGraph adds to the result of a run that waits for a person."""
+
+        __interrupt__: list[Interrupt]
+else:
+
+    class _Interrupted(TypedDict):
+        """Not a key of the state."""
+
+
+class PatternState(Input, _Interrupted):
     """The state of every pattern, and the result of its run."""
 
     status: str
