@@ -256,7 +256,7 @@ def test_documented_settings_exist() -> None:
 def public() -> Iterator[Any]:
     modules = (agents, agents.testing, graphs)
     found = [getattr(module, name) for module in modules for name in module.__all__]
-    for one in [*found, graphs.storage.sqlite, graphs.storage.databases.postgres]:
+    for one in [*found, graphs.storage.sqlite, graphs.storage.postgres]:
         if not (is_dataclass(one) or is_typeddict(one) or (inspect.isclass(one) and issubclass(one, Exception))):
             yield pytest.param(one, id=f"{one.__module__}.{one.__name__}")
 
