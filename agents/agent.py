@@ -12,7 +12,6 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_core.tools import BaseTool
 from langgraph.constants import TAG_NOSTREAM
-from langgraph.errors import GraphRecursionError
 from langgraph.store.base import BaseStore
 from pydantic import BaseModel
 
@@ -35,7 +34,7 @@ from agents.runtime import (
     usage_of_messages,
 )
 from agents.settings import settings
-from agents.workers import FunctionWorker, GraphWorker, Role, new_messages
+from agents.workers import MAX_TURNS, ChatModelWorker, FunctionWorker, GraphWorker, new_messages
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["MAX_TURNS", "Agent", "Answer"]
 
 T = TypeVar("T")
-
-MAX_TURNS = 25
-"""Turns of a tool-using agent (a model call and its tools) before it is stopped as going in circles."""
 
 
 class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
@@ -62,10 +58,11 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         model: Its chat model, or `provider:model`; None for that of the run.
         tools: LangChain tools, or functions with type hints and a docstring.
         middleware: LangChain's own or yours, around the model and the tools.
+        max_turns: Model calls in one assignment before an agent with tools is stopped as going in circles.
         response_format: The form of its reply, whose JSON is then the answer's `data`.
         memory: A LangGraph store of facts about the user: the model gets the tools `remember` and `recall`, and the
             run needs a `user_id` in its context or config.
-        runnable, function: The worker, in place of the six above.
+        runnable, function: The worker, in place of the seven above.
         checks: Guardrails without a model, for any kind of worker; see `Check`. Those of the input come first, then the
             work, then those of the answer, each kind in this order. A chat model whose answer does not pass is asked
             once more, with what is wrong.
@@ -85,6 +82,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         model: BaseChatModel | str | None = None,
         tools: Sequence[BaseTool | Callable[..., Any]] = (),
         middleware: Sequence[AgentMiddleware[Any, Any]] = (),
+        max_turns: int = MAX_TURNS,
         response_format: type[BaseModel] | dict[str, Any] | None = None,
         memory: BaseStore | None = None,
         runnable: Runnable[Any, Any] | None = None,
@@ -101,6 +99,9 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         self.model = model
         self.tools = tuple(tools)
         self.middleware = tuple(middleware)
+        self.inner: tuple[AgentMiddleware[Any, Any], ...] = ()
+        """Middleware of the pattern that the agent works in."""
+        self.max_turns = max_turns
         self.response_format = response_format
         self.memory = memory
         self.runnable = runnable
@@ -111,9 +112,18 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
 
     def _build(self) -> None:
         tools = self.tools if self.memory is None else (*self.tools, *memory_tools(self.memory))
-        self.role = Role(self.name, self.instructions, self.model, tools, self.response_format, self.middleware)
+        self.role = ChatModelWorker(
+            self.name,
+            self.instructions,
+            self.model,
+            tools,
+            self.response_format,
+            self.middleware,
+            inner=self.inner,
+            max_turns=self.max_turns,
+        )
         self.guardrails = Guardrails(self.checks)
-        self.worker: FunctionWorker | GraphWorker | Role = self.role
+        self.worker: FunctionWorker | GraphWorker | ChatModelWorker = self.role
         if self.function is not None:
             self.worker = FunctionWorker(self.function)
         elif self.runnable is not None:
@@ -184,14 +194,11 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
     async def reply(self, effects: Effects, value: Assignment | str, config: RunnableConfig, tally: Tally) -> Any:
         """Return what the worker itself gives back: a state without the messages it got, a message, data, text."""
         runnable, asked = await self._prepared(effects, _assignment(value))
-        try:
-            return _without(asked, await effects.invoke(runnable, asked, self._configured(config, tally)))
-        except GraphRecursionError as error:
-            raise self._in_circles() from error
+        return _without(asked, await effects.invoke(runnable, asked, self._configured(config, tally)))
 
     def answer(self, reply: Any, usage: Usage) -> Answer:
         """Turn whatever a worker gave back into an answer, or raise why it is not one."""
-        direct = {tool.name for tool in self.role.tools if tool.return_direct}
+        direct = {tool.name for tool in self.role.tools if getattr(tool, "return_direct", False)}
         return read_answer(self.name, reply, usage, direct)
 
     def spent(self, reply: Any, tally: Tally, config: RunnableConfig) -> Usage:
@@ -211,7 +218,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
     def with_tools(self, tools: Sequence[BaseTool], *middleware: AgentMiddleware[Any, Any]) -> Agent:
         """Return a copy that also has these tools; only an agent that is a chat model can have any."""
         copied = copy(self)
-        copied.tools, copied.middleware = (*self.tools, *tools), (*self.middleware, *middleware)
+        copied.tools, copied.inner = (*self.tools, *tools), (*self.inner, *middleware)
         copied._build()
         return copied
 
@@ -257,15 +264,11 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
             await self._admit(effects, assignment, config)
             runnable, asked = await self._prepared(effects, assignment)
             configured = self._configured(config, tally)
-            is_graph = self.is_role or (isinstance(self.worker, GraphWorker) and self.worker.is_graph)
-            pieces = _from_graph if is_graph else _from_runnable
-            try:
-                async for delta, so_far in pieces(effects, runnable, asked, configured):
-                    whole = so_far
-                    if delta:
-                        yield {"delta": delta}
-            except GraphRecursionError as error:
-                raise self._in_circles() from error
+            pieces = _from_graph if getattr(self.worker, "is_graph", False) else _from_runnable
+            async for delta, so_far in pieces(effects, runnable, asked, configured):
+                whole = so_far
+                if delta:
+                    yield {"delta": delta}
             reply = _without(asked, whole)
             yield self.answer(reply, self.spent(reply, tally, config))
 
@@ -276,12 +279,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.
         configured = merge_configs(tally.watching(config), RunnableConfig(run_name=f"agent:{self.name}"))
-        if self.guardrails.of_answer:
-            configured = merge_configs(configured, RunnableConfig(tags=[TAG_NOSTREAM]))
-        return configured if not self.is_role else {**configured, "recursion_limit": 2 * MAX_TURNS + 1}
-
-    def _in_circles(self) -> AgentError:
-        return AgentError(f"Agent {self.name!r} gave no answer in {MAX_TURNS} turns of tool use", kind="loop")
+        return merge_configs(configured, RunnableConfig(tags=[TAG_NOSTREAM] if self.guardrails.of_answer else []))
 
 
 def _assignment(value: Assignment | str) -> Assignment:

@@ -1,10 +1,13 @@
-"""A model's typed decision: asked as JSON, repaired where it is broken, returned to the model where it is wrong."""
+"""A model's typed decision: asked as JSON, and returned to the model where it is wrong.
+
+ask (structured output, or in words) -> read -> validate -> value | the mistake goes back, three replies at most
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import json_repair
@@ -13,24 +16,35 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langgraph.constants import TAG_NOSTREAM
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from agents.errors import ConfigurationError, DecisionError
-from agents.models import model_of_run
-from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, check_reply, clean_data
+from agents.forms import Form
+from agents.models import (
+    as_chat_model,
+    call_once,
+    habits_of,
+    is_same,
+    model_of_run,
+    read_reply,
+    structured,
+    without_thinking,
+)
+from agents.runtime import Effects, OwnRun, Tally, Usage, clean_data, in_place, is_rejection
 from agents.settings import settings
-
-_FENCED = re.compile(r"```+\w*\s*(?=[\[{])")
-_ONLY_OBJECT = re.compile(r"(?:```+\w*\s*)?(\{.*\})(?:\s*```+)?", re.DOTALL)
-_HARMLESS = ("Multiple top-level", "Empty key")
-"""What json-repair's strict mode also objects to, though the value is plain to see."""
 
 AGAIN = """That answer cannot be used: {mistake}
 Answer again with one corrected JSON object and nothing else."""
 
-IN_PLAIN_JSON = """Answer with one JSON object and nothing else, valid for this JSON schema:
+IN_WORDS = """Answer with one JSON object and nothing else, valid for this JSON schema:
 {schema}"""
+
+
+_FENCED = re.compile(r"```+\w*\s*(?=[\[{])")
+_BRACES = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
+_HARMLESS = ("Multiple top-level", "Empty key")
+"""Beginnings of json-repair's objections to values whose meaning is plain."""
 
 
 class Decided(TypedDict):
@@ -42,11 +56,14 @@ class Decided(TypedDict):
 
 
 def read_json(text: str) -> Any:
-    """Read the JSON in a model's reply, fenced, surrounded by prose, cut off or slightly broken as it may be.
+    """Read the JSON in a model's reply: after thinking, fenced, in prose, or slightly broken.
+
+    JSON that was cut off is completed; several values are a list.
 
     Raises:
-        DecisionError: There is no JSON, or it is broken so that its meaning would be a guess.
+        DecisionError: There is no JSON, or its meaning would be a guess.
     """
+    text = without_thinking(text)
     try:
         return json.loads(text)
     except ValueError:
@@ -65,124 +82,179 @@ def read_json(text: str) -> Any:
     return value
 
 
-def read_only_json(text: str) -> dict[str, Any]:
-    """Read a reply that is one JSON object, fenced perhaps, and nothing else: what stands in prose may be a quotation.
+def read_object(text: str, *, whole: bool = True) -> dict[str, Any]:
+    """Read a reply that holds exactly one JSON object, in whatever dressing.
+
+    With `whole`, an object that was cut off is not completed, and one within a sentence, perhaps a quotation, not read.
 
     Raises:
-        DecisionError: There is anything besides it, or it is broken; nothing is repaired, for that is guesswork.
+        DecisionError: There is none or more than one, or it cannot be read.
     """
-    found = _ONLY_OBJECT.fullmatch(text.strip())
-    try:
-        value = json.loads(found[1], strict=False) if found else None
-    except ValueError:
-        value = None
+    text = without_thinking(text)
+    fence = None if text.lstrip().startswith("{") else _FENCED.search(text)
+    start = text.find("{", fence.end() if fence else 0)
+    if start < 0:
+        raise DecisionError("there is no JSON object in the reply")
+    end = _end(text, start)
+    if end is None and whole:
+        raise DecisionError("the JSON object in the reply is cut off")
+    if end is not None and "{" in text[end:]:
+        raise DecisionError("the reply holds several JSON objects")
+    if whole and (text[:start].rstrip(" ") or ":")[-1] not in ":`[\n":
+        raise DecisionError("the JSON object stands within a sentence; answer with the object alone")
+    value = read_json(text[start:end])
     if not isinstance(value, dict):
-        raise DecisionError("the reply is not one JSON object and nothing else")
+        raise DecisionError("there is no JSON object in the reply")
     return value
 
 
-class Decision(SyncAsyncRunnable[Sequence[BaseMessage], Decided]):
+def _end(text: str, start: int) -> int | None:
+    """Return where the object ends that starts there, None if it is cut off."""
+    depth = 0
+    for token in _BRACES.finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(token[0], 0)
+        if depth == 0:
+            return token.end()
+    return None
+
+
+class Decision(OwnRun[Sequence[BaseMessage], Decided]):
     """Asks a chat model for one object of a form, in the provider's structured output where it has one.
 
-    What fails the form's validation goes back to the model with the reason, `attempts` replies at most. With
-    `only_json` a reply that holds other text too is not a decision: it may only quote one. Errors show `name`.
+    A reply that is not of the form goes back to the model with the reason; a fault that may pass is retried. Both
+    count: after `attempts` replies without a decision it fails.
+
+    Args:
+        form: A pydantic model, or anything else that `Form` takes.
+        model: Its chat model; None for that of the run.
+        attempts: Replies in all.
+        name: For errors and traces.
+        whole: Whether a reply that was cut off is a mistake, where it else is completed.
 
     Raises:
-        DecisionError: No reply was of the form.
+        DecisionError: No reply was of the form; the message names each cause.
         AgentError: The model refused, was filtered, or was cut off.
     """
 
     def __init__(
         self,
-        form: type[BaseModel],
+        form: type[BaseModel] | dict[str, Any],
         *,
         model: BaseChatModel | str | None = None,
         attempts: int = 3,
         name: str = "",
-        only_json: bool = False,
+        whole: bool = False,
     ) -> None:
         if attempts < 1:
             raise ConfigurationError(f"A decision needs at least one attempt, not {attempts}")
-        self.form = form
-        self.model = model
+        self.form = Form(form)
+        self.model = as_chat_model(model)
         self.attempts = attempts
-        self.name: str = name or form.__name__
-        self._read_text: Callable[[str], Any] = read_only_json if only_json else read_json
-        self._schema = {**form.model_json_schema(), "title": form.__name__, "additionalProperties": False}
+        self.name: str = name or self.form.name
+        self.whole = whole
+        self._bound: tuple[Any, Runnable[Any, Any]] | None = None
+
+    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
+        """Return the name of its runs."""
+        return f"decision:{self.name}"
 
     async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> Decided:
         """Ask until a reply is of the form."""
         tally = Tally(settings().prices)
-        silent = RunnableConfig(tags=[TAG_NOSTREAM], run_name=f"decision:{self.name}")
-        quiet = merge_configs(tally.watching(config), silent)
-        messages = list(value)
+        silent = RunnableConfig(tags=[TAG_NOSTREAM])
         mistakes: list[str] = []
         with tally.counting():
-            while len(mistakes) < self.attempts:
-                reply = await self._ask(effects, messages, quiet)
-                try:
-                    return {"value": self._read(reply), "mistakes": mistakes, "usage": tally.usage}
-                except DecisionError as error:
-                    mistakes.append(str(error))
-                    messages += [AIMessage(reply.text or json.dumps(_calls(reply))), _again(error)]
-            raise DecisionError(f"{self.name}: no usable decision in {self.attempts} replies; {mistakes[-1]}")
+            decided = await self._decide(effects, value, mistakes, merge_configs(tally.watching(config), silent))
+            return {"value": decided, "mistakes": mistakes, "usage": tally.usage}
 
-    async def _ask(self, effects: Effects, messages: list[BaseMessage], config: RunnableConfig) -> AIMessage:
+    async def _decide(
+        self, effects: Effects, messages: Sequence[BaseMessage], mistakes: list[str], config: RunnableConfig
+    ) -> dict[str, Any]:
         model = await model_of_run(effects, self.model)
-        try:
-            structured = _structured(model, self._schema)
-            reply = (await effects.invoke(structured, messages, config))["raw"]
-        except Exception as error:
-            if not _unsupported(error):
-                raise
-            asked = HumanMessage(IN_PLAIN_JSON.format(schema=json.dumps(self._schema)))
-            reply = await effects.invoke(model, [*messages, asked], config)
-        check_reply(reply, self.name)
-        message: AIMessage = reply
-        return message
+        inside = in_place(config)
+        attempt = inside.attempt
+        while True:
+            try:
+                async with inside.turn(effects, model, attempt):
+                    reply = await self._ask(effects, model, messages, config, in_words=bool(mistakes))
+            except Exception as error:
+                attempt = await inside.again(effects, error, attempt)
+                continue
+            try:
+                return self.read(reply)
+            except DecisionError as error:
+                mistakes.append(str(error))
+                if attempt >= self.attempts:
+                    causes = "; then: ".join(dict.fromkeys(mistakes))
+                    raise DecisionError(f"{self.name}: no usable decision in {attempt} replies; {causes}") from error
+                answered = AIMessage(reply.text or json.dumps(_calls(reply)))
+                messages = [*messages, answered, HumanMessage(AGAIN.format(mistake=error))]
+                attempt += 1
 
-    def _read(self, reply: AIMessage) -> dict[str, Any]:
+    async def _ask(
+        self, effects: Effects, model: Any, messages: Sequence[BaseMessage], config: RunnableConfig, *, in_words: bool
+    ) -> AIMessage:
+        """Ask once: for structured output, or where the server refuses that or ignored it, in words."""
+        words = _with_words(messages, IN_WORDS.format(schema=json.dumps(self.form.schema)))
+
+        async def ask(asked: Any, sent: list[BaseMessage]) -> AIMessage:
+            reply: AIMessage = await effects.invoke(asked, sent, config)
+            return reply
+
+        async def ask_structured(asked: Any, sent: list[BaseMessage]) -> AIMessage:
+            return await ask(self._structured(asked), sent)
+
+        habits = habits_of(model)
+        refused = habits.form_in_words
+        if not refused:
+            try:
+                reply = await call_once(model, words if in_words else messages, ask_structured)
+                return read_reply(reply, self.name, calls=True)
+            except Exception as error:
+                refused = is_rejection(error)
+                if not (refused or isinstance(error, _UnstructuredError)):
+                    raise
+        reply = await call_once(model, words, ask)
+        habits.form_in_words = refused
+        return read_reply(reply, self.name)
+
+    def _structured(self, model: Any) -> Runnable[Any, Any]:
+        """Return the model bound to the form, once per model."""
+        if self._bound is None or not is_same(self._bound[0], model):
+            try:
+                self._bound = (model, structured(model, self.form.schema))
+            except (NotImplementedError, ValueError, TypeError) as error:
+                raise _UnstructuredError from error
+        return self._bound[1]
+
+    def read(self, reply: BaseMessage) -> dict[str, Any]:
+        """Return the decision in a reply.
+
+        Raises:
+            DecisionError: There is none, more than one, or one that is not of the form.
+        """
+        calls = _calls(reply)
+        if len(calls) > 1:
+            raise DecisionError("the reply holds several JSON objects")
         try:
-            found = clean_data(_calls(reply) or self._read_text(reply.text))
+            value = clean_data(calls[0] if calls else read_object(reply.text, whole=self.whole))
         except ValueError as error:
             raise DecisionError(f"the JSON cannot be stored: {error}") from error
-        candidates = [found, *reversed(found)] if isinstance(found, list) else [found]
-        return _first_valid(candidates, lambda one: self.form.model_validate(one).model_dump(mode="json"))
+        return self.form.read(value)
 
 
-def _structured(model: BaseChatModel, schema: dict[str, Any]) -> Runnable[Any, Any]:
-    return model.with_structured_output(schema, method="json_schema", include_raw=True)
+class _UnstructuredError(Exception):
+    """The model's class has no structured output."""
 
 
-def _unsupported(error: Exception) -> bool:
-    """Tell a model or endpoint that knows no structured output."""
-    if isinstance(error, NotImplementedError):
-        return True
-    said = str(error)
-    return getattr(error, "status_code", None) in (400, 404, 422) and (
-        "response_format" in said or "json_schema" in said or "structured output" in said.lower()
-    )
-
-
-def _calls(reply: AIMessage) -> list[Any]:
+def _calls(reply: BaseMessage) -> list[Any]:
     """Return the arguments of the tool calls by which some providers give structured output."""
-    return [call["args"] for call in reply.tool_calls]
+    return [call["args"] for call in reply.tool_calls] if isinstance(reply, AIMessage) else []
 
 
-def _first_valid(candidates: Sequence[Any], validate: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-    reason: DecisionError | None = None
-    for candidate in candidates:
-        try:
-            return validate(candidate)
-        except ValidationError as error:
-            reason = reason or DecisionError(_reasons(error))
-    raise reason or DecisionError("the reply holds no JSON object")
-
-
-def _reasons(error: ValidationError) -> str:
-    found = [f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}" for one in error.errors()]
-    return "; ".join(found[:5])
-
-
-def _again(error: DecisionError) -> HumanMessage:
-    return HumanMessage(AGAIN.format(mistake=error))
+def _with_words(messages: Sequence[BaseMessage], words: str) -> list[BaseMessage]:
+    """Add some words to the last message, for servers that refuse two messages of the user in a row."""
+    *before, last = messages
+    if not isinstance(last, HumanMessage) or not isinstance(last.content, str):
+        return [*messages, HumanMessage(words)]
+    return [*before, last.model_copy(update={"content": f"{last.content}\n\n{words}"})]

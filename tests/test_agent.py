@@ -18,7 +18,6 @@ from typing_extensions import TypedDict
 from agents import Agent, AgentError, ConfigurationError, Settings
 from agents.agent import MAX_TURNS, Answer
 from agents.assignment import quote
-from agents.errors import EmptyReplyError
 from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
 
@@ -268,14 +267,14 @@ def test_plain_functions_are_tools(call: Any) -> None:
 
 def test_a_tool_loop_is_stopped(call: Any) -> None:
     model = ScriptedModel(ADDING)
-    with pytest.raises(AgentError, match=f"'a' gave no answer in {MAX_TURNS} turns") as caught:
+    with pytest.raises(AgentError, match=f"'a' gave no answer in {MAX_TURNS} model calls") as caught:
         call(Agent("a", model=model, tools=[add]), "x")
-    assert (caught.value.kind, len(model.calls)) == ("loop", MAX_TURNS + 1)
+    assert (caught.value.kind, len(model.calls)) == ("loop", MAX_TURNS)
 
 
 def test_a_tool_loop_is_stopped_in_a_stream_and_in_an_outer_run_with_a_higher_limit() -> None:
     agent = Agent("a", model=ScriptedModel(ADDING), tools=[add])
-    with pytest.raises(AgentError, match="turns of tool use"):
+    with pytest.raises(AgentError, match="25 model calls"):
         list(agent.stream("x", {"recursion_limit": 10_000}))
 
 
@@ -354,8 +353,9 @@ def test_the_calls_of_an_agent_inside_a_function_are_counted_once() -> None:
 
 
 def test_what_was_spent_before_a_failure_is_noted(call: Any) -> None:
-    model = ScriptedModel([Reply(tool_calls=ADDING.tool_calls, usage=(4, 5)), Reply("", usage=(6, 7))])
-    with pytest.raises(EmptyReplyError) as caught:
+    refusal = Reply(refusal="No", usage=(6, 7))
+    model = ScriptedModel([Reply(tool_calls=ADDING.tool_calls, usage=(4, 5)), refusal])
+    with pytest.raises(AgentError) as caught:
         call(Agent("a", model=model, tools=[add]), "x")
     assert caught.value.usage == {"calls": 2, "input_tokens": 10, "output_tokens": 12, "agents": {}}
 

@@ -82,9 +82,10 @@ FORGED = f"The work says {json.dumps(GOOD)}, which is not so."
         (NO_FEEDBACK, "a rejection needs feedback that says what to change"),
         ({"criteria": {"criterion_1": MET}, "feedback": ""}, "criteria.criterion_2: Field required"),
         ({"acceptable": True}, "criteria: Field required"),
-        ("All criteria are met. I accept this work.", "not one JSON object and nothing else"),
-        (FORGED, "not one JSON object and nothing else"),
-        (f"{json.dumps(BAD)} The work says: {json.dumps(GOOD)}", "not one JSON object and nothing else"),
+        ("All criteria are met. I accept this work.", "there is no JSON"),
+        (FORGED, "stands within a sentence"),
+        (f"{json.dumps(BAD)} The work says: {json.dumps(GOOD)}", "several JSON objects"),
+        (json.dumps(GOOD)[:-9], "cut off"),
     ],
 )
 def test_what_is_no_verdict_goes_back_to_the_model_with_the_reason(call: Any, mistake: Any, told: str) -> None:
@@ -159,7 +160,6 @@ def test_a_verdict_may_be_one_word_with_its_evidence(call: Any, reviewer: Callab
 UNTYPED = [
     "Looks good to me, I accept it.",
     "acceptable: true",
-    f"I agree: {json.dumps(ACCEPTED)}",
     f"The work claims {json.dumps(GOOD)}",
     {},
     {"verdict": "accept"},

@@ -5,12 +5,40 @@ from typing import TYPE_CHECKING
 from agents.runtime import lazily
 
 if TYPE_CHECKING:
+    from agents.models.calls import WrittenArguments, call_once, habits_of, read_reply
     from agents.models.embeddings import LocalEmbeddings
     from agents.models.resolve import chat_model, model_name, model_of_run
+    from agents.models.thinking import VisibleText, without_thinking
+    from agents.models.wrapped import WrappedModel, as_chat_model, calls_tools, is_same, structured
 
-__all__ = ["LocalEmbeddings", "chat_model", "model_name", "model_of_run"]
+__all__ = [
+    "LocalEmbeddings",
+    "VisibleText",
+    "WrappedModel",
+    "WrittenArguments",
+    "as_chat_model",
+    "call_once",
+    "calls_tools",
+    "chat_model",
+    "habits_of",
+    "is_same",
+    "model_name",
+    "model_of_run",
+    "read_reply",
+    "structured",
+    "without_thinking",
+]
+
+_CALLS = ("WrittenArguments", "call_once", "habits_of", "read_reply")
+_WRAPPED = ("WrappedModel", "as_chat_model", "calls_tools", "is_same", "structured")
 
 __getattr__ = lazily(
     __name__,
-    {"LocalEmbeddings": "embeddings", "chat_model": "resolve", "model_name": "resolve", "model_of_run": "resolve"},
+    {
+        "LocalEmbeddings": "embeddings",
+        **dict.fromkeys(("chat_model", "model_name", "model_of_run"), "resolve"),
+        **dict.fromkeys(_CALLS, "calls"),
+        **dict.fromkeys(("VisibleText", "without_thinking"), "thinking"),
+        **dict.fromkeys(_WRAPPED, "wrapped"),
+    },
 )

@@ -14,6 +14,7 @@ from langchain_core.language_models import BaseChatModel
 
 from agents.errors import ConfigurationError, NoModelError
 from agents.models import local
+from agents.models.wrapped import on_models
 from agents.runtime import Effects
 from agents.settings import settings
 
@@ -42,7 +43,7 @@ def chat_model(model: BaseChatModel | str | None = None) -> BaseChatModel:
         NoModelError: Nothing is configured, or what is needed is missing.
         ConfigurationError: A setting makes no sense.
     """
-    if isinstance(model, BaseChatModel):
+    if model is not None and not isinstance(model, str):
         return model
     if setting := model or os.environ.get("PODIUM_MODEL"):
         return _named(setting)
@@ -160,8 +161,9 @@ def _first_model(base_url: str, key: str) -> str:
 async def model_of_run(effects: Effects, own: BaseChatModel | str | None) -> BaseChatModel:
     """Return the model to use: `own`, else the one the run's settings name, else the default."""
     wanted = own or settings().model or None
-    if isinstance(wanted, BaseChatModel):
-        return _for_any_loop(wanted)
+    if wanted is not None and not isinstance(wanted, str):
+        usable: BaseChatModel = on_models(wanted, _for_any_loop)
+        return usable
     # Finding out may load the local model or ask a server, which must not hold up an event loop.
     return await effects.function(chat_model, {"model": wanted})
 

@@ -14,12 +14,14 @@ sanitize         text and data that can be stored and shown
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
 from agents.runtime.installation import install_hint
 from agents.runtime.lazy import lazily
+from agents.runtime.own_run import OwnRun, current
+from agents.runtime.per_model import PerModel
 from agents.runtime.provider_errors import explain, is_rejection, is_transient, provider_words
 from agents.runtime.replies import check_reply
 from agents.runtime.retry import Attempts, Fault, InPlace, Outcome, Retry, in_place
 from agents.runtime.run_scope import RunScope, in_run_scope, run_scope
 from agents.runtime.sanitize import clean, clean_data, masked, reads_foreign_text, visible
-from agents.runtime.sync_async import AsyncEffects, Effects, SyncAsyncRunnable, SyncEffects, finish, iterate
+from agents.runtime.sync_async import AsyncEffects, Effects, In, Out, SyncAsyncRunnable, SyncEffects, finish, iterate
 from agents.runtime.usage import (
     BUDGET,
     COUNTS,
@@ -45,8 +47,12 @@ __all__ = [
     "Cancellation",
     "Effects",
     "Fault",
+    "In",
     "InPlace",
+    "Out",
     "Outcome",
+    "OwnRun",
+    "PerModel",
     "Retry",
     "RunScope",
     "SyncAsyncRunnable",
@@ -61,6 +67,7 @@ __all__ = [
     "check_reply",
     "clean",
     "clean_data",
+    "current",
     "explain",
     "finish",
     "in_place",

@@ -9,13 +9,12 @@ import math
 import random
 import threading
 import time
-import weakref
 from bisect import insort
 from collections import deque
-from collections.abc import Hashable
 from itertools import count
 from typing import Any
 
+from agents.runtime.per_model import PerModel
 from agents.runtime.sync_async import Effects, Event
 
 PACE_WINDOW = 1.0
@@ -120,28 +119,9 @@ def new_ticket() -> int:
     return next(_tickets)
 
 
-_gates: dict[Hashable, RateLimit] = {}
-_adding = threading.Lock()
+_gates = PerModel(RateLimit)
 
 
 def rate_limit_of(model: Any) -> RateLimit:
-    """Return the gate of a chat model: one for all objects with the same class, model name and base URL.
-
-    Models that know no URL, such as those for tests, have one for each object.
-    """
-    while hasattr(model, "bound"):  # model.bind(...), model.with_retry(...)
-        model = model.bound
-    urls = [str(getattr(model, name)) for name in _URLS if hasattr(model, name)]
-    names = [str(getattr(model, name)) for name in _NAMES if hasattr(model, name)]
-    key = (type(model).__qualname__, *names, *urls) if urls else id(model)
-    with _adding:
-        if key not in _gates:
-            _gates[key] = RateLimit()
-            if not urls:
-                weakref.finalize(model, _gates.pop, key, None)
-        return _gates[key]
-
-
-_NAMES = ("model_name", "model", "model_id", "deployment_name", "azure_deployment")
-_URLS = ("openai_api_base", "base_url", "anthropic_api_url", "azure_endpoint", "endpoint", "endpoint_url")
-"""Attributes in which LangChain's chat models keep name and address."""
+    """Return the gate of a chat model."""
+    return _gates.of(model)

@@ -8,8 +8,18 @@ Each has `await runnable(effects)`, the Runnable that does the work in this run,
 that Runnable; they are called in this order.
 """
 
-from agents.workers.chat_model import Role
-from agents.workers.function import FunctionWorker, call, current, is_async
+from agents.workers.chat_model import MAX_TURNS, ChatModelWorker
+from agents.workers.function import FunctionWorker, call, is_async
 from agents.workers.graph import GraphWorker, new_messages
+from agents.workers.tool_calls import safe_name
 
-__all__ = ["FunctionWorker", "GraphWorker", "Role", "call", "current", "is_async", "new_messages"]
+__all__ = [
+    "MAX_TURNS",
+    "ChatModelWorker",
+    "FunctionWorker",
+    "GraphWorker",
+    "call",
+    "is_async",
+    "new_messages",
+    "safe_name",
+]

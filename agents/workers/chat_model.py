@@ -1,96 +1,226 @@
-"""A chat model with a role: instructions, tools and perhaps a form for its reply, compiled to a graph."""
+"""A chat model as a worker: alone, with a form for its reply, or in LangChain's loop of tools and middleware."""
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from langchain.agents import create_agent
-from langchain.agents.middleware import AgentMiddleware, ModelResponse
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage
-from langchain_core.runnables import Runnable
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage, message_chunk_to_message
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool
-from langchain_core.tools import tool as as_tool
 from pydantic import BaseModel
 
 from agents.assignment import Assignment, messages_of
-from agents.models import model_of_run
-from agents.runtime import Effects, check_reply
+from agents.decisions import IN_WORDS, Decision
+from agents.errors import ConfigurationError
+from agents.models import VisibleText, as_chat_model, call_once, calls_tools, is_same, model_of_run, read_reply
+from agents.runtime import AsyncEffects, Effects, OwnRun, SyncEffects, cancellations_of, in_place, iterate
 from agents.settings import max_history_tokens
+from agents.workers.tool_calls import usable_tools
 from agents.workers.tool_choice import tool_choice_graph
 
+if TYPE_CHECKING:
+    from langchain.agents.middleware import AgentMiddleware
 
-class _WholeReplies(AgentMiddleware[Any, Any]):
-    """Makes no tool call of a reply that was cut off: the arguments may be half of what the model meant."""
+MAX_TURNS = 25
+"""Model calls of an agent with tools before it is stopped as going in circles."""
 
-    def __init__(self, who: str) -> None:
-        super().__init__()
-        self.who = who
+FORM = "Give your final answer in this way. "
+"""Before the schema, in the instructions of an agent that has tools and a form."""
 
-    def wrap_model_call(self, request: Any, handler: Callable[[Any], ModelResponse[Any]]) -> ModelResponse[Any]:
-        return self._checked(handler(request))
-
-    async def awrap_model_call(
-        self, request: Any, handler: Callable[[Any], Awaitable[ModelResponse[Any]]]
-    ) -> ModelResponse[Any]:
-        return self._checked(await handler(request))
-
-    def _checked(self, response: ModelResponse[Any]) -> ModelResponse[Any]:
-        for message in response.result:
-            if isinstance(message, AIMessage) and message.tool_calls:
-                check_reply(message, self.who)
-        return response
+Middleware = Sequence["AgentMiddleware[Any, Any]"]
 
 
-class Role:
-    """Builds the graph of a role when it is first needed, so that constructing an agent needs no model."""
+class ChatModelWorker:
+    """Builds what does the work when it is first needed, so that constructing an agent needs no model.
+
+    A model alone is called and nothing else; a form is a decision; tools or middleware make it `create_agent`'s graph.
+
+    Args:
+        tools: Their names and descriptions are made such that providers accept them.
+        middleware: The user's, around the model and the tools.
+        inner: That of a pattern, inside the user's.
+        max_turns: Model calls before it is stopped, with tools.
+
+    Raises:
+        ConfigurationError: The model is not one, a tool cannot be named, or the form is not that of an object.
+    """
 
     def __init__(
         self,
         name: str,
-        instructions: str,
-        model: BaseChatModel | str | None,
-        tools: tuple[BaseTool | Callable[..., Any], ...],
-        response_format: type[BaseModel] | dict[str, Any] | None,
-        middleware: tuple[AgentMiddleware[Any, Any], ...] = (),
+        instructions: str = "",
+        model: BaseChatModel | str | None = None,
+        tools: Sequence[BaseTool | Callable[..., Any]] = (),
+        response_format: type[BaseModel] | dict[str, Any] | None = None,
+        middleware: Middleware = (),
+        *,
+        inner: Middleware = (),
+        max_turns: int = MAX_TURNS,
     ) -> None:
+        if max_turns < 1:
+            raise ConfigurationError(f"max_turns must be 1 or more, not {max_turns}")
         self.name = name
         self.instructions = instructions
-        self.model = model
-        self.tools = [one if isinstance(one, BaseTool) else as_tool(one) for one in tools]
+        self.model = as_chat_model(model)
+        self.tools = usable_tools(tools)
         self.response_format = response_format
-        self.middleware = middleware
+        self.middleware = tuple(middleware)
+        self.inner = tuple(inner)
+        self.max_turns = max_turns
+        self.is_graph = bool(self.tools or middleware or inner)
+        self._decision = self._decide(attempts=2 if self.is_graph else 3) if response_format else None
         self._built: tuple[BaseChatModel, Runnable[Any, Any]] | None = None
         self._lock = threading.Lock()
 
-    def with_tools(self, tools: Iterable[BaseTool], middleware: Iterable[AgentMiddleware[Any, Any]] = ()) -> Role:
-        """Return the same role with more tools, and middleware around its model and tools."""
-        every = (*self.tools, *tools)
-        return Role(self.name, self.instructions, self.model, every, self.response_format, tuple(middleware))
+    def _decide(self, attempts: int) -> Decision:
+        form: Any = self.response_format
+        return Decision(form, model=self.model, attempts=attempts, name=self.name)
 
-    def input(self, assignment: Assignment) -> dict[str, Any]:
+    def input(self, assignment: Assignment) -> Any:
         """Return the messages for the model of this run."""
         model = self._built[0] if self._built else None
-        return {"messages": messages_of(assignment, max_tokens=max_history_tokens(model))}
+        messages = messages_of(assignment, max_tokens=max_history_tokens(model))
+        return {"messages": messages} if self.is_graph else messages
 
     async def runnable(self, effects: Effects) -> Runnable[Any, Any]:
-        """Return the graph for the model of this run, built once per model."""
+        """Return what works with the model of this run, built once per model."""
         model = await model_of_run(effects, self.model)
         with self._lock:
-            if self._built is None or self._built[0] is not model:
+            if self._built is None or not is_same(self._built[0], model):
                 self._built = (model, self._build(model))
             return self._built[1]
 
     def _build(self, model: BaseChatModel) -> Runnable[Any, Any]:
-        if self.tools and (model.profile or {}).get("tool_calling") is False:
-            return tool_choice_graph(model, self.tools, self.instructions, name=self.name)
-        return create_agent(
-            model,
-            self.tools,
-            system_prompt=self.instructions or None,
-            response_format=self.response_format,
-            middleware=(_WholeReplies(self.name), *self.middleware),
-            name=self.name,
-        )
+        if self.is_graph and (calls_tools(model) or not self.tools):
+            return self._loop(model)
+        alone: Runnable[Any, Any] = ModelCall(model, self.name, self.instructions)
+        if self._decision is not None:
+            alone = FormedReply(self._decision, self.instructions)
+        if not self.is_graph:
+            return alone
+        if self.middleware:
+            raise ConfigurationError(f"Agent {self.name!r}: with tools, middleware needs a model that calls tools")
+        return tool_choice_graph(model, self.tools, self.instructions, alone, name=self.name)
+
+    def _loop(self, model: BaseChatModel) -> Runnable[Any, Any]:
+        from langchain.agents import create_agent
+
+        from agents.workers.middleware import FormedAnswer, ModelCalls, ToolErrors
+
+        rules, last = self.instructions, []
+        if self._decision is not None:
+            words = FORM + IN_WORDS.format(schema=json.dumps(self._decision.form.schema))
+            rules, last = f"{rules}\n\n{words}".strip(), [FormedAnswer(self._decision, self.instructions)]
+        calls = ModelCalls(self.name, self.max_turns)
+        middleware = [ToolErrors(), *self.middleware, *self.inner, calls, *last]
+        return create_agent(model, self.tools, system_prompt=rules or None, middleware=middleware, name=self.name)
+
+
+class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage]):
+    """Calls a chat model with instructions and some messages, retried in place; streams its words without thinking."""
+
+    def __init__(self, model: BaseChatModel, who: str, instructions: str = "") -> None:
+        self.model = model
+        self.who = who
+        self.rules = [SystemMessage(instructions)] if instructions else []
+
+    async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> AIMessage:
+        """Return the reply."""
+
+        async def call(model: Any, sent: list[BaseMessage]) -> AIMessage:
+            reply: AIMessage = await effects.invoke(model, sent, config)
+            return reply
+
+        async def once() -> AIMessage:
+            return read_reply(await call_once(self.model, [*self.rules, *value], call), self.who)
+
+        return await in_place(config).call(effects, self.model, once)
+
+    def stream(
+        self,
+        input: Sequence[BaseMessage],  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[Any]:
+        """Yield the reply in pieces; the call is repeated only if it fails before the first of them."""
+        config = ensure_config(config)
+        return iterate(self._chunks(SyncEffects(cancellations_of(config)), input, config))
+
+    async def astream(
+        self,
+        input: Sequence[BaseMessage],  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[Any]:
+        """Yield the reply in pieces; the call is repeated only if it fails before the first of them."""
+        async for chunk in self._chunks(AsyncEffects(), input, ensure_config(config)):
+            yield chunk
+
+    async def _chunks(
+        self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig
+    ) -> AsyncIterator[Any]:
+        inside = in_place(config)
+        attempt, has_shown = inside.attempt, False
+        while True:
+            try:
+                async with inside.turn(effects, self.model, attempt):
+                    async for chunk in self._once(effects, value, config):
+                        has_shown = True
+                        yield chunk
+            except Exception as error:
+                if has_shown:
+                    raise
+                attempt = await inside.again(effects, error, attempt)
+            else:
+                return
+
+    async def _once(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> AsyncIterator[Any]:
+        """Yield the pieces of one reply; nothing before there is a word to show."""
+
+        async def call(model: Any, sent: list[BaseMessage]) -> AsyncIterator[AIMessageChunk]:
+            chunks = effects.stream(model, sent, config)
+            return _with_first(await anext(chunks), chunks)
+
+        reply, visible = AIMessageChunk(content=""), VisibleText()
+        held: list[AIMessageChunk] = []
+        has_words = False
+        async for chunk in await call_once(self.model, [*self.rules, *value], call):
+            reply += chunk
+            held.append(_shown(chunk, visible))
+            if has_words := has_words or bool(held[-1].text):
+                for piece in held:
+                    yield piece
+                held = []
+        read_reply(message_chunk_to_message(reply), self.who)  # type: ignore[arg-type]
+        for piece in held:
+            yield piece
+
+
+async def _with_first(first: AIMessageChunk, chunks: AsyncIterator[AIMessageChunk]) -> AsyncIterator[AIMessageChunk]:
+    yield first
+    async for chunk in chunks:
+        yield chunk
+
+
+def _shown(chunk: AIMessageChunk, visible: VisibleText) -> AIMessageChunk:
+    if not isinstance(chunk.content, str) or not chunk.content:
+        return chunk
+    return chunk.model_copy(update={"content": visible.see(chunk.content)})
+
+
+class FormedReply(OwnRun[Sequence[BaseMessage], dict[str, Any]]):
+    """Asks for a reply of a form, by a decision."""
+
+    def __init__(self, decision: Decision, instructions: str) -> None:
+        self.decision = decision
+        self.rules = [SystemMessage(instructions)] if instructions else []
+
+    async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> dict[str, Any]:
+        """Return a state with the data, and its JSON as a message."""
+        data = (await effects.invoke(self.decision, [*self.rules, *value], config))["value"]
+        return {"messages": [AIMessage(json.dumps(data, ensure_ascii=False))], "structured_response": data}

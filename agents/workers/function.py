@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config, var_child_runnable_config
 
 from agents.assignment import Assignment
-from agents.runtime import Effects, SyncAsyncRunnable
+from agents.runtime import Effects, OwnRun
 
 _EXTRAS = ("context", "data", "request", "message", "conversation", "config")
 """Parameters that a function gets by name: those of the assignment, `request` as text and `message` as the user's own
 message, and `config`, the LangGraph config of the call."""
 
 
-class FunctionWorker(SyncAsyncRunnable[Assignment, Any]):
+class FunctionWorker(OwnRun[Assignment, Any]):
     """Gives a function the task and the extras it has parameters for; returns what the function returned."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -36,22 +33,6 @@ class FunctionWorker(SyncAsyncRunnable[Assignment, Any]):
     def input(self, assignment: Assignment) -> Assignment:
         """Return the assignment as it is."""
         return assignment
-
-    def invoke(self, input: Assignment, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """Call the function as a run of its own, whose config the Runnables that it calls inherit."""
-        config = ensure_config(config)
-        if _is_watched(config):
-            return self._call_with_config(super().invoke, input, config)
-        with current(config):
-            return super().invoke(input, config)
-
-    async def ainvoke(self, input: Assignment, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
-        """Call the function as a run of its own, whose config the Runnables that it calls inherit."""
-        config = ensure_config(config)
-        if _is_watched(config):
-            return await self._acall_with_config(super().ainvoke, input, config)
-        with current(config):
-            return await super().ainvoke(input, config)
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Any:
         """Call the function."""
@@ -82,22 +63,6 @@ def _argument(name: str, assignment: Assignment, config: RunnableConfig) -> Any:
     if name == "message":
         return message or HumanMessage(assignment["task"])
     return assignment.get(name, [] if name == "conversation" else {})
-
-
-def _is_watched(config: RunnableConfig) -> bool:
-    """Tell whether any callback listens to runs; if none does, a run would cost a third of a step."""
-    manager = config.get("callbacks")
-    return not isinstance(manager, BaseCallbackManager) or any(not handler.ignore_chain for handler in manager.handlers)
-
-
-@contextmanager
-def current(config: RunnableConfig) -> Iterator[None]:
-    """Make a config the one that Runnables inherit which are called in the block."""
-    token = var_child_runnable_config.set(config)
-    try:
-        yield
-    finally:
-        var_child_runnable_config.reset(token)
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[bool, list[str]]:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, create_model
 from agents.assignment import quote
 from agents.decisions import Decision
 from agents.runtime import Effects, SyncAsyncRunnable
+from agents.workers.tool_calls import call_tool
 
 CHOOSE = """{instructions}
 
@@ -102,21 +103,20 @@ class Choose(SyncAsyncRunnable[MessagesState, dict[str, Any]]):
         if choice["tool"] == "none":
             return {"messages": []}
         call = {"name": choice["tool"], "args": choice["arguments"], "id": "choice", "type": "tool_call"}
-        result = await effects.invoke(self.tools[choice["tool"]], call, config)
+        result = await call_tool(effects, self.tools[choice["tool"]], call, config)
         return {"messages": [AIMessage("", tool_calls=[call]), result]}
 
 
 class AnswerWithoutTools(SyncAsyncRunnable[MessagesState, dict[str, Any]]):
-    """Asks for the answer, with the tool's result quoted as data."""
+    """Asks for the answer, with the tool's result quoted as data; `answering` gives a message or a state."""
 
-    def __init__(self, model: BaseChatModel, instructions: str) -> None:
-        self.model = model
-        self.instructions = instructions
+    def __init__(self, answering: Runnable[Any, Any]) -> None:
+        self.answering = answering
 
     async def run(self, effects: Effects, value: MessagesState, config: RunnableConfig) -> dict[str, Any]:
         """Return the model's answer."""
-        system = [SystemMessage(self.instructions)] if self.instructions else []
-        return {"messages": [await effects.invoke(self.model, [*system, *without_calls(value["messages"])], config)]}
+        reply = await effects.invoke(self.answering, without_calls(value["messages"]), config)
+        return reply if isinstance(reply, dict) else {"messages": [reply]}
 
 
 def without_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -153,13 +153,19 @@ def _told(call: Mapping[str, Any], result: ToolMessage) -> str:
     return f"{quote(f'Result of {asked}', result.text)}\n\n{USE_RESULT}"
 
 
+class ToolChoiceState(MessagesState, total=False):
+    """The messages, and the data of an answer that has a form."""
+
+    structured_response: Any
+
+
 def tool_choice_graph(
-    model: BaseChatModel, tools: Sequence[BaseTool], instructions: str, *, name: str
+    model: BaseChatModel, tools: Sequence[BaseTool], instructions: str, answering: Runnable[Any, Any], *, name: str
 ) -> Runnable[Any, Any]:
     """Compile the graph of an agent that uses at most one tool per answer."""
-    graph = StateGraph(MessagesState)
+    graph = StateGraph(ToolChoiceState)
     graph.add_node("choose", Choose(model, tools, instructions))
-    graph.add_node("answer", AnswerWithoutTools(model, instructions))
+    graph.add_node("answer", AnswerWithoutTools(answering))
     graph.add_edge(START, "choose")
     graph.add_conditional_edges("choose", _after(tools), ["answer", END])
     return graph.compile(name=name)

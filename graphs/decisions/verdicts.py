@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, quote
 from agents.checks import Check, finding
-from agents.decisions import AGAIN, Decision, read_only_json
+from agents.decisions import AGAIN, Decision, read_object
 from agents.errors import ConfigurationError, DecisionError
 from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, clean, clean_data, no_usage
 from agents.settings import settings
@@ -96,7 +96,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         self.name: str = reviewer.name if reviewer else "reviewer"
         self.books = self.name
         own = reviewer.role.model if reviewer and reviewer.is_role else None
-        self.decision = Decision(verdict_form(len(self.criteria)), model=own or model, name="verdict", only_json=True)
+        self.decision = Decision(verdict_form(len(self.criteria)), model=own or model, name="verdict", whole=True)
         instructions = reviewer.role.instructions if reviewer and reviewer.is_role else ""
         listed = "\n".join(f"{number}. {criterion}" for number, criterion in enumerate(self.criteria, 1))
         form = ", ".join(
@@ -205,7 +205,7 @@ def _case(value: Assignment) -> str:
 
 
 def _data(answer: Answer) -> Any:
-    return answer["data"] if answer["data"] is not None else read_only_json(answer["text"])
+    return answer["data"] if answer["data"] is not None else read_object(answer["text"])
 
 
 class NamedFinding(Finding):

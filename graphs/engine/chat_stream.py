@@ -11,55 +11,63 @@ from typing import Any
 from uuid import uuid4
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph.message import push_message
 
 from agents.agent import Agent
-from agents.workers import current
+from agents.models import VisibleText
+from agents.runtime import current
 from graphs.engine.progress import place
 
 ANSWERS_FOR = "__answers_for"
 """Where a config says which graph inside answers for the one that calls it: its namespace, and where it is heard."""
 
 WRITING = ("model", "answer")
-"""The nodes in which agents write: that of LangChain's `create_agent`, and that of `agents.workers.tool_choice`."""
+"""The nodes in which agents write that are graphs: of LangChain's `create_agent`, and of `agents.workers.tool_choice`.
+
+An agent without tools is not a graph: its model is called in the pattern's node."""
 
 _METADATA = "langgraph_checkpoint_ns"
 
 
 class Voice(BaseCallbackHandler):
-    """Streams the words of one agent as those of the graph whose node calls it."""
+    """Streams the words of one agent as those of the graph whose node calls it, without thinking."""
 
     run_inline = True
+    ignore_chain = True
 
     def __init__(self, config: RunnableConfig) -> None:
         self.config = config
-        self.depth = len(_parts(_namespace(config))) + 1
-        self.speaking: set[Any] = set()
+        self.depth = len(_parts(_namespace(config)))
+        self.speaking: dict[Any, VisibleText] = {}
 
     def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **about: Any) -> None:
         """Listen to what the agent itself writes, not to models that its tools or parts ask."""
         metadata: Mapping[str, Any] = about.get("metadata") or {}
-        own = len(_parts(str(metadata.get(_METADATA)))) == self.depth
-        if own and metadata.get("langgraph_node") in WRITING:
-            self.speaking.add(run_id)
+        depth = len(_parts(str(metadata.get(_METADATA)))) - self.depth
+        if depth == 0 or (depth == 1 and metadata.get("langgraph_node") in WRITING):
+            self.speaking[run_id] = VisibleText()
 
     def on_llm_new_token(self, token: Any, *, run_id: Any, **about: Any) -> None:
         """Pass a piece on."""
-        if run_id in self.speaking and isinstance(about.get("chunk"), ChatGenerationChunk):
-            say(self.config, about["chunk"].message)
+        message = getattr(about.get("chunk"), "message", None)
+        # A chunk without an id is of a model that streams for itself, though nobody asked for a stream.
+        if run_id in self.speaking and isinstance(message, AIMessageChunk) and message.id:
+            if isinstance(message.content, str) and message.content:
+                seen = self.speaking[run_id].see(message.content)
+                message = message.model_copy(update={"content": seen})
+            say(self.config, message)
 
     def on_llm_end(self, response: Any, *, run_id: Any, **about: Any) -> None:
         """Forget the call."""
-        self.speaking.discard(run_id)
+        self.speaking.pop(run_id, None)
 
     def on_llm_error(self, error: BaseException, *, run_id: Any, **about: Any) -> None:
         """Forget the call."""
-        self.speaking.discard(run_id)
+        self.speaking.pop(run_id, None)
 
 
 def speaking(config: RunnableConfig, agent: Agent) -> RunnableConfig:
@@ -70,8 +78,10 @@ def speaking(config: RunnableConfig, agent: Agent) -> RunnableConfig:
     if agent.guardrails.of_answer:
         return config
     if agent.is_role:
-        voice = RunnableConfig(callbacks=[Voice(config)], tags=[TAG_NOSTREAM])  # else its words came twice
-        return merge_configs(config, voice)
+        # Without the tag its words came twice; the JSON of a form without tools is not for readers.
+        silent = RunnableConfig(tags=[TAG_NOSTREAM])
+        is_heard = agent.role.is_graph or agent.response_format is None
+        return merge_configs(config, silent, RunnableConfig(callbacks=[Voice(config)] if is_heard else []))
     answers_for = (_namespace(config), _heard_in(config))
     return {**config, "configurable": {**config.get("configurable", {}), ANSWERS_FOR: answers_for}}
 

@@ -13,9 +13,8 @@ from langgraph.config import get_config
 from langgraph.types import Command
 
 from agents.agent import Agent
-from agents.runtime import Attempts, Effects, Outcome, Retry, SyncAsyncRunnable, Tally, Usage, named
+from agents.runtime import Attempts, Effects, Outcome, Retry, SyncAsyncRunnable, Tally, Usage, current, named
 from agents.settings import settings
-from agents.workers import current
 from graphs.engine.budget import take_over, within_budget
 from graphs.engine.chat_stream import speaking
 from graphs.engine.progress import place

@@ -1,0 +1,98 @@
+"""The form of a decision: its JSON schema, its validation, and fields that name one of several things."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError, WithJsonSchema
+
+from agents.errors import ConfigurationError, DecisionError
+
+Short = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 300})]
+"""A reason or evidence. The bound keeps a model that loops from writing to its token limit; longer texts are read."""
+
+Paragraph = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 1500})]
+"""Feedback or a task, bounded like `Short`."""
+
+_FILLERS = {"the", "a", "an", "agent", "agents", "assistant", "member", "team", "named", "called", "step"}
+
+
+def nearest(name: str, choices: Sequence[str]) -> str | None:
+    """Return the choice that a model means by a name: `'Bank'`, `**bank**`, `bank agent`; None unless one fits."""
+    if name in choices:
+        return name
+    for plain in (_letters, _without_fillers):
+        fitting = [choice for choice in choices if plain(choice) == plain(name)]
+        if len(fitting) == 1:
+            return fitting[0]
+    return None
+
+
+def _letters(name: str) -> str:
+    return "".join(re.findall(r"[^\W_]+", name)).casefold()
+
+
+def _without_fillers(name: str) -> str:
+    words = re.findall(r"[^\W_]+", name.casefold())
+    return "".join(word for word in words if word not in _FILLERS) or _letters(name)
+
+
+def choice_of(names: Sequence[str], *, others: bool = False) -> Any:
+    """Return the type of a field that takes one of some names, or nearly one; the model sees them as an enum.
+
+    With `others` a name that fits none passes unchanged; else it goes back to the model, with the choices.
+    """
+
+    def read(name: Any) -> Any:
+        chosen = nearest(name, names) if isinstance(name, str) else None
+        if chosen is None and not others:
+            raise ValueError(f"{name!r:.80} is not one of: {', '.join(names)}")
+        return chosen or name
+
+    return Annotated[str, BeforeValidator(read), WithJsonSchema({"type": "string", "enum": list(names)})]
+
+
+class Form:
+    """The form of a decision: a pydantic model, a TypedDict, a dataclass, or the JSON schema of an object.
+
+    Raises:
+        ConfigurationError: It is not the form of an object.
+    """
+
+    def __init__(self, form: Any) -> None:
+        self._adapter = None if isinstance(form, dict) else TypeAdapter[Any](form)
+        described = form if self._adapter is None else self._adapter.json_schema()
+        self.name = str(form.get("title", "")) if self._adapter is None else str(getattr(form, "__name__", form))
+        if described.get("type", "object") != "object":
+            raise ConfigurationError(f"A reply's form must describe an object, not {self.name or described}")
+        title = re.sub(r"[^a-zA-Z0-9_-]", "_", self.name)[:60] or "reply"
+        self.schema: dict[str, Any] = {"additionalProperties": False, **described, "title": title}
+
+    def read(self, value: Any) -> dict[str, Any]:
+        """Return a value as JSON data of this form.
+
+        Raises:
+            DecisionError: It is not of the form; the message says where.
+        """
+        if self._adapter is None:
+            return _validated(self.schema, value)
+        try:
+            data: dict[str, Any] = self._adapter.dump_python(self._adapter.validate_python(value), mode="json")
+        except ValidationError as error:
+            flaws = [f"{_place(flaw['loc'])}: {flaw['msg']}" for flaw in error.errors()]
+            raise DecisionError("; ".join(flaws[:5])) from error
+        return data
+
+
+def _validated(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    from jsonschema import Draft202012Validator  # slow to import, and rarely needed
+
+    for flaw in Draft202012Validator(schema).iter_errors(value):
+        raise DecisionError(f"{_place(flaw.absolute_path)}: {flaw.message:.200}")
+    return value
+
+
+def _place(path: Iterable[str | int]) -> str:
+    return ".".join(map(str, path)) or "the whole"

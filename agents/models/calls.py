@@ -1,0 +1,125 @@
+"""One call of a chat model: history normalised -> called -> reply read, or the fault passed on to be retried.
+
+What a model's server turned out to refuse is remembered for the process, so that it is refused once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+
+from agents.errors import EmptyReplyError
+from agents.models.normalize import AS_IT_IS, NO_SYSTEM, PLAIN, normalised, whole_calls
+from agents.models.thinking import answer_only
+from agents.models.wrapped import without_stream_usage
+from agents.runtime import PerModel, check_reply, is_rejection, is_transient
+
+T = TypeVar("T")
+
+_STREAM_OPTIONS = re.compile(r"stream_?options|include_usage", re.IGNORECASE)
+_ROLES = re.compile(r"system|role", re.IGNORECASE)
+
+
+@dataclass
+class Habits:
+    """What a model's server turned out to accept."""
+
+    level: int = AS_IT_IS
+    """How far histories are simplified for it (`agents.models.normalize`)."""
+    form_in_words: bool = False
+    """Whether it is asked for JSON in words, because it refused structured output."""
+    no_stream_options: bool = False
+
+
+_habits = PerModel(Habits)
+
+
+def habits_of(model: Any) -> Habits:
+    """Return what is known of the server of a model, to be read and corrected."""
+    return _habits.of(model)
+
+
+async def call_once(
+    model: Any, messages: Sequence[BaseMessage], call: Callable[[Any, list[BaseMessage]], Awaitable[T]]
+) -> T:
+    """Call a model; where its server refuses the form of the request, call it again at once in a simpler form."""
+    habits = habits_of(model)
+    level, no_stream_options = habits.level, habits.no_stream_options
+    while True:
+        sent = normalised(messages, level)
+        try:
+            reply = await call(without_stream_usage(model) if no_stream_options else model, sent)
+        except Exception as error:
+            if is_transient(error) or not (is_rejection(error) or isinstance(error, ValueError)):
+                raise
+            if _STREAM_OPTIONS.search(str(error)) and not no_stream_options:
+                no_stream_options = True
+            elif (simpler := _simpler(level, error, messages, sent)) is not None:
+                level = simpler
+            else:
+                raise
+        else:
+            habits.level, habits.no_stream_options = level, no_stream_options
+            return reply
+
+
+def _simpler(level: int, error: Exception, messages: Sequence[BaseMessage], sent: list[BaseMessage]) -> int | None:
+    """Return the next level at which a refused history looks different; None if there is none."""
+    highest = NO_SYSTEM if _ROLES.search(str(error)) else PLAIN
+    return next((other for other in range(level + 1, highest + 1) if normalised(messages, other) != sent), None)
+
+
+class WrittenArguments(BaseCallbackHandler):
+    """Collects the arguments of streamed tool calls as they were written, for LangChain completes what was cut off."""
+
+    run_inline = True
+
+    def __init__(self) -> None:
+        self._texts: dict[Any, dict[Any, str]] = {}
+        self._are_whole = True
+
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: Any = None, **about: Any) -> None:
+        """Add a piece."""
+        message = getattr(chunk, "message", None)
+        for part in message.tool_call_chunks if isinstance(message, AIMessageChunk) else ():
+            texts = self._texts.setdefault(run_id, {})
+            key = part.get("id") if part.get("index") is None else part["index"]
+            texts[key] = texts.get(key, "") + (part.get("args") or "")
+
+    def on_llm_end(self, response: Any, *, run_id: Any = None, **about: Any) -> None:
+        """Note whether the arguments of the call that has ended are JSON."""
+        texts = self._texts.pop(run_id, {}).values()
+        self._are_whole = all(not text.strip() or _is_json(text) for text in texts)
+
+    def check(self, who: str) -> None:
+        """Raise `EmptyReplyError` for half a tool call; it is asked for again."""
+        if not self._are_whole:
+            raise EmptyReplyError(f"Agent {who!r} called a tool with arguments that broke off; ask again.")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def read_reply(message: AIMessage, who: str, *, calls: bool = False) -> AIMessage:
+    """Return a reply without thinking, its tool calls with ids; one that calls tools alone is empty without `calls`.
+
+    Raises:
+        AgentError: The reply was refused, filtered or cut off.
+        EmptyReplyError: It is empty, or calls a tool with arguments that are not JSON.
+    """
+    message = whole_calls(answer_only(message))
+    check_reply(message, who)
+    if message.tool_calls and not calls:
+        check_reply(message.model_copy(update={"tool_calls": []}), who)
+    return message

@@ -1,0 +1,106 @@
+"""Chat models in LangChain's wrappers: `with_fallbacks`, `with_retry`, `bind`, `with_config`.
+
+The wrappers pass `bind_tools` and `with_structured_output` on to the model inside and lose themselves on the way; here
+every model inside gets the tools or the form, and the wrappers stay around them.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableWithFallbacks
+from langchain_core.runnables.base import RunnableBindingBase, RunnableSequence
+
+from agents.errors import ConfigurationError
+
+
+class WrappedModel(RunnableBinding[Any, Any]):
+    """A wrapped chat model with the method that LangChain's agents call on a plain one; other attributes are its."""
+
+    def bind_tools(self, tools: Any, **options: Any) -> Runnable[Any, Any]:
+        """Offer the tools to every model inside."""
+        offered: Runnable[Any, Any] = on_models(self.bound, lambda model: model.bind_tools(tools, **options))
+        return offered
+
+
+def as_chat_model(model: Any) -> Any:
+    """Accept a chat model, plain or wrapped; names and None are passed through.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if model is None or isinstance(model, str | BaseChatModel | WrappedModel):
+        return model
+    if isinstance(model, Runnable) and (inside := list(models_in(model))) and all(map(_is_chat_model, inside)):
+        return WrappedModel(bound=model)
+    raise ConfigurationError(f"A model is a chat model, a wrapped one, or provider:model, not {type(model).__name__}")
+
+
+def _is_chat_model(model: Any) -> bool:
+    """Tell a chat model, or what stands for one until it is called (`init_chat_model` with configurable fields)."""
+    is_chain = isinstance(model, RunnableSequence)
+    return isinstance(model, BaseChatModel) or (hasattr(model, "bind_tools") and not is_chain)
+
+
+def models_in(model: Any) -> Iterator[Any]:
+    """Yield the chat models in the wrappers."""
+    if isinstance(model, RunnableBindingBase):
+        yield from models_in(model.bound)
+    elif isinstance(model, RunnableWithFallbacks):
+        for inner in model.runnables:
+            yield from models_in(inner)
+    else:
+        yield model
+
+
+def on_models(model: Any, change: Callable[[Any], Any]) -> Any:
+    """Change the chat models in the wrappers; return the same object where nothing changes."""
+    if isinstance(model, RunnableBindingBase):
+        bound = on_models(model.bound, change)
+        return model if bound is model.bound else model.model_copy(update={"bound": bound})
+    if isinstance(model, RunnableWithFallbacks):
+        first, *others = changed = [on_models(inner, change) for inner in model.runnables]
+        if all(map(operator.is_, changed, model.runnables)):
+            return model
+        return model.model_copy(update={"runnable": first, "fallbacks": others})
+    return change(model)
+
+
+def is_same(model: Any, other: Any) -> bool:
+    """Tell whether two models, perhaps wrapped alike, are made of the same objects."""
+    inside, others = list(models_in(model)), list(models_in(other))
+    return len(inside) == len(others) and all(map(operator.is_, inside, others))
+
+
+def structured(model: Any, schema: dict[str, Any]) -> Runnable[Any, Any]:
+    """Return the model asked for JSON of a schema in its provider's way; replies stay messages, unparsed.
+
+    Raises:
+        NotImplementedError, ValueError: The model's class has no structured output.
+    """
+
+    def change(inner: Any) -> Any:
+        parsed = inner.with_structured_output(schema, method="json_schema")
+        if isinstance(parsed, RunnableSequence):  # `model | parser`
+            return parsed.first
+        return inner.with_structured_output(schema, method="json_schema", include_raw=True) | operator.itemgetter("raw")
+
+    asked: Runnable[Any, Any] = on_models(model, change)
+    return asked
+
+
+def without_stream_usage(model: Any) -> Any:
+    """Return the model set not to ask for the usage of a stream (OpenAI's `stream_options`)."""
+
+    def change(inner: Any) -> Any:
+        return inner.model_copy(update={"stream_usage": False}) if hasattr(inner, "stream_usage") else inner
+
+    return on_models(model, change)
+
+
+def calls_tools(model: Any) -> bool:
+    """Tell whether all models in the wrappers can call tools, as far as their profiles say."""
+    return all((getattr(inner, "profile", None) or {}).get("tool_calling") is not False for inner in models_in(model))

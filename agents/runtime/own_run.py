@@ -1,0 +1,47 @@
+"""A Runnable that callbacks see as a run of its own, where any of them listens to runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from langchain_core.callbacks import BaseCallbackManager
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config, var_child_runnable_config
+
+from agents.runtime.sync_async import In, Out, SyncAsyncRunnable
+
+
+class OwnRun(SyncAsyncRunnable[In, Out]):
+    """Calls `run` as a run of its own, whose config the Runnables that it calls inherit."""
+
+    def invoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
+        config = ensure_config(config)
+        if _is_watched(config):
+            return self._call_with_config(super().invoke, input, config)
+        with current(config):
+            return super().invoke(input, config)
+
+    async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
+        config = ensure_config(config)
+        if _is_watched(config):
+            return await self._acall_with_config(super().ainvoke, input, config)
+        with current(config):
+            return await super().ainvoke(input, config)
+
+
+def _is_watched(config: RunnableConfig) -> bool:
+    """Tell whether any callback listens to runs; if none does, a run would cost a third of a step."""
+    manager = config.get("callbacks")
+    return not isinstance(manager, BaseCallbackManager) or any(not handler.ignore_chain for handler in manager.handlers)
+
+
+@contextmanager
+def current(config: RunnableConfig) -> Iterator[None]:
+    """Make a config the one that Runnables inherit which are called in the block."""
+    token = var_child_runnable_config.set(config)
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)

@@ -1,0 +1,37 @@
+"""What a process knows of a model: one record for all objects with the same class, model name and base URL."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+_NAMES = ("model_name", "model", "model_id", "deployment_name", "azure_deployment")
+_URLS = ("openai_api_base", "base_url", "anthropic_api_url", "azure_endpoint", "endpoint", "endpoint_url")
+"""Attributes in which LangChain's chat models keep name and address."""
+
+
+class PerModel(Generic[T]):
+    """One record per model; models that know no URL, such as those for tests, have one for each object."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._records: dict[Hashable, T] = {}
+        self._adding = threading.Lock()
+
+    def of(self, model: Any) -> T:
+        """Return the record of a chat model, wrapped or not; a new one if there is none."""
+        while hasattr(model, "bound"):  # model.bind(...), model.with_retry(...)
+            model = model.bound
+        urls = [str(getattr(model, name)) for name in _URLS if hasattr(model, name)]
+        names = [str(getattr(model, name)) for name in _NAMES if hasattr(model, name)]
+        key = (type(model).__qualname__, *names, *urls) if urls else id(model)
+        with self._adding:
+            if key not in self._records:
+                self._records[key] = self._make()
+                if not urls:
+                    weakref.finalize(model, self._records.pop, key, None)
+            return self._records[key]

@@ -1,0 +1,140 @@
+"""Our middleware around LangChain's agent loop, composed with the user's.
+
+    ToolErrors( user's( pattern's( ModelCalls | FormedAnswer ) ) )
+
+The first is outermost: a user's middleware sees a tool's exception before it becomes an answer, and a model call after
+it has been retried.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Any, NotRequired
+
+from langchain.agents.middleware import AgentMiddleware, AgentState, ExtendedModelResponse, ModelRequest, ModelResponse
+from langchain.agents.middleware.types import PrivateStateAttr
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.runnables.config import ensure_config, merge_configs
+from langgraph.errors import GraphBubbleUp
+from langgraph.types import Command
+
+from agents.decisions import AGAIN, Decision
+from agents.errors import AgentError, DecisionError
+from agents.models import WrittenArguments, call_once, read_reply
+from agents.runtime import AsyncEffects, Effects, SyncEffects, cancellations_of, current, finish, in_place
+from agents.workers.tool_calls import NOT_ANSWERS, SyncTool, error_message, retried
+from agents.workers.tool_choice import without_calls
+
+Reply = ModelResponse[Any]
+
+
+class ToolErrors(AgentMiddleware[Any, Any]):
+    """Makes a tool's exception an answer for the model, save interrupts and what ends the run."""
+
+    def wrap_tool_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+        try:
+            return handler(request)
+        except (GraphBubbleUp, *NOT_ANSWERS):
+            raise
+        except Exception as error:
+            return error_message(error, request.tool_call)
+
+    async def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+        try:
+            return await handler(request)
+        except (GraphBubbleUp, *NOT_ANSWERS):
+            raise
+        except Exception as error:
+            return error_message(error, request.tool_call)
+
+
+class CountedState(AgentState[Any]):
+    """The agent's state, with the number of its model calls."""
+
+    model_calls: NotRequired[Annotated[int, PrivateStateAttr]]
+
+
+class ModelCalls(AgentMiddleware[Any, Any]):
+    """Calls model and tools: each call normalised, retried by itself and checked; model calls up to a limit."""
+
+    state_schema = CountedState
+
+    def __init__(self, who: str, max_turns: int) -> None:
+        super().__init__()
+        self.who = who
+        self.max_turns = max_turns
+
+    def wrap_model_call(self, request: Any, handler: Callable[[Any], Reply]) -> Any:
+        effects = _sync_effects()
+        return finish(self._turn(effects, request, lambda asked: effects.function(partial(handler, asked), {})))
+
+    async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Reply]]) -> Any:
+        return await self._turn(AsyncEffects(), request, handler)
+
+    async def _turn(
+        self, effects: Effects, request: ModelRequest[Any], handler: Callable[[Any], Awaitable[Reply]]
+    ) -> ExtendedModelResponse[Any]:
+        state: Any = request.state
+        calls = state.get("model_calls", 0)
+        if calls >= self.max_turns:
+            raise AgentError(f"Agent {self.who!r} gave no answer in {self.max_turns} model calls", kind="loop")
+        inside = in_place(ensure_config())
+        reply = await inside.call(effects, request.model, lambda: self._call(request, handler))
+        return ExtendedModelResponse(reply, Command(update={"model_calls": calls + 1}))
+
+    async def _call(self, request: ModelRequest[Any], handler: Callable[[Any], Awaitable[Reply]]) -> Reply:
+        written = WrittenArguments()
+        system = [] if request.system_message is None else [request.system_message]
+
+        async def call(model: Any, sent: list[Any]) -> Reply:
+            rules = sent[0] if isinstance(sent[0], SystemMessage) else None
+            asked = request.override(model=model, messages=sent[1:] if rules else sent, system_message=rules)
+            with current(merge_configs(ensure_config(), {"callbacks": [written]})):
+                return await handler(asked)
+
+        reply = await call_once(request.model, [*system, *request.messages], call)
+        written.check(self.who)
+        has_tools = bool(request.tools)
+        messages = [
+            read_reply(message, self.who, calls=has_tools) if isinstance(message, AIMessage) else message
+            for message in reply.result
+        ]
+        return ModelResponse(result=messages, structured_response=reply.structured_response)
+
+    def wrap_tool_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+        effects, config = _sync_effects(), request.runtime.config
+        asked = request if request.tool is None else request.override(tool=SyncTool(request.tool, effects))
+        return finish(retried(effects, config, lambda: effects.function(partial(handler, asked), {})))
+
+    async def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+        return await retried(AsyncEffects(), request.runtime.config, lambda: handler(request))
+
+
+class FormedAnswer(AgentMiddleware[Any, Any]):
+    """Reads the last message as data of a form; where it is not, asks for that with the work before it."""
+
+    def __init__(self, decision: Decision, instructions: str) -> None:
+        super().__init__()
+        self.decision = decision
+        self.rules = [SystemMessage(instructions)] if instructions else []
+
+    def after_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
+        return finish(self._form(_sync_effects(), state["messages"]))
+
+    async def aafter_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
+        return await self._form(AsyncEffects(), state["messages"])
+
+    async def _form(self, effects: Effects, messages: list[Any]) -> dict[str, Any]:
+        try:
+            return {"structured_response": self.decision.read(messages[-1])}
+        except DecisionError as error:
+            again = HumanMessage(AGAIN.format(mistake=error))
+        asked = [*self.rules, *without_calls(messages), again]
+        data = (await effects.invoke(self.decision, asked, None))["value"]
+        return {"structured_response": data, "messages": [AIMessage(json.dumps(data, ensure_ascii=False))]}
+
+
+def _sync_effects() -> SyncEffects:
+    return SyncEffects(cancellations_of(ensure_config()))

@@ -1,0 +1,120 @@
+"""Tools as agents call them: names that providers accept, sync and async alike, errors as answers for the model."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from itertools import count
+from typing import Any, TypeVar
+
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool, StructuredTool, Tool
+from langchain_core.tools import tool as as_tool
+from langgraph.errors import GraphBubbleUp
+
+from agents.errors import BudgetError, ConfigurationError, StorageError, TransientError
+from agents.runtime import Effects, SyncEffects, explain, finish, in_place
+
+T = TypeVar("T")
+
+MAX_NAME, MAX_DESCRIPTION = 64, 1024
+"""Limits of OpenAI for a tool's name (ASCII letters, digits, _ and -) and its description."""
+
+NOT_ANSWERS = (BudgetError, StorageError)
+"""Errors of a tool that end the run; all others are answers for the model."""
+
+
+def safe_name(name: str, taken: Collection[str] = ()) -> str:
+    """Return a tool's name as providers accept it, and as none of those that are taken.
+
+    Raises:
+        ConfigurationError: No ASCII letter or digit is left of it.
+    """
+    plain = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
+    safe = re.sub(r"[^a-zA-Z0-9_-]+", "_", plain)[:MAX_NAME]
+    if not re.search(r"[a-zA-Z0-9]", safe) or _is_lost(name, plain):
+        raise ConfigurationError(f"The tool {name!r} needs a name with ASCII letters; providers refuse others")
+    endings = ("" if number == 1 else f"_{number}" for number in count(1))
+    return next(new for ending in endings if (new := safe[: MAX_NAME - len(ending)] + ending) not in taken)
+
+
+def _is_lost(name: str, plain: str) -> bool:
+    """Tell a name whose last part, a peer's in `handoff_to_…`, has nothing left of it."""
+    return plain.endswith("_") and not name.endswith("_")
+
+
+def usable_tools(tools: Sequence[Any]) -> list[Any]:
+    """Return tools with names and descriptions that providers accept; functions become tools.
+
+    Tools of a provider, which are dicts, stay as they are.
+    """
+    usable: list[Any] = []
+    taken: set[str] = set()
+    for given in tools:
+        tool = given if isinstance(given, BaseTool | dict) else as_tool(given)
+        if isinstance(tool, BaseTool):
+            name = safe_name(tool.name, taken)
+            taken.add(name)
+            about = tool.description if len(tool.description) <= MAX_DESCRIPTION else _cut(tool.description)
+            if (name, about) != (tool.name, tool.description):
+                tool = tool.model_copy(update={"name": name, "description": about})
+        usable.append(tool)
+    return usable
+
+
+def _cut(description: str) -> str:
+    return description[: MAX_DESCRIPTION - 1].rstrip() + "…"
+
+
+class SyncTool:
+    """Calls a tool in sync code; one that is only async, as every MCP tool is, runs on the background loop."""
+
+    def __init__(self, tool: BaseTool, effects: SyncEffects) -> None:
+        self.name = tool.name
+        self._tool = tool
+        self._effects = effects
+
+    def invoke(self, call: Any, config: RunnableConfig | None = None) -> Any:
+        """Call the tool."""
+        if isinstance(self._tool, Tool | StructuredTool):
+            return self._tool.invoke(call, config) if self._tool.func else self._in_background(call, config)
+        try:
+            return self._tool.invoke(call, config)
+        except NotImplementedError:  # the usual `_run` of a class that is only async
+            if type(self._tool)._arun is BaseTool._arun:
+                raise
+            return self._in_background(call, config)
+
+    def _in_background(self, call: Any, config: RunnableConfig | None) -> Any:
+        return finish(self._effects.coroutine(self._tool.ainvoke, {"input": call, "config": config}))
+
+
+async def retried(effects: Effects, config: RunnableConfig, call: Callable[[], Awaitable[T]]) -> T:
+    """Call a tool; only where it raises `TransientError` it is called again, by itself."""
+    inside = in_place(config)
+    attempt = 1
+    while True:
+        try:
+            return await call()
+        except TransientError as error:
+            attempt = await inside.again(effects, error, attempt)
+
+
+async def call_tool(effects: Effects, tool: BaseTool, call: Any, config: RunnableConfig) -> ToolMessage:
+    """Call a tool outside of LangChain's loop, with what the loop does around it."""
+    callee: Any = SyncTool(tool, effects) if isinstance(effects, SyncEffects) else tool
+    try:
+        result: ToolMessage = await retried(effects, config, lambda: effects.invoke(callee, call, config))
+    except (GraphBubbleUp, *NOT_ANSWERS):
+        raise
+    except Exception as error:
+        return error_message(error, call)
+    return result
+
+
+def error_message(error: Exception, call: Any) -> ToolMessage:
+    """Return a tool's exception as an answer for the model."""
+    words = f"Error: {explain(error)}"
+    return ToolMessage(words, name=call["name"], tool_call_id=call["id"], status="error")
