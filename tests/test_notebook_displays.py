@@ -8,24 +8,27 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 
-from agents import Agent, Retry, TransientError
+from agents import Agent
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow
-from graphs.show.notebook import Progress, Run, model_or, watch
-from graphs.show.svg import drawn, for_people
-from graphs.show.trace import MODES, Trace
+from graphs.show import Run, draw_graph, model_or, watch
+from graphs.show.drawing import for_people
+from graphs.show.live_state import MODES, LiveState
+from graphs.show.notebook import Progress
 
+SVG = "{http://www.w3.org/2000/svg}"
 NASTY = "<script>alert(1)</script>"
 UPPER = Agent("upper", "Writes in capitals.", function=str.upper)
 PLAN = {"steps": [{"id": "one", "task": f"one {NASTY}", "agent": "upper", "dependencies": []}]}
@@ -52,7 +55,7 @@ def bundle(shown: Any) -> dict[str, str]:
 
 
 def ids(svg: str) -> list[str]:
-    return [one.text or "" for one in ElementTree.fromstring(svg).iter() if one.tag.endswith("text")]
+    return [text.text or "" for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
 @pytest.fixture(scope="module")
@@ -74,24 +77,61 @@ def test_a_graph_draws_itself_without_a_network(name: str) -> None:
 
 
 def test_steps_and_dependencies_are_in_the_picture() -> None:
-    drawing = PATTERNS["workflow"].compile().get_graph(xray=True)
-    svg = drawn(drawing)
+    graph = PATTERNS["workflow"].compile()
+    svg = draw_graph(graph)
+    drawing = graph.get_graph(xray=True)
     assert ids(svg).count("one") == ids(svg).count("two") == 1
-    assert len(re.findall("<path d=", svg)) - 1 == len(drawing.edges)  # one is the arrow's head
-    assert svg.count("stroke-dasharray") == sum(one.conditional for one in drawing.edges)
+    assert len(re.findall("<path d=", svg)) - 2 == len(drawing.edges)  # two are the arrows' heads
+    assert svg.count("stroke-dasharray") == sum(edge.conditional for edge in drawing.edges)
 
 
 def test_ways_there_and_back_are_one_line_with_two_heads() -> None:
-    svg = drawn(PATTERNS["network"].compile().get_graph(xray=True))
-    assert len(re.findall("marker-start.*|$", svg)) > 1
+    svg = draw_graph(PATTERNS["network"].compile())
     assert len([line for line in svg.splitlines() if "marker-start" in line and "marker-end" in line]) == 1
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_no_arrow_ends_in_empty_space(name: str) -> None:
+    picture = ElementTree.fromstring(draw_graph(PATTERNS[name].compile()))
+    boxes = [
+        {key: float(rect.attrib[key]) for key in ("x", "y", "width", "height")} for rect in picture.iter(f"{SVG}rect")
+    ]
+
+    def at_a_box(x: str, y: str) -> bool:
+        return any(
+            box["x"] <= float(x) <= box["x"] + box["width"] and float(y) in (box["y"], box["y"] + box["height"])
+            for box in boxes
+        )
+
+    for path in picture.iter(f"{SVG}path"):
+        numbers = re.findall(r"[\d.]+", path.attrib["d"])
+        ends = [("marker-start", numbers[:2]), ("marker-end", numbers[-2:])]
+        assert all(at_a_box(*place) for marker, place in ends if marker in path.attrib)
+
+
+def test_captions_are_agents_and_agents_have_one_colour() -> None:
+    careful = Supervisor(UPPER, reviewer=Agent("judge", function=accepting)).as_agent("careful")
+    for pattern in (PATTERNS["router"], Planner([careful, UPPER], model=ScriptedModel()), PATTERNS["workflow"]):
+        picture = ElementTree.fromstring(draw_graph(pattern.compile()))
+        for group in picture.iter(f"{SVG}g"):
+            names = [text.text for text in group.iter(f"{SVG}text")]
+            is_agent = "done" in str(next(group.iter(f"{SVG}rect")).attrib["class"])
+            assert is_agent == ({"upper", "judge", "synthesizer"} & {*names} != set())
+
+
+def test_peers_that_all_hand_over_to_each_other_are_drawn_around_one_box() -> None:
+    peers = [Agent(name, function=str) for name in ("ann", "bob", "cy", "dan", "eve")]
+    svg = draw_graph(Network(peers).compile())
+    assert "hand over or end" in ids(svg)
+    assert svg.count("<path d=") - 2 == 5 + 5 + 1  # from the start, to and from the box, to the end
+    assert "hand over or end" not in ids(draw_graph(Network(peers, links={"ann": ["bob"]}).compile()))
 
 
 def test_names_in_a_picture_are_escaped_and_short() -> None:
     graph = StateGraph(MessagesState)
     graph.add_node("a<b & a name that is far too long", lambda state: {})
     graph.add_edge(START, "a<b & a name that is far too long")
-    assert ids(drawn(graph.compile().get_graph()))[1] == "a<b & a name that …"
+    assert ids(draw_graph(graph.compile()))[1] == "a<b & a name tha…"
 
 
 def test_a_large_graph_is_drawn_without_the_insides() -> None:
@@ -119,15 +159,29 @@ def test_a_run_is_the_plain_result() -> None:
 
 def test_ipython_shows_no_wall_of_dict(shell: InteractiveShell) -> None:
     run = Run(PATTERNS["workflow"].compile().invoke({"messages": "Go"}))
-    for part in (run, run["steps"], run["plan"]):
+    for part in (run, run["steps"], run["plan"], run["steps"]["one"]):
         assert shell.display_formatter.format(part)[0]["text/plain"] == bundle(part)["text/plain"]  # type: ignore[union-attr]
+        nested = shell.display_formatter.format({"run": part, "all": [part]})[0]["text/plain"]  # type: ignore[union-attr]
+        assert "{'" not in nested.replace("{'run':", "")
+
+
+def test_an_answer_in_markdown_is_rendered_and_its_html_is_not() -> None:
+    run = Run({"status": "completed", "messages": [AIMessage(f"**bold** {NASTY}")]})
+    assert "<strong>bold</strong> &lt;script&gt;" in bundle(run)["text/html"]
+    assert f"**bold** {NASTY}" in bundle(run)["text/plain"]
+
+
+def test_the_cost_names_every_agent_once_functions_included() -> None:
+    run = Run(PATTERNS["supervisor"].compile().invoke({"messages": "A"}))
+    shown = bundle(run["usage"])["text/plain"].splitlines()
+    assert sorted(line.split()[0] for line in shown) == ["agent", "in", "judge", "upper"]
 
 
 def test_a_verdict_tells_each_criterion_and_the_feedback() -> None:
     judge = Agent("judge", function=accepting)
     run = Run(Supervisor(UPPER, reviewer=judge, checks=[lambda text: None]).compile().invoke({"messages": "no"}))
     rejected = bundle(run["reviews"][0])["text/plain"].splitlines()
-    assert [line.split()[0] for line in rejected] == ["criterion", "checks", "acceptable", "verdict"]
+    assert [line.split()[0] for line in rejected] == ["criterion", "checks", "acceptable", "✗"]
     assert "✗" in rejected[2]
     assert NASTY in rejected[3]
 
@@ -135,8 +189,10 @@ def test_a_verdict_tells_each_criterion_and_the_feedback() -> None:
 def test_pictures_of_a_run(shell: InteractiveShell) -> None:
     with capture_output():
         run = watch(PATTERNS["workflow"].compile(), "Go")
-    for picture in (run.timeline, run.graph, Run(dict(run)).timeline):
-        assert picture._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+    for picture in (run.timeline, run.graph):
+        shown = shell.display_formatter.format(picture)[0]  # type: ignore[union-attr]
+        assert shown["text/html"].count("<svg") == 1
+        assert "<svg" not in shown["text/plain"]
 
 
 def test_progress_is_drawn_over_itself_while_the_run_goes_on(shell: InteractiveShell) -> None:
@@ -177,7 +233,7 @@ import sys
 sys.modules["IPython"] = None  # as where it is not installed
 from agents import Agent
 from graphs import Step, Workflow
-from graphs.show.notebook import watch
+from graphs.show import watch
 steps = [Step("one", "upper", "one {request}"), Step("two", "upper", "{one}", ["one"])]
 print(watch(Workflow(steps, agents=[Agent("upper", function=str.upper)]).compile(), "Go").answer)
 """
@@ -187,7 +243,10 @@ def test_watch_tells_in_lines_without_ipython_and_a_terminal() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=True)
     told = done.stderr.splitlines()
     assert done.stdout == "ONE GO\n"
-    assert [line.split()[:3] for line in told if "upper" in line] == [["✓", "one", "upper"], ["✓", "two", "upper"]]
+    assert [line.partition("] ")[2] for line in told if "running" in line] == [
+        "one: running (upper)",
+        "two: running (upper)",
+    ]
     assert told[-1].startswith("✓ completed")
 
 
@@ -220,70 +279,22 @@ def test_a_run_that_asks_shows_its_question_and_goes_on() -> None:
     graph = Planner([UPPER], model=ScriptedModel(Reply(data=PLAN)), approval=True).compile(checkpointer=InMemorySaver())
     thread: Any = {"configurable": {"thread_id": "1"}}
     shown = bundle(watch(graph, "Go", thread))["text/plain"]
-    assert shown.startswith("? waiting for you")
+    assert shown.startswith("? waits for you")
     assert "one (upper): one" in shown
     assert watch(graph, Command(resume={"type": "approve"}), thread)["status"] == "completed"
 
 
-def traced(graph: Any, spy: Callable[[Trace], None] = lambda trace: None) -> Trace:
-    trace, now = Trace(0.0), 0.0
-    for event in graph.stream({"messages": "Go"}, stream_mode=list(MODES), subgraphs=True):
-        now += 1
-        trace = trace.apply(event, now)
-        spy(trace)
-    return trace
-
-
-def rows(trace: Trace) -> list[tuple[str, str, str]]:
-    return [(row[0], row[1], row[3]) for row in map(list, Progress(trace, 99).rows())]
-
-
-def test_steps_wait_work_and_end_in_the_trace() -> None:
-    seen: list[str] = []
-    end = traced(
-        PATTERNS["workflow"].compile(),
-        lambda trace: seen.extend(one.status for one in trace.stretches.values() if one.name == "two"),
-    )
-    assert list(dict.fromkeys(seen)) == ["pending", "running", "completed"]
-    assert [(one.id, one.critical) for one in end.items(99)] == [
-        ("check", True),
-        ("one", True),
-        ("two", True),
-        ("done", True),
-    ]
-
-
 def test_what_goes_on_inside_a_step_stands_below_it() -> None:
     careful = Supervisor(UPPER, reviewer=Agent("judge", function=accepting)).as_agent("careful")
-    steps = [Step("one", "careful", "a"), Step("two", "upper", "b")]
-    shown = bundle(Progress(traced(Workflow(steps, agents=[careful, UPPER]).compile()), 99))
-    expected = ["one", "\u00a0\u00a0work", "\u00a0\u00a0review", "\u00a0\u00a0accept", "two"]
+    graph = Workflow([Step("one", "careful", "a"), Step("two", "upper", "b")], agents=[careful, UPPER]).compile()
+    state = LiveState(0.0)
+    for event in graph.stream({"messages": "Go"}, stream_mode=list(MODES), subgraphs=True):
+        state.apply(event, 1.0)
+    shown = bundle(Progress(state, 99.0))
+    expected = ["one", "\u00a0\u00a0work", "\u00a0\u00a0review", "two"]
     in_text = [line[3:].split("  ")[0] for line in shown["text/plain"].splitlines()[2:]]
-    in_cells = re.findall(r">(\u00a0*(?:one|work|review|accept|two))</td>", shown["text/html"])
-    assert [one for one in in_text if one in expected] == in_cells == expected
-
-
-def test_failures_and_further_attempts_are_told() -> None:
-    def broken(task: str) -> str:
-        raise TransientError("the line is dead")
-
-    steps = [Step("one", "broken", "x", retry=Retry(attempts=2, wait=0)), Step("two", "upper", "x", ["one"])]
-    seen: list[str] = []
-    graph = Workflow(steps, agents=[Agent("broken", function=broken), UPPER]).compile()
-    trace = traced(graph, lambda trace: seen.extend(one.told for one in trace.stretches.values()))
-    assert "attempt 1 failed, trying again: the line is dead" in seen
-    marks = {name: mark for mark, name, _ in rows(trace)}
-    assert (marks["one"], marks["two"]) == ("✗", "-")
-
-
-def test_words_are_shown_as_they_are_written() -> None:
-    writer = Agent("writer", instructions="Write.", model=ScriptedModel("one two three"))
-    seen: list[str] = []
-    traced(
-        Workflow([Step("one", "writer", "x")], agents=[writer]).compile(),
-        lambda trace: seen.extend(one.written for one in trace.stretches.values()),
-    )
-    assert {"one", "one two", "one two three"} <= set(seen)
+    in_cells = re.findall(r">(\u00a0*(?:one|work|review|two))</td>", shown["text/html"])
+    assert [name for name in in_text if name in expected] == in_cells == expected
 
 
 def test_without_a_model_the_replies_answer(

@@ -17,7 +17,8 @@ from graphs import Planner, Step, Workflow
 from graphs.cli.outcome import final_state, plain_json
 from graphs.cli.run import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL, run
 from graphs.engine import new_record
-from graphs.show.view import View
+from graphs.show import LiveState
+from graphs.show.live_state import LiveTask
 from tests.processes import Done, Processes
 
 PLAN = {
@@ -47,7 +48,7 @@ def test_the_answer_goes_to_stdout_and_progress_to_stderr(capsys: pytest.Capture
     assert run(planner(FINE), "Do it") == COMPLETED
     told = capsys.readouterr()
     assert told.out == "**The** answer\n"
-    assert "[   0.0 s] planning\n" in told.err
+    assert "] one: running (writer)\n" in told.err
     assert max(map(len, told.err.splitlines())) <= 80
 
 
@@ -121,14 +122,16 @@ def test_a_state_becomes_plain_json() -> None:
 
 
 def test_an_interrupted_run_before_any_step_has_failed() -> None:
-    state = final_state(View.begin("planning", 0), KeyboardInterrupt(), 2)
+    state = final_state(LiveState(0), KeyboardInterrupt(), 2)
     assert (state["status"], state["stop_reason"]) == ("failed", "Interrupted after 2 s; no step had begun.")
 
 
 def test_what_an_interrupted_run_has_finished_is_its_answer() -> None:
     used = {**no_usage(), "calls": 1}
     record = new_record(Step("a", "worker", "A"), "completed", result="A is done", usage=used)
-    state = final_state(View.begin("planning", 0).apply(((), "updates", {"a": record}), 1), KeyboardInterrupt(), 2)
+    live = LiveState(0)
+    live.tasks["1"] = LiveTask("a", record=record)
+    state = final_state(live, KeyboardInterrupt(), 2)
     assert (state["status"], state["messages"][-1].text) == ("partial", "## a\n\nA is done")
     assert state["usage"]["calls"] == 1
 

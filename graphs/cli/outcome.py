@@ -13,14 +13,14 @@ from rich.text import Text
 
 from agents.runtime import explain, no_usage, sum_usage
 from graphs.cli.questions import Question, short_id
-from graphs.show import Course, View, clean, one_line, timeline
+from graphs.show import LiveState, RunSummary, clean, moves, one_line, print_timeline
 
 _MOST_ERRORS = 10
 
 
-def final_state(view: View, fault: BaseException | None, now: float) -> dict[str, Any]:
+def final_state(live: LiveState, fault: BaseException | None, now: float) -> dict[str, Any]:
     """Return the state a run ended with; of one that was cut short what was finished, in the same form."""
-    state: dict[str, Any] = {"stop_reason": None, "errors": [], "messages": [], **view.state}
+    state: dict[str, Any] = {"stop_reason": None, "errors": [], "messages": [], **live.values}
     state["usage"] = state.get("usage") or no_usage()
     asked = [Question(one.id, one.value) for one in state.pop("__interrupt__", ())]
     if fault is None:
@@ -28,14 +28,15 @@ def final_state(view: View, fault: BaseException | None, now: float) -> dict[str
         listed = [{"id": one.id, "value": one.value} for one in asked]
         asks = {"status": "needs_input", "stop_reason": told, "questions": listed} if asked else {}
         return {"status": "completed", **state, **asks}
-    finished, records = view.finished(), view.records()
+    records = live.records()
+    finished = {name: record["result"] or "" for name, record in records.items() if record["status"] == "completed"}
     counted = state.get("steps", {})
     done = f"{len(finished)} of {len(records)} steps were finished" if records else "no step had begun"
     ending = "Interrupted" if isinstance(fault, KeyboardInterrupt) else f"Broken off ({explain(fault)})"
     return {
         **state,
         "status": "partial" if finished else "failed",
-        "stop_reason": f"{ending} after {now - view.began:.0f} s; {done}.",
+        "stop_reason": f"{ending} after {now - live.began:.0f} s; {done}.",
         "steps": {**counted, **records},
         "usage": sum_usage([state["usage"], *(one["usage"] for name, one in records.items() if name not in counted)]),
         "messages": [*state["messages"], *([AIMessage(_results(finished))] if finished else [])],
@@ -84,11 +85,6 @@ def print_answer(state: Mapping[str, Any], console: Console) -> None:
         print(answer, file=console.file, flush=True)
 
 
-def moves(console: Console) -> bool:
-    """Tell whether pictures can be drawn over each other."""
-    return console.is_terminal and not console.is_dumb_terminal
-
-
 def print_verdict(state: Mapping[str, Any], console: Console) -> None:
     """Say how a run ended, unless it was completed, and what went wrong."""
     if state["status"] == "completed":
@@ -123,22 +119,7 @@ def print_questions(questions: Sequence[Question], name: str | None, console: Co
     print(f"Answer with: podium resume {name} {' '.join(answers)}", file=console.file, flush=True)
 
 
-def print_timeline(view: View, state: Mapping[str, Any], now: float, console: Console) -> None:
-    """Draw who worked when, and say what it cost."""
-    course = Course.of({**state, "steps": {**view.records(), **state.get("steps", {})}}, now)
-    draw_timeline(course, view.began, now, state["usage"], console)
-
-
-def draw_timeline(
-    course: Course, began: float, ended: float, usage: Any, console: Console, *, heading: str = ""
-) -> None:
-    """Draw who worked when to scale, and the cost below."""
-    drawn = timeline.lines(course, began, ended, console.width)
-    marked = [f"{timeline.CRITICAL} on the critical path"] if drawn else []
-    heading = heading or f"{'Timeline: ' if drawn else ''}{ended - began:.1f} s in all"
-    for line in [f"\n{heading}", *drawn, *marked, "", *timeline.cost(usage)]:
-        text = line if (console.encoding or "").lower().startswith("utf") else timeline.in_ascii(line)
-        shown = Text(clean(text), no_wrap=True, overflow="crop")
-        shown.highlight_regex(f"{timeline.CRITICAL}+", "cyan")
-        shown.highlight_regex(f"{timeline.OTHER}+", "blue")
-        console.print(shown, style="bold" if line.strip() == heading else "", soft_wrap=True)
+def show_timeline(live: LiveState, state: Mapping[str, Any], now: float, console: Console) -> None:
+    """Print who worked when, and the cost of each agent."""
+    steps = {**live.records(), **state.get("steps", {})}
+    print_timeline(RunSummary.of({**state, "steps": steps}, now), console, began=live.began, until=now)

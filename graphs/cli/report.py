@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from agents.errors import ConfigurationError
-from graphs.show import html, is_report
+from graphs.show import is_page, page
 from graphs.storage import State
 
 STDOUT = "-"
@@ -48,19 +48,19 @@ def write(state: State, named: Sequence[str]) -> None:
     Raises:
         ConfigurationError: There is another file of that name.
     """
-    page = html(as_result(state))
+    report = page(as_result(state))
     if list(named) == [STDOUT]:
-        sys.stdout.buffer.write(page.encode())
+        sys.stdout.buffer.write(report.encode())
         return
     path = Path(named[0] if named else f"{_NOT_IN_NAMES.sub('_', state['thread_id'])}.html")
     if str(path).startswith("-"):
         raise ConfigurationError(f"{str(path)!r} is no name for a file; put other options before --html")
     if path.is_file() and not _is_ours(path):
         raise ConfigurationError(f"There is a file {path} already that is no such page; name another file")
-    path.write_text(page, encoding="utf-8")
+    path.write_text(report, encoding="utf-8")
     sys.stdout.write(f"written to {path.resolve()}\n")
 
 
 def _is_ours(path: Path) -> bool:
     with path.open(encoding="utf-8", errors="replace") as file:
-        return is_report(file.read(_HEAD))
+        return is_page(file.read(_HEAD))

@@ -1,4 +1,4 @@
-"""Run a compiled graph for a person: stream -> view -> screen -> (ask, go on), then answer, timeline and exit code.
+"""Run a compiled graph for a person: stream -> live state -> screen -> (ask, go on), then answer and exit code.
 
 Progress goes to stderr and the answer to stdout, each with colours and movement only where that is a terminal.
 """
@@ -7,31 +7,29 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langgraph.types import Command
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from agents.errors import StorageError
-from graphs.cli.background import Background, noting_signals
+from graphs.cli.background import interrupted, noting_signals
 from graphs.cli.outcome import (
     final_state,
-    moves,
     open_questions,
     print_answer,
     print_json,
     print_questions,
-    print_timeline,
     print_verdict,
+    show_timeline,
 )
 from graphs.cli.questions import ask, can_ask
 from graphs.engine import StepRecord
-from graphs.show import PLANNING, RESUMING, SORTING, WORKING, View, draw, news
+from graphs.show import BackgroundRun, LiveState, screen
 
 COMPLETED, FAILED, BAD_USAGE, PARTIAL, NEEDS_INPUT = range(5)
 """Exit codes. An interrupted run is partial if a step was finished, else failed; 130 is left to shells."""
@@ -43,11 +41,6 @@ _CODES = {
     "escalated": PARTIAL,
     "needs_input": NEEDS_INPUT,
 }
-_BEGINNINGS = {"triage": SORTING, "plan": PLANNING}
-"""What a graph with a node of that name does first."""
-
-Watched = tuple[View, BaseException | None]
-"""What was seen of a run, and what ended it if it did not end by itself."""
 
 
 @dataclass(frozen=True)
@@ -77,31 +70,28 @@ def run(graph: Any, request: str, **options: Any) -> int:
 def work(job: Job) -> int:
     """Do a job and return the exit code; in a terminal a person is asked what the run asks."""
     out, progress = Console(highlight=False), Console(stderr=True, highlight=False)
-    view = View.begin(_beginning(job), time.time(), job.known)
+    live = LiveState(time.time(), job.known)
     while True:
-        background, view, fault = _watched(job, view, progress)
-        now = time.time()
-        state = final_state(view, fault, now)
+        background, fault = _watched(job, live, progress)
+        state = final_state(live, fault, time.time())
         answered = None if fault else _answered(job, state, progress)
         if answered is None:
             break
-        job, view = replace(job, given=answered), view.going_on(now, time.time())
-    _show(job, view, state, fault, out, progress)
+        job = replace(job, given=answered)
+    _show(job, live, state, fault, out, progress)
     background.close()
     return FAILED if isinstance(fault, StorageError) else _CODES.get(state["status"], FAILED)
 
 
-def _beginning(job: Job) -> str:
-    if not isinstance(job.given, Mapping):
-        return RESUMING
-    return next((phase for node, phase in _BEGINNINGS.items() if node in job.graph.nodes), WORKING)
-
-
-def _watched(job: Job, view: View, progress: Console) -> tuple[Background, View, BaseException | None]:
-    background = Background(job.graph, job.given, job.config, job.context)
-    with noting_signals(), redirect_stdout(sys.stderr):
-        watch = _quietly if job.quiet else _drawn if moves(progress) else _told
-        return background, *watch(view, background, progress)
+def _watched(job: Job, live: LiveState, progress: Console) -> tuple[BackgroundRun, BaseException | None]:
+    """Run the graph and show how it goes; return what ended it, if it did not end by itself."""
+    background = BackgroundRun(job.graph, job.given, job.config, job.context)
+    with noting_signals(), redirect_stdout(sys.stderr), screen(live, progress, quiet=job.quiet) as show:
+        try:
+            background.follow(live, show, stop=interrupted.is_set)
+        except (Exception, KeyboardInterrupt) as error:
+            return background, error
+    return background, None
 
 
 def _answered(job: Job, state: Mapping[str, Any], progress: Console) -> Any:
@@ -119,7 +109,7 @@ def resumption(answers: Mapping[str, Any]) -> Any:
 
 
 def _show(
-    job: Job, view: View, state: dict[str, Any], fault: BaseException | None, out: Console, progress: Console
+    job: Job, live: LiveState, state: dict[str, Any], fault: BaseException | None, out: Console, progress: Console
 ) -> None:
     """Print what the run has come to."""
     if job.as_json:
@@ -131,42 +121,4 @@ def _show(
     if fault and job.name and not isinstance(fault, StorageError):
         progress.print(Text(f"`podium resume {job.name}` continues it; what was finished is kept."), soft_wrap=True)
     if not job.quiet:
-        print_timeline(view, state, time.time(), progress)
-
-
-def _follow(view: View, background: Background, show: Callable[[View, View], object]) -> Watched:
-    try:
-        for batch in background.batches():
-            for event in batch:
-                before, view = view, view.apply(event, time.time())
-                if view is not before:
-                    show(before, view)
-            show(view, view)
-    except (Exception, KeyboardInterrupt) as error:
-        return view, error
-    return view, None
-
-
-def _quietly(view: View, background: Background, console: Console) -> Watched:
-    return _follow(view, background, lambda before, after: None)
-
-
-def _told(view: View, background: Background, console: Console) -> Watched:
-    def tell(lines: Iterable[str]) -> None:
-        for line in lines:
-            print(f"[{time.time() - view.began:6.1f} s] {line}", file=console.file, flush=True)
-
-    tell([view.phase])
-    return _follow(view, background, lambda before, after: tell(news(before, after)))
-
-
-def _drawn(view: View, background: Background, console: Console) -> Watched:
-    with Live(console=console, auto_refresh=False) as live:
-
-        def picture(before: View, after: View) -> None:
-            if before is after:  # once a tick, not with every event
-                live.update(draw(after, time.time(), console), refresh=True)
-
-        watched = _follow(view, background, picture)
-        live.update(draw(watched[0], time.time(), console, ended=True), refresh=True)
-    return watched
+        show_timeline(live, state, time.time(), progress)

@@ -13,16 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.errors import ConfigurationError
-from agents.runtime import no_usage
 from graphs import storage as stored
-from graphs.cli.outcome import draw_timeline, open_questions, print_json, print_questions
+from graphs.cli.outcome import open_questions, print_json, print_questions
 from graphs.cli.questions import Question, ask, can_ask, read_answers
 from graphs.cli.recipe import METADATA, Choices, Flag, Recipe
 from graphs.cli.report import AsHtml, as_result, write
 from graphs.cli.run import COMPLETED, NEEDS_INPUT, resumption
 from graphs.cli.start import Shown, begin, new_id, opened, say
 from graphs.engine import ThreadLock
-from graphs.show import Course, clean, one_line
+from graphs.show import RunSummary, clean, one_line, print_timeline
 from graphs.storage import ForkPoint, State, Storage
 
 AsJson = Annotated[bool, Parameter("--json", help="Print JSON."), Flag]
@@ -216,9 +215,7 @@ def _show_record(state: State, console: Console) -> None:
         console.print(Text(f"\n{title}", "bold"))
         for line in lines:
             console.print(Text(f"  {one_line(line)}"), soft_wrap=True)
-    course = Course.of(as_result(state))
-    heading = f"Timeline: {course.ended - course.began:.1f} s" if course.timed else "Cost"
-    draw_timeline(course, course.began, course.ended, values.get("usage") or no_usage(), console, heading=heading)
+    print_timeline(RunSummary.of(as_result(state)), console)
 
 
 def _sections(values: Mapping[str, Any]) -> list[tuple[str, list[str]]]:

@@ -1,50 +1,62 @@
-"""What a person sees of a run: in the terminal and in a notebook while it goes on, and as a page afterwards."""
+"""What a person sees of a run: in the terminal and in a notebook while it goes on, and as a page afterwards.
+
+live_state    stream events -> the tasks at work and the answer so far, for terminal and notebook
+outcome       the outcome of a node in one sentence
+background    a run in a thread of its own, followed by a live state
+run_summary   a run's record -> plain data: work, critical path, gaps, costs
+turns         the turns in that record
+tables        the parts of a result as tables
+terminal      pictures and lines for the terminal, and the timeline
+notebook      `watch`, `Run`, `model_or`
+report        a run as one HTML page (page.html.j2, markdown)
+svg, layout   pictures of runs and graphs
+drawing       the drawing of a compiled graph
+wording       status signs, durations, texts on one line
+"""
 
 from typing import TYPE_CHECKING
 
 from agents.runtime import lazily
 
 if TYPE_CHECKING:
-    from graphs.show import timeline
-    from graphs.show.course import Course
-    from graphs.show.html_page import is_report
-    from graphs.show.live import clean, draw, news, one_line
+    from graphs.show.background import BackgroundRun
+    from graphs.show.drawing import draw_graph, pictures
+    from graphs.show.live_state import LiveState
     from graphs.show.notebook import Run, model_or, watch
-    from graphs.show.report import html
-    from graphs.show.svg import pictures
-    from graphs.show.view import MODES, PLANNING, RESUMING, SORTING, WORKING, Event, View
+    from graphs.show.report import is_page, page
+    from graphs.show.run_summary import RunSummary
+    from graphs.show.tables import decisions
+    from graphs.show.terminal import moves, print_timeline, screen
+    from graphs.show.wording import clean, one_line
 
 __all__ = [
-    "MODES",
-    "PLANNING",
-    "RESUMING",
-    "SORTING",
-    "WORKING",
-    "Course",
-    "Event",
+    "BackgroundRun",
+    "LiveState",
     "Run",
-    "View",
+    "RunSummary",
     "clean",
-    "draw",
-    "html",
-    "is_report",
+    "decisions",
+    "draw_graph",
+    "is_page",
     "model_or",
-    "news",
+    "moves",
     "one_line",
+    "page",
     "pictures",
-    "timeline",
+    "print_timeline",
+    "screen",
     "watch",
 ]
 
-__getattr__ = lazily(
-    __name__,
-    {
-        "Course": "course",
-        "is_report": "html_page",
-        **dict.fromkeys(("clean", "draw", "news", "one_line"), "live"),
-        **dict.fromkeys(("Run", "model_or", "watch"), "notebook"),
-        "html": "report",
-        "pictures": "svg",
-        **dict.fromkeys(("MODES", "PLANNING", "RESUMING", "SORTING", "WORKING", "Event", "View"), "view"),
-    },
-)
+_MODULES = {
+    "background": ("BackgroundRun",),
+    "drawing": ("draw_graph", "pictures"),
+    "live_state": ("LiveState",),
+    "notebook": ("Run", "model_or", "watch"),
+    "report": ("is_page", "page"),
+    "run_summary": ("RunSummary",),
+    "tables": ("decisions",),
+    "terminal": ("moves", "print_timeline", "screen"),
+    "wording": ("clean", "one_line"),
+}
+__getattr__ = lazily(__name__, {name: module for module, names in _MODULES.items() for name in names})

@@ -1,65 +1,104 @@
-"""What a notebook shows of a graph at work: `watch` runs it with live progress and gives a `Run` that shows itself.
+"""A run in a notebook: `watch` runs a graph with live progress and returns a `Run` that shows itself.
 
     run = watch(graph, "Compare a bus and a taxi.")   # a table that grows while the graph works
     run                                               # the answer, or why there is none
     run["plan"], run["reviews"], run["steps"], …      # each part of the result is a table
     run.timeline, run.graph                           # pictures
 
-In a script, without IPython, `watch` draws that table in the terminal, or writes lines where none can be drawn.
+In a script, without IPython, `watch` draws in the terminal, or writes lines where that is not possible.
 A `Run` is the plain result as a dict; `Run(await graph.ainvoke(…))` shows the result of any other call.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from queue import Empty, Queue
-from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from agents.errors import NoModelError
 from agents.models import chat_model, model_name
 from agents.runtime import no_usage
 from agents.testing import ScriptedModel
-from graphs.show.course import Course, clock
-from graphs.show.live import clean
-from graphs.show.parts import PARTS, WAITING, Rows, duration, html_table, html_text, plain_table, sign
-from graphs.show.trace import MODES, Trace
+from graphs.show import svg
+from graphs.show.background import BackgroundRun
+from graphs.show.live_state import Change, LiveState
+from graphs.show.markdown import html_of
+from graphs.show.run_summary import RunSummary
+from graphs.show.tables import Table, costs, table_of
+from graphs.show.terminal import screen
+from graphs.show.wording import WAITING, clean, count, duration, look, one_line, signed
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["Run", "model_or", "watch"]
-
-_TICK = 0.2
-"""Seconds between two pictures."""
-_HEAD = ("", "step", "agent", "what came of it", "time")
+_HEAD = ("", "step", "agent", "outcome", "time")
 _INDENT = "\u00a0\u00a0"
+_CELL = 400
+"""Characters of a cell; the whole text is in the value itself."""
 _LINE = 140
-"""Characters of what came of a step; all of it is in the result."""
+"""Characters of the outcome of a step in the table of progress."""
+_LEFT = 'style="text-align: left; vertical-align: top"'
+"""Written into each cell: code hosts that show notebooks allow no style sheets."""
 
 
-class Run(dict[str, Any]):
-    """A result that shows itself; what is in it does too."""
+class Displayed:
+    """Shows itself in a notebook, also where it is nested in a dict or list."""
 
-    def __init__(self, result: Mapping[str, Any], trace: Trace | None = None) -> None:
-        super().__init__({key: PARTS[key](one) if key in PARTS else one for key, one in result.items()})
-        self.trace = trace or Trace(0.0)
-        """What was seen of it, if it was watched."""
+    def _mimes(self) -> tuple[str, str]:
+        """Return HTML and plain text."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        html, plain = self._mimes()
+        return {"text/html": html, "text/plain": plain}
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # what IPython asks dicts and lists
+        printer.text(self._mimes()[1])
+
+
+class Picture(Displayed):
+    """An SVG picture."""
+
+    def __init__(self, picture: str, title: str) -> None:
+        self.svg = picture
+        self.title = title
+
+    def _mimes(self) -> tuple[str, str]:
+        return f"<p><b>{escape(self.title)}</b></p>{self.svg}", self.title
+
+
+class Part(Displayed):
+    """A part of a result, the dict or list that it was, which shows itself as a table."""
+
+    table: Table | None = None
+
+    def _mimes(self) -> tuple[str, str]:
+        table = self.table or Table((), [])
+        note = f"<p>{escape(one_line(table.note))}</p>" if table.note else ""
+        return _html_table(table) + note, "\n".join(filter(None, [_plain_table(table), one_line(table.note)]))
+
+
+class DictPart(Part, dict[str, Any]):
+    """A dict that shows itself."""
+
+
+class ListPart(Part, list[Any]):
+    """A list that shows itself."""
+
+
+class Run(Displayed, dict[str, Any]):
+    """A result that shows itself; its parts do too."""
+
+    def __init__(self, result: Mapping[str, Any]) -> None:
+        super().__init__({key: _part(key, value) for key, value in result.items()})
+        if isinstance(usage := self.get("usage"), DictPart):
+            usage.table = costs(RunSummary.of(result), usage)
 
     @property
     def answer(self) -> str:
@@ -68,199 +107,151 @@ class Run(dict[str, Any]):
         return last.text if isinstance(last, AIMessage) else ""
 
     @property
-    def timeline(self) -> Figure:
-        """Who worked when, with the critical path."""
-        from graphs.show import figures
-
-        seen = Course(tuple(self.trace.items(time.time())))
-        course = seen if seen.items else Course.of(self)
-        return figures.timeline(course, f"Timeline: {clock(course.ended - course.began)}")
-
-    @property
-    def graph(self) -> Figure:
-        """The steps or turns, and what became of them."""
-        from graphs.show import figures
-
-        return figures.graph(Course.of(self), "What became of it")
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        head = f"{sign(self._status())}{': ' if self.get('stop_reason') else ''}{self.get('stop_reason') or ''}"
-        asked = [_asked(one) for one in self.get("__interrupt__", ())]
-        used = self.get("usage") or no_usage()
-        calls = "1 model call" if used["calls"] == 1 else f"{used['calls']} model calls"
-        cost = f"{calls}, {used['input_tokens'] + used['output_tokens']:,} tokens"
-        texts = [*asked, self.answer] if self.answer else asked
-        body = "".join(f"<blockquote>{html_text(one)}</blockquote>" for one in texts)
-        return {
-            "text/html": f"<p><b>{html_text(head)}</b></p>{body}<p>{cost}</p>",
-            "text/plain": "\n\n".join([head, *texts, cost]),
-        }
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # what IPython asks of dicts
-        printer.text(self._repr_mimebundle_()["text/plain"])
-
-    def _status(self) -> str:
+    def status(self) -> str:
+        """The status, also of a run that waits for a person."""
         return WAITING if self.get("__interrupt__") else str(self.get("status", ""))
 
+    @property
+    def timeline(self) -> Picture:
+        """Who worked when, with the critical path."""
+        summary = RunSummary.of(self)
+        return Picture(svg.timeline(summary), f"Timeline: {duration(summary.ended - summary.began)}")
 
-def _asked(interrupt: Any) -> str:
+    @property
+    def graph(self) -> Picture:
+        """The steps or turns, and what became of them."""
+        summary = RunSummary.of(self)
+        return Picture(svg.steps(summary), "Steps" if summary.has_steps else "Turns")
+
+    def _mimes(self) -> tuple[str, str]:
+        reason = one_line(str(self.get("stop_reason") or ""))
+        head = ": ".join(filter(None, [signed(self.status), reason]))
+        questions = [_question(interrupt) for interrupt in self.get("__interrupt__", ())]
+        used = self.get("usage") or no_usage()
+        tokens = used["input_tokens"] + used["output_tokens"]
+        cost = f"{count(used['calls'], 'model call')}, {count(tokens, 'token')}"
+        texts = [*questions, *([self.answer] if self.answer else [])]
+        body = "".join(f"<blockquote>{html_of(words)}</blockquote>" for words in texts)
+        plain = "\n\n".join([head, *map(clean, texts), cost])
+        return f"<p><b>{escape(head)}</b></p>{body}<p>{cost}</p>", plain
+
+
+def _part(key: str, value: Any) -> Any:
+    """Return a value that shows itself; the records in it do too."""
+    table = table_of(key, value)
+    if table is None or not isinstance(value, dict | list):
+        return value
+    inside = {"steps": "record", "reviews": "review"}.get(key, "")
+    if isinstance(value, dict):
+        part: Part = DictPart({name: _part(inside, item) if inside else item for name, item in value.items()})
+    else:
+        part = ListPart(_part(inside, item) if inside else item for item in value)
+    part.table = table
+    return part
+
+
+def _question(interrupt: Any) -> str:
     """Return the question of an interrupt, for people."""
     value = interrupt.value
     if not isinstance(value, Mapping):
         return str(value)
     if requests := value.get("action_requests"):
-        return "\n\n".join(str(one.get("description", one)) for one in requests)
-    return "\n".join(f"{key}: {', '.join(one) if isinstance(one, list) else one}" for key, one in value.items())
+        return "\n\n".join(str(request.get("description", request)) for request in requests)
+    return "\n".join(
+        f"{key}: {', '.join(map(str, item)) if isinstance(item, list) else item}" for key, item in value.items()
+    )
 
 
-@dataclass(frozen=True)
-class Progress:
+def _html_table(table: Table) -> str:
+    head = "".join(f"<th {_LEFT}>{escape(name)}</th>" for name in table.head)
+    rows = "".join(
+        f"<tr>{''.join(f'<td {_LEFT}>{_html_text(str(cell))}</td>' for cell in row)}</tr>" for row in table.rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _html_text(text: str) -> str:
+    return escape(_short(text).strip(" \n")).replace("\n", "<br>")
+
+
+def _short(text: str) -> str:
+    return clean(text if len(text) <= _CELL else f"{text[: _CELL - 1]}…")
+
+
+def _plain_table(table: Table) -> str:
+    lines = [table.head, *([" ".join(_short(str(cell)).splitlines()) for cell in row] for row in table.rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(table.head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+class Progress(Displayed):
     """A picture of a run that goes on, or has ended."""
 
-    trace: Trace
-    now: float
-    ending: str = ""
-    """How it ended."""
-
-    def head(self) -> str:
-        """Say how it stands."""
-        return f"{self.ending or '… at work'}, {clock(self.now - self.trace.began)}"
-
-    def ended_rows(self) -> Rows:
-        """Return the lines that do not change any more."""
-        return [row for row, one in zip(self.rows(), self.trace.shown(), strict=True) if one.ended is not None]
-
-    def rows(self) -> Rows:
-        """Return a line per node or step that is worth it."""
-        return [
+    def __init__(self, state: LiveState, now: float, ending: str = "") -> None:
+        self.head = f"{ending or '… at work'}, {duration(now - state.began)}"
+        rows = [
             (
-                sign(one.status)[0],
-                _INDENT * one.depth + one.name,
-                one.worker,
-                shorten(one.told or one.written, _LINE, placeholder=" …"),
-                "" if one.started is None else duration((one.ended or self.now) - one.started),
+                look(task.status).sign,
+                _INDENT * task.level + task.name,
+                task.agent,
+                one_line(task.note or task.written, _LINE),
+                "" if task.started is None else duration((task.ended or now) - task.started).replace(" ", "\u00a0"),
             )
-            for one in self.trace.shown()
+            for _, task in state.rows()
         ]
+        self.table = Table(_HEAD, rows)
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        rows = [list(row) for row in self.rows()]
-        head = self.head()
-        return {
-            "text/html": f"<p><b>{html_text(head)}</b></p>{html_table(_HEAD, rows)}",
-            "text/plain": f"{head}\n{plain_table(_HEAD, rows)}",
-        }
+    def _mimes(self) -> tuple[str, str]:
+        head = f"<p><b>{escape(self.head)}</b></p>"
+        return head + _html_table(self.table), f"{self.head}\n{_plain_table(self.table)}"
 
 
-def watch(graph: Any, given: Any, config: RunnableConfig | None = None, *, context: Any = None) -> Run:
-    """Run a graph as its `astream` does, and show how it goes; what it raises is raised here.
+def watch(graph: Any, value: Any, config: RunnableConfig | None = None, *, context: Any = None) -> Run:
+    """Run a graph as its `astream` does, show how it goes, and raise here what it raises.
 
     Works in a cell although the notebook's own event loop is running: the graph has a thread and a loop for itself.
-    Stopping the cell stops the run. `given` is a request, an input, or a `Command` with the answer that a run waits
-    for.
+    Stopping the cell stops the run.
+
+    Args:
+        graph: Any compiled graph.
+        value: A request, an input, or a `Command` with the answer that a run waits for.
+        config: As for `astream`, such as the thread.
+        context: The run's settings.
     """
-    value = {"messages": given} if isinstance(given, str) else given
-    work = _Work(graph, value, config, {} if context is None else {"context": context})
-    trace = Trace(time.time())
-    update = _display(Progress(trace, trace.began))
+    state = LiveState(time.time())
+    run = BackgroundRun(graph, {"messages": value} if isinstance(value, str) else value, config, context)
     ending = "stopped"
-    try:
-        for events in work.batches():
-            for event, when in events:
-                trace = trace.apply(event, when)
-            update(Progress(trace, time.time()))
-        ending = Run(trace.state)._status()
-    except Exception as error:
-        ending = f"ended by {type(error).__name__}"
-        raise
-    finally:
-        work.stop()
-        update(Progress(trace, time.time(), sign(ending)))
-    return Run(trace.state, trace)
+    with _progress(state, lambda: ending) as show:
+        try:
+            run.follow(state, show)
+            ending = Run(state.values).status
+        except Exception as error:
+            ending = f"ended by {type(error).__name__}"
+            raise
+        finally:
+            run.close()
+    return Run(state.values)
 
 
-def _display(progress: Progress) -> Callable[[Progress], None]:
-    """Show a picture in the cell that is running, else on stderr, and return how to put another in its place."""
+@contextmanager
+def _progress(state: LiveState, ending: Callable[[], str]) -> Iterator[Callable[[list[Change]], object]]:
+    """Show progress in the cell that is running, else on stderr; at last with how the run has ended."""
     notebook: Any = sys.modules.get("IPython")  # in a notebook it was imported long ago, in a script it may be missing
     if notebook and notebook.get_ipython():
-        update: Callable[[Progress], None] = notebook.display.display(progress, display_id=True).update
-        return update
-    console = Console(stderr=True, highlight=False)
-    return _drawn(console) if console.is_terminal and not console.is_dumb_terminal else _told(console)
-
-
-def _drawn(console: Console) -> Callable[[Progress], None]:
-    live = Live(console=console, auto_refresh=False)
-
-    def update(progress: Progress) -> None:
-        live.start()
-        picture = progress._repr_mimebundle_()["text/plain"]
-        live.update(Text(picture, no_wrap=True, overflow="ellipsis"), refresh=True)
-        if progress.ending:
-            live.stop()
-
-    return update
-
-
-def _told(console: Console) -> Callable[[Progress], None]:
-    """Return what writes a line for each row that has ended since the last picture, and one for the end of all."""
-    seen: Counter[str] = Counter()
-
-    def update(progress: Progress) -> None:
-        rows = [" ".join(" ".join(clean(cell).split()) for cell in row if cell) for row in progress.ended_rows()]
-        for line in (Counter(rows) - seen).elements():
-            console.print(Text(line), soft_wrap=True)
-        seen.update(Counter(rows) - seen)
-        if progress.ending:
-            console.print(Text(progress.head()), soft_wrap=True)
-
-    return update
-
-
-class _Work:
-    """A run in a thread of its own; the queue ends with None or with the exception that ended it."""
-
-    def __init__(self, graph: Any, given: Any, config: Any, options: dict[str, Any]) -> None:
-        self._events: Queue[tuple[Any, float] | BaseException | None] = Queue()
-        self._cancel: Callable[[], object] = lambda: None
-        stream = self._stream(graph, given, config, options)
-        run = contextvars.copy_context().run
-        self._thread = threading.Thread(target=run, args=(asyncio.run, stream), daemon=True)
-        self._thread.start()
-
-    async def _stream(self, graph: Any, given: Any, config: Any, options: dict[str, Any]) -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel) if task else None
+        handle = notebook.display.display(Progress(state, state.began), display_id=True)
         try:
-            async for event in graph.astream(given, config, stream_mode=list(MODES), subgraphs=True, **options):
-                self._events.put((event, time.time()))
-        except (Exception, asyncio.CancelledError) as error:
-            self._events.put(error)
-        else:
-            self._events.put(None)
-
-    def batches(self) -> Any:
-        """Yield what has happened since the last batch, every tick; raise what ended the run."""
-        while True:
-            batch: list[tuple[Any, float]] = []
-            until = time.monotonic() + _TICK
-            while (left := until - time.monotonic()) > 0:
-                with suppress(Empty):
-                    event = self._events.get(timeout=left)
-                    if isinstance(event, tuple):
-                        batch.append(event)
-                        continue
-                    yield batch
-                    if event is None:
-                        return
-                    raise event
-            yield batch
-
-    def stop(self) -> None:
-        """End the run, if it goes on."""
-        with suppress(RuntimeError):  # its loop is closed already
-            self._cancel()
-        self._thread.join(1)
+            yield lambda changes: handle.update(Progress(state, time.time()))
+        finally:
+            handle.update(Progress(state, time.time(), signed(ending())))
+        return
+    console = Console(stderr=True, highlight=False)
+    try:
+        with screen(state, console) as show:
+            yield show
+    finally:
+        console.print(Text(f"{signed(ending())}, {duration(time.time() - state.began)}"))
 
 
 def model_or(replies: Sequence[Any] | Mapping[str, Any]) -> BaseChatModel:
@@ -270,5 +261,5 @@ def model_or(replies: Sequence[Any] | Mapping[str, Any]) -> BaseChatModel:
     except NoModelError:
         print("No model is set up or installed: the replies come from the script in this cell.")  # noqa: T201
         return ScriptedModel(replies)
-    print(f"{model_name(model)} answers; what it says may differ from what the text here tells.")  # noqa: T201
+    print(f"{model_name(model)} answers; its words may differ from those in the text here.")  # noqa: T201
     return model

@@ -1,66 +1,112 @@
-"""Pictures of a run from any graph's result: figures for notebooks, and one HTML page that needs nothing else."""
+"""The report of a run as one HTML page: no script, nothing loaded from elsewhere, texts of models escaped."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.util import find_spec
-from types import ModuleType
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from agents.errors import ConfigurationError
-from graphs.show.course import Course, clock, spent
-from graphs.show.html_page import page
+from graphs.show import svg
+from graphs.show.markdown import html_of
+from graphs.show.run_summary import RunSummary
+from graphs.show.tables import costs, decisions, table_of
+from graphs.show.turns import mapping, text
+from graphs.show.wording import clean, duration, look, one_line, signed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from jinja2 import Template
+
+_GENERATOR = '<meta name="generator" content="Podium">'
+_LONGEST_HEADING = 90
+_WIDE, _NARROW = 5, 2
+"""Boxes in a row on wide screens and on phones."""
+_PHONE = 340
+"""Pixels of a timeline on a phone."""
 
 
-def timeline_figure(result: Mapping[str, Any]) -> Figure:
-    """Draw who worked when: the critical path, retries and waiting; where times are not recorded the order of turns.
+def page(result: Mapping[str, Any], title: str | None = None) -> str:
+    """Return the report of any graph's result as one HTML page.
 
-    Raises:
-        ConfigurationError: matplotlib is not installed.
+    Args:
+        result: A finished result, or one that waits for a person; a stored run's `thread_id`, `pattern`, `started` and
+            `questions` are shown too.
+        title: The heading; None for the request.
     """
-    course = Course.of(result)
-    worked = f": {clock(course.ended - course.began)}" if course.timed else ""
-    figure: Figure = _figures().timeline(course, f"Timeline{worked}")
-    return figure
+    summary = RunSummary.of(result)
+    usage = mapping(result.get("usage"))
+    return _template().render(
+        summary=summary,
+        heading=title or one_line(summary.request, _LONGEST_HEADING) or "A run without a request",
+        origin=[part for part in ("Podium", *_origin(result)) if part],
+        stop_reason=text(result.get("stop_reason")),
+        facts=list(_facts(result, summary, usage)),
+        answer=html_of(summary.answer),
+        questions=[_as_text(question) for question in summary.questions],
+        timelines=[svg.timeline(summary, width) for width in (svg.WIDTH, _PHONE)],
+        graphs=[svg.steps(summary, in_a_row) for in_a_row in (_WIDE, _NARROW)],
+        decisions=decisions(result),
+        errors=table_of("errors", result.get("errors")),
+        costs=costs(summary, usage) if summary.costs else None,
+        palette=svg.PALETTE,
+        tone=look(summary.status).tone,
+        generator=_GENERATOR,
+    )
 
 
-def graph_figure(result: Mapping[str, Any]) -> Figure:
-    """Draw the steps (or turns), what they depended on and what became of them; many are drawn in groups.
-
-    Raises:
-        ConfigurationError: matplotlib is not installed.
-    """
-    course = Course.of(result)
-    figure: Figure = _figures().graph(course, course.unit.capitalize())
-    return figure
+def is_page(text: str) -> bool:
+    """Tell whether a text is such a page."""
+    return _GENERATOR in text
 
 
-def cost_figure(result: Mapping[str, Any]) -> Figure:
-    """Draw tokens and seconds by agent; seconds only where they are recorded.
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
-    Raises:
-        ConfigurationError: matplotlib is not installed.
-    """
-    figure: Figure = _figures().cost(spent(result, Course.of(result)), "Cost by agent")
-    return figure
+    def safe(value: Any) -> Any:
+        return value if isinstance(value, Markup) else clean(text(value))
+
+    environment = Environment(
+        loader=PackageLoader("graphs.show", ""),
+        autoescape=True,
+        finalize=safe,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(duration=duration, signed=signed, look=look)
+    return environment.get_template("page.html.j2")
 
 
-def html(result: Mapping[str, Any], *, title: str | None = None) -> str:
-    """Return a report as one HTML page, which needs no script, no network and no matplotlib.
+def _origin(result: Mapping[str, Any]) -> Iterator[str]:
+    yield text(result.get("pattern"))
+    yield f"run {result['thread_id']}" if result.get("thread_id") else ""
+    try:
+        yield f"{datetime.fromisoformat(result['started']).astimezone():%d %B %Y, %H:%M}"
+    except (KeyError, TypeError, ValueError):
+        return
 
-    A stored run's `thread_id`, `pattern`, `started` and `questions` are shown too if they are beside the state.
 
-    The heading is the title, else the request.
-    """
-    return page(result, title)
+def _facts(result: Mapping[str, Any], summary: RunSummary, usage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if isinstance(seconds := result.get("seconds"), int | float):
+        yield "worked", duration(seconds)
+    if summary.timed:
+        yield "first to last", duration(summary.ended - summary.began)
+    if summary.has_steps:
+        yield "steps done", f"{sum(step.status == 'completed' for step in summary.steps)} of {len(summary.steps)}"
+    for name, key in (("model calls", "calls"), ("tokens read", "input_tokens"), ("tokens written", "output_tokens")):
+        if isinstance(number := usage.get(key), int) and number:
+            yield name, f"{number:,}"
+    if isinstance(cost := usage.get("cost"), int | float):
+        yield "cost", f"{cost:.4g}"
 
 
-def _figures() -> ModuleType:
-    if find_spec("matplotlib") is None:
-        raise ConfigurationError("Figures need matplotlib: pip install -e '.[notebook]'")
-    from graphs.show import figures
-
-    return figures
+def _as_text(question: Any) -> str:
+    if not isinstance(question, Mapping):
+        return text(question)
+    shown = {
+        key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in question.items()
+    }
+    return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in shown.items())

@@ -1,146 +1,215 @@
-"""The drawing of a graph as one SVG picture, made here: no service is asked and nothing has to be installed.
+"""Pictures of graphs and runs as SVG, drawn here: no service is asked and nothing has to be installed.
 
-LangChain's drawing -> ways back turned around, so that there are layers -> layout.place -> boxes and lines
+One palette serves notebook, page and README; a page may override the colours by the classes of the shapes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
-from typing import Any
 
-from langchain_core.runnables.graph import Graph, Node
+from graphs.show.layout import Point, place
+from graphs.show.run_summary import Gap, RunSummary
+from graphs.show.turns import Work
+from graphs.show.wording import clean, cut, duration, look, signed
 
-from graphs.show.layout import place
+PALETTE: Mapping[str, tuple[str, str]] = {
+    "ink": ("#1d2630", "#e7ebef"),
+    "soft": ("#55616e", "#a8b3be"),
+    "line": ("#d9dfe5", "#343e48"),
+    "edge": ("#7d8996", "#73808d"),
+    "accent": ("#1b6ca8", "#82bdec"),
+    "done": ("#1b6ca8", "#82bdec"),
+    "done-fill": ("#d9eaf7", "#1d3547"),
+    "failed": ("#a63c0f", "#f4a27c"),
+    "failed-fill": ("#fbe1d4", "#472618"),
+    "back": ("#7a5900", "#e8c766"),
+    "back-fill": ("#fbeec4", "#413510"),
+    "stopped": ("#6a4590", "#c9a8e8"),
+    "stopped-fill": ("#ece1f5", "#36264a"),
+    "none": ("#616c78", "#a3adb8"),
+    "none-fill": ("#eef0f3", "#272e36"),
+}
+"""Colours by name, on light and on dark ground; distinct in every kind of colour blindness."""
 
-_START, _END = "__start__", "__end__"
-_WIDE, _HIGH = 136, 42
-_COLUMN, _ROW = 152, 78
+_WIDE, _HIGH, _COLUMN, _ROW = 136, 42, 152, 78
 """Pixels of a box, and from one box to the next."""
 _MARGIN = 12
-_IN_A_ROW = 6
-_FEW = 24
-"""Boxes that can be taken in at a glance."""
-_LONGEST = 19
-"""Characters of a name that fit into a box."""
-
-_FRAME = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" \
-height="{height:.0f}" font-family="system-ui, sans-serif" font-size="13" text-anchor="middle">
-<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" \
-orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" fill="#64748b"/></marker></defs>
-<g fill="none" stroke="#64748b" stroke-width="1.3">
-{lines}
-</g>
-{boxes}
-</svg>"""
-
-_Way = tuple[str, str]
+_TITLE, _CAPTION = 17, 21
+"""Columns of text that fit into a box."""
+_MOST_BOXES, _MOST_BARS = 40, 60
+_BAR_ROW = 40
+WIDTH = 860
+"""Pixels of a timeline, and of each of its rows."""
+_TICKS = 6
 
 
-def for_people(graph: Any) -> Graph:
-    """Return a graph's drawing with its agents and steps, and with what is inside of them as long as that is few."""
-    whole: Graph = graph.get_graph(xray=True)
-    outer: Graph = graph.get_graph(xray=1)
-    return whole if len(whole.nodes) <= _FEW else outer
+@dataclass(frozen=True)
+class Shape:
+    """A box with its name and a caption, an `end` of the graph, or a `dot` where lines meet."""
+
+    id: str
+    title: str
+    caption: str = ""
+    tone: str = "none"
+    kind: str = "box"
+    critical: bool = False
 
 
-def drawn(graph: Graph) -> str:
-    """Draw a graph from top to bottom; ways that a run need not take are dashed."""
-    edges = {(one.source, one.target): one.conditional for one in graph.edges if one.source != one.target}
-    forward = _acyclic(graph, edges)
-    placed = place({one: tuple(upper for upper, lower in forward if lower == one) for one in graph.nodes}, _IN_A_ROW)
-    lines = (_line(way, edges, placed.lines[way]) for way in forward)
-    boxes = (_box(one, placed.at[one.id]) for one in graph.nodes.values())
-    return _FRAME.format(
-        width=placed.width * _COLUMN + 2 * _MARGIN,
-        height=(placed.height - 1) * _ROW + _HIGH + 2 * _MARGIN,
-        lines="\n".join(lines),
-        boxes="\n".join(boxes),
+@dataclass(frozen=True)
+class Arrow:
+    """A line between two shapes, with a tip at one end or both."""
+
+    forward: bool = True
+    back: bool = False
+    dashed: bool = False
+    critical: bool = False
+
+
+def draw(shapes: Iterable[Shape], arrows: Mapping[tuple[str, str], Arrow], in_a_row: int) -> str:
+    """Draw shapes from top to bottom; the arrows, by (upper, lower), must have no circle."""
+    shape_of = {shape.id: shape for shape in shapes}
+    above: dict[str, list[str]] = {name: [] for name in shape_of}
+    for upper, lower in arrows:
+        above[lower].append(upper)
+    layout = place(above, in_a_row)
+    width, height = max(layout.width, 1) * _COLUMN + 2 * _MARGIN, (layout.height - 1) * _ROW + _HIGH + 2 * _MARGIN
+    order = sorted(arrows, key=lambda ends: arrows[ends].critical)
+    tips = {name: f"tip-{name}-{in_a_row}" for name in ("edge", "accent")}
+    ways = ((layout.lines[ends], arrows[ends], shape_of[ends[0]], shape_of[ends[1]]) for ends in order)
+    lines = [_tips(tips), *(_line(*way, tips) for way in ways)]
+    return _frame(width, height, [*lines, *(_shape(shape, layout.boxes[name]) for name, shape in shape_of.items())])
+
+
+def steps(summary: RunSummary, in_a_row: int = 5) -> str:
+    """Draw the steps or turns of a run with their dependencies and status; of many the most telling."""
+    shown = summary.most_telling(summary.steps, _MOST_BOXES)
+    critical = {item.id: item.started or 0.0 for item in shown if item.critical}
+    arrows: dict[tuple[str, str], Arrow] = {}
+    for item in shown:
+        before = [name for name in item.after if any(name == other.id for other in shown)]
+        held_by = max((name for name in before if name in critical), key=lambda name: critical[name], default="")
+        arrows |= {(name, item.id): Arrow(critical=item.critical and name == held_by) for name in before}
+    return draw(map(_work_box, shown), arrows, in_a_row) if arrows else ""
+
+
+def _work_box(item: Work) -> Shape:
+    sign, tone = look(item.status)
+    status = "" if item.status == "completed" else item.status
+    caption = " · ".join(part for part in (status, item.agent if item.agent != item.id else "") if part)
+    return Shape(item.id, f"{sign} {item.id}", caption, tone, critical=item.critical)
+
+
+def _frame(width: float, height: float, parts: Iterable[str]) -> str:
+    size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
+    style = 'font-family="system-ui, sans-serif" font-size="13"'
+    inside = "\n".join(parts)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n{inside}\n</svg>'
+
+
+def _tips(ids: Mapping[str, str]) -> str:
+    """Define the tips of arrows, with ids of this picture: a browser takes none from a picture that is hidden."""
+    shape = 'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse"'
+    tips = (
+        f'<marker id="{id_}" {shape} orient="auto-start-reverse">'
+        f'<path d="M0 0 8 4 0 8z" class="tip {name}" fill="{PALETTE[name][0]}"/></marker>'
+        for name, id_ in ids.items()
     )
+    return f"<defs>{''.join(tips)}</defs>"
 
 
-def _acyclic(graph: Graph, edges: Mapping[_Way, bool]) -> list[_Way]:
-    """Return the ways with those turned around that lead back; a way there and back is one."""
-    # Between two nodes the way that must be taken leads on, the one that may be taken leads back.
-    on = [one for one, may in edges.items() if not (may and edges.get((one[1], one[0])) is False)]
-    after = {one: [other for other in graph.nodes if (one, other) in on] for one in graph.nodes}
-    number = {one: place for place, one in enumerate(_finished(after))}
-    ways = [(source, target) if number[source] > number[target] else (target, source) for source, target in edges]
-    return list(dict.fromkeys(ways))
+def _text(words: str, x: float, y: float, colour: str = "ink", size: int = 13, anchor: str = "middle") -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}"'
+    return f'<text {place} class="{colour}" fill="{PALETTE[colour][0]}">{escape(clean(words))}</text>'
 
 
-def _finished(after: Mapping[str, list[str]]) -> list[str]:
-    """Return the nodes as a walk in depth from the start leaves them; a way back leads to one left later."""
-    left: list[str] = []
-    seen: set[str] = set()
-    for start in sorted(after, key=lambda one: one != _START):
-        path: list[tuple[str, Iterator[str]]] = [] if start in seen else [(start, iter(after[start]))]
-        seen.add(start)
-        while path:
-            _, ways = path[-1]
-            following = next((one for one in ways if one not in seen), None)
-            if following is None:
-                left.append(path.pop()[0])
-            else:
-                seen.add(following)
-                path.append((following, iter(after[following])))
-    return left
+def _rect(x: float, y: float, width: float, height: float, tone: str, kind: str) -> str:
+    """Draw a box or bar: `critical` has a thick edge, `solid` is filled with the tone itself."""
+    fill, stroke = PALETTE[tone if kind == "solid" else f"{tone}-fill"][0], PALETTE[_edge(tone, kind)][0]
+    place = (
+        f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{_HIGH / 2 if kind == "end" else 5}"'
+    )
+    edge = f'stroke="{stroke}" stroke-width="{2.5 if kind == "critical" else 1}"'
+    return f'<rect {place} class="{tone} {kind}" fill="{fill}" {edge}/>'
 
 
-def _point(at: tuple[float, float]) -> tuple[float, float]:
+def _edge(tone: str, kind: str) -> str:
+    return "accent" if kind == "critical" else tone
+
+
+def _point(at: Point) -> tuple[float, float]:
     return _MARGIN + at[0] * _COLUMN, _MARGIN + _HIGH / 2 + at[1] * _ROW
 
 
-def _line(way: _Way, edges: Mapping[_Way, bool], points: tuple[tuple[float, int], ...]) -> str:
-    """Draw a line from the lower edge of a box through lanes to the upper edge of another."""
-    there, back = edges.get(way), edges.get((way[1], way[0]))
-    tips = f"{'' if there is None else ' marker-end=' + _TIP}{'' if back is None else ' marker-start=' + _TIP}"
-    dashed = "" if there is False or back is False else ' stroke-dasharray="4 3"'
+def _shape(shape: Shape, at: Point) -> str:
+    x, y = _point(at)
+    if shape.kind == "dot":
+        return f'<line x1="{x}" x2="{x}" y1="{y - _HIGH / 2}" y2="{y + _HIGH / 2}" {_stroke(Arrow())}/>'
+    wide = 72 if shape.kind == "end" else _WIDE
+    box = _rect(x - wide / 2, y - _HIGH / 2, wide, _HIGH, shape.tone, "critical" if shape.critical else shape.kind)
+    title = _text(cut(shape.title, _TITLE), x, y + (-2 if shape.caption else 5))
+    caption = _text(cut(shape.caption, _CAPTION), x, y + 13, "soft", 11) if shape.caption else ""
+    return f"<g><title>{escape(clean(' '.join((shape.title, shape.caption))))}</title>{box}{title}{caption}</g>"
+
+
+def _stroke(arrow: Arrow) -> str:
+    name, width = ("accent", 2.4) if arrow.critical else ("edge", 1.3)
+    dashes = ' stroke-dasharray="4 3"' if arrow.dashed else ""
+    return f'class="{name}" fill="none" stroke="{PALETTE[name][0]}" stroke-width="{width}"{dashes}'
+
+
+def _line(points: Sequence[Point], arrow: Arrow, upper: Shape, lower: Shape, tips: Mapping[str, str]) -> str:
+    """Draw a line from the lower edge of a box through lanes to the upper edge of another; dots get no tips."""
+    tip = f'"url(#{tips["accent" if arrow.critical else "edge"]})"'
+    ends = f" marker-end={tip}" if arrow.forward and lower.kind != "dot" else ""
+    ends += f" marker-start={tip}" if arrow.back and upper.kind != "dot" else ""
     x, y = _point(points[0])
     path = f"M{x:.0f} {y + _HIGH / 2:.0f}"
-    for one, other in pairwise(_point(at) for at in points):
-        top, bottom = one[1] + _HIGH / 2, other[1] - _HIGH / 2
-        middle = (top + bottom) / 2
-        path += f" C{one[0]:.0f} {middle:.0f} {other[0]:.0f} {middle:.0f} {other[0]:.0f} {bottom:.0f}"
-        if other != _point(points[-1]):
-            path += f" V{other[1] + _HIGH / 2:.0f}"
-    return f'<path d="{path}"{dashed}{tips}/>'
+    for (x, y), (to_x, to_y) in pairwise(map(_point, points)):
+        top, bottom = y + _HIGH / 2, to_y - _HIGH / 2
+        path += f" C{x:.0f} {(top + bottom) / 2:.0f} {to_x:.0f} {(top + bottom) / 2:.0f} {to_x:.0f} {bottom:.0f}"
+        path += f" V{to_y + _HIGH / 2:.0f}" if (to_x, to_y) != _point(points[-1]) else ""
+    return f'<path d="{path}" {_stroke(arrow)}{ends}/>'
 
 
-_TIP = '"url(#tip)"'
+def timeline(summary: RunSummary, width: int = WIDTH) -> str:
+    """Draw a bar for each piece of work and each gap, to scale; of a long run the most telling work."""
+    bars: list[Work | Gap] = [*summary.most_telling(summary.timed, _MOST_BARS), *summary.gaps]
+    bars.sort(key=lambda part: part.started or 0.0)
+    whole, height = max(summary.ended - summary.began, 1e-3), 30 + _BAR_ROW * len(bars)
+    parts = [*_axis(whole, width, height)]
+    for number, part in enumerate(bars):
+        y = 30.0 + _BAR_ROW * number
+        start, end = (((time or 0.0) - summary.began) / whole * width for time in (part.started, part.ended))
+        tone = "none" if isinstance(part, Gap) else look(part.status).tone
+        kind = "solid" if isinstance(part, Work) and part.critical else "bar"
+        start = min(start, width - 3.0)
+        parts += [_rect(start, y + 18, max(3.0, end - start), 13, tone, kind), *_bar_words(part, y + 13, width)]
+    return _frame(width, height + 4, parts) if bars else ""
 
 
-def _box(node: Node, at: tuple[float, float]) -> str:
-    x, y = _point(at)
-    before, _, name = node.id.rpartition(":")
-    if name in (_START, _END):
-        return _end(x, y, name, inner=bool(before))
-    about = (node.metadata or {}).get("agent", "")
-    below = about if about != name else before.rpartition(":")[2]
-    frame = f'<rect x="{x - _WIDE / 2:.0f}" y="{y - _HIGH / 2:.0f}" width="{_WIDE}" height="{_HIGH}" rx="6"'
-    colours = 'fill="#dbeafe" stroke="#3b82f6"' if about else 'fill="#f8fafc" stroke="#64748b"'
-    text = f'<text x="{x:.0f}" y="{y + (0 if below else 5):.0f}" fill="#0f172a">{_fitting(name)}</text>'
-    small = f'<text x="{x:.0f}" y="{y + 14:.0f}" fill="#475569" font-size="10">{_fitting(below)}</text>'
-    return f"{frame} {colours}/>{text}{small if below else ''}"
+def _axis(whole: float, width: int, height: float) -> Iterator[str]:
+    power: float = 10.0 ** math.floor(math.log10(whole / _TICKS))
+    tick = next((step * power for step in (1, 2, 5) if step * power * _TICKS >= whole), 10 * power)
+    for number in range(int(whole / tick * 0.97) + 1):
+        x = number * tick / whole * width
+        yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="24" y2="{height}" class="line" stroke="{PALETTE["line"][0]}"/>'
+        yield _text(f"{number * tick:g} s", x, 16, "soft", 11, "middle" if number else "start")
 
 
-def _end(x: float, y: float, name: str, *, inner: bool) -> str:
-    if inner:  # where an inner graph begins or ends there is nothing to see but that ways meet
-        up = f'y1="{y - _HIGH / 2:.0f}" y2="{y + _HIGH / 2:.0f}"'
-        return f'<line x1="{x:.0f}" x2="{x:.0f}" {up} stroke="#64748b" stroke-width="1.3"/>'
-    word = {_START: "start", _END: "end"}[name]
-    frame = f'<rect x="{x - 36:.0f}" y="{y - _HIGH / 2:.0f}" width="72" height="{_HIGH}" rx="{_HIGH / 2:.0f}"'
-    text = f'<text x="{x:.0f}" y="{y + 5:.0f}" fill="#0f172a">{word}</text>'
-    return f'{frame} fill="#e2e8f0" stroke="#64748b"/>{text}'
-
-
-def _fitting(text: str) -> str:
-    return escape(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
-
-
-def pictures(graph: Any) -> dict[str, str]:
-    """Return the pictures of a compiled graph by MIME type, for notebooks."""
-    drawing = for_people(graph)
-    plain = f"{graph.name}: {', '.join(drawing.nodes)}"
-    return {"text/plain": plain, "text/vnd.mermaid": drawing.draw_mermaid(), "image/svg+xml": drawn(drawing)}
+def _bar_words(part: Work | Gap, y: float, width: int) -> Iterator[str]:
+    seconds = duration((part.ended or 0.0) - (part.started or 0.0))
+    if isinstance(part, Gap):
+        name, agent, notes, tone = part.label, "", [seconds], "soft"
+    else:
+        name, agent = cut(part.id, width // 18), cut(part.agent, width // 24) if part.agent != part.id else ""
+        notes = [seconds, *([f"{part.attempts} attempts"] if part.attempts > 1 else [])]
+        notes = notes if part.status == "completed" else [signed(part.status), *notes]
+        tone = "soft" if part.status == "completed" else look(part.status).tone
+    yield f'<text y="{y}" class="ink" fill="{PALETTE["ink"][0]}">{escape(clean(name))}' + (
+        f'<tspan dx="8" font-size="11" class="soft" fill="{PALETTE["soft"][0]}">{escape(clean(agent))}</tspan></text>'
+    )
+    yield _text(" · ".join(notes), width, y, tone, 11, "end")

@@ -1,0 +1,138 @@
+"""The drawing of a compiled graph for people: LangChain's drawing -> shapes and arrows without circles -> SVG."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.runnables.graph import Graph, Node
+
+from graphs.show.svg import Arrow, Shape, draw
+
+_START, _END = "__start__", "__end__"
+_HUB = "hand over or end"
+"""Stands for the ways between peers, and from all of them to the end."""
+_FEW = 24
+"""Boxes that can be taken in at a glance."""
+_CROWD = 4
+"""Peers that all hand over to each other are drawn around one box from this number on."""
+_IN_A_ROW = 6
+
+_Way = tuple[str, str]
+
+
+def pictures(graph: Any) -> dict[str, str]:
+    """Return the pictures of a compiled graph by MIME type, for notebooks."""
+    graph_drawing = for_people(graph)
+    plain = f"{graph.name}: {', '.join(graph_drawing.nodes)}"
+    return {"text/plain": plain, "text/vnd.mermaid": graph_drawing.draw_mermaid(), "image/svg+xml": draw_graph(graph)}
+
+
+def for_people(graph: Any) -> Graph:
+    """Return LangChain's drawing with agents and steps, and with what is inside of them as long as that is few."""
+    whole: Graph = graph.get_graph(xray=True)
+    outer: Graph = graph.get_graph(xray=1)
+    return whole if len(whole.nodes) <= _FEW else outer
+
+
+def draw_graph(graph: Any) -> str:
+    """Draw a compiled graph from top to bottom as SVG; ways that a run need not take are dashed."""
+    drawn = for_people(graph)
+    agents = _agents(graph)
+    teams = Counter(
+        ":".join(parts[:end]) for parts in (name.split(":") for name in drawn.nodes) for end in range(1, len(parts))
+    )
+    shapes = [_shape(node, agents.get(node.id, ""), teams) for node in drawn.nodes.values()]
+    edges = {(edge.source, edge.target): edge.conditional for edge in drawn.edges if edge.source != edge.target}
+    if crowd := _crowd(drawn, edges):
+        shapes.append(Shape(_HUB, _HUB))
+        edges = _through_hub(edges, crowd)
+    for dot in [shape for shape in shapes if shape.kind == "dot"]:
+        edges, is_gone = _without(dot.id, edges)
+        shapes = [shape for shape in shapes if shape is not dot or not is_gone]
+    return draw(shapes, _arrows([shape.id for shape in shapes], edges), _IN_A_ROW)
+
+
+def _agents(graph: Any) -> dict[str, str]:
+    """Return the agents that are nodes of their own, by node."""
+    pattern = getattr(getattr(graph, "builder", None), "pattern", None)
+    inside = pattern.inside() if pattern else {}
+    return {name: box.agent.name for name, boxes in inside.items() for box in boxes if not box.label}
+
+
+def _shape(node: Node, agent: str, teams: Mapping[str, int]) -> Shape:
+    """Title a box with its node or step, one of a team with its agent; the caption is the agent, if that is another."""
+    before, _, name = node.id.rpartition(":")
+    if name in (_START, _END):
+        return Shape(node.id, name.strip("_"), kind="dot" if before else "end")
+    agent = (node.metadata or {}).get("agent", "") or agent
+    alone = bool(node.metadata) and agent == name and teams[before] == 1 and bool(before)
+    title = before.rpartition(":")[2] if alone else name
+    return Shape(node.id, title, agent if agent != title else "", "done" if agent else "none")
+
+
+def _crowd(graph: Graph, edges: Mapping[_Way, bool]) -> set[str]:
+    """Return the nodes that all lead to each other, if there are many."""
+    around = {name: {name} for name in graph.nodes}
+    for source, target in edges:
+        if (target, source) in edges:
+            around[source].add(target)
+    crowds = [group for group in around.values() if all(around[name] == group for name in group)]
+    crowd = max(crowds, key=len, default=set())
+    return crowd if len(crowd) >= _CROWD else set()
+
+
+def _through_hub(edges: Mapping[_Way, bool], crowd: set[str]) -> dict[_Way, bool]:
+    """Lead the ways between peers, and those that all of them have to others, through one box."""
+    targets = [target for source, target in edges if source in crowd and target not in crowd]
+    shared = {target for target, times in Counter(targets).items() if times == len(crowd)} | crowd
+    kept = {way: may for way, may in edges.items() if way[0] not in crowd or way[1] not in shared}
+    to_hub = {way: way[0] == _HUB for peer in crowd for way in ((peer, _HUB), (_HUB, peer))}
+    return kept | to_hub | {(_HUB, target): True for target in shared - crowd}
+
+
+def _without(dot: str, edges: Mapping[_Way, bool]) -> tuple[dict[_Way, bool], bool]:
+    """Replace the ways through a dot by direct ones, if that makes no more of them."""
+    into = {source: may for (source, target), may in edges.items() if target == dot}
+    out = {target: may for (source, target), may in edges.items() if source == dot}
+    if min(len(into), len(out)) != 1:
+        return {**edges}, False
+    direct = {(source, target): may or also for source, may in into.items() for target, also in out.items()}
+    return {way: may for way, may in edges.items() if dot not in way} | direct, True
+
+
+def _arrows(names: Sequence[str], edges: Mapping[_Way, bool]) -> dict[_Way, Arrow]:
+    """Turn ways back around, so that there are layers; a way there and back is one arrow with two tips."""
+    left = {name: number for number, name in enumerate(_left(names, edges))}
+    arrows: dict[_Way, Arrow] = {}
+    for way in edges:
+        upper, lower = sorted(way, key=lambda name: -left[name])
+        there, back = edges.get((upper, lower)), edges.get((lower, upper))
+        arrows[upper, lower] = Arrow(there is not None, back is not None, there is not False and back is not False)
+    return arrows
+
+
+def _left(names: Sequence[str], edges: Mapping[_Way, bool]) -> list[str]:
+    """Return the nodes in the order in which a walk in depth leaves them; a way back leads to one left later."""
+    # Between two nodes the way that must be taken leads on, the one that may be taken leads back.
+    onward = [way for way, may in edges.items() if not (may and edges.get((way[1], way[0])) is False)]
+    after: dict[str, list[str]] = {name: [] for name in names}
+    for source, target in onward:
+        after[source].append(target)
+    nearest = sorted(names, key=lambda name: name != _START)[:1]
+    for name in nearest:
+        nearest += [target for target in after[name] if target not in nearest]
+    far = {name: place for place, name in enumerate([*nearest, *(name for name in names if name not in nearest)])}
+    left: list[str] = []
+    seen: set[str] = set()
+    for start in far:
+        path = [] if start in seen else [(start, iter(sorted(after[start], key=far.__getitem__)))]
+        seen.add(start)
+        while path:
+            if (following := next((name for name in path[-1][1] if name not in seen), None)) is None:
+                left.append(path.pop()[0])
+            else:
+                seen.add(following)
+                path.append((following, iter(sorted(after[following], key=far.__getitem__))))
+    return left

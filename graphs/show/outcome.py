@@ -1,0 +1,71 @@
+"""The outcome of a node in one sentence, read from the update with which it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langgraph.types import Overwrite
+
+from graphs.show.wording import SENT_BACK
+
+Update = Mapping[str, Any]
+
+
+def update_of(result: Any) -> Update:
+    """Return a step's record, or a node's update without LangGraph's marks."""
+    update = result.get("__return__", result) if isinstance(result, Mapping) else {}
+    pairs = update.items() if isinstance(update, Mapping) else ()
+    return {key: value.value if isinstance(value, Overwrite) else value for key, value in pairs}
+
+
+def is_record(update: Update) -> bool:
+    """Tell whether this is the record of a step, not a node's update."""
+    return "attempts" in update and "answered_by" in update
+
+
+def outcome(update: Update) -> tuple[str, str, str]:
+    """Return a node's status, its decision or answer, and the agents that worked in it."""
+    try:
+        errors = update.get("errors") or []
+        note = _decision(update) or (errors[-1]["message"] if errors else "") or _answer(update)
+        status = SENT_BACK if _is_rejection(update) else "failed" if errors else "completed"
+        return status, str(note), _agents(update)
+    except (AttributeError, IndexError, KeyError, TypeError):  # another graph uses a key of ours for something else
+        return "completed", "", ""
+
+
+def _is_rejection(update: Update) -> bool:
+    reviews, handoffs = update.get("reviews"), update.get("handoffs")
+    refused = handoffs and handoffs[-1].get("refused")
+    return bool(update.get("flaws") or refused or (reviews and not reviews[-1]["acceptable"]))
+
+
+def _decision(update: Update) -> str:
+    if flaws := update.get("flaws"):
+        return f"the plan is flawed: {' '.join(flaws)}"
+    if triage := update.get("triage"):
+        return f"{'one agent: ' + triage['agent'] if triage['small'] else 'a plan'} ({triage['reason']})"
+    if handoffs := update.get("handoffs"):
+        last = handoffs[-1]
+        return f"refused: {last['refused']}" if last.get("refused") else f"over to {last['to']}: {last['reason']}"
+    if reviews := update.get("reviews"):
+        return "accepted" if reviews[-1]["acceptable"] else f"sent back: {reviews[-1]['feedback']}"
+    if (route := update.get("route")) and update.get("status") == "running":
+        return f"{', '.join(route['chosen']) or 'nobody'} ({route['reason']})"
+    if "plan_attempts" in update and update.get("plan"):
+        return ", ".join(step["id"] for step in update["plan"])
+    if said := update.get("replies") or update.get("said"):
+        return said[-1]["text"] or ""
+    return update.get("work") or ""
+
+
+def _answer(update: Update) -> str:
+    messages = update.get("messages")
+    return getattr(messages[-1], "text", "") if messages and "status" not in update else ""
+
+
+def _agents(update: Update) -> str:
+    worked = [stretch.get("agent") for stretch in update.get("worked") or ()]
+    booked = [name.partition("/")[0] for name in (update.get("usage") or {}).get("agents", ())]
+    return ", ".join(dict.fromkeys(filter(None, worked or booked)))

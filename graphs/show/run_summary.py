@@ -1,0 +1,247 @@
+"""The summary of a run, for page, notebook and terminal: its record -> plain data, also of runs that have not ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+
+from agents.runtime import COUNTS
+from graphs.show.turns import ASKING, Work, listed, mapping, stretches, text, turns
+from graphs.show.wording import STOPPED, clean, count, look
+
+_SHORTEST_GAP, _SHORTEST_SHARE = 0.05, 0.02
+"""Seconds, and share of the whole; a shorter wait is not worth a mark."""
+
+
+@dataclass(frozen=True)
+class AgentCost:
+    """The cost of one agent, with all agents inside it; seconds only where its times are recorded."""
+
+    agent: str
+    calls: int = 0
+    read: int = 0
+    written: int = 0
+    seconds: float | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A stretch in which nothing was at work: a person was asked, or the run was interrupted."""
+
+    started: float
+    ended: float
+    asked: bool
+
+    @property
+    def label(self) -> str:
+        """The reason, for people."""
+        return "a person was asked" if self.asked else "nothing at work"
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as plain data."""
+
+    request: str
+    answer: str
+    earlier: tuple[tuple[str, str], ...]
+    """Earlier messages of the thread: role and text."""
+    questions: tuple[Any, ...]
+    """Values of the interrupts that the run waits for."""
+    status: str
+    work: tuple[Work, ...]
+    """Steps and turns in the order they began; steps that never began come last."""
+    gaps: tuple[Gap, ...]
+    costs: tuple[AgentCost, ...]
+    """The dearest agent first."""
+    has_steps: bool
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any], until: float | None = None) -> RunSummary:
+        """Summarise any graph's result; work that has not ended lasts until then, or as long as anything else."""
+        records = [*listed(result.get("abandoned")), *mapping(result.get("steps")).values()]
+        around = turns(result)
+        steps = _steps(records, around, until)
+        work = sorted([*around, *steps], key=lambda item: (item.started is None, item.started or 0.0))
+        critical = _critical(work)
+        work = [replace(item, critical=item.id in critical) for item in work]
+        messages = [_message(message) for message in listed(result.get("messages"))]
+        asked = next((place for place in reversed(range(len(messages))) if messages[place][0] == "user"), -1)
+        answers = [words for role, words in messages[asked + 1 :] if role == "assistant"]
+        questions = tuple(_questions(result))
+        return cls(
+            messages[asked][1] if asked >= 0 else text(result.get("request")),
+            answers[-1] if answers else "",
+            tuple(messages[: max(asked, 0)]),
+            questions,
+            "needs_input" if questions else text(result.get("status")) or "unfinished",
+            tuple(work),
+            _gaps(work, result),
+            _costs(mapping(mapping(result.get("usage")).get("agents")), work),
+            bool(records),
+        )
+
+    @property
+    def timed(self) -> list[Work]:
+        """The work that has begun."""
+        return [item for item in self.work if item.started is not None]
+
+    @property
+    def steps(self) -> list[Work]:
+        """The steps; of a pattern without steps its turns."""
+        return [item for item in self.work if item.is_step or not self.has_steps]
+
+    @property
+    def began(self) -> float:
+        """When the first work began, in seconds since the epoch; 0 if there was none."""
+        return min((item.started for item in self.work if item.started is not None), default=0.0)
+
+    @property
+    def ended(self) -> float:
+        """When the last work ended, or a person had answered."""
+        ends = [*(item.ended for item in self.work), *(gap.ended for gap in self.gaps)]
+        return max((end for end in ends if end is not None), default=self.began)
+
+    def most_telling(self, items: Sequence[Work], most: int) -> list[Work]:
+        """Choose the work for which there is room: failed, critical and repeated work first, then the longest."""
+
+        def weight(item: Work) -> tuple[bool, bool, bool, float]:
+            plain = look(item.status).tone in ("done", "none")
+            return plain, not item.critical, item.attempts < 2, -(item.seconds or 0.0)
+
+        kept = {item.id for item in sorted(items, key=weight)[:most]}
+        return [item for item in items if item.id in kept]
+
+
+def _message(message: Any) -> tuple[str, str]:
+    """Return role and text of a message, also of one that JSON has made a mapping."""
+    roles = {"human": "user", "HumanMessage": "user", "ai": "assistant", "AIMessage": "assistant"}
+    if isinstance(message, BaseMessage):
+        return roles.get(message.type, message.type), clean(message.text)
+    fields = mapping(message)
+    role = text(fields.get("role") or fields.get("type"))
+    content = mapping(fields.get("data")).get("content", fields.get("content"))
+    blocks = [text(mapping(block).get("text")) for block in listed(content)]
+    return roles.get(role, role), clean("\n".join(filter(None, blocks)) or ("" if listed(content) else text(content)))
+
+
+def _questions(result: Mapping[str, Any]) -> Iterable[Any]:
+    """Yield what a run waits for: as it is stored, or as LangGraph returns it."""
+    for question in listed(result.get("questions")) or listed(result.get("__interrupt__")):
+        yield getattr(question, "value", None) or mapping(question).get("value")
+
+
+def _steps(records: Sequence[Any], around: Sequence[Work], until: float | None) -> list[Work]:
+    """Read the records of steps; ids of abandoned ones may have been used again by a later plan."""
+    made: dict[str, Work] = {}
+    for record in map(mapping, records):
+        step = _step(record)
+        if step.id in made:
+            made[f"{step.id} (abandoned)"] = replace(made[step.id], id=f"{step.id} (abandoned)")
+        made[step.id] = step
+    graph = {step.id: tuple(name for name in step.after if name in made) for step in made.values()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError:
+        graph = {}
+    times = [time for item in (*made.values(), *around) for time in (item.started, item.ended) if time is not None]
+    last = max(times, default=0.0) if until is None else until
+    steps = []
+    for step in made.values():
+        after = graph.get(step.id, ())
+        ended = last if step.started is not None and step.ended is None else step.ended
+        steps.append(replace(step, after=after, ended=ended))
+    return steps
+
+
+def _step(record: Mapping[str, Any]) -> Work:
+    usage, error = mapping(record.get("usage")), text(record.get("error"))
+    status = text(record.get("status")) or "pending"
+    problems = [mapping(problem) for problem in listed(record.get("problems"))]
+    return Work(
+        text(record.get("id")),
+        text(record.get("answered_by") or record.get("agent")),
+        STOPPED if status == "running" else status,
+        tuple(map(text, listed(record.get("dependencies")))),
+        record.get("started"),
+        record.get("ended"),
+        attempts=int(record.get("attempts") or 0),
+        task=text(record.get("task")),
+        result=text(record.get("result")),
+        note=error,
+        tokens=_tokens(usage),
+        inside=tuple(
+            (name, f"{count(cost.get('calls') or 0, 'call')}, {count(_tokens(cost), 'token')}")
+            for name, cost in ((name, mapping(cost)) for name, cost in mapping(usage.get("agents")).items())
+            if "/" in name
+        ),
+        problems=tuple(
+            f"{text(problem.get('where'))}: {text(problem.get('message'))}"
+            for problem in problems
+            if problem.get("message") != error
+        ),
+        is_step=True,
+    )
+
+
+def _tokens(usage: Mapping[str, Any]) -> int:
+    return sum(int(usage.get(key) or 0) for key in COUNTS[1:])
+
+
+def _critical(work: Sequence[Work]) -> set[str]:
+    """Walk back from the work that ended last, each time to the last that had ended before, of what it depended on.
+
+    A step depends on its dependencies and the turns before it, such as planning; a turn on all that went before.
+    """
+    ended = {item.id: item for item in work if item.ended is not None}
+    turns_ended = [item for item in ended.values() if not item.is_step]
+    path: set[str] = set()
+    last = max(ended.values(), key=lambda item: item.ended or 0.0, default=None)
+    while last is not None and last.id not in path:
+        path.add(last.id)
+        steps = (ended[name] for name in last.after if name in ended)
+        start, needed = last.started or 0.0, [*turns_ended, *steps] if last.is_step else ended.values()
+        before = [item for item in needed if (item.ended or 0.0) <= start]
+        last = max(before, key=lambda item: item.ended or 0.0, default=None)
+    return path
+
+
+def _gaps(work: Iterable[Work], result: Mapping[str, Any]) -> tuple[Gap, ...]:
+    times = [(item.started, item.ended) for item in work if item.started is not None and item.ended is not None]
+    if not times:
+        return ()
+    shortest = max(_SHORTEST_GAP, _SHORTEST_SHARE * (max(end for _, end in times) - times[0][0]))
+    answers = [start for node, _, start, _ in stretches(result) if node in ASKING]
+    gaps = []
+    until = times[0][0]
+    for start, end in times:
+        if start - until >= shortest:
+            gaps.append(Gap(until, start, any(until + shortest <= answer <= start for answer in answers)))
+        until = max(until, end)
+    return tuple(gaps)
+
+
+def _costs(usage: Mapping[str, Any], work: Iterable[Work]) -> tuple[AgentCost, ...]:
+    costs: dict[str, AgentCost] = {}
+    for name, spent in usage.items():
+        agent = name.partition("/")[0]
+        so_far = costs.get(agent, AgentCost(agent))
+        calls, read, written = (int(mapping(spent).get(key) or 0) for key in COUNTS)
+        cost = mapping(spent).get("cost")
+        costs[agent] = replace(
+            so_far,
+            calls=so_far.calls + calls,
+            read=so_far.read + read,
+            written=so_far.written + written,
+            cost=so_far.cost if cost is None else (so_far.cost or 0.0) + cost,
+        )
+    for item in work:
+        if item.seconds is not None:
+            so_far = costs.get(item.agent, AgentCost(item.agent))
+            costs[item.agent] = replace(so_far, seconds=(so_far.seconds or 0.0) + item.seconds)
+    return tuple(sorted(costs.values(), key=lambda cost: (-(cost.read + cost.written), -(cost.seconds or 0.0))))

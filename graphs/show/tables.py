@@ -1,0 +1,132 @@
+"""Tables of the parts of a result, for every output: plan, steps, route, reviews, handoffs, errors and usage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from graphs.show.run_summary import RunSummary
+from graphs.show.wording import duration, signed
+
+Columns = tuple[tuple[str, str], ...]
+"""The heading of each column, and the key of its values in the records."""
+
+
+class Table(NamedTuple):
+    """A table of texts, not yet made safe for any output."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+    """A sentence below the table."""
+
+
+_COLUMNS: Mapping[str, Columns] = {
+    "plan": (("step", "id"), ("agent", "agent"), ("task", "task"), ("after", "dependencies")),
+    "steps": (
+        ("step", "id"),
+        ("agent", "by"),
+        ("status", "status"),
+        ("tries", "attempts"),
+        ("time", "time"),
+        ("result", "result"),
+    ),
+    "reviews": (("by", "by"), ("criteria met", "score"), ("verdict", "acceptable"), ("feedback", "feedback")),
+    "criteria": (("criterion", "criterion"), ("met", "met"), ("evidence", "evidence")),
+    "candidates": (("agent", "agent"), ("confidence", "confidence"), ("asked", "asked")),
+    "handoffs": (("from", "by"), ("to", "to"), ("task", "task"), ("reason", "reason"), ("refused", "refused")),
+    "said": (("who", "by"), ("text", "text")),
+    "errors": (("where", "where"), ("kind", "kind"), ("message", "message")),
+    "triage": (("small", "small"), ("best agent", "agent"), ("reason", "reason")),
+    "ruling": (("ruling", "type"), ("text", "text"), ("feedback", "feedback")),
+}
+_DECISIONS = (("Triage", "triage"), ("Route", "route"), ("Plan", "plan"), ("Handoffs", "handoffs"), ("Said", "said"))
+
+
+def table_of(key: str, value: Any) -> Table | None:
+    """Return the table of a result's value under its key; None if it is empty or another graph's."""
+    try:
+        table = _table(key, value) if value else None
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return None
+    return table if table and table.rows else None
+
+
+def decisions(result: Mapping[str, Any]) -> list[tuple[str, Table]]:
+    """Return the decisions of a run in the order they were made, each with its title."""
+    reviews = result.get("reviews")
+    parts = [(title, table_of(key, result.get(key))) for title, key in _DECISIONS]
+    for number, review in enumerate(reviews if isinstance(reviews, list) else (), 1):
+        parts.append((f"Review {number}", table_of("review", review)))
+    parts.append(("Ruling of a person", table_of("ruling", result.get("ruling"))))
+    return [(title, table) for title, table in parts if table]
+
+
+def costs(summary: RunSummary, usage: Mapping[str, Any]) -> Table:
+    """Return calls, tokens and seconds by agent, functions included, and in all."""
+    total = ("in all", *(f"{usage.get(key) or 0:,}" for key in ("calls", "input_tokens", "output_tokens")), "")
+    rows = [
+        (cost.agent, f"{cost.calls:,}", f"{cost.read:,}", f"{cost.written:,}", _seconds(cost.seconds))
+        for cost in summary.costs
+    ]
+    price = f"Cost in all: {usage['cost']:.4g}" if usage.get("cost") else ""
+    return Table(("agent", "calls", "tokens read", "written", "seconds"), [*rows, total], price)
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.2f}"
+
+
+def _table(key: str, value: Any) -> Table | None:
+    if key == "usage":
+        return costs(RunSummary.of({"usage": value}), value)
+    if key == "steps":
+        return _records("steps", [_step(step) for step in value.values()])
+    if key == "record":
+        fields = [(name, str(item)) for name, item in _step(value).items() if item not in (None, "", [], {})]
+        return Table(("field", "value"), fields)
+    if key == "review":
+        verdict = f"{_cell('acceptable', value['acceptable'])} by {value['by']}"
+        return _records("criteria", value["criteria"], ": ".join(filter(None, (verdict, value["feedback"]))))
+    if key == "route":
+        unranked = [{"agent": name} for name in value["chosen"] if name not in _names(value["candidates"])]
+        rows = [{**row, "asked": row["agent"] in value["chosen"]} for row in [*value["candidates"], *unranked]]
+        return _records(
+            "candidates", rows, f"{value['decided_by']}: {value['reason']}; asked from {value['threshold']:.0%}"
+        )
+    if key in ("triage", "ruling"):
+        return _records(key, [value])
+    return _records({"approved": "plan"}.get(key, key), value)
+
+
+def _names(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [candidate["agent"] for candidate in candidates]
+
+
+def _step(step: Mapping[str, Any]) -> dict[str, Any]:
+    started, ended = step["started"], step["ended"]
+    shown = ("id", "task", "status", "attempts")
+    return {
+        **{name: step[name] for name in shown},
+        "by": step["answered_by"] or step["agent"],
+        "time": duration(ended - started) if started and ended else "",
+        "result": step["error"] or step["result"] or "",
+    }
+
+
+def _records(key: str, records: Sequence[Mapping[str, Any]], note: str = "") -> Table | None:
+    columns = _COLUMNS.get(key, ())
+    kept = [column for column in columns if any(record.get(column[1]) not in (None, "", []) for record in records)]
+    rows = [[_cell(name, record.get(name)) for _, name in kept] for record in records]
+    return Table([title for title, _ in kept], rows, note) if kept else None
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        words = {"acceptable": ("accepted", "sent back")}.get(name, ("", ""))
+        return f"✓ {words[0]}".strip() if value else f"✗ {words[1]}".strip()
+    if name in ("confidence", "score") and isinstance(value, int | float):
+        return f"{value:.0%}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return signed(value) if name == "status" else "" if value is None else str(value)
