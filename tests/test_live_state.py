@@ -93,7 +93,7 @@ def test_nested_planners_are_followed_to_their_end() -> None:
             Network([Agent("desk", function=lambda: {"to": "upper", "task": "x", "reason": "loud"}), UPPER]),
             {"desk": "over to upper: loud"},
         ),
-        (Router([UPPER], classifier=lambda text: "upper", model=False), {"classify": "upper (<lambda> said so)"}),
+        (Router([UPPER], classifier=lambda text: "upper", model=False), {"classify": "upper (decided by <lambda>)"}),
         (
             Supervisor(
                 UPPER,

@@ -123,7 +123,7 @@ def test_peers_that_all_hand_over_to_each_other_are_drawn_around_one_box() -> No
     peers = [Agent(name, function=str) for name in ("ann", "bob", "cy", "dan", "eve")]
     svg = draw_graph(Network(peers).compile())
     assert "hand over or end" in ids(svg)
-    assert svg.count("<path d=") - 2 == 5 + 5 + 1  # from the start, to and from the box, to the end
+    assert svg.count("<path d=") - 2 == 5 + 5 + 2  # from the start, to and from the box, to the answer and the end
     assert "hand over or end" not in ids(draw_graph(Network(peers, links={"ann": ["bob"]}).compile()))
 
 

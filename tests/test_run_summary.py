@@ -111,7 +111,7 @@ def test_a_request_that_a_person_made_clear_is_classified_twice() -> None:
     unsure = {"reason": "who knows", "candidates": [{"agent": "bank", "confidence": 0.1}]}
     sure = {"reason": "it is about money", "candidates": [{"agent": "bank", "confidence": 0.9}]}
     bank = Agent("bank", "Accounts.", function=lambda: "12 euros")
-    result = answered(Router([bank], model=ScriptedModel([unsure, sure]), clarify="interrupt"), "My account.")
+    result = answered(Router([bank], model=ScriptedModel([unsure, sure]), clarify="human"), "My account.")
     assert [name for name, *_ in work(result)] == ["classify", "classify 2", "bank"]
 
 

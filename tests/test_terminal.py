@@ -86,7 +86,7 @@ def test_lines_tell_what_has_changed() -> None:
         "a: attempt 1 failed, trying again: too slow",
         "a: completed in 2.0 s",
         "review: sent back in 1.0 s: Too short",
-        "b: failed: Gone",
+        "b: failed: Gone\\x1b",
     ]
 
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.text import Text
 
-from agents.runtime import explain, no_usage, sum_usage
+from agents.runtime import explain, no_usage, sum_usage, visible
 from graphs.cli.questions import Question, short_id
-from graphs.show import LiveState, RunSummary, clean, moves, one_line, print_timeline
+from graphs.show import LiveState, RunSummary, moves, one_line, print_timeline
 
 _MOST_ERRORS = 10
 
@@ -77,7 +77,7 @@ def print_answer(state: Mapping[str, Any], console: Console) -> None:
     last = plain_json(state["messages"][-1]) if state["messages"] else {"role": "", "content": ""}
     if state["status"] == "failed" or state.get("questions") or last["role"] != "assistant":
         return
-    answer = clean(last["content"])
+    answer = visible(last["content"])
     if moves(console):
         console.print()
         console.print(Markdown(answer, hyperlinks=False))  # a link's address must be seen, not only its words
@@ -108,7 +108,7 @@ def print_questions(questions: Sequence[Question], name: str | None, console: Co
         mark = f" {short_id(one, questions)}" if len(questions) > 1 else ""
         console.print(Text(f"\nQuestion{mark}:", "bold yellow"))
         for item in one.items():
-            console.print(Text(clean(item.text)), soft_wrap=True)
+            console.print(Text(visible(item.text)), soft_wrap=True)
         console.print(Text(one.hint().capitalize(), "dim"), soft_wrap=True)
     if not questions:
         return

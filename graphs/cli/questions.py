@@ -22,8 +22,9 @@ from rich.console import Console
 from rich.text import Text
 
 from agents.errors import ConfigurationError
+from agents.runtime import visible
 from graphs.people import RUN_PLAN
-from graphs.show import clean, one_line
+from graphs.show import one_line
 
 NEEDS_TEXT = {"reject": "why", "retry": "feedback", "respond": "text", "edit": "@file"}
 """Answers that a text belongs to, and what that is."""
@@ -219,9 +220,9 @@ def ask(questions: Sequence[Question], console: Console) -> dict[str, Any] | Non
 
 def _ask(item: Item, console: Console) -> Any:
     if not item.choices:
-        console.print(Text(clean(item.text)))
+        console.print(Text(visible(item.text)))
         return item.decide("", _line("> ", console))
-    console.print(Text(clean(f"{item.text}\n{item.title}")))
+    console.print(Text(visible(f"{item.text}\n{item.title}")))
     letters = _letters(item.choices)
     offer = ", ".join(f"{letter} = {choice}" for letter, choice in letters.items())
     while True:
@@ -237,7 +238,7 @@ def _ask(item: Item, console: Console) -> Any:
         try:
             return item.decide(choice, text)
         except AnswerError as error:
-            console.print(Text(clean(str(error)), "red"))
+            console.print(Text(visible(str(error)), "red"))
 
 
 def _letters(choices: Sequence[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.errors import ConfigurationError
+from agents.runtime import visible
 from graphs import storage as stored
 from graphs.cli.outcome import open_questions, print_json, print_questions
 from graphs.cli.questions import Question, ask, can_ask, read_answers
@@ -21,7 +22,7 @@ from graphs.cli.report import AsHtml, as_result, write
 from graphs.cli.run import COMPLETED, NEEDS_INPUT, resumption
 from graphs.cli.start import Shown, begin, new_id, opened, say
 from graphs.engine import ThreadLock
-from graphs.show import RunSummary, clean, one_line, print_timeline
+from graphs.show import RunSummary, one_line, print_timeline
 from graphs.storage import ForkPoint, State, Storage
 
 AsJson = Annotated[bool, Parameter("--json", help="Print JSON."), Flag]
@@ -81,10 +82,10 @@ def show(run: Name, /, *, as_json: AsJson = False, as_html: AsHtml = None) -> in
         write(state, as_html)
         return COMPLETED
     for line in _head(state):
-        console.print(Text(clean(line)), soft_wrap=True)
+        console.print(Text(visible(line)), soft_wrap=True)
     _show_record(state, console)
     if state["ended"]:
-        console.print(Text(f"\n{clean(state['values']['messages'][-1].text)}"), soft_wrap=True)
+        console.print(Text(f"\n{visible(state['values']['messages'][-1].text)}"), soft_wrap=True)
     print_questions(open_questions(_asking(state)), run, console)
     if state["status"] == "stopped":
         console.print(f"\nContinue it with: podium resume {run}", soft_wrap=True)
@@ -141,7 +142,7 @@ def _asked_again(run: str, questions: Sequence[Question]) -> Any:
     console = Console(stderr=True, highlight=False)
     if can_ask() and (answers := ask(questions, console)) is not None:
         return resumption(answers)
-    console.print(Text(clean(str(questions[0].value))), soft_wrap=True)
+    console.print(Text(visible(str(questions[0].value))), soft_wrap=True)
     print_questions(questions, run, console)
     return None
 

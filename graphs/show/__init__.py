@@ -27,14 +27,13 @@ if TYPE_CHECKING:
     from graphs.show.run_summary import RunSummary
     from graphs.show.tables import decisions
     from graphs.show.terminal import moves, print_timeline, screen
-    from graphs.show.wording import clean, one_line
+    from graphs.show.wording import one_line
 
 __all__ = [
     "BackgroundRun",
     "LiveState",
     "Run",
     "RunSummary",
-    "clean",
     "decisions",
     "draw_graph",
     "is_page",
@@ -57,6 +56,6 @@ _MODULES = {
     "run_summary": ("RunSummary",),
     "tables": ("decisions",),
     "terminal": ("moves", "print_timeline", "screen"),
-    "wording": ("clean", "one_line"),
+    "wording": ("one_line",),
 }
 __getattr__ = lazily(__name__, {name: module for module, names in _MODULES.items() for name in names})

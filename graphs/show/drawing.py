@@ -13,7 +13,7 @@ from graphs.show.svg import Arrow, Shape, draw
 _START, _END = "__start__", "__end__"
 _HUB = "hand over or end"
 """Stands for the ways between peers, and from all of them to the end."""
-_FEW = 24
+_FEW = 20
 """Boxes that can be taken in at a glance."""
 _CROWD = 4
 """Peers that all hand over to each other are drawn around one box from this number on."""

@@ -6,7 +6,7 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING
 
-from graphs.show.wording import clean
+from agents.runtime import visible
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -17,7 +17,7 @@ _LONGEST = 100_000
 
 def html_of(markdown: str) -> str:
     """Return Markdown as HTML; a text that is too long stays as it is."""
-    markdown = clean(markdown)
+    markdown = visible(markdown)
     if len(markdown) > _LONGEST:
         return f"<pre>{escape(markdown)}</pre>"
     html: str = _parser().render(markdown)

@@ -26,7 +26,7 @@ from rich.text import Text
 
 from agents.errors import NoModelError
 from agents.models import chat_model, model_name
-from agents.runtime import no_usage
+from agents.runtime import no_usage, visible
 from agents.testing import ScriptedModel
 from graphs.show import svg
 from graphs.show.background import BackgroundRun
@@ -35,7 +35,7 @@ from graphs.show.markdown import html_of
 from graphs.show.run_summary import RunSummary
 from graphs.show.tables import Table, costs, table_of
 from graphs.show.terminal import screen
-from graphs.show.wording import WAITING, clean, count, duration, look, one_line, signed
+from graphs.show.wording import WAITING, count, duration, look, one_line, signed
 
 _HEAD = ("", "step", "agent", "outcome", "time")
 _INDENT = "\u00a0\u00a0"
@@ -132,7 +132,7 @@ class Run(Displayed, dict[str, Any]):
         cost = f"{count(used['calls'], 'model call')}, {count(tokens, 'token')}"
         texts = [*questions, *([self.answer] if self.answer else [])]
         body = "".join(f"<blockquote>{html_of(words)}</blockquote>" for words in texts)
-        plain = "\n\n".join([head, *map(clean, texts), cost])
+        plain = "\n\n".join([head, *map(visible, texts), cost])
         return f"<p><b>{escape(head)}</b></p>{body}<p>{cost}</p>", plain
 
 
@@ -175,7 +175,7 @@ def _html_text(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    return clean(text if len(text) <= _CELL else f"{text[: _CELL - 1]}…")
+    return visible(text if len(text) <= _CELL else f"{text[: _CELL - 1]}…")
 
 
 def _plain_table(table: Table) -> str:

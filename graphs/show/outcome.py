@@ -51,7 +51,7 @@ def _decision(update: Update) -> str:
         return f"refused: {last['refused']}" if last.get("refused") else f"over to {last['to']}: {last['reason']}"
     if reviews := update.get("reviews"):
         return "accepted" if reviews[-1]["acceptable"] else f"sent back: {reviews[-1]['feedback']}"
-    if (route := update.get("route")) and update.get("status") == "running":
+    if route := update.get("route"):
         return f"{', '.join(route['chosen']) or 'nobody'} ({route['reason']})"
     if "plan_attempts" in update and update.get("plan"):
         return ", ".join(step["id"] for step in update["plan"])

@@ -8,12 +8,13 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from agents.runtime import visible
 from graphs.show import svg
 from graphs.show.markdown import html_of
 from graphs.show.run_summary import RunSummary
 from graphs.show.tables import costs, decisions, table_of
 from graphs.show.turns import mapping, text
-from graphs.show.wording import clean, duration, look, one_line, signed
+from graphs.show.wording import duration, look, one_line, signed
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -66,7 +67,7 @@ def _template() -> Template:
     from markupsafe import Markup
 
     def safe(value: Any) -> Any:
-        return value if isinstance(value, Markup) else clean(text(value))
+        return value if isinstance(value, Markup) else visible(text(value))
 
     environment = Environment(
         loader=PackageLoader("graphs.show", ""),

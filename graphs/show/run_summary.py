@@ -9,9 +9,9 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from agents.runtime import COUNTS
+from agents.runtime import COUNTS, visible
 from graphs.show.turns import ASKING, Work, listed, mapping, stretches, text, turns
-from graphs.show.wording import STOPPED, clean, count, look
+from graphs.show.wording import STOPPED, count, look
 
 _SHORTEST_GAP, _SHORTEST_SHARE = 0.05, 0.02
 """Seconds, and share of the whole; a shorter wait is not worth a mark."""
@@ -122,12 +122,12 @@ def _message(message: Any) -> tuple[str, str]:
     """Return role and text of a message, also of one that JSON has made a mapping."""
     roles = {"human": "user", "HumanMessage": "user", "ai": "assistant", "AIMessage": "assistant"}
     if isinstance(message, BaseMessage):
-        return roles.get(message.type, message.type), clean(message.text)
+        return roles.get(message.type, message.type), visible(message.text)
     fields = mapping(message)
     role = text(fields.get("role") or fields.get("type"))
     content = mapping(fields.get("data")).get("content", fields.get("content"))
     blocks = [text(mapping(block).get("text")) for block in listed(content)]
-    return roles.get(role, role), clean("\n".join(filter(None, blocks)) or ("" if listed(content) else text(content)))
+    return roles.get(role, role), visible("\n".join(filter(None, blocks)) or ("" if listed(content) else text(content)))
 
 
 def _questions(result: Mapping[str, Any]) -> Iterable[Any]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
+from agents.runtime import visible
 from graphs.show.layout import Point, place
 from graphs.show.run_summary import Gap, RunSummary
 from graphs.show.turns import Work
-from graphs.show.wording import clean, cut, duration, look, signed
+from graphs.show.wording import cut, duration, look, signed
 
 PALETTE: Mapping[str, tuple[str, str]] = {
     "ink": ("#1d2630", "#e7ebef"),
@@ -123,7 +124,7 @@ def _tips(ids: Mapping[str, str]) -> str:
 
 def _text(words: str, x: float, y: float, colour: str = "ink", size: int = 13, anchor: str = "middle") -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}"'
-    return f'<text {place} class="{colour}" fill="{PALETTE[colour][0]}">{escape(clean(words))}</text>'
+    return f'<text {place} class="{colour}" fill="{PALETTE[colour][0]}">{escape(visible(words))}</text>'
 
 
 def _rect(x: float, y: float, width: float, height: float, tone: str, kind: str) -> str:
@@ -152,7 +153,7 @@ def _shape(shape: Shape, at: Point) -> str:
     box = _rect(x - wide / 2, y - _HIGH / 2, wide, _HIGH, shape.tone, "critical" if shape.critical else shape.kind)
     title = _text(cut(shape.title, _TITLE), x, y + (-2 if shape.caption else 5))
     caption = _text(cut(shape.caption, _CAPTION), x, y + 13, "soft", 11) if shape.caption else ""
-    return f"<g><title>{escape(clean(' '.join((shape.title, shape.caption))))}</title>{box}{title}{caption}</g>"
+    return f"<g><title>{escape(visible(' '.join((shape.title, shape.caption))))}</title>{box}{title}{caption}</g>"
 
 
 def _stroke(arrow: Arrow) -> str:
@@ -209,7 +210,7 @@ def _bar_words(part: Work | Gap, y: float, width: int) -> Iterator[str]:
         notes = [seconds, *([f"{part.attempts} attempts"] if part.attempts > 1 else [])]
         notes = notes if part.status == "completed" else [signed(part.status), *notes]
         tone = "soft" if part.status == "completed" else look(part.status).tone
-    yield f'<text y="{y}" class="ink" fill="{PALETTE["ink"][0]}">{escape(clean(name))}' + (
-        f'<tspan dx="8" font-size="11" class="soft" fill="{PALETTE["soft"][0]}">{escape(clean(agent))}</tspan></text>'
+    yield f'<text y="{y}" class="ink" fill="{PALETTE["ink"][0]}">{escape(visible(name))}' + (
+        f'<tspan dx="8" font-size="11" class="soft" fill="{PALETTE["soft"][0]}">{escape(visible(agent))}</tspan></text>'
     )
     yield _text(" · ".join(notes), width, y, tone, 11, "end")

@@ -14,10 +14,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from agents.runtime import visible
 from graphs.show.live_state import Change, LiveState, LiveTask
 from graphs.show.run_summary import AgentCost, Gap, RunSummary
 from graphs.show.turns import Work
-from graphs.show.wording import WAITING, clean, count, cut, duration, look, one_line
+from graphs.show.wording import WAITING, count, cut, duration, look, one_line
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAMES_PER_SECOND = 10
@@ -72,7 +73,7 @@ def draw(state: LiveState, now: float, console: Console, *, ended: bool = False)
         parts.append(_table(shown, now, wide=console.width >= _NARROW))
     if state.answer and not ended:
         left = max(1, console.height - len(console.render_lines(Group(*parts), pad=False)) - _AROUND)
-        lines = Text(clean(state.answer[-_TAIL:])).wrap(console, console.width)
+        lines = Text(visible(state.answer[-_TAIL:])).wrap(console, console.width)
         parts += [Text(""), Text("\n").join(lines[-left:])]
     return Group(*parts)
 
@@ -162,7 +163,7 @@ def print_timeline(
     heading = f"Timeline: {duration(ended - began)}" if lines else f"{duration(ended - began)} in all"
     for line in [f"\n{heading}", *lines, *legend, "", *cost_lines(summary.costs)]:
         text = line if (console.encoding or "").lower().startswith("utf") else line.translate(_ASCII)
-        shown = Text(clean(text), no_wrap=True, overflow="crop")
+        shown = Text(visible(text), no_wrap=True, overflow="crop")
         shown.highlight_regex(f"{_CRITICAL}+", "cyan")
         shown.highlight_regex(f"{_OTHER}+", "blue")
         console.print(shown, style="bold" if line.strip() == heading else "", soft_wrap=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from typing import NamedTuple
 
+from agents.runtime import visible
+
 SENT_BACK, STOPPED, WAITING = "sent back", "stopped", "waits for you"
 """Statuses of work that no record has: rejected by a reviewer, cut short, and a question to a person."""
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Look(NamedTuple):
@@ -43,14 +42,9 @@ def signed(status: str) -> str:
     return f"{look(status).sign} {status.replace('_', ' ')}" if status else ""
 
 
-def clean(text: str) -> str:
-    """Remove control and direction characters, which could steer a terminal or reorder a line; line ends stay."""
-    return _CONTROL.sub("", text)
-
-
 def one_line(text: str, most: int = 500) -> str:
-    """Return the beginning of a text on one line, without control characters."""
-    line = " ".join(clean(text[: 2 * most]).split())
+    """Return the beginning of a text on one line, hidden characters made visible."""
+    line = " ".join(visible(text[: 2 * most]).split())
     return line if len(line) <= most and len(text) <= 2 * most else f"{line[: most - 1]}…"
 
 
