@@ -239,7 +239,7 @@ def test_the_baseline_is_a_single_agent_that_can_be_compared(processes: Processe
         done = clean(processes.podium("Do it", "--baseline", **office.environment))
         assert office.asked == ["assistant"]
     assert (done.code, done.out) == (COMPLETED, "All by myself\n")
-    for told in (" s in all", "1 call ", "tokens read"):
+    for told in ("Timeline: ", " in all", "1 call ", " read "):
         assert told in done.told
 
 

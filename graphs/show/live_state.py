@@ -135,10 +135,12 @@ class LiveState:
 
         return list(below(""))
 
-    def path(self, task: LiveTask) -> str:
-        """Return a task's name with those it is inside of, as `outer/inner`."""
+    def path(self, task: LiveTask, *, steps_only: bool = False) -> str:
+        """Return a task's name with those of the tasks, or only the steps, that it is inside of: `outer/inner`."""
         around = self.tasks.get(task.within)
-        return f"{self.path(around)}/{task.name}" if around else task.name
+        while around and steps_only and not around.record:
+            around = self.tasks.get(around.within)
+        return f"{self.path(around, steps_only=steps_only)}/{task.name}" if around else task.name
 
     def doing(self) -> str:
         """Say what the run is doing, in a word or two."""

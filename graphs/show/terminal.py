@@ -139,7 +139,7 @@ def _short(tokens: int) -> str:
 def news(state: LiveState, change: Change) -> Iterator[str]:
     """Yield what a change is worth in lines of plain text."""
     before, task = change
-    name = one_line(state.path(task))
+    name = one_line(state.path(task, steps_only=True))
     if task.failures > (before.failures if before else 0):
         yield f"{name}: attempt {task.failures} failed, trying again: {one_line(task.note)}"
     if before and before.status == task.status:
@@ -160,7 +160,7 @@ def print_timeline(
     began, ended = began or summary.began, until or summary.ended
     lines = timeline_lines(summary, began, ended, console.width)
     legend = [f"{_CRITICAL} on the critical path"] if lines else []
-    heading = f"Timeline: {duration(ended - began)}" if lines else f"{duration(ended - began)} in all"
+    heading = f"{'Timeline: ' if lines else ''}{duration(ended - began)} in all"
     for line in [f"\n{heading}", *lines, *legend, "", *cost_lines(summary.costs)]:
         text = line if (console.encoding or "").lower().startswith("utf") else line.translate(_ASCII)
         shown = Text(visible(text), no_wrap=True, overflow="crop")
