@@ -36,6 +36,7 @@ from graphs.engine.state import (
     Input,
     PatternState,
     assignment_of,
+    check_keys,
     closing,
     opened,
 )
@@ -311,7 +312,10 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         pattern = self.builder.pattern
         if input_ is not None and not isinstance(input_, Command):
             state = self.builder.state_schema
-            input_ = opened(input_, state, pattern.opening(), request_optional=pattern.request_optional)
+            asked = input_
+            input_ = opened(asked, state, pattern.opening(), request_optional=pattern.request_optional)
+            if not (config or {}).get("configurable", {}).get("checkpoint_ns"):  # a node gets its graph's whole state
+                check_keys(asked, state)
         context = run_context(options.get("context"))
         wanted = (config or {}).get("max_concurrency") or (self.config or {}).get("max_concurrency")
         limit = (config or {}).get("recursion_limit") or (self.config or {}).get("recursion_limit")

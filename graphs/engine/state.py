@@ -129,6 +129,20 @@ def opened(input_: Any, state: type, own: Mapping[str, Any], *, request_optional
     return {**empty_record(state), **own, "since_request": after, **input_, "messages": messages, "status": RUNNING}
 
 
+def check_keys(input_: Any, state: type) -> None:
+    """Check that an input has no key that the pattern's state does not have: it would be dropped.
+
+    Raises:
+        ConfigurationError: It has.
+    """
+    keys = get_type_hints(state)
+    if isinstance(input_, Mapping) and (unknown := [key for key in input_ if key not in keys]):
+        raise ConfigurationError(
+            f"Unknown input {', '.join(map(repr, unknown))}: the state has no such key. Pass your own data"
+            " as the run's context, or give a pattern of your own a state with that key"
+        )
+
+
 def empty_record(state: type) -> dict[str, Any]:
     """Return the values of a state that has no record yet; keys with a reducer are overwritten."""
     record: dict[str, Any] = {}
