@@ -4,16 +4,17 @@ Addresses outside the project are checked for their form only: tests have no net
 """
 
 import ast
+import importlib
 import inspect
 import os
 import pkgutil
 import re
 import shlex
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
-from importlib import import_module
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -28,14 +29,16 @@ import graphs.storage
 from graphs.cli.commands import app
 from graphs.engine import CompiledPattern, PatternState
 from graphs.engine.state import PRIVATE
-from tests.markdown import ROOT, Block, Page, edges, pages
+from tests.markdown import ROOT, Block, Page, Table, edges, pages
 
 PAGES = {page.name: page for page in pages()}
 EXAMPLES = {
     f"{page.name}:{block.line}": block for page in PAGES.values() for block in page.blocks if block.language == "python"
 }
 DRAWN = [
-    name for name, page in PAGES.items() if name != "README.md" and any(b.language == "mermaid" for b in page.blocks)
+    name
+    for name, page in PAGES.items()
+    if name != "README.md" and any(block.language == "mermaid" for block in page.blocks)
 ]
 MAKEFILE = (ROOT / "Makefile").read_text()
 SHELL = ("sh", "bash", "console")
@@ -51,7 +54,7 @@ every_page = pytest.mark.parametrize("name", PAGES)
 @every_page
 def test_links_lead_somewhere(name: str) -> None:
     page = PAGES[name]
-    assert [one for one in page.links if not leads_somewhere(page, one)] == []
+    assert [link for link in page.links if not leads_somewhere(page, link)] == []
 
 
 def leads_somewhere(page: Page, link: str) -> bool:
@@ -66,8 +69,8 @@ def leads_somewhere(page: Page, link: str) -> bool:
 
 
 def test_the_readme_links_every_page() -> None:
-    known = [one for one in PAGES if one.startswith(("docs/", "notebooks/"))]
-    assert sorted(set(known) - set(PAGES["README.md"].links)) == []
+    others = {name for name in PAGES if name.startswith(("docs/", "notebooks/"))}
+    assert sorted(others - set(PAGES["README.md"].links)) == []
 
 
 # Examples
@@ -78,12 +81,12 @@ def test_example_runs_and_prints_what_it_says(name: str, capsys: pytest.CaptureF
     example = EXAMPLES[name]
     run(example, name)
     printed = capsys.readouterr().out.splitlines()
-    said = re.findall(r"^ *print\(.*\)  # (.*)$", example.text, re.MULTILINE)
-    assert printed == said if said else printed or "print(" not in example.text
+    announced = re.findall(r"^ *print\(.*\)  # (.*)$", example.text, re.MULTILINE)
+    assert printed == announced if announced else printed or "print(" not in example.text
 
 
 @pytest.fixture
-def place(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of its own, without any setting, key or model."""
     for variable in list(os.environ):
         if re.match(r"PODIUM_|LANG(SMITH|CHAIN)_|OTEL_", variable) or variable.endswith(("_API_KEY", "_BASE_URL")):
@@ -94,16 +97,18 @@ def place(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(example: Block, name: str) -> dict[str, Any]:
-    known: dict[str, Any] = {"__name__": "example"}
-    exec(compile(example.text, name, "exec"), known)
-    return known
+    scope: dict[str, Any] = {"__name__": "example"}
+    exec(compile(example.text, name, "exec"), scope)
+    return scope
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_example_uses_public_names_only(name: str) -> None:
-    for node in ast.walk(ast.parse(EXAMPLES[name].text)):
-        if isinstance(node, ast.ImportFrom) and node.module in ("agents", "graphs"):
-            assert {one.name for one in node.names} <= set(import_module(node.module).__all__)
+def test_example_imports_public_names_only(name: str) -> None:
+    imports = (node for node in ast.walk(ast.parse(EXAMPLES[name].text)) if isinstance(node, ast.ImportFrom))
+    for node in imports:
+        module = node.module or ""
+        if module.partition(".")[0] in ("agents", "graphs"):
+            assert {alias.name for alias in node.names} <= set(importlib.import_module(module).__all__), module
 
 
 # Drawings
@@ -111,7 +116,7 @@ def test_example_uses_public_names_only(name: str) -> None:
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_drawings_are_those_of_the_examples_before_them(name: str, place: None) -> None:
-    graph: CompiledPattern | None = None
+    graph: CompiledPattern[Any] | None = None
     for block in PAGES[name].blocks:
         if block.language == "python":
             graph = run(block, name).get("graph", graph)
@@ -120,11 +125,11 @@ def test_drawings_are_those_of_the_examples_before_them(name: str, place: None) 
             assert edges(block.text) in (drawn(graph), drawn(graph, xray=True))
 
 
-def drawn(graph: CompiledPattern, xray: bool = False) -> Any:
+def drawn(graph: CompiledPattern[Any], xray: bool = False) -> Any:
     def short(end: str) -> str:
         return end.removeprefix("execute:")
 
-    return {(short(one.source), short(one.target), one.conditional) for one in graph.get_graph(xray=xray).edges}
+    return {(short(edge.source), short(edge.target), edge.conditional) for edge in graph.get_graph(xray=xray).edges}
 
 
 # Tables of parameters and of keys
@@ -139,31 +144,33 @@ def tables(kind: str) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("table", "subject"), [*tables("parameter")])
-def test_parameters_and_defaults_are_the_constructors(table: Any, subject: list[str]) -> None:
-    told = {row[0].strip("`"): row[1] for row in table.rows}
-    known = parameters(named(subject[-1], lambda one: not is_typeddict(one)))
-    assert list(told) == list(known)
-    for name, default in known.items():
-        assert told[name] == "required" if default is inspect.Parameter.empty else value(told[name]) == default, name
+def test_parameters_and_defaults_are_the_constructors(table: Table, subject: list[str]) -> None:
+    documented = {row[0].strip("`"): row[1] for row in table.rows}
+    actual = parameters(named(subject[-1], is_state=False))
+    assert list(documented) == list(actual)
+    for name, default in actual.items():
+        is_required = default is inspect.Parameter.empty
+        assert documented[name] == "required" if is_required else value(documented[name]) == default, name
 
 
-def named(name: str, fits: Callable[[Any], bool]) -> Any:
-    """Find what has that name in the project."""
-    modules = [import_module(f"{package.__name__}.{one.name}") for package in (agents, graphs)
-               for one in pkgutil.iter_modules(package.__path__) if one.name != "local_server"]  # fmt: skip
-    found = [getattr(one, name) for one in (agents, graphs, *modules) if hasattr(one, name)]
-    return next(one for one in found if fits(one))
+def named(name: str, *, is_state: bool) -> Any:
+    """Return the TypedDict, or else the class or function, that has this name in the project."""
+    for package in (agents, graphs):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name.startswith(("agents.models.local", "graphs.cli.__main__", "graphs.server")):
+                continue
+            subject = vars(importlib.import_module(module.name)).get(name)
+            if getattr(subject, "__module__", "") == module.name and is_typeddict(subject) is is_state:
+                return subject
+    raise LookupError(name)
 
 
 def parameters(subject: Any) -> dict[str, Any]:
-    factories = {one.name: one.default_factory for one in fields(subject)} if is_dataclass(subject) else {}
+    factories = {field.name: field.default_factory for field in fields(subject)} if is_dataclass(subject) else {}
     found = {}
-    for name, one in inspect.signature(subject).parameters.items():
-        if one.kind is inspect.Parameter.VAR_KEYWORD:
-            found[f"**{name}"] = {}
-        else:
-            factory = factories.get(name, MISSING)
-            found[name] = one.default if factory is MISSING else factory()  # type: ignore[operator]
+    for name, parameter in inspect.signature(subject).parameters.items():
+        factory = factories.get(name, MISSING)
+        found[name] = parameter.default if factory is MISSING else factory()  # type: ignore[operator]
     return found
 
 
@@ -176,40 +183,38 @@ def value(written: str) -> Any:
 
 
 @pytest.mark.parametrize(("table", "subject"), [*tables("key")])
-def test_keys_are_those_of_the_state(table: Any, subject: list[str]) -> None:
-    kind = named(subject[-1], is_typeddict)
-    common = set() if kind is PatternState or subject[-1] not in STATES else set(PatternState.__annotations__)
-    bases = {key for name in subject[:-1] for key in named(name, is_typeddict).__annotations__}
-    assert {row[0].strip("`") for row in table.rows} == set(kind.__annotations__) - common - bases - set(PRIVATE)
-
-
-STATES = [f"{one}State" for one in ("Planner", "Workflow", "Router", "Supervisor", "Network", "Orchestrator")]
+def test_keys_are_those_of_the_state(table: Table, subject: list[str]) -> None:
+    *bases, state = (named(name, is_state=True) for name in subject)
+    inherited = {key for base in bases for key in base.__annotations__}
+    if state is not PatternState and subject[-1].endswith("State"):
+        inherited |= set(PatternState.__annotations__)
+    assert {row[0].strip("`") for row in table.rows} == set(state.__annotations__) - inherited - set(PRIVATE)
 
 
 # Commands and settings
 
 
 def commands(page: Page) -> Iterator[list[str]]:
-    """Find the commands of a page: those in shell blocks and those in texts."""
+    """Yield the commands of a page: those in shell blocks and those in texts."""
     shell = "\n".join(block.text.replace("\\\n", "") for block in page.blocks if block.language in SHELL)
-    for line in [*shell.splitlines(), *(one for one in page.code_spans if " " in one)]:
+    for line in [*shell.splitlines(), *(span for span in page.code_spans if " " in span)]:
         try:
             parts = shlex.split(line.removeprefix("$ "), comments=True)
         except ValueError:  # a quotation over several lines, such as JSON for curl
             continue
-        while parts and "=" in parts[0] and re.match(r"[A-Z_]+=", parts[0]):
+        while parts and re.match(r"[A-Z_]+=", parts[0]):
             parts.pop(0)
-        parts = list(takewhile(lambda one: not re.match(r"[|;<>&]|2>", one), parts))
+        parts = list(takewhile(lambda part: not re.match(r"[|;<>&]|2>", part), parts))
         if parts and parts[0] in COMMANDS:
             yield parts
 
 
 @every_page
 def test_commands_exist(name: str) -> None:
-    assert [shlex.join(one) for one in commands(PAGES[name]) if not known_command(*one)] == []
+    assert [shlex.join(command) for command in commands(PAGES[name]) if not exists(*command)] == []
 
 
-def known_command(program: str, *arguments: str) -> bool:
+def exists(program: str, *arguments: str) -> bool:
     if program == "podium":
         try:
             app.parse_args(list(arguments), exit_on_error=False, print_error=False)
@@ -219,27 +224,27 @@ def known_command(program: str, *arguments: str) -> bool:
             return False
         return True
     if program == "make":
-        targets = [one for one in arguments if "=" not in one and one != "…"]
-        return all(re.search(rf"^{re.escape(one)}:", MAKEFILE, re.MULTILINE) for one in targets)
+        targets = [argument for argument in arguments if "=" not in argument and argument != "…"]
+        return all(re.search(rf"^{re.escape(target)}:", MAKEFILE, re.MULTILINE) for target in targets)
     if program == "pip":
-        known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-        wanted = [one for argument in arguments for one in re.findall(r"\.\[([\w,]+)\]", argument)]
-        return {one for names in wanted for one in names.split(",")} <= set(known)
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        wanted = [names for argument in arguments for names in re.findall(r"\.\[([\w,]+)\]", argument)]
+        return {extra for names in wanted for extra in names.split(",")} <= set(extras)
     return all((ROOT / file).exists() for file in files(arguments))
 
 
 def files(arguments: tuple[str, ...]) -> Iterator[str]:
-    """Return the files of the project that a call of python or pytest names."""
-    for before, one in zip(("", *arguments), arguments, strict=False):
-        if before == "-m" and one.startswith("benchmarks"):
-            yield f"{one.replace('.', '/')}.py"
-        elif re.match(r"(tests|benchmarks)/", one):
-            yield one.split("::")[0]
+    """Yield the files of the project that a call of python or pytest names."""
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        if before == "-m" and argument.startswith("benchmarks"):
+            yield f"{argument.replace('.', '/')}.py"
+        elif re.match(r"(tests|benchmarks)/", argument):
+            yield argument.split("::")[0]
 
 
-SOURCES = [one for folder in ("agents", "graphs") for one in (ROOT / folder).rglob("*.py")]
-IN_CODE = {found for one in SOURCES for found in VARIABLE.findall(one.read_text())}
-IN_DOCS = {found for page in PAGES.values() for found in VARIABLE.findall(page.text)}
+SOURCES = [file for folder in ("agents", "graphs") for file in (ROOT / folder).rglob("*.py")]
+IN_CODE = {variable for file in SOURCES for variable in VARIABLE.findall(file.read_text())}
+IN_DOCS = {variable for page in PAGES.values() for variable in VARIABLE.findall(page.text)}
 
 
 def test_every_setting_is_documented() -> None:
@@ -254,16 +259,20 @@ def test_documented_settings_exist() -> None:
 
 
 def public() -> Iterator[Any]:
-    modules = (agents, agents.testing, graphs)
-    found = [getattr(module, name) for module in modules for name in module.__all__]
-    for one in [*found, graphs.storage.sqlite, graphs.storage.postgres]:
-        if not (is_dataclass(one) or is_typeddict(one) or (inspect.isclass(one) and issubclass(one, Exception))):
-            yield pytest.param(one, id=f"{one.__module__}.{one.__name__}")
+    subjects = {getattr(face, name) for face in (agents, agents.testing, graphs) for name in face.__all__}
+    functions = {subject for subject in subjects if callable(subject)} | {
+        graphs.storage.sqlite,
+        graphs.storage.postgres,
+    }
+    for subject in sorted(functions, key=lambda subject: f"{subject.__module__}.{subject.__qualname__}"):
+        is_error = inspect.isclass(subject) and issubclass(subject, Exception)
+        if not (is_dataclass(subject) or is_typeddict(subject) or is_error):
+            yield pytest.param(subject, id=f"{subject.__module__}.{subject.__qualname__}")
 
 
 @pytest.mark.parametrize("subject", [*public()])
 def test_docstring_names_every_parameter(subject: Any) -> None:
-    told = f"{inspect.getdoc(subject)} {inspect.getdoc(getattr(subject, '__init__', None))}"
-    made = subject.__init__ if inspect.isclass(subject) else subject
-    given = set(inspect.signature(made).parameters) - {"self", "args", "kwargs", "fields"}
-    assert {one for one in given if not re.search(rf"\b{one}\b", told)} == set()
+    documented = f"{inspect.getdoc(subject)} {inspect.getdoc(getattr(subject, '__init__', None))}"
+    call = subject.__init__ if inspect.isclass(subject) else subject
+    names = set(inspect.signature(call).parameters) - {"self", "args", "kwargs", "fields"}
+    assert {name for name in names if not re.search(rf"\b{name}\b", documented)} == set()

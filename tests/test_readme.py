@@ -13,9 +13,9 @@ FIRST_SCREEN = 60
 
 
 def test_the_first_screen_says_what_it_is_and_shows_it_running() -> None:
-    seen = "\n".join(README.text.splitlines()[:FIRST_SCREEN])
-    assert all(one in seen for one in ("LangGraph state machines", "make demo", "make test", "terminal.svg"))
-    assert all(f"subgraph {one.lower()}" in seen for one in PATTERNS if one != "Orchestrator")
+    screen = "\n".join(README.text.splitlines()[:FIRST_SCREEN])
+    assert all(words in screen for words in ("LangGraph state machines", "make demo", "make test", "terminal.svg"))
+    assert all(f"subgraph {pattern.lower()}" in screen for pattern in PATTERNS if pattern != "Orchestrator")
 
 
 def test_it_stays_short() -> None:

@@ -7,6 +7,7 @@ from agents.runtime import lazily
 if TYPE_CHECKING:
     from agents.models.calls import WrittenArguments, call_once, habits_of, read_reply
     from agents.models.embeddings import LocalEmbeddings
+    from agents.models.openai_compatible import openai_chat
     from agents.models.resolve import chat_model, model_name, model_of_run
     from agents.models.thinking import VisibleText, without_thinking
     from agents.models.wrapped import WrappedModel, as_chat_model, calls_tools, is_same, structured
@@ -24,6 +25,7 @@ __all__ = [
     "is_same",
     "model_name",
     "model_of_run",
+    "openai_chat",
     "read_reply",
     "structured",
     "without_thinking",
@@ -36,6 +38,7 @@ __getattr__ = lazily(
     __name__,
     {
         "LocalEmbeddings": "embeddings",
+        "openai_chat": "openai_compatible",
         **dict.fromkeys(("chat_model", "model_name", "model_of_run"), "resolve"),
         **dict.fromkeys(_CALLS, "calls"),
         **dict.fromkeys(("VisibleText", "without_thinking"), "thinking"),
