@@ -117,8 +117,8 @@ def _text(text: str) -> dict[Any, Any]:
     return {"type": "text", "text": text}
 
 
-def check_history(history: History) -> None:
-    """Check a `history=` option.
+def check_history(history: History) -> History:
+    """Return a `history=` option if it makes sense.
 
     Raises:
         ConfigurationError: It is none of the four kinds.
@@ -128,6 +128,7 @@ def check_history(history: History) -> None:
         raise ConfigurationError(
             f"history must be 'full', 'last', a number of messages from 0 up or a function of messages, not {history!r}"
         )
+    return history
 
 
 def select_history(conversation: Sequence[BaseMessage], history: History) -> list[BaseMessage]:

@@ -113,9 +113,8 @@ class Network(Pattern[NetworkState]):
             raise ConfigurationError(f"turns must be 'handoff' or 'round_robin', not {turns!r}")
         if max_handoffs < 0 or max_turns < 1:
             raise ConfigurationError("max_handoffs must be 0 or more, max_turns 1 or more")
-        check_history(history)
         self.turns = turns
-        self.history = history
+        self.history = check_history(history)
         self.max_handoffs = max_handoffs
         self.max_turns = max_turns
         self.retry = retry

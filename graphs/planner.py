@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langgraph.graph import END, START
 
 from agents.agent import Agent, Answer
-from agents.assignment import Assignment, History, quote
+from agents.assignment import Assignment, History, check_history, quote
 from agents.conversion import AnyAgent
 from agents.decisions import Decided, Decision
 from agents.runtime import Retry
@@ -111,7 +111,7 @@ class Planner(Pattern[PlannerState]):
         self.max_steps = max_steps
         self.max_plan_attempts = max_plan_attempts
         self.max_replans = max_replans
-        self.history = history
+        self.history = check_history(history)
         self.retry = retry
         self.approval = approval
         self.decide = Decision(plan_form(list(self.agents)), model=model, name="planner")

@@ -13,7 +13,7 @@ from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
-from agents.assignment import Assignment, History
+from agents.assignment import Assignment, History, check_history
 from agents.conversion import AnyAgent
 from agents.runtime import Retry
 from graphs.decisions import (
@@ -129,7 +129,7 @@ class Router(Pattern[RouterState]):
         self.clarify = clarify
         self.threshold = threshold
         self.max_agents = max_agents if multiple else 1
-        self.history = history
+        self.history = check_history(history)
         self.retry = retry
         team = list(self.agents.values())
         classifiers = as_classifiers(classifier)

@@ -11,7 +11,7 @@ from langgraph.graph import END, START
 from typing_extensions import TypedDict, TypeVar
 
 from agents.agent import Agent, Answer
-from agents.assignment import Assignment, History
+from agents.assignment import Assignment, History, check_history
 from agents.checks import Check
 from agents.conversion import AnyAgent, agent_of
 from agents.runtime import Retry
@@ -122,7 +122,7 @@ class Supervisor(Pattern[StateT]):
         self.worker = agent_of(worker)
         self.max_revisions = max_revisions
         self.escalation: str | Agent = escalate if isinstance(escalate, str) else agent_of(escalate)
-        self.history = history
+        self.history = check_history(history)
         self.retry = retry
         by = agent_of(reviewer) if reviewer is not None else None
         self.reviewing = Review(by, criteria=criteria, checks=checks, model=model, review=review)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from langgraph.graph import END, START
 
-from agents.assignment import History
+from agents.assignment import History, check_history
 from agents.conversion import AnyAgent
 from agents.runtime import Retry
 from graphs.engine import (
@@ -81,7 +81,7 @@ class Workflow(Pattern[WorkflowState]):
         self.steps, unreadable = read_plan(items := list(steps))
         if items and (flaws := unreadable or findings(self.steps, self.agents)):
             raise InvalidPlanError(flaws)
-        self.history = history
+        self.history = check_history(history)
         self.retry = retry
         self.execute = Execute(
             self.agents, on_failure=on_failure, max_parallel=max_parallel, retry=retry, assignment=self.assignment
