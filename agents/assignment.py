@@ -30,7 +30,10 @@ class Assignment(TypedDict, total=False):
 
     task: Required[str]
     template: str
-    """The task before `{request}` and `{label}` were filled in; chat models get those as fenced data instead."""
+    """The task before `{request}` and `{label}` were filled in; chat models get those as fenced data instead.
+
+    It counts only while it gives the task, so that whoever changes the task need not change it too.
+    """
     context: dict[str, str]
     """The results this task depends on, as text, by step id or a label such as `best_version` or `feedback`."""
     data: dict[str, Any]
@@ -53,6 +56,25 @@ def fill(template: str, values: Mapping[str, str]) -> str:
         return match[0][0] if match[1] is None else values.get(match[1], match[0])
 
     return _PLACEHOLDER.sub(value, template)
+
+
+def put_into(template: str, name: str, inner: str) -> str:
+    """Return a template with another one in place of a placeholder."""
+    return _PLACEHOLDER.sub(lambda match: inner if match[1] == name else match[0], template)
+
+
+def escaped(text: str) -> str:
+    """Return a template that gives a text as it is."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def task_for_model(assignment: Assignment) -> str:
+    """Return the task with labels in place of what it quotes, which a chat model gets as fenced data beside it."""
+    task, template, context = assignment["task"], assignment.get("template"), assignment.get("context", {})
+    request = assignment.get("request") or HumanMessage("")
+    if template is None or fill(template, {**context, "request": str(request.text)}) != task:
+        return task
+    return fill(template, {**{label: f"[{_display(label)}]" for label in context}, "request": "[request]"})
 
 
 def quote(label: str, text: str) -> str:
@@ -85,9 +107,8 @@ def _content(assignment: Assignment) -> str | list[str | dict[Any, Any]]:
     task, request = assignment["task"], assignment.get("request") or HumanMessage("")
     is_request = request.text.strip() == task.strip()
     quotes = _quotes(assignment.get("context", {}), "" if is_request else request.text)
-    if "template" in assignment and not is_request:
-        labels = {label: f"[{_display(label)}]" for label in assignment.get("context", {})}
-        task = fill(assignment["template"], {**labels, "request": "[request]"})
+    if not is_request:
+        task = task_for_model(assignment)
     files = [] if isinstance(request.content, str) else [part for part in request.content if not _is_text(part)]
     if not files:
         return "\n\n".join([*quotes, f"Your task: {task}"]) if quotes else task

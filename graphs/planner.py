@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langgraph.graph import END, START
 
 from agents.agent import Agent, Answer
-from agents.assignment import Assignment, History, check_history, quote
+from agents.assignment import Assignment, History, check_history, escaped, quote
 from agents.conversion import AnyAgent
 from agents.decisions import Decided, Decision
 from agents.runtime import Retry
@@ -180,7 +180,7 @@ class Planner(Pattern[PlannerState]):
         if done := _done(state):
             kept = [step for step in state["plan"] if step["id"] in done]
             return {"plan": kept, "flaws": [], "stop_reason": f"The rest could not be planned: {reason}"}
-        task = self.assignment(state)["task"].replace("{", "{{").replace("}", "}}") or "Answer."
+        task = escaped(self.assignment(state)["task"]) or "Answer."
         step = Step("answer", self.fallback.name, task).as_dict()
         why = f"The request went to {self.fallback.name!r} as a whole: {reason}"
         return {"plan": [step], "flaws": [], "stop_reason": why}

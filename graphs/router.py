@@ -180,17 +180,19 @@ class Router(Pattern[RouterState]):
         return {"action": CLARIFY, "args": {"question": question}, "description": question, "allowed": ["respond"]}
 
     def take_response(self, state: RouterState, decision: HumanDecision) -> dict[str, Any]:
-        """Go on with what the user answered, as the same request."""
-        answer = HumanMessage(decision["message"], id=str(uuid4()))
+        """Go on with what the user answered; what it was asked about is now part of the conversation."""
+        asked, answer = AIMessage(self._question()), HumanMessage(decision["message"], id=str(uuid4()))
         task = self.assignment(state)
-        conversation = [*task.get("conversation", []), task.get("request", HumanMessage(task["task"]))]
-        asked = AIMessage(self._question())
+        request = task.get("request")
+        is_users = request is not None and request.text == task["task"]
+        before = request if request is not None and is_users else HumanMessage(task["task"])
         assignment: Assignment = {
             **task,
             "task": str(answer.text),
-            "request": answer,
-            "conversation": [*conversation, asked],
+            "conversation": [*task.get("conversation", []), before, asked],
         }
+        if is_users:
+            assignment["request"] = answer
         return {"messages": [asked, answer], "assignment": assignment}
 
     def _question(self) -> str:

@@ -140,8 +140,11 @@ class Supervisor(Pattern[StateT]):
         context = {**task.get("context", {}), "feedback": feedback}
         if not state["work"]:
             return {**task, "context": context}
-        revise = prompts.REVISE.format(task=task["task"])
-        return {**task, "task": revise, "context": {**context, "last_version": state["work"]}}
+        revised: Assignment = {**task, "context": {**context, "last_version": state["work"]}}
+        revised["task"] = prompts.REVISE.format(task=task["task"])
+        if "template" in task:
+            revised["template"] = prompts.REVISE.format(task=task["template"])
+        return revised
 
     def take_work(self, state: SupervisorState, answer: Answer) -> dict[str, Any]:
         """Keep the work; unchanged work is not worth another review."""

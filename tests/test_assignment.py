@@ -12,9 +12,11 @@ from agents.assignment import (
     check_history,
     count_tokens,
     cut_history,
+    escaped,
     fill,
     messages_of,
     placeholders,
+    put_into,
     quote,
     quote_conversation,
     select_history,
@@ -82,7 +84,7 @@ def test_a_request_that_is_the_task_is_not_repeated() -> None:
 def test_results_and_request_are_quoted_above_the_task() -> None:
     asked = prompt(
         {
-            "task": "Compare red with blue for Ann",
+            "task": "Compare red with blue ``` {a} for Ann",
             "template": "Compare {a} with {best_version} for {request}",
             "context": {"a": "red", "best_version": "blue ``` {a}"},
             "request": HumanMessage("Ann"),
@@ -92,6 +94,21 @@ def test_results_and_request_are_quoted_above_the_task() -> None:
     best = quote("Best version so far", "blue ``` {a}")
     task = "Your task: Compare [a] with [Best version so far] for [request]"
     assert asked == "\n\n".join([request, results, best, task])
+
+
+def test_a_template_counts_only_while_it_gives_the_task() -> None:
+    assignment: Assignment = {"task": "Sum up red", "template": "Sum up {a}", "context": {"a": "red"}}
+    assert prompt(assignment).endswith("Your task: Sum up [a]")
+    assert prompt({**assignment, "task": "Something else"}).endswith("Your task: Something else")
+
+
+@given(st.text(alphabet="{}ab "))
+def test_an_escaped_text_is_filled_in_as_it_is(text: str) -> None:
+    assert fill(put_into("<{a}>", "a", escaped(text)), {"b": "B", "ab": "AB"}) == f"<{text}>"
+
+
+def test_a_template_in_a_template_keeps_its_placeholders() -> None:
+    assert put_into("{request}! {{request}} {b}", "request", "Sum up {a}") == "Sum up {a}! {{request}} {b}"
 
 
 def test_equal_texts_are_quoted_once() -> None:

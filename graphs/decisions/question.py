@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from langchain_core.messages import HumanMessage
 
-from agents.assignment import Assignment, cut_history, quote, quote_conversation
+from agents.assignment import Assignment, cut_history, quote, quote_conversation, task_for_model
 from agents.settings import max_history_tokens
 
 
@@ -20,6 +20,7 @@ def question_of(assignment: Assignment) -> HumanMessage:
     parts += [quote(label, text) for label, text in assignment.get("context", {}).items()]
     if request.text.strip() and request.text.strip() != task.strip():
         parts.append(quote("The user's request", str(request.text)))
+        task = task_for_model(assignment)
     above = "\n\n".join(filter(None, parts))
     text = f"{above}\n\nThe last message:\n{task}" if above else task
     files = [] if isinstance(request.content, str) else [part for part in request.content if _is_file(part)]

@@ -21,7 +21,7 @@ from langgraph.errors import GraphDrained, GraphInterrupt
 from langgraph.runtime import get_runtime
 
 from agents.agent import Agent
-from agents.assignment import Assignment
+from agents.assignment import Assignment, escaped, put_into
 from agents.errors import AgentError, ConfigurationError
 from agents.runtime import Attempts, Effects, Outcome, Retry, SyncAsyncRunnable, is_cancelled, no_usage, sum_usage
 from graphs.engine.budget import take_over, within_budget
@@ -261,10 +261,17 @@ class StepRun:
         return {
             **self.base,
             "task": fill_task(step, context, self.base["task"]),
-            "template": step.task,
+            "template": self._template(step),
             "context": {**self.base.get("context", {}), **context},
             "data": {**self.base.get("data", {}), **data},
         }
+
+    def _template(self, step: Step) -> str:
+        """Return a step's template; in a nested run `{request}` is that run's task, with what it quotes itself."""
+        request = self.base.get("request")
+        if request is not None and request.text == self.base["task"]:
+            return step.task
+        return put_into(step.task, "request", self.base.get("template") or escaped(self.base["task"]))
 
     async def _outcome(self, step: Step, agent: Agent, assignment: Assignment) -> Outcome:
         def again(attempt: int, error: Exception, pause: float) -> None:
