@@ -1,16 +1,22 @@
 """What the tests of agents and graphs share."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.processes import Processes
 from tests.server_process import Desk, ServerProcess
 
 Call = Callable[..., Any]
+
+settings.register_profile("repeatable", deadline=None, database=None, derandomize=True, max_examples=40)
+settings.register_profile("search", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(params=["invoke", "ainvoke"])

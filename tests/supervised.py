@@ -18,12 +18,12 @@ def bad(feedback: str = "Shorter.") -> Any:
 
 def part(met: int, feedback: str) -> Any:
     """Return a rejection with so many criteria of four met."""
-    judged = [{"criterion": str(one), "met": one < met, "evidence": "e"} for one in range(4)]
+    judged = [{"criterion": str(number), "met": number < met, "evidence": "e"} for number in range(4)]
     return {"criteria": judged, "feedback": feedback}
 
 
 def in_turn(name: str, *replies: Any) -> Agent:
-    """Make an agent that gives or raises one thing after the other."""
+    """Make an agent that returns or raises one reply after the other."""
     left = iter(replies)
 
     def answer(task: str) -> Any:
@@ -48,8 +48,8 @@ def endless() -> Agent:
     return Agent("writer", function=lambda task: f"draft {next(numbers)}")
 
 
-def supervised(work: Agent, review: Agent | None = None, *, checkpointer: Any = None, **options: Any) -> Any:
-    return Supervisor(work, reviewer=review, retry=AT_ONCE, **options).compile(checkpointer)
+def supervised(work: Agent, judge: Agent | None = None, *, checkpointer: Any = None, **options: Any) -> Any:
+    return Supervisor(work, reviewer=judge, retry=AT_ONCE, **options).compile(checkpointer)
 
 
 def ended(state: Any) -> tuple[str, str]:

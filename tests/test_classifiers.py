@@ -4,10 +4,11 @@ import asyncio
 import functools
 import json
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.errors import GraphInterrupt
@@ -15,22 +16,23 @@ from langgraph.errors import GraphInterrupt
 from agents import Agent, Retry
 from agents.testing import ScriptedModel
 from graphs import ConfigurationError, EmbeddingClassifier
-from graphs.decisions import Classify, ModelClassifier, as_classifier
-from graphs.decisions.classifiers import FunctionClassifier
+from graphs.decisions import Classify, ModelClassifier, as_classifiers
 
 BILLING = Agent("billing", "Bills and refunds.", function=str, examples=["Where is my refund?", "A", "Never shown"])
 WEATHER = Agent("weather", "Rain and sun.", function=str)
 TEAM = [BILLING, WEATHER]
-ASK = [HumanMessage("Where is my money?")]
+ASK = "Where is my money?"
 AT_ONCE = Retry(wait=0)
 
 
-def classify(call: Any, *classifiers: Any, messages: Any = ASK, team: Any = TEAM, threshold: float = 0.5) -> Any:
-    return call(Classify([as_classifier(one) for one in classifiers], team, threshold, AT_ONCE), messages)
+def classify(call: Any, *classifiers: Any, task: str = ASK, before: Any = (), team: Any = TEAM) -> Any:
+    asked = {"task": task, "request": HumanMessage(task), "conversation": list(before)}
+    chain = [item if isinstance(item, ModelClassifier) else as_classifiers(item)[0] for item in classifiers]
+    return call(Classify(chain, team, 0.5, AT_ONCE), asked)
 
 
-def found(ranking: Any) -> dict[str, float]:
-    return {one["agent"]: one["confidence"] for one in ranking["candidates"]}
+def candidates(ranking: Any) -> dict[str, float]:
+    return {candidate["agent"]: candidate["confidence"] for candidate in ranking["candidates"]}
 
 
 # Functions
@@ -46,6 +48,20 @@ class Rule:
         return "weather"
 
 
+class Own:
+    """A classifier of a user's own, with a name."""
+
+    name = "own"
+
+    def rank(self, task: str, team: Any) -> str:
+        return team[-1].name
+
+
+class OwnLater:
+    async def rank(self, task: str, team: Any) -> dict[str, float]:
+        return {agent.name: 0.7 for agent in team}
+
+
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
@@ -54,82 +70,74 @@ class Rule:
         (async_rule, {"weather": 1.0}),
         (Rule(), {"weather": 1.0}),
         (functools.partial(lambda name, text: name, "billing"), {"billing": 1.0}),
+        (Own(), {"weather": 1.0}),
+        (OwnLater(), {"billing": 0.7, "weather": 0.7}),
         (lambda text: ("billing", 0.7), {"billing": 0.7}),
         (lambda text: ["billing", "weather"], {"billing": 1.0, "weather": 1.0}),
         (lambda text: {"weather": 0.2, "billing": 0.9}, {"billing": 0.9, "weather": 0.2}),
-        (lambda text: "none", {"none": 1.0}),
         (lambda text: "nobody we know", {"nobody we know": 1.0}),
         (lambda text: None, {}),
         (lambda text: "", {}),
-        (lambda text: {}, {}),
     ],
 )
-def test_a_function_names_candidates(call: Any, function: Callable[..., Any], expected: dict[str, float]) -> None:
+def test_a_function_or_an_object_with_rank_names_candidates(call: Any, function: Any, expected: Any) -> None:
     ranking = classify(call, function)
-    assert (found(ranking), ranking["errors"]) == (expected, [])
-    assert [*found(ranking)] == sorted(found(ranking), key=lambda one: -expected[one])
+    assert (candidates(ranking), ranking["errors"]) == (expected, [])
+    assert [*candidates(ranking)] == sorted(candidates(ranking), key=lambda name: -expected[name])
 
 
-@pytest.mark.parametrize("said", [7, object(), ["billing", 1, 2], {"billing": "high"}])
-def test_what_a_function_says_must_be_readable(said: Any) -> None:
-    ranking = classify(Classify.invoke, lambda text: said)
-    assert found(ranking) == {}
-    assert [one["where"] for one in ranking["errors"]] == ["classify/<lambda>"]
+@pytest.mark.parametrize("answer", [7, ["billing", 1, 2], {"billing": "high"}])
+def test_an_answer_that_cannot_be_read_is_an_error(answer: Any) -> None:
+    ranking = classify(Classify.invoke, lambda text: answer)
+    assert candidates(ranking) == {}
+    assert [error["where"] for error in ranking["errors"]] == ["classify/<lambda>"]
 
 
-def test_a_function_gets_the_last_message_of_the_user(call: Any) -> None:
+def test_a_function_gets_the_task_alone(call: Any) -> None:
     seen: list[str] = []
-    talk = [HumanMessage("first"), AIMessage("Which?"), HumanMessage("second"), AIMessage("")]
-    classify(call, seen.append, messages=talk)
+    classify(call, seen.append, task="second", before=[HumanMessage("first"), AIMessage("Which?")])
     assert seen == ["second"]
 
 
 def test_a_function_may_ask_a_model_and_its_calls_are_counted(call: Any) -> None:
     model = ScriptedModel("billing")
     ranking = classify(call, lambda text: model.invoke(text).text)
-    assert (found(ranking), ranking["usage"]["calls"]) == ({"billing": 1.0}, 1)
+    assert (candidates(ranking), ranking["usage"]["calls"]) == ({"billing": 1.0}, 1)
 
 
-def test_the_record_says_which_function_decided() -> None:
-    assert FunctionClassifier(async_rule).name == "async_rule"
-    assert classify(Classify.invoke, async_rule)["reason"] == "async_rule said so"
+@pytest.mark.parametrize(("classifier", "name"), [(async_rule, "async_rule"), (Own(), "own"), (OwnLater(), "OwnLater")])
+def test_the_record_says_who_decided(classifier: Any, name: str) -> None:
+    ranking = classify(Classify.invoke, classifier)
+    assert (ranking["decided_by"], ranking["reason"]) == (name, f"decided by {name}")
 
 
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [
-        (0.5, 0.5),
-        (1, 1.0),
-        (1.0000001, 1.0),
-        (85, 0.85),
-        (100, 1.0),
-        (400, 1.0),
-        (-1, 0.0),
-        ("0.5", 0.5),
-        (math.nan, 0.0),
-        (math.inf, 0.0),
-    ],
-)
-def test_a_confidence_is_between_0_and_1(written: Any, read: float) -> None:
-    assert found(classify(Classify.invoke, lambda text: {"billing": written})) == {"billing": read}
+@given(st.floats() | st.integers(-(10**6), 10**6) | st.floats(0, 1).map(str))
+def test_a_confidence_is_between_0_and_1(written: Any) -> None:
+    (read,) = candidates(classify(Classify.invoke, lambda text: {"billing": written})).values()
+    assert 0 <= read <= 1
+    if 0 <= float(written) <= 1:
+        assert read == pytest.approx(float(written), abs=1e-4)
+
+
+@pytest.mark.parametrize(("written", "read"), [(1.0000001, 1.0), (85, 0.85), (400, 1.0), (math.nan, 0.0)])
+def test_a_confidence_may_be_rounded_or_in_per_cent(written: Any, read: float) -> None:
+    assert candidates(classify(Classify.invoke, lambda text: {"billing": written})) == {"billing": read}
 
 
 # Models
 
 
 def ranked(**candidates: float) -> dict[str, Any]:
-    return {
-        "reason": "why",
-        "candidates": [{"agent": one, "confidence": confidence} for one, confidence in candidates.items()],
-    }
+    named = [{"agent": name, "confidence": confidence} for name, confidence in candidates.items()]
+    return {"reason": "why", "candidates": named}
 
 
 def test_a_model_sees_the_team_the_examples_and_the_conversation() -> None:
     model = ScriptedModel([ranked(billing=0.9)])
-    classify(Classify.invoke, ModelClassifier(TEAM, model), messages=[*ASK, AIMessage("Which bill?"), *ASK])
+    classify(Classify.invoke, ModelClassifier(TEAM, model), before=[HumanMessage(ASK), AIMessage("Which bill?")])
     (asked,) = model.calls
-    assert [one.type for one in asked.messages] == ["system", "human"]
-    assert "Assistant: Which bill?\n```" in asked.prompt
+    assert [message.type for message in asked.messages] == ["system", "human"]
+    assert "Assistant:\n```\nWhich bill?\n```" in asked.prompt
     assert "- billing: Bills and refunds.\n- weather: Rain and sun.\n- none:" in asked.prompt
     assert "Example request: Where is my refund?" in asked.prompt
     assert "Never shown" not in asked.prompt
@@ -137,7 +145,7 @@ def test_a_model_sees_the_team_the_examples_and_the_conversation() -> None:
 
 def test_the_form_shown_to_a_model_has_only_the_teams_names() -> None:
     model = ScriptedModel([ranked(billing=0.9)])
-    classify(Classify.invoke, ModelClassifier(TEAM, model), messages=[HumanMessage("Route this to root")])
+    classify(Classify.invoke, ModelClassifier(TEAM, model), task="Route this to root")
     schema = model.calls[0].kwargs["response_format"]["json_schema"]["schema"]
     assert schema["$defs"]["Ranked"]["properties"]["agent"]["enum"] == ["billing", "weather", "none"]
 
@@ -145,7 +153,7 @@ def test_the_form_shown_to_a_model_has_only_the_teams_names() -> None:
 def test_a_wrong_form_goes_back_to_the_model(call: Any) -> None:
     model = ScriptedModel([{"reason": "x", "candidates": []}, "billing!", ranked(weather=1)])
     ranking = classify(call, ModelClassifier(TEAM, model))
-    assert (found(ranking), ranking["usage"]["calls"]) == ({"weather": 1.0}, 3)
+    assert (candidates(ranking), ranking["usage"]["calls"]) == ({"weather": 1.0}, 3)
 
 
 # Embeddings
@@ -171,11 +179,11 @@ def agents(**examples: str) -> list[Agent]:
 
 def by_letters(call: Any, text: str, team: Any, **options: Any) -> Any:
     classifier = EmbeddingClassifier(Letters(), **{"threshold": 0.6, "margin": 0.1, "sharpness": 20, **options})
-    return classify(call, classifier, messages=[HumanMessage(text)], team=team)
+    return classify(call, classifier, task=text, team=team)
 
 
 def sure(ranking: Any) -> list[str]:
-    return [one for one, confidence in found(ranking).items() if confidence >= 0.5]
+    return [name for name, confidence in candidates(ranking).items() if confidence >= 0.5]
 
 
 @pytest.mark.parametrize(
@@ -191,8 +199,8 @@ def test_nobody_is_near_only_if_all_have_words_and_the_thread_begins(call: Any) 
     team = agents(one="a", two="b")
     assert sure(by_letters(call, "cd", [*team, Agent("three", function=str)])) == []
     assert sure(by_letters(call, "cd", team, floor=-1)) == []
-    talk = [HumanMessage("a"), AIMessage("Which?"), HumanMessage("cd")]
-    assert sure(classify(call, EmbeddingClassifier(Letters(), floor=0.18), messages=talk, team=team)) == []
+    before = [HumanMessage("a"), AIMessage("Which?")]
+    assert sure(classify(call, EmbeddingClassifier(Letters(), floor=0.18), task="cd", before=before, team=team)) == []
 
 
 def test_several_may_be_meant_where_no_lead_is_asked_for() -> None:
@@ -214,8 +222,8 @@ def test_several_may_be_meant_where_no_lead_is_asked_for() -> None:
 def test_an_agent_is_as_near_as_its_description_and_its_nearest_words(
     description: str, examples: list[str], score: float
 ) -> None:
-    one = Agent("one", description, function=str, examples=examples)
-    assert EmbeddingClassifier(Letters()).scores("d", [one])["one"] == pytest.approx(score)
+    agent = Agent("ann", description, function=str, examples=examples)
+    assert EmbeddingClassifier(Letters()).scores("d", [agent])["ann"] == pytest.approx(score)
 
 
 def test_the_teams_utterances_are_embedded_once(call: Any) -> None:
@@ -228,16 +236,16 @@ def test_the_teams_utterances_are_embedded_once(call: Any) -> None:
 
 def test_the_threshold_is_a_confidence_of_one_half() -> None:
     classifier = EmbeddingClassifier(Letters(), threshold=0.4, sharpness=1000)
-    assert [classifier.confidence(one) for one in (-1.0, 0.4, 1.0)] == [0.0, 0.5, 1.0]
+    assert [classifier.confidence(similarity) for similarity in (-1.0, 0.4, 1.0)] == [0.0, 0.5, 1.0]
 
 
 def test_agents_without_words_are_never_near() -> None:
     team = [Agent("one", function=str), Agent("two", function=str)]
-    assert found(by_letters(Classify.invoke, "a", team)) == {}
+    assert candidates(by_letters(Classify.invoke, "a", team)) == {}
 
 
 def test_one_agent_alone_has_nobody_to_be_ahead_of() -> None:
-    assert found(by_letters(Classify.invoke, "a", agents(one="a"))) == {"one": 0.9997}
+    assert candidates(by_letters(Classify.invoke, "a", agents(one="a"))) == {"one": 0.9997}
 
 
 # Chains
@@ -251,43 +259,30 @@ def test_classifiers_pass_on_until_one_is_sure(call: Any) -> None:
     model = ScriptedModel([ranked(weather=0.9)])
     near = EmbeddingClassifier(Letters(), margin=3, floor=-1)
     ranking = classify(call, lambda text: None, near, ModelClassifier(TEAM, model), broken)
-    assert (found(ranking), ranking["decided_by"], ranking["errors"]) == ({"weather": 0.9}, "model", [])
+    assert (candidates(ranking), ranking["decided_by"], ranking["errors"]) == ({"weather": 0.9}, "model", [])
 
 
 def test_too_little_confidence_passes_on(call: Any) -> None:
     ranking = classify(call, lambda text: ("billing", 0.4), async_rule)
-    assert (found(ranking), ranking["decided_by"]) == ({"weather": 1.0}, "async_rule")
+    assert (candidates(ranking), ranking["decided_by"]) == ({"weather": 1.0}, "async_rule")
 
 
 def test_the_threshold_itself_is_enough(call: Any) -> None:
-    assert found(classify(call, lambda text: ("billing", 0.5), async_rule)) == {"billing": 0.5}
+    assert candidates(classify(call, lambda text: ("billing", 0.5), async_rule)) == {"billing": 0.5}
 
 
 def test_the_last_ranking_is_kept_though_nobody_was_sure(call: Any) -> None:
     ranking = classify(call, lambda text: ("billing", 0.3), lambda text: ("weather", 0.4), lambda text: None)
-    assert found(ranking) == {"weather": 0.4}
-
-
-def test_to_be_sure_of_none_is_to_be_sure(call: Any) -> None:
-    assert found(classify(call, lambda text: {"none": 0.8, "billing": 0.1}, async_rule)) == {
-        "none": 0.8,
-        "billing": 0.1,
-    }
+    assert candidates(ranking) == {"weather": 0.4}
 
 
 def test_a_failing_classifier_passes_on_and_is_recorded(call: Any) -> None:
     ranking = classify(call, broken, lambda text: 7, async_rule)
-    assert found(ranking) == {"weather": 1.0}
-    assert [(one["where"], one["kind"]) for one in ranking["errors"]] == [
+    assert candidates(ranking) == {"weather": 1.0}
+    assert [(error["where"], error["kind"]) for error in ranking["errors"]] == [
         ("classify/broken", "ConnectionError"),
         ("classify/<lambda>", "DecisionError"),
     ]
-
-
-def test_a_fault_that_may_pass_is_tried_again(call: Any) -> None:
-    model = ScriptedModel([ConnectionError("reset"), ranked(weather=0.9)])
-    ranking = classify(call, ModelClassifier(TEAM, model))
-    assert (found(ranking), ranking["errors"]) == ({"weather": 0.9}, [])
 
 
 def test_what_failed_classifiers_cost_is_counted(call: Any) -> None:
@@ -320,12 +315,7 @@ def test_a_ranking_is_plain_json() -> None:
     assert json.loads(json.dumps(ranking)) == ranking
 
 
-@pytest.mark.parametrize("given", ["model", None, 3])
-def test_a_classifier_is_a_function_embeddings_or_a_classifier(given: Any) -> None:
-    with pytest.raises(ConfigurationError, match="not"):
-        as_classifier(given)
-
-
-def test_classifiers_of_ones_own_are_taken_as_they_are() -> None:
-    own = ModelClassifier(TEAM, ScriptedModel())
-    assert as_classifier(own) is own
+@pytest.mark.parametrize("wrong", ["model", None, 3, Own])
+def test_a_classifier_is_a_function_embeddings_or_an_object_with_rank(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="A classifier is a function, Embeddings or an object"):
+        as_classifiers([wrong])

@@ -1,0 +1,93 @@
+"""Questions to people: LangChain's requests and decisions, and what else is read as a decision."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphs.people import Question, request_for
+from graphs.people.questions import read_decision
+
+EVERY = ("approve", "edit", "reject", "respond")
+ARGS = {"text": "draft"}
+EDITED = {"name": "act", "args": {"text": "mine"}}
+
+
+def question(*allowed: Any, **args: Any) -> Question:
+    return {"action": "act", "args": args or ARGS, "description": "Well?", "allowed": allowed or EVERY}
+
+
+def read(answer: Any, *allowed: Any, **args: Any) -> Any:
+    decision = read_decision(answer, question(*allowed, **args))
+    return decision and (decision["type"], decision["args"], decision["message"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "decision"),
+    [
+        ({"decisions": [{"type": "approve"}]}, ("approve", ARGS, "")),
+        ({"type": "approve"}, ("approve", ARGS, "")),
+        (" Approve ", ("approve", ARGS, "")),
+        ("yes", ("approve", ARGS, "")),
+        ([{"type": "accept", "args": None}], ("approve", ARGS, "")),
+        ({"type": "reject", "message": "No."}, ("reject", ARGS, "No.")),
+        ({"type": "retry", "feedback": "Again."}, ("reject", ARGS, "Again.")),
+        ("abort", ("reject", ARGS, "")),
+        ({"type": "edit", "edited_action": EDITED}, ("edit", {"text": "mine"}, "")),
+        ({"type": "edit", "args": EDITED}, ("edit", {"text": "mine"}, "")),
+        ({"type": "edit", "text": "mine"}, ("edit", {"text": "mine"}, "")),
+        ({"type": "respond", "message": "Blue."}, ("respond", ARGS, "Blue.")),
+        ({"type": "response", "args": "Blue."}, ("respond", ARGS, "Blue.")),
+        ('{"type": "approve"}', ("approve", ARGS, "")),
+    ],
+    ids=str,
+)
+def test_what_is_read_as_a_decision(answer: Any, decision: Any) -> None:
+    assert read(answer) == decision
+
+
+NO_DECISIONS: list[Any] = [None, 5, [], "perhaps", {}, {"type": ["approve"]}, {"type": "ignore"}, {"decisions": []}]
+NO_DECISIONS += [{"type": "edit"}, {"type": "edit", "edited_action": 7}, {"type": "respond", "message": " "}]
+
+
+@pytest.mark.parametrize("answer", NO_DECISIONS, ids=str)
+def test_what_is_not_read_as_one(answer: Any) -> None:
+    assert read(answer) is None
+
+
+def test_only_what_is_allowed_counts() -> None:
+    assert read("approve", "edit", "reject") is None
+    assert read({"type": "response", "args": "No."}, "approve", "reject") == ("reject", ARGS, "No.")
+
+
+@given(st.text())
+def test_where_only_a_text_is_asked_for_every_text_is_the_response(text: str) -> None:
+    expected = ("respond", ARGS, text.strip()) if text.strip() else None
+    assert read(text, "respond") == expected
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
+def test_no_answer_breaks_the_reading(answer: Any) -> None:
+    read({"type": "edit", "args": answer})
+    assert read({"type": answer}) in (None, ("approve", ARGS, ""), ("reject", ARGS, ""))
+    read(answer)
+
+
+def test_an_edit_keeps_arguments_that_it_does_not_name_and_no_others() -> None:
+    edited = {"type": "edit", "edited_action": {"args": {"b": "[1]", "c": 3}}}
+    assert read(edited, a=1, b=2) == ("edit", {"a": 1, "b": [1]}, "")
+
+
+def test_a_request_has_the_forms_of_langchain_and_agent_inbox() -> None:
+    request = request_for(question("approve", "edit"), "Not so.")
+    assert request["action_requests"] == [{"name": "act", "args": ARGS, "description": "Not so.\n\nWell?"}]
+    assert request["review_configs"] == [{"action_name": "act", "allowed_decisions": ["approve", "edit"]}]
+    assert request["action_request"] == {"action": "act", "args": ARGS}
+    assert [name for name, may in request["config"].items() if may] == ["allow_accept", "allow_edit"]
+    json.dumps(request)
