@@ -1,7 +1,9 @@
 """Texts and data that others wrote: nothing that cannot be stored, no keys."""
 
+import pkgutil
 import time
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
+import agents
 from agents import Agent, AgentError
 from agents.decisions import Decision
 from agents.runtime import clean, clean_data, explain, masked, no_usage, visible
@@ -127,6 +130,10 @@ def seconds(read: Any, text: str) -> float:
     with suppress(Exception):
         read(text)
     return time.thread_time() - began
+
+
+for module in pkgutil.walk_packages(agents.__path__, "agents."):  # a reader is registered by its import
+    import_module(module.name)
 
 
 @pytest.mark.parametrize("name", sorted(FOREIGN_TEXT_READERS))

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from langchain_core.tools import ToolException
 from simpleeval import FunctionNotDefined, NameNotDefined, SimpleEval  # type: ignore[import-untyped]
 
+from agents.runtime import reads_foreign_text
 from agents.tools.readable_tool import readable_tool
 
 MAX_EXPRESSION = 500
@@ -124,6 +125,7 @@ def _as_python(expression: str) -> str:
     return re.sub(r"\bof\b", "*", _PERCENT.sub(r"(\1/100)", text)).strip()
 
 
+@reads_foreign_text()
 def calculate(expression: Annotated[str, "For example: (1250 - 300) * 0.19"]) -> str:
     """Compute an arithmetic expression; use it for every calculation.
 
