@@ -1,4 +1,4 @@
-"""Tools for agents: a calculator, files, web pages and web search."""
+"""Tools for agents: a calculator, files, web pages and search, and the tools of MCP servers."""
 
 from typing import TYPE_CHECKING
 
@@ -7,18 +7,21 @@ from agents.runtime import lazily
 if TYPE_CHECKING:
     from agents.tools.arithmetic import calculator
     from agents.tools.files import file_tools
+    from agents.tools.mcp import MCPTools
     from agents.tools.registry import TOOLS
-    from agents.tools.web import can_search, fetch_page, web_search
+    from agents.tools.web import can_search, fetch_page, fetch_tool, web_search
 
-__all__ = ["TOOLS", "calculator", "can_search", "fetch_page", "file_tools", "web_search"]
+__all__ = ["TOOLS", "MCPTools", "calculator", "can_search", "fetch_page", "fetch_tool", "file_tools", "web_search"]
 
 __getattr__ = lazily(
     __name__,
     {
+        "MCPTools": "mcp",
         "TOOLS": "registry",
         "calculator": "arithmetic",
         "can_search": "web",
         "fetch_page": "web",
+        "fetch_tool": "web",
         "file_tools": "files",
         "web_search": "web",
     },

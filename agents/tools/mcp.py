@@ -1,0 +1,230 @@
+"""Tools of MCP servers, local programs or HTTP, for `Agent(tools=[...])`; needs the extra `podium[mcp]`.
+
+first run -> start the server, list its tools -> (run) session at the first call -> calls -> closed with the run
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from importlib.util import find_spec
+from os.path import expandvars
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from anyio.from_thread import start_blocking_portal
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
+
+from agents.errors import AgentError, ConfigurationError
+from agents.runtime import RunScope, WorkCancelledError, clean, masked, run_scope
+
+if TYPE_CHECKING:
+    from mcp.types import CallToolResult, Tool
+
+CALL_SECONDS = 60.0
+"""How long a server may take to start, and for each answer."""
+MAX_PAGES = 100
+"""Pages of a server's list of tools."""
+MAX_RESULT = 50_000
+"""Characters of a tool's result that are passed on."""
+MAX_NAME, MAX_DESCRIPTION = 64, 1_024
+"""Characters that providers allow for a tool."""
+
+
+class MCPTools:
+    """The tools of one MCP server.
+
+    A local server is a child process with few variables of the environment (PATH, HOME and the like, and `env`). It
+    ends with the run, and so does a session of an HTTP server. An agent loads the list of tools once.
+
+    Args:
+        name: What messages call the server.
+        command, args, env, cwd: A program that speaks MCP over its standard input and output.
+        url, headers: Or the address of a server that speaks it over HTTP. In `env` and `headers`, `${NAME}` stands for
+            a variable of the environment.
+        only: The tools to use, by the server's names; None for all.
+        seconds: Longest wait for the start and for each call.
+
+    Raises:
+        ConfigurationError: There is neither a command nor a URL, or both; or the extra is not installed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        command: str | None = None,
+        args: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        cwd: Path | str | None = None,
+        url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        only: Collection[str] | None = None,
+        seconds: float = CALL_SECONDS,
+    ) -> None:
+        if (command is None) == (url is None):
+            raise ConfigurationError(f"The MCP server {name!r} needs a command or a url, one of both")
+        if find_spec("mcp") is None:
+            raise ConfigurationError("MCP tools need: pip install -e '.[mcp]'")
+        self.name = name
+        self.command, self.args, self.env, self.cwd = command, list(args), env or {}, cwd
+        self.url, self.headers = url, headers or {}
+        self.only = only
+        self.seconds = seconds
+        self._tools: list[BaseTool] | None = None
+        self._loading = threading.Lock()
+
+    def load(self, config: RunnableConfig) -> list[BaseTool]:
+        """Return the tools, which the server is asked for once; blocks while it starts.
+
+        Raises:
+            AgentError: The server cannot be reached, or lacks a tool of `only`.
+        """
+        with self._loading:
+            if self._tools is None:
+                with _scope_of(config) as scope:
+                    listed = self._session(scope).tools
+                if missing := set(self.only or ()) - {tool.name for tool in listed}:
+                    raise AgentError(f"The MCP server {self.name!r} has no tool {', '.join(sorted(missing))}")
+                self._tools = [self._tool(tool) for tool in listed if self.only is None or tool.name in self.only]
+            return self._tools
+
+    def _tool(self, tool: Tool) -> BaseTool:
+        def call(config: RunnableConfig, **arguments: Any) -> Any:
+            with _scope_of(config) as scope, self._reporting(scope):
+                return _read(tool, self._session(scope).start_call(tool.name, arguments).result())
+
+        async def acall(config: RunnableConfig, **arguments: Any) -> Any:
+            scope = run_scope(config)
+            if scope is None:  # outside a run of Podium a call has a session of its own
+                return await asyncio.to_thread(call, config, **arguments)
+            with self._reporting(scope):
+                session = await asyncio.to_thread(self._session, scope)
+                return _read(tool, await asyncio.wrap_future(session.start_call(tool.name, arguments)))
+
+        return StructuredTool(
+            name=re.sub(r"[^a-zA-Z0-9_-]", "_", tool.name)[:MAX_NAME],
+            description=clean(tool.description or tool.title or tool.name)[:MAX_DESCRIPTION],
+            args_schema=tool.input_schema,
+            func=call,
+            coroutine=acall,
+            response_format="content_and_artifact",
+            handle_tool_error=True,
+        )
+
+    def _session(self, scope: RunScope) -> _Session:
+        return scope.resource(self, lambda: _Session(self))
+
+    @contextmanager
+    def _reporting(self, scope: RunScope) -> Iterator[None]:
+        """Turn the failure of a server into text for the model; the next call starts it again."""
+        try:
+            yield
+        except (ToolException, WorkCancelledError):
+            raise
+        except Exception as error:  # of the protocol, the connection, the process: each library's own
+            scope.discard(self)
+            raise ToolException(f"The MCP server {self.name!r} failed: {masked(str(error) or repr(error))}") from error
+
+
+class _Session:
+    """An open connection, in a thread and event loop of its own: it serves sync and async callers on any loop."""
+
+    def __init__(self, server: MCPTools) -> None:
+        from mcp import Client
+
+        self._open = ExitStack()
+        file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by the stack
+        output = cast("TextIO", self._open.enter_context(file))
+        try:
+            self._portal = self._open.enter_context(start_blocking_portal(name=f"mcp {server.name}"))
+            client = Client(_transport(server, output), read_timeout_seconds=server.seconds)
+            self._client = self._open.enter_context(self._portal.wrap_async_context_manager(client))
+            self.tools = self._portal.call(self._list_tools)
+        except Exception as error:
+            output.seek(0)
+            words = (output.read()[-2000:].strip() or str(_cause(error)) or repr(error)).splitlines()[-1]
+            self._open.close()
+            raise AgentError(f"The MCP server {server.name!r} cannot be used: {masked(words)}") from error
+
+    async def _list_tools(self) -> list[Tool]:
+        tools, cursor = [], None
+        for _ in range(MAX_PAGES):
+            page = await self._client.list_tools(cursor=cursor)
+            tools += page.tools
+            if not (cursor := page.next_cursor):
+                break
+        return tools
+
+    def start_call(self, name: str, arguments: dict[str, Any]) -> Future[CallToolResult]:
+        return self._portal.start_task_soon(self._client.call_tool, name, arguments)
+
+    def close(self) -> None:
+        with suppress(Exception):  # a server that is gone already
+            self._open.close()
+
+
+@asynccontextmanager
+async def _transport(server: MCPTools, output: TextIO) -> AsyncIterator[Any]:
+    """Give the streams to a server: its program is started, or its address connected to, and ended after the block."""
+    import httpx2
+    from mcp import StdioServerParameters
+    from mcp.client.stdio import stdio_client
+    from mcp.client.streamable_http import streamable_http_client
+
+    if server.url is None:
+        env = {name: expandvars(value) for name, value in server.env.items()}
+        program = StdioServerParameters(command=server.command or "", args=server.args, env=env, cwd=server.cwd)
+        async with stdio_client(program, errlog=output) as streams:
+            yield streams
+    else:
+        headers = {name: expandvars(value) for name, value in server.headers.items()}
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=server.seconds) as client,
+            streamable_http_client(server.url, http_client=client) as streams,
+        ):
+            yield streams
+
+
+def _read(tool: Tool, result: CallToolResult) -> tuple[Any, Any]:
+    """Return a result's content and data; an error is raised, for the model."""
+    texts, pictures = [], []
+    for block in result.content:
+        if block.type == "text":
+            texts.append(block.text)
+        elif block.type == "image":
+            pictures.append({"type": "image", "base64": block.data, "mime_type": block.mime_type})
+        else:
+            texts.append(block.model_dump_json(exclude_none=True))
+    text = clean("\n".join(texts))[:MAX_RESULT]
+    if result.is_error:
+        raise ToolException(text or f"{tool.name} failed without a reason.")
+    content = [{"type": "text", "text": text}, *pictures] if pictures else text or "(an empty result)"
+    return content, result.structured_content
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the one error in a group of errors."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+@contextmanager
+def _scope_of(config: RunnableConfig) -> Iterator[RunScope]:
+    """Give the run's scope; outside a run of Podium one for the block only."""
+    scope = run_scope(config)
+    if scope is not None:
+        yield scope
+        return
+    scope = RunScope()
+    try:
+        yield scope
+    finally:
+        scope.close()

@@ -1,0 +1,142 @@
+"""Tools of MCP servers: real servers over standard input and output and over HTTP, in runs and outside of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+
+from agents import AgentError, ConfigurationError
+from agents.runtime import in_run_scope
+from agents.tools import MCPTools
+
+ROOT = Path(__file__).parents[1]
+LOCAL = {"command": sys.executable, "args": ["-m", "tests.mcp_server"], "cwd": ROOT}
+
+
+def is_alive(process: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(process, 0)
+        return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    command = [sys.executable, "-m", "tests.mcp_server", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        for _ in range(300):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/mcp"
+        server.kill()
+
+
+@pytest.fixture
+def run() -> Iterator[RunnableConfig]:
+    """Be in a run, which ends with the test."""
+    config, scope = in_run_scope(RunnableConfig())
+    assert scope is not None
+    yield config
+    scope.close()
+
+
+def tools(server: MCPTools, config: RunnableConfig) -> dict[str, BaseTool]:
+    return {tool.name: tool for tool in server.load(config)}
+
+
+def data(tool: BaseTool, config: RunnableConfig) -> Any:
+    call = {"type": "tool_call", "id": "1", "name": tool.name, "args": {}}
+    return tool.invoke(call, config).artifact
+
+
+def test_a_run_has_one_session_that_ends_with_it() -> None:
+    server = MCPTools("shop", **LOCAL)
+    processes = []
+    for _ in range(2):
+        config, scope = in_run_scope(RunnableConfig())
+        offered = tools(server, config)
+        assert offered["price"].invoke({"item": "tea"}, config) == "tea costs 3.00"
+        assert data(offered["process"], config)["prices"] == 1
+        processes.append(data(offered["process"], config)["pid"])
+        assert scope is not None
+        scope.close()
+    assert len(set(processes)) == 2
+    assert not any(map(is_alive, processes))
+
+
+def test_async_calls_run_side_by_side(run: RunnableConfig) -> None:
+    price = tools(MCPTools("shop", **LOCAL), run)["price"]
+
+    async def ask() -> list[str]:
+        return list(await asyncio.gather(*[price.ainvoke({"item": "x" * length}, run) for length in (1, 2, 3)]))
+
+    assert asyncio.run(ask()) == ["x costs 1.00", "xx costs 2.00", "xxx costs 3.00"]
+
+
+def test_a_server_over_http(http: str, run: RunnableConfig) -> None:
+    offered = tools(MCPTools("shop", url=http, only=["price"]), run)
+    assert list(offered) == ["price"]
+    assert offered["price"].invoke({"item": "tea"}, run) == "tea costs 3.00"
+
+
+def test_failures_are_text_for_the_model(run: RunnableConfig) -> None:
+    price = tools(MCPTools("shop", **LOCAL), run)["price"]
+    assert "Error executing tool price" in price.invoke({"item": "gold"}, run)
+    assert "Field required" in price.invoke({}, run)
+    assert "The MCP server 'shop' failed" in price.invoke({"item": "crash"}, run)
+    assert price.invoke({"item": "tea"}, run) == "tea costs 3.00"  # started again
+
+
+def test_names_are_what_providers_allow(run: RunnableConfig) -> None:
+    assert tools(MCPTools("shop", **LOCAL), run)["odd_name____"].invoke({"number": 1}, run) == "2"
+
+
+def test_outside_a_run_each_call_has_a_session_of_its_own() -> None:
+    process = tools(MCPTools("shop", **LOCAL), {})["process"]
+    assert not is_alive(data(process, {})["pid"])
+    assert "pid" in asyncio.run(process.ainvoke({}))
+
+
+def test_a_server_gets_no_variables_but_its_own(run: RunnableConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("SHOP_KEY", "for the shop")
+    server = MCPTools("shop", **LOCAL, env={"KEY": "${SHOP_KEY}"})
+    environment = data(tools(server, run)["process"], run)["environment"]
+    assert environment["KEY"] == "for the shop"
+    assert not environment.keys() & {"OPENAI_API_KEY", "SHOP_KEY"}
+
+
+@pytest.mark.parametrize(
+    ("server", "why"),
+    [
+        ({"command": "/no/such/program"}, "No such file"),
+        ({"command": sys.executable, "args": ["-c", "import sys; sys.exit('no luck')"]}, "no luck"),
+        ({"command": "sleep", "args": ["60"], "seconds": 0.3}, "timed out"),
+        ({"url": "http://127.0.0.1:9/mcp"}, "connection"),
+        ({**LOCAL, "only": ["sell"]}, "has no tool sell"),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_named(server: dict[str, Any], why: str, run: RunnableConfig) -> None:
+    with pytest.raises(AgentError, match=rf"'broken' .*{why}"):
+        MCPTools("broken", **server).load(run)
+
+
+@pytest.mark.parametrize("server", [{}, {"command": "a", "url": "http://b"}])
+def test_a_server_is_a_command_or_a_url(server: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="a command or a url"):
+        MCPTools("shop", **server)
