@@ -44,8 +44,7 @@ notebooks: .venv/dev ## Execute the notebooks without a key or a model, and save
 	$(BIN)/python -m tests.notebooks
 
 studio: .venv/studio ## Serve the six graphs for LangGraph Studio and other clients, on PORT (2024)
-	@echo "Server: http://127.0.0.1:$(PORT)   its interface: http://127.0.0.1:$(PORT)/docs   docs/deploy.md says more"
-	@echo "Studio: https://smith.langchain.com/studio/?baseUrl=http://127.0.0.1:$(PORT)   a hosted page; it talks to this server"
+	@echo "Server: http://127.0.0.1:$(PORT); the link for Studio comes when it is up. docs/deploy.md says more"
 	LANGGRAPH_CLI_NO_ANALYTICS=1 $(BIN)/langgraph dev --no-browser --n-jobs-per-worker 10 --port $(PORT)
 
 bench: .venv/dev ## Measure the workflow engine, the router's classifiers, and what survives kills

@@ -41,11 +41,14 @@ class ServerProcess:
     It serves the project's langgraph.json, or that of `folder` if there is one.
     """
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, **environment: str | None) -> None:
         private = ("PODIUM", "OPENAI", "LANG", "LOG")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(private)}
         quiet = {"LANGGRAPH_NO_VERSION_CHECK": "true", "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGSMITH_TRACING": "false"}
-        self.environment = {**kept, **quiet, "PODIUM_CACHE": f"{folder}/cache", "PYTHONPATH": str(ROOT), **environment}
+        self.environment = {**kept, **quiet, "PYTHONPATH": str(ROOT)}
+        self.environment |= {"PODIUM_CACHE": f"{folder}/cache", "XDG_DATA_HOME": f"{folder}/data"}
+        chosen = {"PODIUM_TOKEN": "none", **environment}
+        self.environment |= {name: value for name, value in chosen.items() if value is not None}
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

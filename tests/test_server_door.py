@@ -1,9 +1,10 @@
-"""Who gets in: with PODIUM_TOKEN set nobody without it. And what somebody sees who starts with nothing set up."""
+"""Who gets in: nobody without the token, and without one only programs of this machine. And a first run."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,7 +41,10 @@ def shut(all_desks: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("empty")) as server:
+    folder = tmp_path_factory.mktemp("empty")
+    (folder / ".langgraph_api").mkdir(mode=0o755)
+    (folder / ".langgraph_api" / "old.pckl").touch(mode=0o644)
+    with ServerProcess(folder, PODIUM_TOKEN=None) as server:
         yield server
 
 
@@ -60,11 +64,14 @@ GUARDED = [
     ("GET", "/info"),
     ("GET", "/metrics"),
     ("GET", "/ui/planner"),
+    ("GET", "/no/such/path"),
+]
+SHUT = [
     ("GET", f"/internal/debug/thread/{SOME_ID}"),
     ("POST", "/internal/truncate"),
+    ("POST", "/%69nternal/truncate"),
     ("GET", "/deploy"),
     ("POST", "/deploy"),
-    ("GET", "/no/such/path"),
 ]
 WRONG: dict[str, dict[str, Any]] = {
     "none": {},
@@ -83,8 +90,8 @@ WRONG: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG)
 def test_nobody_gets_in_without_the_token(shut: ServerProcess, headers: dict[str, Any]) -> None:
     with httpx.Client(base_url=shut.url, headers=headers) as client:
-        replies = {path: client.request(method, path, json={}) for method, path in GUARDED}
-    assert {path: reply.status_code for path, reply in replies.items()} == {path: 401 for _, path in GUARDED}
+        replies = {path: client.request(method, path, json={}) for method, path in GUARDED + SHUT}
+    assert {path: reply.status_code for path, reply in replies.items()} == {path: 401 for _, path in GUARDED + SHUT}
     assert all("Authorization: Bearer" in reply.json()["detail"] for reply in replies.values())
 
 
@@ -177,8 +184,57 @@ def test_a_token_that_cannot_be_asked_for_opens_nothing(token: str) -> None:
     assert "PODIUM_TOKEN must be ASCII text" in said.stderr
 
 
-def test_without_a_token_the_door_is_open(empty: ServerProcess) -> None:
-    assert httpx.get(f"{empty.url}/info").status_code == 200
+def test_what_nobody_needs_is_shut_also_with_the_token(shut: ServerProcess, langgraph: ServerProcess) -> None:
+    for url, headers in ((shut.url, RIGHT), (langgraph.url, {})):
+        assert [httpx.request(method, f"{url}{path}", headers=headers).status_code for method, path in SHUT] == [
+            404
+        ] * 5
+
+
+def test_a_server_without_a_token_makes_one_that_only_its_user_can_read(empty: ServerProcess) -> None:
+    file = empty.folder / "data" / "podium" / "server-token"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    token = file.read_text()
+    assert httpx.get(f"{empty.url}/info").status_code == 401
+    assert httpx.get(f"{empty.url}/info", headers={"authorization": f"Bearer {token}"}).status_code == 200
+    assert f"baseUrl={empty.url}/t/{token}\n" in empty.log.read_text()
+
+
+def test_a_token_in_the_address_does_for_clients_without_headers(shut: ServerProcess, desk: Desk) -> None:
+    with get_sync_client(url=f"{shut.url}/t/{TOKEN}") as client:
+        state: Any = client.runs.wait(None, "router", input=ASK)
+        assert state["status"] == "completed"
+    for wrong in (f"/t/{TOKEN}x/info", f"/t/{TOKEN[:-1]}/info", "/t//info", "/t/"):
+        assert httpx.get(f"{shut.url}{wrong}").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": "http://localhost:3000"}, 200),
+        ({"host": "localhost"}, 200),
+        ({"host": "[::1]:80"}, 200),
+        ({"origin": "https://example.org"}, 403),
+        ({"origin": "https://example.org", "content-type": "text/plain"}, 403),
+        ({"origin": "null"}, 403),
+        ({"host": "example.org"}, 403),
+        ({"host": "127.0.0.1.example.org", "origin": "http://localhost:3000"}, 403),
+        ({"host": ""}, 403),
+    ],
+)
+def test_without_a_token_web_pages_and_other_names_are_refused(
+    langgraph: ServerProcess, headers: dict[str, str], status: int
+) -> None:
+    kind = {"content-type": "application/json"}
+    reply = httpx.post(f"{langgraph.url}/threads/search", headers={**kind, **headers}, content=b"{}")
+    assert reply.status_code == status
+
+
+def test_what_the_server_leaves_is_private(empty: ServerProcess) -> None:
+    left = empty.folder / ".langgraph_api"
+    assert stat.S_IMODE(left.stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in left.iterdir())
 
 
 # The first run of somebody who has set nothing
@@ -186,7 +242,8 @@ def test_without_a_token_the_door_is_open(empty: ServerProcess) -> None:
 
 def test_without_a_model_a_run_says_what_to_do(empty: ServerProcess) -> None:
     names = ["network", "orchestrator", "planner", "router", "supervisor", "workflow"]
-    with get_sync_client(url=empty.url) as client, ThreadPoolExecutor(len(names)) as pool:
+    token = (empty.folder / "data" / "podium" / "server-token").read_text()
+    with get_sync_client(url=f"{empty.url}/t/{token}") as client, ThreadPoolExecutor(len(names)) as pool:
         states: list[Any] = list(pool.map(lambda graph: client.runs.wait(None, graph, input=ASK), names))
     for state in states:
         assert state["status"] == "failed"

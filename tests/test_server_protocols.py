@@ -75,7 +75,7 @@ def test_an_a2a_client_gets_an_answer_and_can_ask_on(langgraph: ServerProcess, d
     text, task = asyncio.run(by_a2a(langgraph.url, "router", "Do it"))
     assert (text, task.status.state) == ("Text of an agent", TaskState.TASK_STATE_COMPLETED)
     asyncio.run(by_a2a(langgraph.url, "router", "And now?", task.context_id))
-    assert "User: Do it" in str(desk.requests[-1]["messages"])
+    assert {"role": "user", "content": "Do it"} in desk.requests[-1]["messages"]
 
 
 # The examples of the documentation

@@ -1,7 +1,8 @@
 """The graphs that LangGraph Studio and its server use, and who may use the server.
 
 exports  the six patterns with the default team, as langgraph.json names them
-auth     the token that the server asks for
+auth     who gets in
+token    the token that the server asks for
 """
 
 from typing import TYPE_CHECKING
@@ -11,9 +12,12 @@ from agents.runtime import lazily
 if TYPE_CHECKING:
     from graphs.server.auth import app, auth
     from graphs.server.exports import network, orchestrator, planner, router, supervisor, workflow
+    from graphs.server.token import server_token
 
-__all__ = ["app", "auth", "network", "orchestrator", "planner", "router", "supervisor", "workflow"]
+__all__ = ["app", "auth", "network", "orchestrator", "planner", "router", "server_token", "supervisor", "workflow"]
 
 _EXPORTS = ("network", "orchestrator", "planner", "router", "supervisor", "workflow")
 
-__getattr__ = lazily(__name__, {"app": "auth", "auth": "auth", **dict.fromkeys(_EXPORTS, "exports")})
+__getattr__ = lazily(
+    __name__, {"app": "auth", "auth": "auth", "server_token": "token", **dict.fromkeys(_EXPORTS, "exports")}
+)

@@ -1,8 +1,10 @@
-"""The server's door: with PODIUM_TOKEN set, nobody gets in without `Authorization: Bearer <token>`.
+"""The server's door: nobody gets in without the token, sent as `Authorization: Bearer <token>` or in the address.
 
 LangGraph's own check, `auth`, guards assistants, threads, runs, the store, MCP and A2A. It leaves the rest open: the
 server's schema and metrics, and on the development server `/internal` and `/deploy`, which show and delete threads and
-start programs. `app` guards all of it, but for the health check.
+start programs. `app` guards all of it but the health check, and shuts those two.
+
+With PODIUM_TOKEN=none only programs of this machine get in, and web pages that `http.cors` in langgraph.json names.
 """
 
 from __future__ import annotations
@@ -10,50 +12,74 @@ from __future__ import annotations
 import hmac
 import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from langgraph_sdk import Auth
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agents.errors import ConfigurationError
+from graphs.server.token import make_token, token_file
 
 HEALTH = ("/", "/ok")
-"""Paths that say only that the server is up."""
+"""Paths that tell only that the server is up."""
+
+SHUT = ("/internal", "/deploy")
+"""Paths that the development server leaves open, and nobody needs."""
+
+IN_ADDRESS = "/t/"
+"""Clients that cannot send headers put this and the token before the path; LangGraph Studio is one."""
 
 POLICY_VIOLATION = 1008
-"""What a refused web socket is closed with (RFC 6455)."""
+"""Code with which a refused web socket is closed (RFC 6455)."""
 
-REFUSAL = "This server needs a token. Send it as the header Authorization: Bearer <the value of PODIUM_TOKEN>."
+NEEDS_TOKEN = "This server needs a token. Send it as the header Authorization: Bearer <token>."  # noqa: S105
+ONLY_HERE = "Without a token this server answers programs of its own machine only, and web pages that http.cors allows."
+NOT_SERVED = "This part of the development server is shut."
+
+STATE = Path(".langgraph_api")
+"""Folder in which the development server keeps threads, in the folder that it runs in."""
+
+_TOKEN = make_token()
 
 
-def _token() -> bytes | None:
-    """Return the token to ask for.
+def _cors() -> CORSMiddleware:
+    """Return the server's own rule for web pages; where there is none, no page may send requests."""
+    rule = json.loads(os.environ.get("CORS_CONFIG") or "null")
+    rule = rule or json.loads(os.environ.get("LANGGRAPH_HTTP") or "{}").get("cors") or {}
+    origins, pattern = rule.get("allow_origins", ()), rule.get("allow_origin_regex")
+    return CORSMiddleware(Starlette(), allow_origins=origins, allow_origin_regex=pattern)
 
-    Raises:
-        ConfigurationError: PODIUM_TOKEN is set to nothing, which would leave open what was meant to be shut, or to what
-            cannot be sent in a header.
+
+_CORS = _cors()
+
+
+def refusal(headers: Mapping[bytes, bytes]) -> tuple[int, str] | None:
+    """Return the status and the reason with which a request is refused; None if it may come in.
+
+    The comparison takes as long for a wrong token as for a right one.
     """
-    given = os.environ.get("PODIUM_TOKEN")
-    if given is None:
-        return None
-    if not given.isascii() or not given.isprintable() or given.split() != [given]:
-        raise ConfigurationError(
-            "PODIUM_TOKEN must be ASCII text without spaces, and not empty; unset it to let everybody in"
-        )
-    return given.encode()
+    if _TOKEN is not None:
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        right = scheme.lower() == b"bearer" and hmac.compare_digest(token, _TOKEN.encode())
+        return None if right else (401, NEEDS_TOKEN)
+    origin = headers.get(b"origin")
+    allowed = origin is None or _CORS.is_allowed_origin(origin.decode("latin-1"))
+    return None if allowed and _is_loopback(headers.get(b"host", b"").decode("latin-1")) else (403, ONLY_HERE)
 
 
-_TOKEN = _token()
-
-
-def admitted(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether a request may come in; the comparison takes as long for a wrong token as for a right one."""
-    if _TOKEN is None:
-        return True
-    scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-    return scheme.lower() == b"bearer" and hmac.compare_digest(given, _TOKEN)
+def _is_loopback(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 auth = Auth()
@@ -61,41 +87,79 @@ auth = Auth()
 
 @auth.authenticate
 async def authenticate(headers: dict[bytes, bytes]) -> Auth.types.MinimalUserDict:
-    """Let in who has the token; they are one user and share everything."""
-    if not admitted(headers):
-        raise Auth.exceptions.HTTPException(401, detail=REFUSAL)
+    """Let in who may come in; they are one user and share everything."""
+    if (refused := refusal(headers)) is not None:
+        raise Auth.exceptions.HTTPException(refused[0], detail=refused[1])
     return {"identity": "podium"}
 
 
 class Guard:
-    """Refuses every request and web socket without the token, except for the health check."""
+    """Refuses every request and web socket that may not come in, except for the health check."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on or refuse it."""
-        if _is_open(scope) or admitted(dict(scope["headers"])):
+        refused = _refused(scope)
+        if refused is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": REFUSAL})
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": refused[1]})
         else:
-            await _refuse(send)
+            status, detail = refused
+            headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": json.dumps({"detail": detail}).encode()})
 
 
-def _is_open(scope: Scope) -> bool:
-    """Know the health check, and the calls that the server makes to itself (for MCP and A2A).
-
-    Those have a root path that no request can set, and LangGraph's own check lets them pass too.
-    """
+def _refused(scope: Scope) -> tuple[int, str] | None:
     root: str = scope.get("root_path") or ""
-    return scope["path"] in HEALTH or root == "/noauth" or root.startswith("/noauth/")
+    if root == "/noauth" or root.startswith("/noauth/"):
+        return None  # the server calls itself, for MCP and A2A; no request can set its root path
+    path: str = scope["path"].removeprefix(root)
+    if path in HEALTH:
+        return None
+    refused = refusal(dict(scope["headers"]))
+    if refused is None and any(path == shut or path.startswith(f"{shut}/") for shut in SHUT):
+        return 404, NOT_SERVED
+    return refused
 
 
-async def _refuse(send: Send) -> None:
-    headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]
-    await send({"type": "http.response.start", "status": 401, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"detail": REFUSAL}).encode()})
+class Door(Starlette):
+    """The application around LangGraph's: takes a token in the address for one in the headers."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        path: str = scope.get("path", "")
+        if _TOKEN is not None and path.startswith(IN_ADDRESS):
+            start = f"{IN_ADDRESS}{_TOKEN}"
+            if hmac.compare_digest(path[: len(start)].encode(), start.encode()) and path[len(start) :][:1] in ("", "/"):
+                rest = path[len(start) :] or "/"
+                others = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
+                headers = [*others, (b"authorization", f"Bearer {_TOKEN}".encode())]
+                scope = {**scope, "path": rest, "raw_path": rest.encode(), "headers": headers}
+        await super().__call__(scope, receive, send)
 
 
-app = Starlette(middleware=[Middleware(Guard)])
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    """Keep what the server stores private, and tell its user how to get in."""
+    _make_private()
+    if _TOKEN is not None and "PODIUM_TOKEN" not in os.environ:
+        server = f"{os.environ.get('LANGGRAPH_API_URL') or 'http://SERVER'}{IN_ADDRESS}{_TOKEN}"
+        sys.stderr.write(
+            f"\nThis server asks for a token, which is in {token_file()}.\n"
+            f"Studio: https://smith.langchain.com/studio/?baseUrl={server}\nOther clients: {server}\n\n"
+        )
+    yield
+
+
+def _make_private() -> None:
+    os.umask(0o077)
+    if STATE.is_dir():
+        for path in (STATE, *STATE.iterdir()):
+            path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+app = Door(middleware=[Middleware(Guard)], lifespan=lifespan)

@@ -1,0 +1,60 @@
+"""The server's token: PODIUM_TOKEN, or one that is made at the first start and kept in a file of its user's own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+from agents.errors import ConfigurationError
+
+NONE = "none"
+"""The value of PODIUM_TOKEN with which the server asks for no token."""
+
+
+def token_file() -> Path:
+    """Return the file with the token that the server made."""
+    return user_data_path("podium") / "server-token"
+
+
+def server_token() -> str | None:
+    """Return the token that clients of this user's server send; None where none is asked for.
+
+    Raises:
+        ConfigurationError: PODIUM_TOKEN cannot be used, or no server was started yet.
+    """
+    if (chosen := _chosen()) is not None:
+        return None if chosen == NONE else chosen
+    try:
+        return token_file().read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ConfigurationError("No token was made yet: start the server once, or set PODIUM_TOKEN") from error
+
+
+def make_token() -> str | None:
+    """Return the token that the server asks for, made and stored if there is none yet; None for no token.
+
+    Raises:
+        ConfigurationError: PODIUM_TOKEN is empty, or cannot be sent in a header.
+    """
+    if _chosen() is None and not token_file().exists():
+        file = token_file()
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # another server has made it just now
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            os.write(descriptor, secrets.token_urlsafe(32).encode())
+            os.close(descriptor)
+    return server_token()
+
+
+def _chosen() -> str | None:
+    token = os.environ.get("PODIUM_TOKEN")
+    if token is not None and (not token.isascii() or not token.isprintable() or token.split() != [token]):
+        raise ConfigurationError(
+            "PODIUM_TOKEN must be ASCII text without spaces, and not empty; unset it for a token of the server's own,"
+            " or set it to 'none' to let every program of this machine in"
+        )
+    return token
