@@ -21,6 +21,9 @@ _SPEAKERS = {"human": "User", "ai": "Assistant", "system": "System", "tool": "To
 _BYTES_PER_TOKEN = 3
 """Of UTF-8 text: cautious for English (about 4), right for Chinese, where a token is about one character."""
 
+Part = str | dict[Any, Any]
+"""A content block of a message."""
+
 History = Literal["full", "last"] | int | Callable[[list[BaseMessage]], Sequence[BaseMessage]]
 """What is passed on of the conversation before the request: all of it, nothing, so many messages, or a choice."""
 
@@ -74,7 +77,7 @@ def task_for_model(assignment: Assignment) -> str:
     request = assignment.get("request") or HumanMessage("")
     if template is None or fill(template, {**context, "request": str(request.text)}) != task:
         return task
-    return fill(template, {**{label: f"[{_display(label)}]" for label in context}, "request": "[request]"})
+    return fill(template, {**{label: f"[{_DISPLAY.get(label, label)}]" for label in context}, "request": "[request]"})
 
 
 def quote(label: str, text: str) -> str:
@@ -103,47 +106,36 @@ def messages_of(assignment: Assignment, *, max_tokens: int = HISTORY_TOKENS) -> 
     return [*cut_history(assignment.get("conversation", ()), max_tokens), HumanMessage(_content(assignment))]
 
 
-def _content(assignment: Assignment) -> str | list[str | dict[Any, Any]]:
+def _content(assignment: Assignment) -> str | list[Part]:
     task, request = assignment["task"], assignment.get("request") or HumanMessage("")
     is_request = request.text.strip() == task.strip()
     quotes = _quotes(assignment.get("context", {}), "" if is_request else request.text)
     if not is_request:
         task = task_for_model(assignment)
-    files = [] if isinstance(request.content, str) else [part for part in request.content if not _is_text(part)]
-    if not files:
-        return "\n\n".join([*quotes, f"Your task: {task}"]) if quotes else task
-    if is_request:
-        above: list[str | dict[Any, Any]] = [_text("\n\n".join(quotes))] if quotes else []
+    files = files_of(request)
+    if is_request and files:
+        above: list[Part] = [{"type": "text", "text": "\n\n".join(quotes)}] if quotes else []
         return [*above, *request.content]
-    return [*files, _text("\n\n".join([*quotes, f"Your task: {task}"]))]
+    text = "\n\n".join([*quotes, f"Your task: {task}"]) if quotes or files else task
+    return [*files, {"type": "text", "text": text}] if files else text
+
+
+def files_of(message: BaseMessage) -> list[Part]:
+    """Return the parts of a message that are not text: pictures, sound, files."""
+    parts: list[Part] = [] if isinstance(message.content, str) else message.content
+    return [part for part in parts if isinstance(part, dict) and part.get("type") != "text"]
 
 
 def _quotes(context: Mapping[str, str], request: str) -> list[str]:
     """Fence the request and the results, equal texts once under all their labels."""
     labels: dict[str, list[str]] = {request: [_REQUEST]} if request.strip() else {}
     for label, text in context.items():
-        labels.setdefault(text, []).append(_display(label))
+        labels.setdefault(text, []).append(_DISPLAY.get(label, label))
     return [quote(", ".join(names), text) for text, names in labels.items()]
 
 
-def _display(label: str) -> str:
-    return _DISPLAY.get(label, label)
-
-
-def _is_text(part: str | dict[Any, Any]) -> bool:
-    return isinstance(part, str) or part.get("type") == "text"
-
-
-def _text(text: str) -> dict[Any, Any]:
-    return {"type": "text", "text": text}
-
-
 def check_history(history: History) -> History:
-    """Return a `history=` option if it makes sense.
-
-    Raises:
-        ConfigurationError: It is none of the four kinds.
-    """
+    """Return a `history=`; raise a `ConfigurationError` if it is none of the four kinds."""
     is_number = isinstance(history, int) and not isinstance(history, bool) and history >= 0
     if not (history in ("full", "last") or is_number or callable(history)):
         raise ConfigurationError(

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, StructuredTool
-from langgraph.store.base import BaseStore, SearchItem
+from langgraph.store.base import BaseStore
 
 from agents.errors import ConfigurationError
 from agents.settings import context_of_run
@@ -29,33 +29,20 @@ def memory_tools(store: BaseStore) -> list[BaseTool]:
     """Return the tools `remember` and `recall` on a store; each user has a namespace of their own."""
 
     def remember(fact: str, config: RunnableConfig) -> str:
-        store.put(_namespace(config), _key(fact), {"text": fact})
-        return "Remembered."
-
-    async def aremember(fact: str, config: RunnableConfig) -> str:
-        await store.aput(_namespace(config), _key(fact), {"text": fact})
+        """Keep one fact about the user for later conversations, in a full sentence."""
+        key = uuid.uuid5(uuid.NAMESPACE_OID, fact)  # the same fact twice is one entry
+        store.put(_namespace(config), str(key), {"text": fact})
         return "Remembered."
 
     def recall(query: str, config: RunnableConfig) -> str:
-        return _listed(store.search(_namespace(config), query=query, limit=_MAX_READ))
+        """Look up what earlier conversations with the user have left as facts."""
+        items = store.search(_namespace(config), query=query, limit=_MAX_READ)
+        if all(item.score is None for item in items):
+            items.sort(key=lambda item: item.updated_at, reverse=True)
+        return "\n".join(f"- {item.value['text']}" for item in items[:MAX_RECALLED]) or "Nothing is remembered."
 
-    async def arecall(query: str, config: RunnableConfig) -> str:
-        return _listed(await store.asearch(_namespace(config), query=query, limit=_MAX_READ))
-
-    return [
-        StructuredTool.from_function(
-            remember,
-            aremember,
-            name="remember",
-            description="Keep one fact about the user for later conversations, in a full sentence.",
-        ),
-        StructuredTool.from_function(
-            recall,
-            arecall,
-            name="recall",
-            description="Look up what earlier conversations with the user have left as facts.",
-        ),
-    ]
+    # Async runs call them in threads, where stores of both kinds work.
+    return [StructuredTool.from_function(remember), StructuredTool.from_function(recall)]
 
 
 def user_of(config: RunnableConfig) -> str | None:
@@ -72,13 +59,3 @@ def _namespace(config: RunnableConfig) -> tuple[str, ...]:
     if user is None:
         raise ConfigurationError(NO_USER)
     return ("memories", quote(user).replace(".", "%2E"))  # LangGraph's namespaces have no periods
-
-
-def _key(fact: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, fact))  # the same fact twice is one entry
-
-
-def _listed(items: list[SearchItem]) -> str:
-    newest_first = sorted(items, key=lambda item: item.updated_at, reverse=True)
-    ordered = items if any(item.score is not None for item in items) else newest_first
-    return "\n".join(f"- {item.value['text']}" for item in ordered[:MAX_RECALLED]) or "Nothing is remembered."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from langchain_core.messages import HumanMessage
 
-from agents.assignment import Assignment, cut_history, quote, quote_conversation, task_for_model
+from agents.assignment import Assignment, cut_history, files_of, quote, quote_conversation, task_for_model
 from agents.settings import max_history_tokens
 
 
@@ -23,9 +23,5 @@ def question_of(assignment: Assignment) -> HumanMessage:
         task = task_for_model(assignment)
     above = "\n\n".join(filter(None, parts))
     text = f"{above}\n\nThe last message:\n{task}" if above else task
-    files = [] if isinstance(request.content, str) else [part for part in request.content if _is_file(part)]
+    files = files_of(request)
     return HumanMessage([{"type": "text", "text": text}, *files] if files else text)
-
-
-def _is_file(part: object) -> bool:
-    return isinstance(part, dict) and part.get("type") != "text"
