@@ -97,10 +97,9 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         """Requests this agent is right for; they help a small model to choose more than anything else."""
         self.instructions = instructions
         self.model = model
-        self.tools = tuple(tools)
+        self._tools = tuple(tools)
         self.middleware = tuple(middleware)
-        self.inner: tuple[AgentMiddleware[Any, Any], ...] = ()
-        """Middleware of the pattern that the agent works in."""
+        self._inner: tuple[AgentMiddleware[Any, Any], ...] = ()
         self.max_turns = max_turns
         self.response_format = response_format
         self.memory = memory
@@ -111,23 +110,24 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         self._build()
 
     def _build(self) -> None:
-        tools = self.tools if self.memory is None else (*self.tools, *memory_tools(self.memory))
-        self.role = ChatModelWorker(
+        self.guardrails = Guardrails(self.checks)
+        self.worker = self._worker()
+
+    def _worker(self) -> FunctionWorker | GraphWorker | ChatModelWorker:
+        if self.function is not None:
+            return FunctionWorker(self.function)
+        if self.runnable is not None:
+            return GraphWorker(self.runnable)
+        return ChatModelWorker(
             self.name,
             self.instructions,
             self.model,
-            tools,
+            self._tools if self.memory is None else (*self._tools, *memory_tools(self.memory)),
             self.response_format,
             self.middleware,
-            inner=self.inner,
+            inner=self._inner,
             max_turns=self.max_turns,
         )
-        self.guardrails = Guardrails(self.checks)
-        self.worker: FunctionWorker | GraphWorker | ChatModelWorker = self.role
-        if self.function is not None:
-            self.worker = FunctionWorker(self.function)
-        elif self.runnable is not None:
-            self.worker = GraphWorker(self.runnable)
 
     def _check(self, is_chat_model: bool) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
@@ -145,9 +145,15 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
             )
 
     @property
-    def is_role(self) -> bool:
-        """Whether this is a chat model with instructions, not a Runnable or a function."""
-        return self.function is None and self.runnable is None
+    def is_chat_model(self) -> bool:
+        """Whether this is a chat model, not a Runnable or a function."""
+        return isinstance(self.worker, ChatModelWorker)
+
+    @property
+    def tools(self) -> list[BaseTool]:
+        """The tools of a chat model, those of its memory included; not those that its provider runs."""
+        tools = self.worker.tools if isinstance(self.worker, ChatModelWorker) else ()
+        return [tool for tool in tools if isinstance(tool, BaseTool)]
 
     async def run(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> Answer:
         """Do one assignment."""
@@ -166,7 +172,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         with tally.counting():
             await self._admit(effects, assignment, config)
             reply = await self.reply(effects, assignment, config, tally)
-            for is_last in (not self.is_role, True):
+            for is_last in (not self.is_chat_model, True):
                 usage = self.spent(reply, tally, config)
                 if (other := instead(reply, usage)) is not None:
                     return other
@@ -198,13 +204,13 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
 
     def answer(self, reply: Any, usage: Usage) -> Answer:
         """Turn whatever a worker gave back into an answer, or raise why it is not one."""
-        direct = {tool.name for tool in self.role.tools if getattr(tool, "return_direct", False)}
+        direct = {tool.name for tool in self.tools if tool.return_direct}
         return read_answer(self.name, reply, usage, direct)
 
     def spent(self, reply: Any, tally: Tally, config: RunnableConfig) -> Usage:
         """Return what an assignment cost; calls on a server, or before a killed run was resumed, are in the reply."""
         is_elsewhere = isinstance(self.worker, GraphWorker) and self.worker.is_remote
-        if not isinstance(reply, dict) or not (self.is_role or is_elsewhere):
+        if not isinstance(reply, dict) or not (self.is_chat_model or is_elsewhere):
             return tally.usage
         reported = reply["usage"] if is_envelope(reply) else usage_of_messages(reply.get("messages", ()), tally.prices)
         usage = plausible(reported)
@@ -218,7 +224,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
     def with_tools(self, tools: Sequence[BaseTool], *middleware: AgentMiddleware[Any, Any]) -> Agent:
         """Return a copy that also has these tools; only an agent that is a chat model can have any."""
         copied = copy(self)
-        copied.tools, copied.inner = (*self.tools, *tools), (*self.inner, *middleware)
+        copied._tools, copied._inner = (*self._tools, *tools), (*self._inner, *middleware)
         copied._build()
         return copied
 
@@ -228,7 +234,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the worker, which is built of the rest."""
-        return {name: value for name, value in vars(self).items() if name not in ("role", "worker", "guardrails")}
+        return {name: value for name, value in vars(self).items() if name not in ("worker", "guardrails")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -264,7 +270,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
             await self._admit(effects, assignment, config)
             runnable, asked = await self._prepared(effects, assignment)
             configured = self._configured(config, tally)
-            pieces = _from_graph if getattr(self.worker, "is_graph", False) else _from_runnable
+            pieces = _from_graph if self.worker.is_graph else _from_runnable
             async for delta, so_far in pieces(effects, runnable, asked, configured):
                 whole = so_far
                 if delta:

@@ -185,11 +185,11 @@ def bench_tools(details: bool) -> list[Outcome]:
     with tempfile.TemporaryDirectory() as folder:
         for name, text in FILES.items():
             Path(folder, name).write_text(text)
-        roles = {agent.name: agent.role for agent in team(folder=folder)}
+        agents = {agent.name: agent for agent in team(folder=folder)}
 
         def one(case: tuple[str, str, str]) -> Outcome:
             name, task, wanted = case
-            choose = Choose(local_model(), roles[name].tools, roles[name].instructions)
+            choose = Choose(local_model(), agents[name].tools, agents[name].instructions)
             said = choose.invoke({"messages": [HumanMessage(task)]})["messages"]
             tool, arguments = call_in(said)
             right = {"right tool": tool == wanted}
@@ -201,8 +201,8 @@ def bench_tools(details: bool) -> list[Outcome]:
 
 
 def bench_sums(details: bool) -> list[Outcome]:
-    role = next(agent.role for agent in team() if agent.name == "analyst")
-    analyst = tool_choice_graph(local_model(), role.tools, role.instructions, name="analyst")
+    agent = next(agent for agent in team() if agent.name == "analyst")
+    analyst = tool_choice_graph(local_model(), agent.tools, agent.instructions, name="analyst")
 
     def one(case: tuple[str, float]) -> Outcome:
         task, wanted = case

@@ -136,7 +136,7 @@ class Network(Pattern[NetworkState]):
 
     def _check_tools(self) -> None:
         for name, agent in self.agents.items():
-            tools = [tool.name for tool in agent.role.tools if tool.name.startswith(HANDOFF_TOOL)]
+            tools = [tool.name for tool in agent.tools if tool.name.startswith(HANDOFF_TOOL)]
             own = {tool.removeprefix(HANDOFF_TOOL) for tool in tools}
             if beyond := own - set(self.links[name] if self.turns == "handoff" else ()):
                 raise ConfigurationError(
@@ -261,7 +261,7 @@ class Network(Pattern[NetworkState]):
         graph.add_conditional_edges(START, self.first, list(self.agents))
         for name, agent in self.agents.items():
             # Only functions and graphs can name a peer they are not linked to, and are then asked again.
-            again = [] if agent.is_role or self.turns == "round_robin" else [name]
+            again = [] if agent.is_chat_model or self.turns == "round_robin" else [name]
             graph.add_conditional_edges(name, self.next, [*self.links[name], *again, "answer"])
         graph.add_edge("answer", END)
         return graph

@@ -16,7 +16,7 @@ FILE_TOOLS = {"list_files", "read_file", "search_files"}
 
 
 def tools(agent: Agent) -> dict[str, object]:
-    return {tool.name: tool for tool in agent.role.tools}
+    return {tool.name: tool for tool in agent.tools}
 
 
 def write(folder: Path, text: str) -> Path:
@@ -43,31 +43,31 @@ def test_each_agent_is_told_apart(tmp_path: Path) -> None:
     members = team(folder=tmp_path)
     for texts in (
         [agent.description for agent in members],
-        [agent.role.instructions for agent in members],
+        [agent.instructions for agent in members],
         [example for agent in members for example in agent.examples],
     ):
         assert all(texts)
         assert len(set(texts)) == len(texts)
     assert all(len(agent.examples) == 2 for agent in members)
-    assert all(len(agent.role.instructions) < 600 for agent in members), "a small model reads this with every call"
+    assert all(len(agent.instructions) < 600 for agent in members), "a small model reads this with every call"
 
 
 def test_the_file_tools_read_the_given_folder(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("here")
     coder = next(agent for agent in team(folder=tmp_path) if agent.name == "coder")
-    assert coder.role.tools[0].invoke({}) == "note.txt"
+    assert coder.tools[0].invoke({}) == "note.txt"
 
 
 def test_the_file_tools_read_the_working_directory_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "note.txt").write_text("here")
     monkeypatch.chdir(tmp_path)
     coder = next(agent for agent in team() if agent.name == "coder")
-    assert coder.role.tools[0].invoke({}) == "note.txt"
+    assert coder.tools[0].invoke({}) == "note.txt"
 
 
 def test_the_team_takes_a_model(tmp_path: Path) -> None:
     model = ScriptedModel(["A poem."])
-    assert all(agent.role.model is model for agent in team(folder=tmp_path, model=model))
+    assert all(agent.model is model for agent in team(folder=tmp_path, model=model))
 
 
 # Team files
@@ -102,16 +102,16 @@ def test_a_whole_file(tmp_path: Path) -> None:
         """,
     )
     agent, plain = load_team(str(path), model="the-team's")
-    assert (agent.name, agent.description, agent.role.instructions) == ("größe", "Measures.", "You measure.")
-    assert (agent.role.model, plain.role.model) == ("openai:some-model", "the-team's")
+    assert (agent.name, agent.description, agent.instructions) == ("größe", "Measures.", "You measure.")
+    assert (agent.model, plain.model) == ("openai:some-model", "the-team's")
     assert agent.examples == ("How tall?", "How wide?")
-    assert [tool.name for tool in agent.role.tools] == ["list_files", "read_file", "search_files", "calculator"]
-    assert agent.role.tools[0].invoke({}) == "note.txt"
+    assert [tool.name for tool in agent.tools] == ["list_files", "read_file", "search_files", "calculator"]
+    assert agent.tools[0].invoke({}) == "note.txt"
 
 
 def test_the_files_own_folder_is_read_by_default(tmp_path: Path) -> None:
     path = write(tmp_path, '[[agents]]\nname = "a"\ntools = ["files"]')
-    assert load_team(path)[0].role.tools[0].invoke({}) == "team.toml"
+    assert load_team(path)[0].tools[0].invoke({}) == "team.toml"
 
 
 @pytest.mark.parametrize(

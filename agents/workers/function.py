@@ -21,6 +21,8 @@ message, and `config`, the LangGraph config of the call."""
 class FunctionWorker(OwnRun[Assignment, Any]):
     """Gives a function the task and the extras it has parameters for; returns what the function returned."""
 
+    is_graph = False
+
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self._is_async = is_async(function)

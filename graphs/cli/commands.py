@@ -149,7 +149,7 @@ def show_team(*, team_file: TeamFile = None) -> int:
     """List the agents of the team with their tools."""
     table = Table("agent", "what it is for", "tools", box=None, pad_edge=False, header_style="bold")
     for agent in _recipe(DEFAULT_PATTERN, team_file).agents(None):
-        tools = ", ".join(tool.name for tool in agent.role.tools)
+        tools = ", ".join(tool.name for tool in agent.tools)
         table.add_row(agent.name, Text(agent.description), Text(tools))
     Console().print(table)
     return COMPLETED

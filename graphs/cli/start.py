@@ -101,7 +101,7 @@ def begin(
     recipe = recipe.with_model(model)
     agents = recipe.agents(model)
     for agent in agents:
-        chat_model(agent.role.model)  # a model that a team file names and that cannot be had is found before the run
+        chat_model(agent.model)  # a model that a team file names and that cannot be had is found before the run
     graph = recipe.build(agents, model).compile(runs or InMemorySaver())
     if name and not shown.quiet:
         say(f"run {name}")

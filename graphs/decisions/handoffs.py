@@ -107,9 +107,9 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
     """Lets an agent take one turn; chat models with a role get those of the `tools` that they do not have."""
 
     def __init__(self, agent: Agent, tools: Sequence[BaseTool]) -> None:
-        own = {tool.name for tool in agent.role.tools}
+        own = {tool.name for tool in agent.tools}
         new = [tool for tool in tools if tool.name not in own]
-        self.agent = agent.with_tools(new, StopAfterHandoff()) if agent.is_role else agent
+        self.agent = agent.with_tools(new, StopAfterHandoff()) if agent.is_chat_model else agent
         self.books = agent.name
         self.speaker: Agent | None = agent
 

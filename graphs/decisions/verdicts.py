@@ -95,9 +95,9 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         self.checks = list(checks)
         self.name: str = reviewer.name if reviewer else "reviewer"
         self.books = self.name
-        own = reviewer.role.model if reviewer and reviewer.is_role else None
+        own = reviewer.model if reviewer else None
         self.decision = Decision(verdict_form(len(self.criteria)), model=own or model, name="verdict", whole=True)
-        instructions = reviewer.role.instructions if reviewer and reviewer.is_role else ""
+        instructions = reviewer.instructions if reviewer else ""
         listed = "\n".join(f"{number}. {criterion}" for number, criterion in enumerate(self.criteria, 1))
         form = ", ".join(
             f'"criterion_{number}": {{"evidence": …, "met": …}}' for number in range(1, len(self.criteria) + 1)
@@ -118,7 +118,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         return {**verdict, "criteria": [*passed, *verdict["criteria"]]}
 
     async def _judge(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Verdict:
-        if self.reviewer is None or (self.reviewer.is_role and not self.reviewer.role.tools):
+        if self.reviewer is None or (self.reviewer.is_chat_model and not self.reviewer.tools):
             decided = await effects.invoke(self.decision, [*self.opening, HumanMessage(_case(value))], config)
             return self._read(decided["value"], decided["usage"])
         tally = Tally(settings().prices)

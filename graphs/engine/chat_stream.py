@@ -77,10 +77,10 @@ def speaking(config: RunnableConfig, agent: Agent) -> RunnableConfig:
     """
     if agent.guardrails.of_answer:
         return config
-    if agent.is_role:
+    if agent.is_chat_model:
         # Without the tag its words came twice; the JSON of a form without tools is not for readers.
         silent = RunnableConfig(tags=[TAG_NOSTREAM])
-        is_heard = agent.role.is_graph or agent.response_format is None
+        is_heard = agent.worker.is_graph or agent.response_format is None
         return merge_configs(config, silent, RunnableConfig(callbacks=[Voice(config)] if is_heard else []))
     answers_for = (_namespace(config), _heard_in(config))
     return {**config, "configurable": {**config.get("configurable", {}), ANSWERS_FOR: answers_for}}
