@@ -1,10 +1,10 @@
-"""OpenTelemetry spans of every run, for any collector: run -> pattern -> node or step -> agent -> model call.
+"""OpenTelemetry spans of every run, made by OpenInference's LangChain tracer, with Podium's names added.
 
     PODIUM_TRACING=1                        to the collector of OTEL_EXPORTER_OTLP_ENDPOINT, else on this machine
-    PODIUM_TRACING=http://collector:4318    to that one
-    trace()                                 the same from Python; `trace(exporter)` to anything else
+    PODIUM_TRACING=http://collector:4318    to that collector
+    trace()                                 the same from Python; `trace(exporter)` to any other place
 
-docs/tracing.md tells what is in the spans. This needs the extra `podium[tracing]`.
+docs/tracing.md lists the attributes. This needs the extra `podium[tracing]`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextvars import ContextVar
-from functools import cache
-from importlib import import_module
+from functools import cache, cached_property
 from itertools import count
-from threading import Lock, Thread
-from typing import TYPE_CHECKING, Self
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
@@ -25,11 +24,10 @@ from langchain_core.tracers.context import register_configure_hook
 from agents.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from openinference.instrumentation import OITracer
     from opentelemetry.sdk.trace import TracerProvider as SDKProvider
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import TracerProvider
-
-    from agents.spans import Spans
 
 SETTING = "PODIUM_TRACING"
 """The environment variable: empty or `0` for no tracing, `1`, or a collector's address."""
@@ -37,13 +35,12 @@ SETTING = "PODIUM_TRACING"
 CONTENT_SETTING = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """OpenTelemetry's own variable that lets prompts, answers and error messages into the spans: `true`."""
 
-PATTERN = "__podium_pattern"
-"""Metadata of a pattern's run, `name#number`; all beneath inherit it, so a run is a pattern where it changes."""
+PATTERN = "podium_pattern"
+"""Metadata of a pattern's run, `Planner#number`; nested runs inherit it, so a pattern begins where it changes."""
 
 _TRACES_PATH = "/v1/traces"
 _YES = ("1", "true", "yes", "on")
 _NO = ("", "0", "false", "no", "off")
-
 _numbers = count(1)
 _latest: Tracing | None = None
 
@@ -56,28 +53,27 @@ class Tracing:
         self._to = to
         self.made: SDKProvider | None = None
         """The provider that was made for this, if one was."""
-        self._lock = Lock()
 
-    def provider(self) -> TracerProvider:
-        """Return whose spans they are: the caller's, the application's, or one made for this."""
+    @cached_property
+    def tracer(self) -> OITracer:
+        """The tracer of the caller's provider, the application's or one made here, chosen when a run begins."""
+        from openinference.instrumentation import OITracer, TraceConfig
         from opentelemetry import trace as api
 
-        if isinstance(self._to, api.TracerProvider):
-            return self._to
-        # The application may have set its own after Podium was imported, so this is asked when a run begins.
-        applications = api.get_tracer_provider()
-        with self._lock:
-            if self._to is None and self.made is None and not isinstance(applications, api.ProxyTracerProvider):
-                return applications
-            self.made = self.made or _sending(self._to)
-            return self.made
+        provider = self._to if isinstance(self._to, api.TracerProvider) else api.get_tracer_provider()
+        if not isinstance(self._to, api.TracerProvider | None) or isinstance(provider, api.ProxyTracerProvider):
+            provider = self.made = _sending(self._to)
+        hide = not self.content
+        config = TraceConfig(
+            hide_inputs=hide, hide_outputs=hide, hide_llm_tools=hide, hide_llm_invocation_parameters=hide
+        )
+        return OITracer(provider.get_tracer("podium"), config=config)
 
     def close(self) -> None:
         """Switch it off and send what is left, unless the provider is somebody else's."""
         global _latest
         if _latest is self:
             _latest = None
-            _handler().tracing = None
         if self.made is not None:
             self.made.shutdown()
 
@@ -99,19 +95,18 @@ def trace(to: SpanExporter | TracerProvider | str | None = None, *, content: boo
             `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says, which is no.
 
     Raises:
-        ImportError: OpenTelemetry is not installed.
+        ImportError: The extra `tracing` is not installed.
     """
     global _latest
     try:
-        handler = _handler()
-        import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+        _watch_runs()
     except ImportError as error:
         raise ImportError(f"Tracing needs OpenTelemetry: pip install -e '.[tracing]' ({error})") from error
     if _latest is not None:
         _latest.close()
     if content is None:
         content = os.environ.get(CONTENT_SETTING, "").strip().lower() in _YES
-    handler.tracing = _latest = Tracing(to, content=content)
+    _latest = Tracing(to, content=content)
     return _latest
 
 
@@ -120,7 +115,7 @@ def trace_as_set(environment: Mapping[str, str] = os.environ) -> None:
 
     Raises:
         ConfigurationError: The variable says something else than yes, no or an address.
-        ImportError: OpenTelemetry is not installed.
+        ImportError: The extra `tracing` is not installed.
     """
     wanted = environment.get(SETTING, "").strip()
     if wanted.lower() in _NO:
@@ -131,10 +126,9 @@ def trace_as_set(environment: Mapping[str, str] = os.environ) -> None:
 
 
 def flush(seconds: float = 1.0) -> None:
-    """Send what has ended, waiting no longer than so many seconds; for a process that ends without a farewell."""
-    provider = None if _latest is None else _latest.made
-    if provider is not None:
-        sending = Thread(target=provider.force_flush, daemon=True)
+    """Send the spans that have ended, waiting no longer than so many seconds; for a process that ends at once."""
+    if _latest is not None and _latest.made is not None:
+        sending = Thread(target=_latest.made.force_flush, daemon=True)
         sending.start()
         sending.join(seconds)
 
@@ -147,18 +141,16 @@ def marked(config: RunnableConfig, pattern: str) -> RunnableConfig:
 
 
 @cache
-def _handler() -> Spans:
-    """Return the one handler that makes spans; LangChain adds it to every run from the first call on."""
+def _watch_runs() -> None:
+    """Add the handler that makes spans to every run of LangChain from now on."""
     from agents.spans import Spans
 
-    handler = Spans()
+    spans = Spans(lambda: _latest, PATTERN)
     # The default of a variable is seen in every thread and task; a value would be only where contexts are copied.
-    everywhere: ContextVar[BaseCallbackHandler | None] = ContextVar("podium_spans", default=handler)
-    register_configure_hook(everywhere, inheritable=True)
-    return handler
+    register_configure_hook(ContextVar[BaseCallbackHandler | None]("podium_spans", default=spans), inheritable=True)
 
 
-def _sending(to: SpanExporter | str | None) -> SDKProvider:
+def _sending(to: Any) -> SDKProvider:
     """Make a provider whose spans are sent in batches, the last one when the process ends."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -166,8 +158,7 @@ def _sending(to: SpanExporter | str | None) -> SDKProvider:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     if isinstance(to, str):
-        address = to.rstrip("/")
-        to = OTLPSpanExporter(address if address.endswith(_TRACES_PATH) else address + _TRACES_PATH)
+        to = OTLPSpanExporter(to if to.rstrip("/").endswith(_TRACES_PATH) else to.rstrip("/") + _TRACES_PATH)
     resource = Resource.create()
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: "podium"}))

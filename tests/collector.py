@@ -1,10 +1,9 @@
-"""A collector of OpenTelemetry spans on loopback that speaks OTLP over HTTP, and what tests ask of spans."""
+"""A collector of OpenTelemetry spans on loopback that speaks OTLP over HTTP."""
 
 from __future__ import annotations
 
 import gzip
 import threading
-from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -76,20 +75,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Keep the tests' output quiet."""
-
-
-def tree(spans: Iterable[Any]) -> list[str]:
-    """Return the names of finished spans, indented by two spaces per level, in the order in which they ended."""
-    known = {span.context.span_id for span in spans}
-    children: dict[int | None, list[Any]] = {}
-    for span in sorted(spans, key=lambda span: span.end_time):
-        above = span.parent.span_id if span.parent and span.parent.span_id in known else None
-        children.setdefault(above, []).append(span)
-
-    def below(above: int | None, depth: int) -> list[str]:
-        lines = []
-        for span in children.get(above, []):
-            lines += ["  " * depth + span.name, *below(span.context.span_id, depth + 1)]
-        return lines
-
-    return below(None, 0)
