@@ -1,6 +1,6 @@
 """What all patterns are built on.
 
-pattern              the base class, the graph that it builds, the compiled graph
+pattern              the base class; pattern_graph: the graph that it builds; compiled_pattern: the graph to run
 node                 `ask -> agent -> take`, and functions of the state
 state                the state that all patterns share, and how it opens and closes
 team                 agents by name
@@ -18,10 +18,12 @@ langgraph_internals  all that leans on LangGraph beyond its documented interface
 from graphs.engine import langgraph_internals
 from graphs.engine.budget import RESERVED
 from graphs.engine.chat_stream import speaking
+from graphs.engine.compiled_pattern import CompiledPattern
 from graphs.engine.drawing import Box, each, each_step, renderers
 from graphs.engine.execute import EXECUTE, Execute
 from graphs.engine.node import Node, Rule
-from graphs.engine.pattern import CompiledPattern, Pattern, PatternGraph
+from graphs.engine.pattern import Pattern
+from graphs.engine.pattern_graph import PatternGraph
 from graphs.engine.state import (
     KEPT,
     RUNNING,

@@ -1,0 +1,175 @@
+"""The compiled graph of a pattern: what is done with every call before LangGraph runs it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
+from copy import copy
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.graph import Graph
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.errors import GraphInterrupt
+from langgraph.graph import END
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command, GraphOutput
+
+from agents.runtime import Cancellation, cancellations_of
+from agents.settings import Settings, run_context
+from agents.tracing import marked
+from graphs.engine.budget import with_budget
+from graphs.engine.drawing import display, look_into
+from graphs.engine.durability import STORAGE, Storage
+from graphs.engine.progress import CALLERS_LIMIT
+from graphs.engine.recorded import CHECKPOINTER, noticing
+from graphs.engine.state import PatternState, check_keys, opened
+from graphs.engine.thread_lock import thread_lock
+
+if TYPE_CHECKING:
+    from graphs.engine.pattern_graph import PatternGraph
+
+ENOUGH_THREADS = 1_000_000
+"""LangGraph's pool size in sync runs. Threads start only when needed; steps that wait for others need one each."""
+
+SPARE_STEPS = 10
+"""Supersteps allowed beyond the caller's `recursion_limit`, so that a run that reaches it can still answer."""
+
+StateT = TypeVar("StateT", bound=PatternState)
+
+
+class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
+    """A compiled pattern: opens a record with every input, draws its steps, and limits the steps at work."""
+
+    builder: PatternGraph[StateT]
+
+    if TYPE_CHECKING:
+        # ruff: disable[A002, D102]
+        @overload  # type: ignore[override]
+        def invoke(
+            self, input: Any, config: RunnableConfig | None = ..., *, version: Literal["v2"], **options: Any
+        ) -> GraphOutput[StateT]: ...
+        @overload
+        def invoke(self, input: Any, config: RunnableConfig | None = ..., **options: Any) -> StateT: ...
+        def invoke(self, input: Any, config: RunnableConfig | None = ..., **options: Any) -> Any: ...
+        @overload  # type: ignore[override]
+        async def ainvoke(
+            self, input: Any, config: RunnableConfig | None = ..., *, version: Literal["v2"], **options: Any
+        ) -> GraphOutput[StateT]: ...
+        @overload
+        async def ainvoke(self, input: Any, config: RunnableConfig | None = ..., **options: Any) -> StateT: ...
+        async def ainvoke(self, input: Any, config: RunnableConfig | None = ..., **options: Any) -> Any: ...
+
+        # ruff: enable[A002, D102]
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # noqa: A002
+        """Stream as every LangGraph graph does."""
+        input_, prepared, options = self._prepared(input, config, options)
+        lock, prepared = thread_lock(self.checkpointer, prepared)
+        if cancellations_of(prepared):
+            return _each_question_once(super().stream(input_, prepared, **options), lock)
+        cancellation = Cancellation()
+        chunks = super().stream(input_, cancellation.holding(prepared), **options)
+        return _each_question_once(cancellation.until_left(chunks), lock)
+
+    async def astream(
+        self,
+        input: Any,  # noqa: A002
+        config: RunnableConfig | None = None,
+        **options: Any,
+    ) -> AsyncIterator[Any]:
+        """Stream as every LangGraph graph does."""
+        input_, prepared, options = self._prepared(input, config, options)
+        lock, prepared = thread_lock(self.checkpointer, prepared)
+        async with lock:
+            try:
+                async for chunk in super().astream(input_, prepared, **options):
+                    yield chunk
+            except GraphInterrupt as asked:
+                raise _once_each(asked) from None
+
+    def _prepared(
+        self, input_: Any, config: RunnableConfig | None, options: dict[str, Any]
+    ) -> tuple[Any, RunnableConfig, dict[str, Any]]:
+        pattern = self.builder.pattern
+        if input_ is not None and not isinstance(input_, Command):
+            state = self.builder.state_schema
+            asked = input_
+            input_ = opened(asked, state, pattern.opening(), request_optional=pattern.request_optional)
+            if not (config or {}).get("configurable", {}).get("checkpoint_ns"):  # a node gets its graph's whole state
+                check_keys(asked, state)
+        context = run_context(options.get("context"))
+        wanted = (config or {}).get("max_concurrency") or (self.config or {}).get("max_concurrency")
+        limit = (config or {}).get("recursion_limit") or (self.config or {}).get("recursion_limit")
+        own: RunnableConfig = {**(config or {}), "max_concurrency": ENOUGH_THREADS}
+        if limit:
+            own["recursion_limit"] = limit + SPARE_STEPS
+        configurable = {**(self.config or {}).get("configurable", {}), **own.get("configurable", {})}
+        if wanted and wanted != ENOUGH_THREADS:
+            configurable[CALLERS_LIMIT] = wanted
+        if isinstance(self.checkpointer, Storage):
+            configurable[STORAGE] = self.checkpointer
+        saver = configurable.get(CHECKPOINTER, self.checkpointer)
+        if isinstance(saver, BaseCheckpointSaver) and self.checkpointer is not False:
+            configurable[CHECKPOINTER] = noticing(saver)
+        own["configurable"] = configurable
+        prepared = with_budget(marked(own, type(pattern).__name__), context, synthesizes=self.synthesizes)
+        return input_, prepared, {**self._durable(prepared, options), "context": context}
+
+    def _durable(self, config: RunnableConfig, options: dict[str, Any]) -> dict[str, Any]:
+        """Store each checkpoint before work goes on, unless the caller or the graph around this one decides.
+
+        With LangGraph's own default, `async`, the result of a call may be stored before the checkpoint that it belongs
+        to; of a process that is killed between the two, the result is lost and the call made again.
+        """
+        nested = config.get("configurable", {}).get("checkpoint_ns")
+        decided = nested or options.get("durability") or "checkpoint_during" in options
+        return options if decided or not self.checkpointer else {**options, "durability": "sync"}
+
+    def synthesizes(self) -> bool:
+        """Return whether this pattern, or one in it, writes an answer from results."""
+        pattern = self.builder.pattern
+        inner = (box.agent.runnable for boxes in pattern.inside().values() for box in boxes)
+        return pattern.synthesizes or any(isinstance(graph, CompiledPattern) and graph.synthesizes() for graph in inner)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a copy that shares nodes and checkpointer: LangGraph compares objects in it by identity."""
+        return copy(self)
+
+    def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """Return the schema of what a caller passes; the record is opened by the graph itself."""
+        shown = copy(self)
+        shown.builder = copy(self.builder)
+        shown.builder.input_schema = self.builder.public_input
+        return super(CompiledPattern, shown).get_input_jsonschema(config)
+
+    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
+        """Return the drawing; with `xray` the pattern's steps and agents in it."""
+        return self._redrawn(super().get_graph(config, xray=xray), xray)
+
+    async def aget_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
+        """Return the drawing; with `xray` the pattern's steps and agents in it."""
+        return self._redrawn(await super().aget_graph(config, xray=xray), xray)
+
+    def _redrawn(self, graph: Graph, xray: int | bool) -> Graph:
+        edges = [edge for edge in graph.edges if not self.builder.ends(edge)]
+        # A way with two names is drawn with one of them as its label: `__end__`, where it does not lead.
+        graph = Graph(graph.nodes, [edge._replace(data=None) if edge.data == END else edge for edge in edges])
+        return look_into(graph, self.builder.pattern.inside(), xray) if xray else graph
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Show the drawing in a notebook; LangGraph would have a service on the internet make the picture."""
+        return display(self)
+
+
+def _each_question_once(chunks: Iterator[Any], lock: AbstractContextManager[Any]) -> Iterator[Any]:
+    with lock:
+        try:
+            yield from chunks
+        except GraphInterrupt as asked:
+            raise _once_each(asked) from None
+
+
+def _once_each(asked: GraphInterrupt) -> GraphInterrupt:
+    """Return an interrupt that lists each question once: a step's task and the node around it both ask it."""
+    return GraphInterrupt(tuple({question.id: question for question in asked.args[0]}.values()))

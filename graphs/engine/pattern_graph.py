@@ -1,0 +1,153 @@
+"""The uncompiled graph of a pattern: its nodes, and edges that all end in `answer`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.graph import Edge
+from langgraph.graph import END, START, StateGraph
+from typing_extensions import TypedDict
+
+from agents.settings import Settings
+from graphs.engine.compiled_pattern import SPARE_STEPS, CompiledPattern
+from graphs.engine.node import Node, Rule, counted
+from graphs.engine.state import PRIVATE, RUNNING, Input, PatternState
+from graphs.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from graphs.engine.pattern import Pattern
+
+ANSWER = "answer"
+"""The name of the node through which every run ends."""
+
+StateT = TypeVar("StateT", bound=PatternState)
+
+
+class PatternGraph(StateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
+    """A `StateGraph` of a pattern: it opens a record with every input, counts what nodes use, and ends in `answer`.
+
+    Nodes may be plain functions. An edge to END leads to the node `answer`; so does a conditional edge once a node has
+    set a final status, or LangGraph's recursion limit is near.
+    """
+
+    def __init__(self, pattern: Pattern[StateT], state: type[StateT], *, input_schema: type = Input) -> None:
+        hints = get_type_hints(state, include_extras=True)
+        record = {key: hint for key, hint in hints.items() if key != "remaining_steps"}
+        result = {key: hint for key, hint in record.items() if key not in PRIVATE}
+        super().__init__(
+            state,
+            context_schema=Settings,
+            input_schema=_typed_dict(f"{state.__name__}Input", record),
+            output_schema=_typed_dict(f"{state.__name__}Result", result),
+        )
+        self.pattern = pattern
+        self.public_input = input_schema
+        self.guards: dict[str, str] = {}
+        """Nodes that stand before others: edges to the key lead to the value."""
+        self.implied: set[str] = set()
+        """Nodes whose way to `answer` is not drawn: a run ends there only if something else has ended it."""
+
+    def add_node(self, node: Any, action: Any = None, **options: Any) -> Self:
+        """Add a node: a `Node`, a function of the state, or any Runnable."""
+        if action is None:
+            node, action = node if isinstance(node, str) else node.__name__, node
+        if isinstance(action, Node):
+            action.retry = action.retry or self.pattern.retry
+        elif callable(action) and not isinstance(action, Runnable):
+            action = counted(action)
+        return super().add_node(node, action, **options)
+
+    def add_rule(self, name: str, function: Callable[[StateT], dict[str, Any]]) -> Self:
+        """Add a node that only computes: a pure function, which needs no thread in async runs."""
+        return super().add_node(name, Rule(function))
+
+    def add_edge(self, start_key: str | list[str], end_key: str) -> Self:
+        """Add an edge; one to END leads to `answer`."""
+        return super().add_edge(start_key, end_key if start_key == ANSWER else self._target(end_key))
+
+    def add_conditional_edges(self, source: str, path: Any, path_map: Any = None) -> Self:
+        """Add a conditional edge; a run that has ended goes to `answer` whatever the path says."""
+        if isinstance(path_map, list | tuple):
+            path_map = {name: name for name in path_map}
+        names = path_map or {name: name for name in _destinations(path)}
+        if not names:
+            raise ConfigurationError(
+                f"The route after {source!r} needs a return type like Literal['a', '__end__'], or a path_map"
+            )
+        targets: dict[Hashable, str] = {key: self._target(name) for key, name in names.items()}
+        if source != START:
+            if self._target(END) not in targets.values():
+                self.implied.add(source)
+            targets[END] = self._target(END)
+            path = _until_ended(path)
+        return super().add_conditional_edges(source, path, targets)
+
+    def put_before(self, name: str, guard: str, action: Any) -> Self:
+        """Put a node before another: every edge to `name` leads to `guard`, and `guard` leads to `name`.
+
+        A guard before `answer` sees every run before it ends; if it sets a status, that is how the run ends.
+        """
+        self.add_node(guard, action)
+        self.edges = {(start, guard if end == name else end) for start, end in self.edges}
+        self.waiting_edges = {(starts, guard if end == name else end) for starts, end in self.waiting_edges}
+        for branches in self.branches.values():
+            for branch in branches.values():
+                if branch.ends:
+                    branch.ends.update({key: guard for key, end in branch.ends.items() if end == name})
+        self.guards[name] = guard
+        super().add_edge(guard, name)
+        return self
+
+    def replace_edges(self, source: str, target: str | Callable[..., Any], path_map: Any = None) -> Self:
+        """Replace what follows a node, by another node or by a route as `add_conditional_edges` takes it."""
+        self.edges = {(start, end) for start, end in self.edges if start != source}
+        self.branches.pop(source, None)
+        self.implied.discard(source)
+        if isinstance(target, str):
+            return self.add_edge(source, target)
+        return self.add_conditional_edges(source, target, path_map)
+
+    def ends(self, edge: Edge) -> bool:
+        """Return whether an edge of the drawing is there only for runs that something else has ended."""
+        return edge.source in self.implied and edge.target == self._target(END)
+
+    def _target(self, name: str) -> str:
+        name = ANSWER if name == END else name
+        return self.guards.get(name, name)
+
+    def compile(self, *args: Any, **options: Any) -> CompiledPattern[StateT]:
+        """Compile as `StateGraph.compile` does."""
+        if ANSWER not in self.nodes:
+            self.add_rule(ANSWER, self.pattern.answer)
+            super().add_edge(ANSWER, END)
+        options.setdefault("name", self.pattern.name)
+        compiled: Any = super().compile(*args, **options)
+        compiled.__class__ = CompiledPattern
+        compiled.stream_channels = compiled.output_channels  # the private keys are not streamed either
+        compiled.stream_eager = True  # else LangGraph looks at all open tasks whenever one ends
+        return compiled  # type: ignore[no-any-return]
+
+
+def _typed_dict(name: str, keys: Mapping[str, Any]) -> type[Any]:
+    return TypedDict(name, keys)  # type: ignore[operator, no-any-return]
+
+
+def _destinations(path: Callable[..., Any]) -> list[str]:
+    """Return the nodes that a route can return, by its return type."""
+    try:
+        hint = get_type_hints(path).get("return")
+    except (NameError, TypeError):
+        return []
+    return list(get_args(hint)) if get_origin(hint) is Literal else []
+
+
+def _until_ended(path: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(path)
+    def route(state: Any, *args: Any, **options: Any) -> Any:
+        is_over = state.get("status") != RUNNING or state.get("remaining_steps", SPARE_STEPS + 1) <= SPARE_STEPS
+        return END if is_over else path(state, *args, **options)
+
+    return route
