@@ -58,9 +58,10 @@ async def call_once(
         except Exception as error:
             if is_transient(error) or not (is_rejection(error) or isinstance(error, ValueError)):
                 raise
-            if _STREAM_OPTIONS.search(str(error)) and not no_stream_options:
+            words = f"{error} {getattr(error, 'body', '')}"
+            if _STREAM_OPTIONS.search(words) and not no_stream_options:
                 no_stream_options = True
-            elif (simpler := _simpler(level, error, messages, sent)) is not None:
+            elif (simpler := _simpler(level, words, messages, sent)) is not None:
                 level = simpler
             else:
                 raise
@@ -69,9 +70,9 @@ async def call_once(
             return reply
 
 
-def _simpler(level: int, error: Exception, messages: Sequence[BaseMessage], sent: list[BaseMessage]) -> int | None:
+def _simpler(level: int, words: str, messages: Sequence[BaseMessage], sent: list[BaseMessage]) -> int | None:
     """Return the next level at which a refused history looks different; None if there is none."""
-    highest = NO_SYSTEM if _ROLES.search(str(error)) else PLAIN
+    highest = NO_SYSTEM if _ROLES.search(words) else PLAIN
     return next((other for other in range(level + 1, highest + 1) if normalised(messages, other) != sent), None)
 
 
