@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_before_validator_function
 
 from agents.errors import ConfigurationError, DecisionError
 
@@ -39,19 +41,29 @@ def _without_fillers(name: str) -> str:
     return "".join(word for word in words if word not in _FILLERS) or _letters(name)
 
 
-def choice_of(names: Sequence[str], *, others: bool = False) -> Any:
-    """Return the type of a field that takes one of some names, or nearly one; the model sees them as an enum.
+class OneOf:
+    """Metadata of a text field for one of some names, or nearly one: `Annotated[str, OneOf(names)]`.
 
-    With `others` a name that fits none passes unchanged; else it goes back to the model, with the choices.
+    The model sees an enum. With `others` a name that fits none passes unchanged; else it goes back to the model, with
+    the choices.
     """
 
-    def read(name: Any) -> Any:
-        chosen = nearest(name, names) if isinstance(name, str) else None
-        if chosen is None and not others:
-            raise ValueError(f"{name!r:.80} is not one of: {', '.join(names)}")
+    def __init__(self, names: Sequence[str], *, others: bool = False) -> None:
+        self.names = list(names)
+        self.others = others
+
+    def read(self, name: Any) -> Any:
+        """Return the name that is meant."""
+        chosen = nearest(name, self.names) if isinstance(name, str) else None
+        if chosen is None and not self.others:
+            raise ValueError(f"{name!r:.80} is not one of: {', '.join(self.names)}")
         return chosen or name
 
-    return Annotated[str, BeforeValidator(read), WithJsonSchema({"type": "string", "enum": list(names)})]
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_before_validator_function(self.read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "enum": self.names}
 
 
 class Form:

@@ -16,12 +16,13 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import SystemMessage
 from langchain_core.runnables import RunnableConfig
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field, field_validator
 from typing_extensions import TypedDict
 
 from agents.agent import Agent
 from agents.assignment import Assignment
 from agents.decisions import Decision
+from agents.forms import OneOf, Short
 from agents.runtime import Attempts, Effects, Retry, SyncAsyncRunnable, Tally, Usage, add_usage, no_usage
 from agents.settings import settings
 from graphs.decisions import prompts
@@ -243,15 +244,24 @@ def as_classifiers(value: AnyClassifier | Sequence[AnyClassifier]) -> list[Any]:
 
 
 def ranking_form(names: Sequence[str]) -> type[BaseModel]:
-    """Return the form of a ranking. The model sees the team's names and `none` as the only choice."""
+    """Return the form of a ranking. The best candidate is one of the team or `none`; further ones may be left out."""
+    choices = [*names, NOBODY]
 
     class Ranked(BaseModel):
-        agent: Annotated[str, WithJsonSchema({"type": "string", "enum": [*names, NOBODY]})]
+        agent: Annotated[str, OneOf(choices, others=True)]
         confidence: float
 
     class Ranking(BaseModel):
-        reason: str
+        reason: Short
         candidates: list[Ranked] = Field(min_length=1)
+
+        @field_validator("candidates")
+        @classmethod
+        def _are_known(cls, candidates: list[Ranked]) -> list[Ranked]:
+            best = max(candidates, key=lambda candidate: candidate.confidence)
+            if best.agent not in choices:
+                raise ValueError(f"{best.agent!r:.80} is not one of: {', '.join(choices)}")
+            return [candidate for candidate in candidates if candidate.agent in choices]
 
     return Ranking
 

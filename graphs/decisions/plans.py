@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from langchain_core.runnables import RunnableConfig
-from pydantic import BaseModel, WithJsonSchema
+from pydantic import BaseModel
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, quote
 from agents.errors import EmptyReplyError
+from agents.forms import OneOf, Paragraph, Short
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
 from graphs.engine import RESERVED, StepRecord
@@ -20,11 +21,11 @@ def plan_form(names: Sequence[str]) -> type[BaseModel]:
     """Return the form of a plan. The model sees the team's names as the only choice; `findings` explains others."""
 
     class PlannedStep(BaseModel):
-        id: str
-        task: str
+        id: Short
+        task: Paragraph
         # Behind the task: a model writes in this order, and chooses better when it has said what is to be done.
-        agent: Annotated[str, WithJsonSchema({"type": "string", "enum": list(names)})]
-        dependencies: list[str]
+        agent: Annotated[str, OneOf(names, others=True)]
+        dependencies: list[Short]
 
     class Plan(BaseModel):
         steps: list[PlannedStep]

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from langchain_core.runnables import RunnableConfig
-from pydantic import BaseModel, WithJsonSchema
+from pydantic import BaseModel
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment
+from agents.forms import OneOf, Short
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
 from graphs.engine import speaking
@@ -33,9 +34,9 @@ def triage_form(names: Sequence[str]) -> type[BaseModel]:
     """Return the form of the triage."""
 
     class Triage(BaseModel):
-        reason: str
+        reason: Short
         small: bool
-        agent: Annotated[str, WithJsonSchema({"type": "string", "enum": list(names)})]
+        agent: Annotated[str, OneOf(names)]
 
     return Triage
 

@@ -20,6 +20,7 @@ from agents.assignment import Assignment, quote
 from agents.checks import Check, finding
 from agents.decisions import AGAIN, Decision, read_object
 from agents.errors import ConfigurationError, DecisionError
+from agents.forms import Paragraph, Short
 from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, clean, clean_data, no_usage
 from agents.settings import settings
 from graphs.decisions import prompts
@@ -56,7 +57,7 @@ class Verdict(TypedDict):
 class Finding(BaseModel):
     """The judgement of one criterion."""
 
-    evidence: str
+    evidence: Short
     met: bool
 
     @model_validator(mode="after")
@@ -255,7 +256,7 @@ def verdict_form(number: int) -> type[BaseModel]:
 
     class VerdictForm(BaseModel):
         criteria: findings  # type: ignore[valid-type]
-        feedback: str
+        feedback: Paragraph
 
         @model_validator(mode="after")
         def _is_whole(self) -> Self:
