@@ -1,7 +1,6 @@
 """Failures as providers, SDKs and langchain-openai report them."""
 
-import asyncio
-import json
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -11,17 +10,16 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_openai import ChatOpenAI
 from langgraph.errors import GraphInterrupt, GraphRecursionError
 from pydantic import BaseModel
 
 from agents import Agent
 from agents.decisions import Decision
 from agents.errors import AgentError, ConfigurationError, EmptyReplyError, TransientError
-from agents.models.openai_compatible import openai_chat
-from agents.runtime import check_reply, explain, is_transient
+from agents.runtime import check_reply, explain, is_transient, provider_words
 from agents.runtime.provider_errors import retry_after
-from tests.endpoint import Cut, Endpoint, Fault, Late
+from agents.testing import LASTING_FAULTS, TRANSIENT_FAULTS, Fault, FaultyProvider, Reply
+from agents.testing.faults import EVENT_STREAM
 
 
 class ProviderError(Exception):
@@ -38,124 +36,123 @@ def error(message: str, **more: Any) -> dict[str, Any]:
     return {"error": {"message": message, **more}}
 
 
-def call(reply: Any, *, stream: bool = False) -> AIMessage:
-    """Ask an endpoint that gives this reply, as an agent would."""
-    with Endpoint([reply]) as endpoint:
-        model = ChatOpenAI(base_url=endpoint.url, api_key="test", model="test", max_retries=0, timeout=1)
-        with model.root_client:
-            chunks = list(model.stream("Hi")) if stream else [model.invoke("Hi")]
-    first, *rest = chunks
+def asked(reply: Any, *, stream: bool) -> AIMessage:
+    """Ask a provider that gives this reply, as an agent would."""
+    with FaultyProvider([reply]) as provider:
+        model = provider.chat_model(timeout=1)
+        first, *rest = list(model.stream("Hi")) if stream else [model.invoke("Hi")]
     message: Any = sum(rest, first)
     check_reply(message, "writer")
     return message
 
 
 PAGE = {"Content-Type": "text/html"}
-PASSING = [
-    Fault(429, body=error("Rate limit reached", code="rate_limit_exceeded")),
-    Fault(429, body=error("Quota exceeded, see your plan and billing details. Please retry in 8s.")),
-    Fault(429, body=json.dumps([error("Exceeded your current quota. Retry in 9s", status="RESOURCE_EXHAUSTED")])),
-    *[Fault(status, body=error("sorry")) for status in (408, 409, 425, 500, 503, 529)],
-    Fault(502, PAGE, "<html>Bad gateway</html>"),
-    Fault(400, {"x-should-retry": "true"}, error("busy")),
-    "drop",
-    Late(30),
-    error("Provider returned error", code=502),
-    error("Overloaded", type="overloaded_error"),
-    {"error": "the model crashed"},
-    {"choices": None},
-    {"choices": []},
-    {"choices": [{"finish_reason": "stop"}]},
-    Fault(200, body="{"),
-    Fault(200, PAGE, "<html>Welcome</html>"),
-    "",
-    " \n",
-    {"content": "half of", "finish_reason": "error"},
-    {"tool_calls": [{"id": "1", "type": "function", "function": {"name": "add", "arguments": "oops"}}]},
-]
-LASTING = [
-    Fault(401, body=error("Incorrect API key provided: sk-test-0123456789", code="invalid_api_key")),
-    Fault(400, body=error("API key not valid", code=400)),
-    Fault(402, body=error("Payment required")),
-    Fault(403, body=error("Not in your country")),
-    Fault(404, body=error("No such model", code="model_not_found")),
-    Fault(429, body=error("Check your plan", code="insufficient_quota")),
-    Fault(429, body=error("You exceeded your monthly quota")),
-    Fault(429, body=error("Request too large for this model", code="rate_limit_exceeded")),
-    Fault(429, {"x-should-retry": "false"}, error("Too many requests")),
-    Fault(400, body=error("Credit balance is too low")),
-    Fault(400, body=error("The prompt is too long", code="context_length_exceeded")),
-    Fault(413, body="too large"),
-    Fault(422, body={"detail": [{"loc": ["body"], "input": "the secret prompt"}]}),
-    Fault(200, body={"role": "assistant", "content": [{"type": "text", "text": "cut"}], "stop_reason": "max_tokens"}),
-    {"candidates": [{"content": {"parts": [{"text": "cut"}]}, "finishReason": "MAX_TOKENS"}]},
-    error("Unknown key", code=401),
-    error("No", type="authentication_error"),
-    {"content": None, "refusal": "I cannot help with that"},
-    {"content": "cut", "finish_reason": "length"},
-    {"content": "cut", "finish_reason": "content_filter"},
-]
+OTHER_TRANSIENT = {
+    "quota of a minute": Fault.of(429, "Quota exceeded, see your plan and billing details. Please retry in 8s."),
+    "list of errors": Fault(429, body=[error("Exceeded your current quota. Retry in 9s", status="RESOURCE_EXHAUSTED")]),
+    "time-out": Reply("late", delay=30),
+    "advice to retry": Fault(400, {"x-should-retry": "true"}, error("busy")),
+    "typed error in a 200": Fault(200, body=error("Overloaded", type="overloaded_error")),
+    "text as error": Fault(200, body={"error": "the model crashed"}),
+    "no choices": Fault(200, body={"choices": None}),
+    "choice without message": Fault(200, body={"choices": [{"finish_reason": "stop"}]}),
+    "a page": Fault(200, PAGE, "<html>Welcome</html>"),
+    "broken off": Reply("half of", finish_reason="error"),
+    "huge number": Reply(tool_calls=[{"name": "send", "args": {"to": 2**64}}]),
+    "mid-event": Fault(200, EVENT_STREAM, 'data: {"id": "x", "choices": [{"index": 0, "delta": {"content": "5'),
+    "no event": Fault(200, EVENT_STREAM, ""),
+}
+OTHER_LASTING = {
+    "key in a 400": Fault.of(400, "API key not valid"),
+    "payment": Fault.of(402, "Payment required"),
+    "monthly": Fault.of(429, "You exceeded your monthly quota"),
+    "one request too large": Fault.of(429, "Request too large for this model", "rate_limit_exceeded"),
+    "advice against": Fault(429, {"x-should-retry": "false"}, error("Too many requests")),
+    "credit": Fault.of(400, "Credit balance is too low"),
+    "too large": Fault(413, body="too large"),
+    "validation": Fault(422, body={"detail": [{"loc": ["body"], "input": "the secret prompt"}]}),
+    "key in a 200": Fault(200, body=error("Unknown key", code=401)),
+    "type in a 200": Fault(200, body=error("No", type="authentication_error")),
+}
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize(
-    ("reply", "transient"), [*((reply, True) for reply in PASSING), *((reply, False) for reply in LASTING)], ids=str
+    ("reply", "transient"),
+    [
+        *((reply, True) for reply in (TRANSIENT_FAULTS | OTHER_TRANSIENT).values()),
+        *((reply, False) for reply in (LASTING_FAULTS | OTHER_LASTING).values()),
+    ],
+    ids=[*TRANSIENT_FAULTS, *OTHER_TRANSIENT, *LASTING_FAULTS, *OTHER_LASTING],
 )
-def test_over_the_wire(reply: Any, transient: bool) -> None:
+def test_over_the_wire(reply: Any, transient: bool, stream: bool) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011
-        call(reply)
+        asked(reply, stream=stream)
     assert is_transient(caught.value) is transient
-    said = explain(caught.value)
-    assert len(said) > 30
-    assert not any(secret in said for secret in ("sk-test", "secret prompt", "{", "\n"))
+    sentence = explain(caught.value)
+    assert len(sentence) > 30
+    assert not any(secret in sentence for secret in ("sk-test", "secret prompt", "{", "\n"))
 
 
-CUT_CALL = {"id": "1", "type": "function", "function": {"name": "send", "arguments": '{"to": "ann", "text": "half of'}}
-SENDING = {"id": "1", "type": "function", "function": {"name": "send", "arguments": '{"to": "ann"}'}}
-TOO_LARGE = {"id": "1", "type": "function", "function": {"name": "send", "arguments": '{"to": 18446744073709551616}'}}
-STREAMS: list[Any] = ["drop", error("Overloaded", code=529), "", Fault(200, PAGE, ""), Fault(500)]
-STREAMS += [Cut("The dose is 5 mg"), Cut("The dose is 5 mg", inside=True), Cut("x", events=0), Cut("x", events=9)]
-STREAMS += [Cut({"content": "", "tool_calls": [CUT_CALL]}, events=9)]
-
-
-@pytest.mark.parametrize("reply", STREAMS, ids=str)
-def test_over_the_wire_streaming(reply: Any) -> None:
-    with pytest.raises(Exception) as caught:  # noqa: PT011
-        call(reply, stream=True)
-    assert is_transient(caught.value)
-
-
-@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_an_answer_is_an_answer(stream: bool) -> None:
-    assert call("All  is\nwell.", stream=stream).text == "All  is\nwell."
+    assert asked("All  is\nwell.", stream=stream).text == "All  is\nwell."
 
 
-def test_a_reply_in_one_piece_needs_no_finish_reason() -> None:
-    assert call({"content": "All is well.", "finish_reason": None}).text == "All is well."
+def test_a_reply_of_another_api_is_not_asked_for_again() -> None:
+    anthropic = {"role": "assistant", "content": [{"type": "text", "text": "cut"}], "stop_reason": "max_tokens"}
+    gemini = {"candidates": [{"content": {"parts": [{"text": "cut"}]}, "finishReason": "MAX_TOKENS"}]}
+    for body in (anthropic, gemini):
+        with pytest.raises((KeyError, TypeError)) as caught:
+            asked(Fault(200, body=body), stream=False)
+        assert "the form of another API" in explain(caught.value)
+        assert not is_transient(caught.value)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_whole_reply_needs_no_finish_reason(stream: bool) -> None:
+    assert asked(Reply("All is well.", finish_reason=None), stream=stream).text == "All is well."
+
+
+def test_a_garbled_tool_call_is_asked_for_again_where_tools_were_offered() -> None:
+    garbled = Fault.of(400, "Failed to call a function. Please adjust your prompt.", "tool_use_failed")
+    tool = {"type": "function", "function": {"name": "add", "parameters": {}}}
+    with FaultyProvider(garbled) as provider:
+        for model, transient in ((provider.chat_model().bind(tools=[tool]), True), (provider.chat_model(), False)):
+            with pytest.raises(Exception, match="Failed to call") as caught:
+                model.invoke("Hi")
+            assert is_transient(caught.value) is transient
+
+
+def test_the_provider_s_own_words_are_kept_for_the_log_without_keys(caplog: pytest.LogCaptureFixture) -> None:
+    fault = Fault.of(500, "Replica 7 is out of memory; key sk-verysecret123 was used", "oom")
+    with FaultyProvider([fault, "fine"]) as provider, caplog.at_level(logging.DEBUG, "podium"):
+        agent = Agent("ann", model=provider.chat_model())
+        with pytest.raises(Exception, match="Replica 7") as caught:
+            provider.chat_model().invoke("Hi")
+        assert agent.invoke("Hi")["text"] == "fine"
+    assert provider_words(caught.value) == "Replica 7 is out of memory; key *** was used"
 
 
 @pytest.mark.parametrize(
-    "reply", [Cut("", events=0), Cut('{"yes": true, "no": 1}'), Cut('{"yes": true}', events=9)], ids=str
+    "reply", [ConnectionError("cut"), Reply('{"yes": true, "no": 1}', error=ConnectionError("cut"))], ids=str
 )
 def test_a_decision_that_is_cut_off_is_no_decision(reply: Any) -> None:
     class Ruling(BaseModel):
         yes: bool
 
-    with Endpoint([reply, '{"yes": false}']) as endpoint:
-        model = openai_chat("test", base_url=endpoint.url, api_key="test", streaming=True)
+    with FaultyProvider([reply, {"yes": False}]) as provider:
+        model = provider.chat_model(streaming=True)
         assert Decision(Ruling, model=model).invoke([HumanMessage("Rule.")])["value"] == {"yes": False}
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        Cut({"content": "", "tool_calls": [CUT_CALL]}, events=9),
-        {"content": "", "tool_calls": [TOO_LARGE]},
-        {"content": "", "tool_calls": [SENDING], "finish_reason": "length"},
-    ],
-    ids=["cut off", "too large", "too long"],
-)
-@pytest.mark.parametrize("as_", ["invoke", "ainvoke"])
-def test_no_tool_is_called_by_half_a_reply(reply: Any, as_: str) -> None:
+HALF = Reply(tool_calls=[{"name": "send", "args": '{"to": "ann", "text": "half of'}])
+TOO_LARGE = Reply(tool_calls=[{"name": "send", "args": {"to": 2**64}}])
+TOO_LONG = Reply(tool_calls=[{"name": "send", "args": {"to": "ann"}}], finish_reason="length")
+
+
+@pytest.mark.parametrize("reply", [HALF, TOO_LARGE, TOO_LONG], ids=["half", "too large", "too long"])
+def test_no_tool_is_called_by_half_a_reply(reply: Any, call: Any) -> None:
     sent = []
 
     def send(to: Any, text: str = "") -> str:
@@ -163,11 +160,10 @@ def test_no_tool_is_called_by_half_a_reply(reply: Any, as_: str) -> None:
         sent.append(text)
         return "sent"
 
-    with Endpoint([reply, "done"]) as endpoint:
-        model = openai_chat("test", base_url=endpoint.url, api_key="test", streaming=True)
-        agent = Agent("writer", model=model, tools=[send])
+    with FaultyProvider([reply, "done"]) as provider:
+        agent = Agent("writer", model=provider.chat_model(streaming=True), tools=[send])
         with suppress(AgentError):  # what is too long is not asked for again
-            agent.invoke("Write") if as_ == "invoke" else asyncio.run(agent.ainvoke("Write"))
+            call(agent, "Write")
     assert sent == []
 
 

@@ -1,4 +1,4 @@
-"""The scripted model behaves like a real one, only predictably."""
+"""The scripted model and the faulty provider behave like real ones, only predictably."""
 
 import asyncio
 import copy
@@ -14,7 +14,7 @@ from langchain_core.tools import tool
 from langchain_openai.chat_models.base import OpenAIRefusalError
 from pydantic import BaseModel, ValidationError
 
-from agents.testing import Reply, ScriptedModel, ScriptError
+from agents.testing import Fault, FaultyProvider, Reply, ScriptedModel, ScriptError
 
 
 class Plan(BaseModel):
@@ -216,3 +216,48 @@ def test_a_delay_blocks_neither_the_loop_nor_other_calls() -> None:
 def test_the_profile_can_be_set() -> None:
     assert ScriptedModel().profile == {"tool_calling": True, "structured_output": True}
     assert ScriptedModel(profile={"structured_output": False}).profile == {"structured_output": False}
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_provider_answers_as_the_script_says(streaming: bool) -> None:
+    call = {"name": "add", "args": {"a": 1, "b": 2}, "id": "call_1"}
+    script = [Reply("Two words", usage=(3, 4)), Reply(tool_calls=[call]), Reply(refusal="No."), PLAN]
+    with FaultyProvider(script) as provider:
+        model = provider.chat_model(streaming=streaming)
+        words, calls, refusal, plan = [model.invoke(text) for text in "abcd"]
+    assert (words.text, words.response_metadata["finish_reason"]) == ("Two words", "stop")
+    assert words.usage_metadata["output_tokens"] == 4
+    assert (calls.tool_calls, calls.response_metadata["finish_reason"]) == (
+        [{**call, "type": "tool_call"}],
+        "tool_calls",
+    )
+    assert refusal.additional_kwargs["refusal"] == "No."
+    assert plan.text == '{"steps": ["draft", "review"]}'
+    assert [request["messages"][-1]["content"] for request in provider.requests] == ["a", "b", "c", "d"]
+
+
+def test_a_provider_answers_by_the_prompt_and_forced_tools() -> None:
+    with FaultyProvider({"plan": PLAN, "fail": Fault(503)}, default="Hm.") as provider:
+        model = provider.chat_model()
+        assert model.with_structured_output(Plan).invoke("Make a plan") == Plan(**PLAN)
+        forced = model.with_structured_output(Plan, method="function_calling")
+        assert forced.invoke("Make a plan") == Plan(**PLAN)
+        assert model.invoke("Hello").text == "Hm."
+        with pytest.raises(Exception, match="Service Unavailable"):
+            model.invoke("Now fail")
+
+
+def test_a_provider_refuses_parameters_and_loads_its_model() -> None:
+    with FaultyProvider(["fine"], refuses=["tools"], models=["m"], loading=1) as provider:
+        model = provider.chat_model()
+        with pytest.raises(Exception, match="'tools' is not supported"):
+            model.bind_tools([add]).invoke("Hi")
+        assert model.invoke("Hi").text == "fine"
+        with pytest.raises(Exception, match="Loading model"):
+            model.root_client.models.list()
+        assert [listed.id for listed in model.root_client.models.list()] == ["m"]
+
+
+def test_a_provider_whose_script_runs_out_says_so() -> None:
+    with FaultyProvider() as provider, pytest.raises(Exception, match="no reply for call 1"):
+        provider.chat_model().invoke("Hi")

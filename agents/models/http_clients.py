@@ -12,12 +12,18 @@ from weakref import WeakValueDictionary
 import httpx2
 import openai
 
+from agents.models.event_streams import finish
+
 KEEP_ALIVE = httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=30)
 """The OpenAI client's own limits, except that an idle connection is kept for 30 seconds, not 5: agents pause."""
 
 
 class SyncClient(openai.DefaultHttpxClient):
     """A client for all threads; its connections close when the last model that uses it is dropped."""
+
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """Send a request; a streamed reply that is whole has a finish reason."""
+        return finish(super().send(request, **options))
 
     def __del__(self) -> None:
         if not self.is_closed:
@@ -48,7 +54,7 @@ class AsyncClient(openai.DefaultAsyncHttpxClient):
                 for closed in [other for other in self._by_loop if other.is_closed()]:  # without shutting down
                     del self._by_loop[closed]
                 self._by_loop[loop] = client, open_until_end
-        return await self._by_loop[loop][0].send(request, **options)
+        return finish(await self._by_loop[loop][0].send(request, **options))
 
     async def _open_until_end(
         self, loop: asyncio.AbstractEventLoop, client: httpx2.AsyncClient

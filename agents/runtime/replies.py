@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 
 from agents.errors import AgentError, EmptyReplyError
 from agents.runtime.langchain_internals import is_cut_stream
@@ -43,7 +44,7 @@ def check_reply(message: AIMessage, who: str) -> None:
         raise EmptyReplyError(f"Agent {who!r} gave no answer: the reply broke off{note}; ask again.")
     if is_cut_stream(message):
         raise EmptyReplyError(f"Agent {who!r} gave no whole answer: the stream of the reply broke off; ask again.")
-    if message.invalid_tool_calls:
+    if message.invalid_tool_calls or _has_half_a_call(message):
         raise EmptyReplyError(f"Agent {who!r} called a tool with arguments that are not JSON{note}; ask again.")
     for call in message.tool_calls:
         try:
@@ -52,6 +53,16 @@ def check_reply(message: AIMessage, who: str) -> None:
             raise EmptyReplyError(f"Agent {who!r} called a tool with {error}; ask again.") from error
     if not (message.text.strip() or message.tool_calls or _has_media(message)):
         raise EmptyReplyError(f"Agent {who!r} replied without text{note}; ask again or use another model.")
+
+
+def _has_half_a_call(message: AIMessage) -> bool:
+    """Return whether the arguments of a streamed call are not JSON as written; LangChain completes what was cut off."""
+    for part in message.tool_call_chunks if isinstance(message, AIMessageChunk) else ():
+        try:
+            json.loads(part["args"] or "{}")
+        except ValueError:
+            return True
+    return False
 
 
 def _finish_reason(message: AIMessage) -> str:

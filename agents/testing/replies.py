@@ -30,8 +30,8 @@ class Reply:
     """Seconds before the first word; sleeps the thread in sync code and only the task in async code."""
     usage: tuple[int, int] | None = None
     """Input and output tokens; the words are counted if not given."""
-    finish_reason: str = "stop"
-    """`stop`, `length`, `content_filter`, ...; a reply with tool calls says `tool_calls` instead of `stop`."""
+    finish_reason: str | None = "stop"
+    """`stop`, `length`, `content_filter`, ... or None; a reply with tool calls says `tool_calls` instead of `stop`."""
     refusal: str | None = None
     data: Any = None
     """Answered as JSON, or as a call of the tool that the caller forces and the data fits."""

@@ -60,7 +60,7 @@ class ScriptedModel(BaseChatModel):
     def __init__(self, script: Any = (), *, repeat: bool = False, default: Any = None, **fields: Any) -> None:
         """`repeat` starts a list over when it has run out; `default` answers whatever the script does not."""
         super().__init__(**{"cache": False, **fields})
-        self._script = _Script(script, repeat=repeat, default=default)
+        self._script = Script(script, repeat=repeat, default=default)
 
     @property
     def calls(self) -> list[Call]:
@@ -129,8 +129,8 @@ class ScriptedModel(BaseChatModel):
             yield chunk
 
 
-class _Script:
-    """The replies that are left and the calls that were made."""
+class Script:
+    """The replies that are left, and the calls that were made."""
 
     def __init__(self, script: Any, *, repeat: bool, default: Any) -> None:
         self.calls: list[Call] = []
@@ -140,37 +140,42 @@ class _Script:
             self._rules = {"": cycle(script) if repeat else iter(script)}
         self._default = default
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Script:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Script:
         return self
 
     def reply_to(self, call: Call) -> Reply:
         """Record the call and look up its reply."""
-        found = self._found(call)
-        if inspect.iscoroutine(found):
-            found.close()
+        reply = self.next(call)
+        if inspect.iscoroutine(reply):
+            reply.close()
             raise ScriptError("The script is an async function; call the model with ainvoke or astream.")
-        return _as_reply(found)
+        return as_reply(reply)
 
     async def areply_to(self, call: Call) -> Reply:
         """Record the call and look up its reply, or have an async function make it."""
-        found = self._found(call)
-        return _as_reply(await found if inspect.isawaitable(found) else found)
+        reply = self.next(call)
+        return as_reply(await reply if inspect.isawaitable(reply) else reply)
 
-    def _found(self, call: Call) -> Any:
+    def next(self, call: Call) -> Any:
+        """Record the call and return what the script has for it, perhaps an awaitable.
+
+        Raises:
+            ScriptError: The script has no reply for the call.
+        """
         with self._lock:
             self.calls.append(call)
             number = len(self.calls)
             fitting = next((reply for key, reply in self._rules.items() if _fits(key, call.prompt)), None)
-            for found in (fitting, self._default):
-                found = next(found, None) if isinstance(found, Iterator) else found
-                if found is not None:
+            for reply in (fitting, self._default):
+                reply = next(reply, None) if isinstance(reply, Iterator) else reply
+                if reply is not None:
                     break
-        if found is None:
+        if reply is None:
             raise ScriptError(
                 f"The script has no reply for call {number}: its replies ran out, or no key fits. "
                 f"The prompt ends with: {call.prompt[-_QUOTED:]!r}"
             )
-        return found(call.messages) if callable(found) and not isinstance(found, type) else found
+        return reply(call.messages) if callable(reply) and not isinstance(reply, type) else reply
 
 
 def _fits(key: str | re.Pattern[str], prompt: str) -> bool:
@@ -182,18 +187,22 @@ def _fits(key: str | re.Pattern[str], prompt: str) -> bool:
         return False
 
 
-def _as_reply(found: Any) -> Reply:
-    if found is None:
-        raise ScriptError("The function of the script gave None instead of a reply.")
-    if isinstance(found, Reply):
-        return found
-    if isinstance(found, str):
-        return Reply(found)
-    if isinstance(found, BaseException) or (isinstance(found, type) and issubclass(found, BaseException)):
-        return Reply(error=found)
-    if isinstance(found, AIMessage):
-        return Reply(found.text, tool_calls=found.tool_calls)
-    return Reply(data=found)
+def as_reply(value: Any) -> Reply:
+    """Return what a script holds as a `Reply`."""
+    match value:
+        case None:
+            raise ScriptError("The function of the script returned None instead of a reply.")
+        case Reply():
+            return value
+        case str():
+            return Reply(value)
+        case AIMessage():
+            return Reply(value.text, tool_calls=value.tool_calls)
+        case BaseException():
+            return Reply(error=value)
+        case type() if issubclass(value, BaseException):
+            return Reply(error=value)
+    return Reply(data=value)
 
 
 def _response_format(schema: dict[str, Any] | type, method: str) -> dict[str, Any]:
