@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.endpoint import Endpoint, Late, Scripted
+from agents.testing import FaultyProvider, Reply
 from tests.processes import Done, Processes
 
 PLAN = [
@@ -25,7 +25,7 @@ _ROLES = {
 }
 
 
-class Office(Endpoint):
+class Office(FaultyProvider):
     """`slow` names steps that take long, `route` whom the router chooses; `asked` lists who was asked, and steps."""
 
     def __init__(self, *, plan: list[dict[str, Any]] = PLAN, slow: str = "", route: str = "none") -> None:
@@ -37,9 +37,9 @@ class Office(Endpoint):
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"OPENAI_BASE_URL": self.url, "OPENAI_MODEL": "test"}
+        return {"OPENAI_BASE_URL": self.base_url, "OPENAI_MODEL": "test"}
 
-    def reply_to(self, request: dict[str, Any], headers: dict[str, str]) -> Scripted:
+    def reply_to(self, request: dict[str, Any], headers: dict[str, str]) -> Reply | str:
         super().reply_to(request, headers)
         prompt = "\n".join(str(one["content"]) for one in request["messages"])
         role = next((name for key, name in _ROLES.items() if key in prompt), "")
@@ -48,7 +48,7 @@ class Office(Endpoint):
         self.asked.append(role or step or "agent")
         if role:
             return self._said(role)
-        return Late(60, "late") if step == self.slow and step else f"Text {step or 'of an agent'}"
+        return Reply("late", delay=60) if step == self.slow and step else f"Text {step or 'of an agent'}"
 
     def _said(self, role: str) -> str:
         said: dict[str, Any] = {

@@ -18,7 +18,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-from tests.endpoint import Late, Scripted
+from agents.testing import Reply
 from tests.office import Office
 
 ROOT = Path(__file__).parent.parent
@@ -133,11 +133,11 @@ class Desk(Office):
             assert time.monotonic() < until, f"{who} was not asked, only {self.asked}"
             time.sleep(_PAUSE)
 
-    def reply_to(self, request: dict[str, Any], headers: dict[str, str]) -> Scripted:
+    def reply_to(self, request: dict[str, Any], headers: dict[str, str]) -> Reply | str:
         reply = super().reply_to(request, headers)
         if self.together is not None:
             self.together.wait()
-        if not isinstance(reply, Late):
+        if isinstance(reply, str):
             return reply
         self.released.wait(PATIENCE)
         return "late"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agents.testing import LASTING_FAULTS, FaultyProvider
 from graphs.cli import command
 from graphs.cli.run import BAD_USAGE, COMPLETED, FAILED
-from tests.endpoint import Endpoint, Fault
 from tests.office import PLAN, Office
 from tests.processes import Processes
 
@@ -57,9 +57,8 @@ def test_json_is_the_only_thing_on_stdout(processes: Processes) -> None:
 
 
 def test_an_endpoint_that_refuses_the_key_is_a_failure_without_traceback(processes: Processes) -> None:
-    fault = Fault(401, body={"error": {"message": "Incorrect API key provided"}})
-    with Endpoint([fault], repeat=True) as endpoint:
-        done = processes.podium("Do it", OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="test")
+    with FaultyProvider(LASTING_FAULTS["wrong key"]) as provider:
+        done = processes.podium("Do it", OPENAI_BASE_URL=provider.base_url, OPENAI_MODEL="test")
     assert (done.code, done.out) == (FAILED, "")
     assert "Failed: " in done.told
     assert "Traceback" not in done.told
@@ -69,8 +68,8 @@ def test_another_pattern_is_run_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PODIUM_RUNS", str(tmp_path / "runs.sqlite"))
-    with Endpoint(["Peers answer"], repeat=True) as endpoint:
-        monkeypatch.setenv("OPENAI_BASE_URL", endpoint.url)
+    with FaultyProvider("Peers answer") as provider:
+        monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
         assert command(["Do it", "--pattern", "network", "--quiet", "--model", "openai:test"]) == COMPLETED
     assert capsys.readouterr().out == "Peers answer\n"
 

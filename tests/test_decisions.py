@@ -15,8 +15,7 @@ from agents.decisions import Decision, read_json
 from agents.errors import AgentError, DecisionError
 from agents.runtime import Attempts, Retry
 from agents.runtime.usage import usage_of
-from agents.testing import Reply, ScriptedModel
-from tests.endpoint import Endpoint, Fault
+from agents.testing import Fault, FaultyProvider, Reply, ScriptedModel
 
 
 class Verdict(BaseModel):
@@ -161,8 +160,8 @@ REFUSALS = [
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_an_endpoint_without_structured_output_is_asked_in_words(refusal: Fault) -> None:
-    with Endpoint([refusal, json.dumps(GOOD)]) as endpoint:
-        model = ChatOpenAI(base_url=endpoint.url, api_key="test", model="test", max_retries=0)
+    with FaultyProvider([refusal, GOOD]) as endpoint:
+        model = ChatOpenAI(base_url=endpoint.base_url, api_key="test", model="test", max_retries=0)
         with model.root_client:
             assert Decision(Verdict, model=model).invoke(ASKED)["value"] == GOOD
     first, second = endpoint.requests
@@ -176,8 +175,8 @@ def test_an_endpoint_without_structured_output_is_asked_in_words(refusal: Fault)
     [(Fault(400, body={"error": {"message": "bad prompt"}}), 2), (Fault(401), 1), (Fault(500), 3)],
 )
 def test_other_faults_of_an_endpoint_are_raised(fault: Fault, requests: int) -> None:
-    with Endpoint([fault], repeat=True) as endpoint:
-        model = ChatOpenAI(base_url=endpoint.url, api_key="test", model="test", max_retries=0)
+    with FaultyProvider(fault) as endpoint:
+        model = ChatOpenAI(base_url=endpoint.base_url, api_key="test", model="test", max_retries=0)
         with model.root_client:
             outcome = Attempts(Decision(Verdict, model=model), Retry(wait=0)).invoke(ASKED)
     assert str(fault.status) in str(outcome.error)

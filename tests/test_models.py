@@ -27,8 +27,7 @@ from agents.errors import ConfigurationError, NoModelError
 from agents.models import chat_model, model_name
 from agents.models.openai_compatible import first_model, for_any_loop, openai_chat
 from agents.models.resolve import DEFAULT_OPENAI_MODEL
-from tests.endpoint import Endpoint as FaultyEndpoint
-from tests.endpoint import Fault
+from agents.testing import Fault, FaultyProvider
 
 REPLY = {
     "id": "1",
@@ -127,8 +126,8 @@ def test_openai_has_a_default_and_leaves_retries_to_podium(monkeypatch: pytest.M
 
 
 def test_other_providers_leave_retries_to_podium_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    with FaultyEndpoint([Fault(500)], repeat=True) as failing:
-        monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", failing.url)
+    with FaultyProvider(Fault(500)) as failing:
+        monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", failing.base_url)
         monkeypatch.setenv("AZURE_OPENAI_API_KEY", "key")
         monkeypatch.setenv("OPENAI_API_VERSION", "2024-10-21")
         with pytest.raises(openai.InternalServerError):

@@ -16,9 +16,8 @@ from pydantic import BaseModel
 from agents import Agent, ConfigurationError
 from agents.decisions import Decision
 from agents.runtime import is_transient
-from agents.testing import RecordedModel, RecordingError, Reply, ScriptedModel
+from agents.testing import Fault, FaultyProvider, RecordedModel, RecordingError, Reply, ScriptedModel
 from graphs import Planner
-from tests.endpoint import Endpoint, Fault, Scripted
 from tests.markdown import pages
 
 STEPS = [
@@ -35,17 +34,16 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-class Office(Endpoint):
+class Office(FaultyProvider):
     """Plans `STEPS`, has the clerk use the tool, with ids that differ in every run, and answers the rest."""
 
-    def reply_to(self, request: dict[str, Any], headers: dict[str, str]) -> Scripted:
+    def reply_to(self, request: dict[str, Any], headers: dict[str, str]) -> Any:
         super().reply_to(request, headers)
         system, *_, last = request["messages"]
         if "You are the planner" in system["content"]:
             return json.dumps({"steps": STEPS}, separators=(",", ":"))
         if request.get("tools") and last["role"] == "user":
-            function = {"name": "add", "arguments": '{"a": 2, "b": 3}'}
-            return {"tool_calls": [{"id": f"call_{id(request)}", "type": "function", "function": function}]}
+            return Reply(tool_calls=[{"name": "add", "args": {"a": 2, "b": 3}}])
         return f"Done: {last['content'][-40:]}"
 
 
@@ -59,8 +57,8 @@ def planner(model: Any, *, poet: str = "You write poems.", tools: Any = (add,)) 
     ).compile()
 
 
-def real(endpoint: Endpoint) -> ChatOpenAI:
-    return ChatOpenAI(base_url=endpoint.url, api_key=KEY, model="gpt-test", max_retries=0)  # type: ignore[arg-type]
+def real(endpoint: FaultyProvider) -> ChatOpenAI:
+    return ChatOpenAI(base_url=endpoint.base_url, api_key=KEY, model="gpt-test", max_retries=0)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +211,7 @@ class Answer(BaseModel):
 
 def test_structured_replies_and_streams_are_replayed(tmp_path: Path) -> None:
     file = tmp_path / "forms.yaml"
-    with Endpoint(['{"answer": 42}', "a b c"]) as endpoint:
+    with FaultyProvider(['{"answer": 42}', "a b c"]) as endpoint:
         model = RecordedModel(file, real(endpoint))
         first = model.with_structured_output(Answer).invoke("6 * 7"), [one.text for one in model.stream("letters")]
     assert endpoint.requests[0]["response_format"]["json_schema"]["schema"]["required"] == ["answer"]
@@ -230,7 +228,7 @@ LIMITED = Fault(429, {"Retry-After": "0"}, {"error": {"message": "Slow down"}})
 
 def test_what_an_endpoint_cannot_do_is_recorded(call: Any, tmp_path: Path) -> None:
     file = tmp_path / "faults.yaml"
-    with Endpoint([NO_FORMS, '{"answer": 42}']) as endpoint, RecordedModel(file, real(endpoint)) as model:
+    with FaultyProvider([NO_FORMS, '{"answer": 42}']) as endpoint, RecordedModel(file, real(endpoint)) as model:
         first = call(Decision(Answer, model=model), [HumanMessage("6 * 7")])
     with RecordedModel(file) as model:
         again = call(Decision(Answer, model=model), [HumanMessage("6 * 7")])
@@ -242,7 +240,7 @@ def test_what_an_endpoint_cannot_do_is_recorded(call: Any, tmp_path: Path) -> No
 
 def test_faults_that_pass_are_not_recorded(tmp_path: Path) -> None:
     file = tmp_path / "faults.yaml"
-    with Endpoint([LIMITED, "rain"]) as endpoint, RecordedModel(file, real(endpoint)) as model:
+    with FaultyProvider([LIMITED, "rain"]) as endpoint, RecordedModel(file, real(endpoint)) as model:
         poet = Agent("poet", instructions="You write.", model=model)
         with pytest.raises(Exception, match="429"):
             poet.invoke("Write")
@@ -255,7 +253,7 @@ def test_faults_that_pass_are_not_recorded(tmp_path: Path) -> None:
 def test_a_refused_key_is_not_recorded(tmp_path: Path) -> None:
     file = tmp_path / "key.yaml"
     refused = Fault(401, body={"error": {"message": f"Incorrect API key: {KEY}"}})
-    with Endpoint([refused]) as endpoint, pytest.raises(Exception, match="401"):
+    with FaultyProvider([refused]) as endpoint, pytest.raises(Exception, match="401"):
         RecordedModel(file, real(endpoint)).invoke("x")
     assert not file.exists()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from langgraph.graph.state import CompiledStateGraph
 
-from tests.endpoint import Endpoint
+from agents.testing import FaultyProvider
 
 ROOT = Path(__file__).parents[1]
 EXPORTED: dict[str, dict[str, str]] = json.loads((ROOT / "langgraph.json").read_text())["graphs"]
@@ -76,8 +76,8 @@ ACCEPTED = json.dumps({"criteria": {"criterion_1": MET, "criterion_2": MET}, "fe
 
 
 def test_a_graph_runs_on_the_plain_dict_that_studio_sends(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Endpoint(["a haiku", ACCEPTED]) as endpoint:
-        monkeypatch.setenv("OPENAI_BASE_URL", endpoint.url)
+    with FaultyProvider(["a haiku", ACCEPTED]) as provider:
+        monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
         monkeypatch.setenv("OPENAI_MODEL", "test")
         state = call(graph("supervisor"), {"messages": [{"role": "user", "content": "Write a haiku."}]})
     assert (state["status"], state["messages"][-1].text) == ("completed", "a haiku")

@@ -151,7 +151,7 @@ class FaultyProvider:
         self._server.server_close()
 
     def reply_to(self, request: dict[str, Any], headers: dict[str, str]) -> Any:
-        """Record a request and return its `Reply` or `Fault`."""
+        """Record a request and return its `Fault`, or what a script holds for a reply; subclasses may decide it."""
         with self._lock:
             self.requests.append(request)
             self.headers.append(headers)
@@ -159,10 +159,9 @@ class FaultyProvider:
             if request.get(name):
                 return fault
         try:
-            reply = self._script.next(call_of(request))
+            return self._script.next(call_of(request))
         except ScriptError as error:
             return Fault.of(418, str(error))
-        return reply if isinstance(reply, Fault) else as_reply(reply)
 
 
 def _unsupported(parameter: str) -> Fault:
@@ -205,6 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
         reply = self.server.provider.reply_to(request, headers)
+        reply = reply if isinstance(reply, Fault) else as_reply(reply)
         self.server.provider.closing.wait(reply.delay)
         if isinstance(reply, Fault):
             is_event = request.get("stream") and reply.status == 200 and not isinstance(reply.body, str)
