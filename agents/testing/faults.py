@@ -134,7 +134,7 @@ class FaultyProvider:
 
     def chat_model(self, **fields: Any) -> ChatOpenAI:
         """Return a `ChatOpenAI` for this server that makes no retries of its own; `fields` replace its settings."""
-        from agents.models.openai_compatible import openai_chat
+        from agents.models import openai_chat
 
         return openai_chat(**{"model": self.models[0], "base_url": self.base_url, "api_key": "test", **fields})
 
