@@ -15,7 +15,11 @@ from agents.settings import HISTORY_TOKENS
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w[\w.\-]*)\}")
 _REQUEST = "Request, for orientation"
-_DISPLAY = {"best_version": "Best version so far", "last_version": "Your last version", "feedback": "Feedback"}
+_DISPLAY = {
+    "best_version": "Best version so far",
+    "last_version": "Your last version, not accepted; write it again, complete, and change what the feedback says",
+    "feedback": "Feedback",
+}
 """Display text of context labels; all others (step ids, agent names, plain words) stand for themselves."""
 _SPEAKERS = {"human": "User", "ai": "Assistant", "system": "System", "tool": "Tool"}
 _BYTES_PER_TOKEN = 3

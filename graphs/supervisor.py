@@ -15,7 +15,7 @@ from agents.assignment import Assignment, History, check_history
 from agents.checks import Check
 from agents.conversion import AnyAgent, agent_of
 from agents.runtime import Retry
-from graphs.decisions import CRITERIA, Review, Reviewer, Verdict, prompts
+from graphs.decisions import CRITERIA, Review, Reviewer, Verdict
 from graphs.engine import (
     RUNNING,
     Box,
@@ -140,11 +140,7 @@ class Supervisor(Pattern[StateT]):
         context = {**task.get("context", {}), "feedback": feedback}
         if not state["work"]:
             return {**task, "context": context}
-        revised: Assignment = {**task, "context": {**context, "last_version": state["work"]}}
-        revised["task"] = prompts.REVISE.format(task=task["task"])
-        if "template" in task:
-            revised["template"] = prompts.REVISE.format(task=task["template"])
-        return revised
+        return {**task, "context": {**context, "last_version": state["work"]}}
 
     def take_work(self, state: SupervisorState, answer: Answer) -> dict[str, Any]:
         """Keep the work; unchanged work is not worth another review."""

@@ -11,7 +11,6 @@ from langchain_core.runnables import RunnableLambda
 
 from agents import Agent, DecisionError, PodiumError
 from agents.checks import Check
-from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
 from graphs.decisions import CRITERIA, Review
 
@@ -105,7 +104,7 @@ def test_a_reviewer_with_a_role_keeps_its_instructions_and_its_model(call: Any) 
     model = ScriptedModel([GOOD])
     verdict = call(review_by(Agent("critic", instructions="You love rain.", model=model)), work())
     assert verdict["by"] == "critic"
-    assert model.calls[0].messages[0].text.startswith("You love rain.\n\nYou review a piece of work")
+    assert model.calls[0].messages[0].text.startswith("You love rain.\n\nReview the work")
 
 
 def test_the_reviewer_sees_criteria_task_context_and_result(call: Any) -> None:
@@ -305,10 +304,3 @@ def test_reviews_know_nothing_of_each_other(call: Any) -> None:
     assert [one["acceptable"] for one in verdicts] == [False, True]
     assert "draft A" not in model.calls[1].prompt
     assert len({len(one.messages) for one in model.calls}) == 1
-
-
-def test_the_examples_shown_to_a_model_are_verdicts_of_the_form() -> None:
-    review = review_by(None, criteria=["a", "b", "c"])
-    examples = [one.text for one in review.opening if isinstance(one, AIMessage)]
-    accepted = [review._read(json.loads(text), no_usage())["acceptable"] for text in examples]
-    assert accepted == [False, True]

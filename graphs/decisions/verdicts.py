@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langgraph.constants import TAG_NOSTREAM
@@ -103,9 +102,9 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         form = ", ".join(
             f'"criterion_{number}": {{"evidence": …, "met": …}}' for number in range(1, len(self.criteria) + 1)
         )
-        self.rules = prompts.REVIEW.format(criteria=listed, form=form)
-        system = SystemMessage(f"{instructions}\n\n{self.rules}".strip())
-        self.opening: list[BaseMessage] = [system, *_examples(len(self.criteria))]
+        rules = prompts.REVIEW.format(criteria=listed)
+        self.system = SystemMessage(f"{instructions}\n\n{rules}".strip())
+        self.rules = f"{rules}\n\n{prompts.REVIEW_FORM.format(form=form)}"
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Verdict:
         """Return the verdict on one result."""
@@ -120,7 +119,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
 
     async def _judge(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Verdict:
         if self.reviewer is None or (self.reviewer.is_chat_model and not self.reviewer.tools):
-            decided = await effects.invoke(self.decision, [*self.opening, HumanMessage(_case(value))], config)
+            decided = await effects.invoke(self.decision, [self.system, HumanMessage(_case(value))], config)
             return self._read(decided["value"], decided["usage"])
         tally = Tally(settings().prices)
         with tally.counting():
@@ -169,15 +168,6 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         return _verdict(judged, verdict.feedback, self.name, usage)
 
 
-def _examples(criteria: int) -> Iterator[BaseMessage]:
-    """Show verdicts on other work, with so many criteria."""
-    for task, result, evidence, feedback in prompts.REVIEW_EXAMPLES:
-        judged = {"evidence": evidence, "met": not feedback}
-        found = {f"criterion_{number}": judged for number in range(1, criteria + 1)}
-        yield HumanMessage(_case({"task": task, "context": {"result": result}}))
-        yield AIMessage(json.dumps({"criteria": found, "feedback": feedback}))
-
-
 def _as_function(review: Reviewer) -> Callable[..., Any]:
     """Return a user's review as the function of an agent; sync or async as it is."""
 
@@ -197,12 +187,8 @@ def _case_of(task: str, context: dict[str, str]) -> tuple[str, str, dict[str, st
 def _case(value: Assignment) -> str:
     """Put a task and its result before a reviewer; all of it is quoted, because none of it is addressed to them."""
     context = {label: text for label, text in value["context"].items() if label != "result"}
-    before = "\n\n".join(quote(label, text) for label, text in context.items())
-    return prompts.REVIEW_WORK.format(
-        task=quote("Task", value["task"]),
-        context=f"{before}\n\n" if before else "",
-        work=quote("The work", value["context"]["result"]),
-    )
+    parts = [quote("Task", value["task"]), *(quote(label, text) for label, text in context.items())]
+    return "\n\n".join([*parts, quote("The work", value["context"]["result"])])
 
 
 def _data(answer: Answer) -> Any:
