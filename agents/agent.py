@@ -16,7 +16,7 @@ from langgraph.store.base import BaseStore
 from pydantic import BaseModel
 
 from agents.answer import Answer, is_envelope, read_answer
-from agents.assignment import Assignment
+from agents.assignment import Assignment, users_words
 from agents.checks import Check, Guardrails, sent_back
 from agents.errors import AgentError, ConfigurationError
 from agents.memory import NO_USER, memory_tools, user_of
@@ -28,13 +28,15 @@ from agents.runtime import (
     Tally,
     Usage,
     charge_earlier,
+    in_run,
     iterate,
     named,
     plausible,
+    run_scope,
     usage_of_messages,
 )
 from agents.settings import settings
-from agents.workers import MAX_TURNS, ChatModelWorker, FunctionWorker, GraphWorker, new_messages
+from agents.workers import MAX_TURNS, ChatModelWorker, FunctionWorker, GraphWorker, Toolset, new_messages
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware
@@ -56,7 +58,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         description, examples: What it is for, and requests it is right for: planners and routers choose by them.
         instructions: The system prompt of a chat model.
         model: Its chat model, or `provider:model`; None for that of the run.
-        tools: LangChain tools, or functions with type hints and a docstring.
+        tools: LangChain tools, functions with type hints and a docstring, or the tools of a server (`MCPTools`).
         middleware: LangChain's own or yours, around the model and the tools.
         max_turns: Model calls in one assignment before an agent with tools is stopped as going in circles.
         response_format: The form of its reply, whose JSON is then the answer's `data`.
@@ -80,7 +82,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         *,
         instructions: str = "",
         model: BaseChatModel | str | None = None,
-        tools: Sequence[BaseTool | Callable[..., Any]] = (),
+        tools: Sequence[BaseTool | Toolset | Callable[..., Any]] = (),
         middleware: Sequence[AgentMiddleware[Any, Any]] = (),
         max_turns: int = MAX_TURNS,
         response_format: type[BaseModel] | dict[str, Any] | None = None,
@@ -157,7 +159,8 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
 
     async def run(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> Answer:
         """Do one assignment."""
-        return await self.work(effects, value, config, Tally(settings().prices), lambda reply, usage: None)
+        async with in_run(effects, config) as own:
+            return await self.work(effects, value, own, Tally(settings().prices), lambda reply, usage: None)
 
     async def work(
         self,
@@ -194,12 +197,18 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         """
         if self.memory is not None and user_of(config) is None:
             raise ConfigurationError(NO_USER)
+        if scope := run_scope(config):
+            for words in (
+                self.instructions,
+                *(users_words(assignment) or ([] if scope.words else [assignment["task"]])),
+            ):
+                scope.add_words(words)
         if wrong := await self.guardrails.wrong_in_input(effects, assignment):
             raise AgentError(f"The task of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
 
     async def reply(self, effects: Effects, value: Assignment | str, config: RunnableConfig, tally: Tally) -> Any:
         """Return what the worker itself gives back: a state without the messages it got, a message, data, text."""
-        runnable, asked = await self._prepared(effects, _assignment(value))
+        runnable, asked = await self._prepared(effects, _assignment(value), config)
         return _without(asked, await effects.invoke(runnable, asked, self._configured(config, tally)))
 
     def answer(self, reply: Any, usage: Usage) -> Answer:
@@ -260,6 +269,13 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
             yield chunk
 
     async def _chunks(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> AsyncIterator[Any]:
+        async with in_run(effects, config) as own:
+            async for chunk in self._chunks_of_run(effects, value, own):
+                yield chunk
+
+    async def _chunks_of_run(
+        self, effects: Effects, value: Assignment | str, config: RunnableConfig
+    ) -> AsyncIterator[Any]:
         if self.function is not None or self.guardrails.of_answer:  # a word that has been shown cannot be taken back
             yield await self.run(effects, value, config)
             return
@@ -268,7 +284,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         assignment = _assignment(value)
         with tally.counting():
             await self._admit(effects, assignment, config)
-            runnable, asked = await self._prepared(effects, assignment)
+            runnable, asked = await self._prepared(effects, assignment, config)
             configured = self._configured(config, tally)
             pieces = _from_graph if self.worker.is_graph else _from_runnable
             async for delta, so_far in pieces(effects, runnable, asked, configured):
@@ -278,8 +294,10 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
             reply = _without(asked, whole)
             yield self.answer(reply, self.spent(reply, tally, config))
 
-    async def _prepared(self, effects: Effects, assignment: Assignment) -> tuple[Runnable[Any, Any], Any]:
-        runnable = await self.worker.runnable(effects)
+    async def _prepared(
+        self, effects: Effects, assignment: Assignment, config: RunnableConfig
+    ) -> tuple[Runnable[Any, Any], Any]:
+        runnable = await self.worker.runnable(effects, config)
         return runnable, self.worker.input(assignment)
 
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:

@@ -110,6 +110,12 @@ def messages_of(assignment: Assignment, *, max_tokens: int = HISTORY_TOKENS) -> 
     return [*cut_history(assignment.get("conversation", ()), max_tokens), HumanMessage(_content(assignment))]
 
 
+def users_words(assignment: Assignment) -> list[str]:
+    """Return what the user wrote, oldest first: messages of the conversation and the request."""
+    messages = [*assignment.get("conversation", ()), assignment.get("request")]
+    return [message.text for message in messages if isinstance(message, HumanMessage)]
+
+
 def _content(assignment: Assignment) -> str | list[Part]:
     task, request = assignment["task"], assignment.get("request") or HumanMessage("")
     is_request = request.text.strip() == task.strip()

@@ -115,6 +115,12 @@ class Workflow(Pattern[WorkflowState]):
         graph.add_edge("answer", END)
         return graph
 
+    def known_tasks(self, value: Any) -> Iterable[str]:
+        """Return the tasks of the steps, from the constructor or the input."""
+        given = value.get("plan") if isinstance(value, dict) else None
+        items = [*self.steps, *(given if isinstance(given, list) else ())]
+        return [str(item.get("task") if isinstance(item, Mapping) else getattr(item, "task", "")) for item in items]
+
     def inside(self) -> dict[str, list[Box]]:
         """Draw the steps and their dependencies, or the team where the steps come with each input."""
         return {"execute": each_step(self.steps, self.agents) if self.steps else each(self.agents.values())}

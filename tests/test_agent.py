@@ -162,7 +162,7 @@ ASSIGNMENT: Any = {"task": "t", "context": {"a": "A"}, "request": HumanMessage("
         (lambda text, *, request, context: f"{text} {request} {context['a']}", "t r A"),
         (lambda context: context["a"], "A"),
         (lambda request: request, "r"),
-        (lambda task, config: str(sorted(config["configurable"])), "['mine']"),
+        (lambda task, config: str(config["configurable"]["mine"]), "1"),
         (lambda: "nothing needed", "nothing needed"),
         (lambda *tasks: tasks[0], "t"),
         (str.upper, "T"),

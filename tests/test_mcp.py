@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -17,9 +18,11 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
-from agents import AgentError, ConfigurationError
+from agents import Agent, AgentError, ConfigurationError
 from agents.runtime import in_run_scope
+from agents.testing import Reply, ScriptedModel
 from agents.tools import MCPTools
+from graphs import Step, Workflow
 
 ROOT = Path(__file__).parents[1]
 LOCAL = {"command": sys.executable, "args": ["-m", "tests.mcp_server"], "cwd": ROOT}
@@ -49,10 +52,9 @@ def http() -> Iterator[str]:
 @pytest.fixture
 def run() -> Iterator[RunnableConfig]:
     """Be in a run, which ends with the test."""
-    config, scope = in_run_scope(RunnableConfig())
-    assert scope is not None
-    yield config
-    scope.close()
+    scope, config = in_run_scope(RunnableConfig())
+    with scope:
+        yield config
 
 
 def tools(server: MCPTools, config: RunnableConfig) -> dict[str, BaseTool]:
@@ -68,13 +70,12 @@ def test_a_run_has_one_session_that_ends_with_it() -> None:
     server = MCPTools("shop", **LOCAL)
     processes = []
     for _ in range(2):
-        config, scope = in_run_scope(RunnableConfig())
-        offered = tools(server, config)
-        assert offered["price"].invoke({"item": "tea"}, config) == "tea costs 3.00"
-        assert data(offered["process"], config)["prices"] == 1
-        processes.append(data(offered["process"], config)["pid"])
-        assert scope is not None
-        scope.close()
+        scope, config = in_run_scope(RunnableConfig())
+        with scope:
+            offered = tools(server, config)
+            assert offered["price"].invoke({"item": "tea"}, config) == "tea costs 3.00"
+            assert data(offered["process"], config)["prices"] == 1
+            processes.append(data(offered["process"], config)["pid"])
     assert len(set(processes)) == 2
     assert not any(map(is_alive, processes))
 
@@ -100,10 +101,6 @@ def test_failures_are_text_for_the_model(run: RunnableConfig) -> None:
     assert "Field required" in price.invoke({}, run)
     assert "The MCP server 'shop' failed" in price.invoke({"item": "crash"}, run)
     assert price.invoke({"item": "tea"}, run) == "tea costs 3.00"  # started again
-
-
-def test_names_are_what_providers_allow(run: RunnableConfig) -> None:
-    assert tools(MCPTools("shop", **LOCAL), run)["odd_name____"].invoke({"number": 1}, run) == "2"
 
 
 def test_outside_a_run_each_call_has_a_session_of_its_own() -> None:
@@ -140,3 +137,35 @@ def test_a_server_that_cannot_be_used_is_named(server: dict[str, Any], why: str,
 def test_a_server_is_a_command_or_a_url(server: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="a command or a url"):
         MCPTools("shop", **server)
+
+
+def shopping(*items: str) -> ScriptedModel:
+    calls = [Reply(tool_calls=[{"name": "price", "args": {"item": item}}]) for item in items]
+    return ScriptedModel([*calls, Reply(tool_calls=[{"name": "process", "args": {}}]), "Done."])
+
+
+def results(model: ScriptedModel) -> list[str]:
+    return [message.text for message in model.calls[-1].messages if message.type == "tool"]
+
+
+def test_an_agent_uses_the_tools_of_servers(call: Any, http: str) -> None:
+    model = shopping("tea", "gold")
+    servers = [MCPTools("shop", **LOCAL), MCPTools("other", url=http, only=["odd name/äöü"])]
+    answer = call(Agent("clerk", instructions="Sell.", model=model, tools=servers), "What does tea cost?")
+    price, failure, process = results(model)
+    assert (answer["text"], price) == ("Done.", "tea costs 3.00")
+    assert "Error executing tool price" in failure
+    assert not is_alive(json.loads(process)["pid"])
+    assert model.calls[0].tools == ["price", "process", "odd_name_aou", "odd_name_aou_2"]
+
+
+def test_the_agents_of_a_run_share_a_session(call: Any) -> None:
+    models = [shopping("tea"), shopping("jam")]
+    shop = MCPTools("shop", **LOCAL)
+    agents = [Agent(f"clerk_{n}", instructions="Sell.", model=model, tools=[shop]) for n, model in enumerate(models)]
+    steps = [Step("first", "clerk_0", "Sell tea."), Step("second", "clerk_1", "Sell jam.", ["first"])]
+    state = call(Workflow(steps, agents=agents).compile(), {"messages": "Sell."})
+    assert state["status"] == "completed"
+    first, second = (json.loads(results(model)[-1]) for model in models)
+    assert (first["pid"], first["prices"], second["prices"]) == (second["pid"], 1, 2)
+    assert not is_alive(first["pid"])

@@ -19,7 +19,7 @@ from agents.runtime.per_model import PerModel
 from agents.runtime.provider_errors import explain, is_rejection, is_transient, provider_words
 from agents.runtime.replies import check_reply
 from agents.runtime.retry import Attempts, Fault, InPlace, Outcome, Retry, in_place
-from agents.runtime.run_scope import RunScope, in_run_scope, run_scope
+from agents.runtime.run_scope import RunScope, in_run, in_run_scope, run_scope
 from agents.runtime.sanitize import clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.sync_async import AsyncEffects, Effects, In, Out, SyncAsyncRunnable, SyncEffects, finish, iterate
 from agents.runtime.usage import (
@@ -71,6 +71,7 @@ __all__ = [
     "explain",
     "finish",
     "in_place",
+    "in_run",
     "in_run_scope",
     "install_hint",
     "is_cancelled",

@@ -1,21 +1,24 @@
-"""What belongs to one run: the user's own words, and the resources that are closed when it ends."""
+"""What belongs to one run: the words that its tools may trust, and the resources that are closed when it ends."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any, Self, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 
 from agents.runtime.cancellation import WorkCancelledError
+from agents.runtime.sync_async import Effects, SyncEffects
 
 T = TypeVar("T")
 
 _KEY = "__podium_run"
 """In `configurable`, which every call of a run inherits; the prefix keeps it out of checkpoints and traces."""
 MAX_WORDS = 100_000
-"""Characters of the user's words that are kept, the newest."""
+"""Characters of these words that are kept, the newest."""
 
 
 class RunScope:
@@ -23,13 +26,13 @@ class RunScope:
 
     def __init__(self) -> None:
         self.words = ""
-        """What the user wrote: the request, and earlier messages of the conversation."""
+        """What the user and the program around the run wrote: requests, instructions, the tasks of known steps."""
         self._resources: dict[Hashable, _Resource] = {}
         self._lock = threading.Lock()
         self._closed = False
 
     def add_words(self, text: str) -> None:
-        """Add what the user wrote; never what a model, a tool or a page wrote."""
+        """Add what the user or the program wrote; never what a model, a tool or a page wrote."""
         if text and text not in self.words:
             self.words = f"{self.words}\n{text}"[-MAX_WORDS:]
 
@@ -56,10 +59,18 @@ class RunScope:
         if resource is not None:
             resource.close()
 
-    @property
-    def must_close(self) -> bool:
-        """Whether closing does anything."""
-        return any(hasattr(resource.value, "close") for resource in list(self._resources.values()))
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._resources:
+            await asyncio.to_thread(self.close)
 
     def close(self) -> None:
         """Close all resources, the newest first; blocks until each is closed."""
@@ -86,9 +97,21 @@ def run_scope(config: RunnableConfig) -> RunScope | None:
     return scope
 
 
-def in_run_scope(config: RunnableConfig) -> tuple[RunnableConfig, RunScope | None]:
-    """Return the config with a run scope, and the scope if it is new: then the caller is the run and closes it."""
+def in_run_scope(config: RunnableConfig) -> tuple[RunScope | nullcontext[None], RunnableConfig]:
+    """Return what to enter for a run, sync or async, and the run's config; inside of another run there is nothing."""
     if run_scope(config) is not None:
-        return config, None
+        return nullcontext(), config
     scope = RunScope()
-    return {**config, "configurable": {**config.get("configurable", {}), _KEY: scope}}, scope
+    return scope, {**config, "configurable": {**config.get("configurable", {}), _KEY: scope}}
+
+
+@asynccontextmanager
+async def in_run(effects: Effects, config: RunnableConfig) -> AsyncIterator[RunnableConfig]:
+    """Do the same for a coroutine that waits for nothing but its effects."""
+    scope, config = in_run_scope(config)
+    if isinstance(effects, SyncEffects):
+        with scope:
+            yield config
+    else:
+        async with scope:
+            yield config

@@ -6,7 +6,6 @@ first run -> start the server, list its tools -> (run) session at the first call
 from __future__ import annotations
 
 import asyncio
-import re
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
@@ -33,8 +32,6 @@ MAX_PAGES = 100
 """Pages of a server's list of tools."""
 MAX_RESULT = 50_000
 """Characters of a tool's result that are passed on."""
-MAX_NAME, MAX_DESCRIPTION = 64, 1_024
-"""Characters that providers allow for a tool."""
 
 
 class MCPTools:
@@ -109,8 +106,8 @@ class MCPTools:
                 return _read(tool, await asyncio.wrap_future(session.start_call(tool.name, arguments)))
 
         return StructuredTool(
-            name=re.sub(r"[^a-zA-Z0-9_-]", "_", tool.name)[:MAX_NAME],
-            description=clean(tool.description or tool.title or tool.name)[:MAX_DESCRIPTION],
+            name=tool.name,  # an agent makes it one that providers accept
+            description=clean(tool.description or tool.title or tool.name),
             args_schema=tool.input_schema,
             func=call,
             coroutine=acall,

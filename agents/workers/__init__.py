@@ -4,20 +4,21 @@ chat_model   instructions, tools and a form for the reply
 function     a plain or async function
 graph        a nested pattern, a user's own graph or chain, a graph on a server
 
-Each has `await runnable(effects)`, the Runnable that does the work in this run, and `input(assignment)`, the input of
-that Runnable; they are called in this order.
+Each has `await runnable(effects, config)`, the Runnable that does the work in this run, and `input(assignment)`, the
+input of that Runnable; they are called in this order.
 """
 
 from agents.workers.chat_model import MAX_TURNS, ChatModelWorker
 from agents.workers.function import FunctionWorker, call, is_async
 from agents.workers.graph import GraphWorker, new_messages
-from agents.workers.tool_calls import safe_name
+from agents.workers.tool_calls import Toolset, safe_name
 
 __all__ = [
     "MAX_TURNS",
     "ChatModelWorker",
     "FunctionWorker",
     "GraphWorker",
+    "Toolset",
     "call",
     "is_async",
     "new_messages",

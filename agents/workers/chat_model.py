@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
@@ -20,7 +21,7 @@ from agents.errors import ConfigurationError
 from agents.models import VisibleText, as_chat_model, call_once, calls_tools, is_same, model_of_run, read_reply
 from agents.runtime import AsyncEffects, Effects, OwnRun, SyncEffects, cancellations_of, in_place, iterate
 from agents.settings import max_history_tokens
-from agents.workers.tool_calls import usable_tools
+from agents.workers.tool_calls import Toolset, usable_tools
 from agents.workers.tool_choice import tool_choice_graph
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class ChatModelWorker:
         name: str,
         instructions: str = "",
         model: BaseChatModel | str | None = None,
-        tools: Sequence[BaseTool | Callable[..., Any]] = (),
+        tools: Sequence[BaseTool | Toolset | Callable[..., Any]] = (),
         response_format: type[BaseModel] | dict[str, Any] | None = None,
         middleware: Middleware = (),
         *,
@@ -67,12 +68,13 @@ class ChatModelWorker:
         self.name = name
         self.instructions = instructions
         self.model = as_chat_model(model)
-        self.tools = usable_tools(tools)
+        self.toolsets = [tool for tool in tools if isinstance(tool, Toolset)]
+        self.tools = usable_tools([tool for tool in tools if not isinstance(tool, Toolset)])
         self.response_format = response_format
         self.middleware = tuple(middleware)
         self.inner = tuple(inner)
         self.max_turns = max_turns
-        self.is_graph = bool(self.tools or middleware or inner)
+        self.is_graph = bool(tools or middleware or inner)
         self._decision = self._decide(attempts=2 if self.is_graph else 3) if response_format else None
         self._built: tuple[BaseChatModel, Runnable[Any, Any]] | None = None
         self._lock = threading.Lock()
@@ -87,10 +89,13 @@ class ChatModelWorker:
         messages = messages_of(assignment, max_tokens=max_history_tokens(model))
         return {"messages": messages} if self.is_graph else messages
 
-    async def runnable(self, effects: Effects) -> Runnable[Any, Any]:
-        """Return what works with the model of this run, built once per model."""
+    async def runnable(self, effects: Effects, config: RunnableConfig) -> Runnable[Any, Any]:
+        """Return what works with the model of this run, built once per model; toolsets are loaded before."""
         model = await model_of_run(effects, self.model)
+        loaded = [await effects.function(toolset.load, {"config": config}) for toolset in self.toolsets]
         with self._lock:
+            if self.toolsets:
+                self.tools, self.toolsets = usable_tools([*self.tools, *chain.from_iterable(loaded)]), []
             if self._built is None or not is_same(self._built[0], model):
                 self._built = (model, self._build(model))
             return self._built[1]

@@ -28,7 +28,7 @@ class FunctionWorker(OwnRun[Assignment, Any]):
         self._is_async = is_async(function)
         self._takes_task, self._extras = _parameters(function)
 
-    async def runnable(self, effects: Effects) -> Runnable[Any, Any]:
+    async def runnable(self, effects: Effects, config: RunnableConfig) -> Runnable[Any, Any]:
         """Return this worker."""
         return self
 

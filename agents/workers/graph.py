@@ -37,7 +37,7 @@ class GraphWorker:
         self._model = _model_in(graph)
         self._runnable = RemoteGraphRun(graph) if self.is_remote else graph
 
-    async def runnable(self, effects: Effects) -> Runnable[Any, Any]:
+    async def runnable(self, effects: Effects, config: RunnableConfig) -> Runnable[Any, Any]:
         """Return the graph, with the user's own context in the form that its `context_schema` asks for."""
         schema = None if self._is_pattern or not isinstance(self.graph, Pregel) else self.graph.context_schema
         context = _in_form(schema, context_of_run())

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
@@ -24,6 +24,15 @@ MAX_NAME, MAX_DESCRIPTION = 64, 1024
 
 NOT_ANSWERS = (BudgetError, StorageError)
 """Errors of a tool that end the run; all others are answers for the model."""
+
+
+@runtime_checkable
+class Toolset(Protocol):
+    """Tools that are known only when a run begins, such as those of a server."""
+
+    def load(self, config: RunnableConfig) -> Sequence[BaseTool]:
+        """Return the tools; may block."""
+        ...
 
 
 def safe_name(name: str, taken: Collection[str] = ()) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
@@ -15,7 +15,7 @@ from langgraph.graph import END
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, GraphOutput
 
-from agents.runtime import Cancellation, cancellations_of
+from agents.runtime import Cancellation, cancellations_of, in_run_scope, run_scope
 from agents.settings import Settings, run_context
 from agents.tracing import marked
 from graphs.engine.budget import with_budget
@@ -66,11 +66,12 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         """Stream as every LangGraph graph does."""
         input_, prepared, options = self._prepared(input, config, options)
         lock, prepared = thread_lock(self.checkpointer, prepared)
+        scope, prepared = self._in_scope(input_, prepared)
         if cancellations_of(prepared):
-            return _each_question_once(super().stream(input_, prepared, **options), lock)
+            return _each_question_once(super().stream(input_, prepared, **options), lock, scope)
         cancellation = Cancellation()
         chunks = super().stream(input_, cancellation.holding(prepared), **options)
-        return _each_question_once(cancellation.until_left(chunks), lock)
+        return _each_question_once(cancellation.until_left(chunks), lock, scope)
 
     async def astream(
         self,
@@ -81,12 +82,21 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         """Stream as every LangGraph graph does."""
         input_, prepared, options = self._prepared(input, config, options)
         lock, prepared = thread_lock(self.checkpointer, prepared)
-        async with lock:
+        scope, prepared = self._in_scope(input_, prepared)
+        async with lock, scope:
             try:
                 async for chunk in super().astream(input_, prepared, **options):
                     yield chunk
             except GraphInterrupt as asked:
                 raise _once_each(asked) from None
+
+    def _in_scope(self, input_: Any, config: RunnableConfig) -> tuple[Any, RunnableConfig]:
+        """Return what to enter for a run of its own, whose tools may trust the program's own words."""
+        manager, config = in_run_scope(config)
+        if scope := run_scope(config):
+            for words in self.builder.pattern.known_tasks(input_):
+                scope.add_words(words)
+        return manager, config
 
     def _prepared(
         self, input_: Any, config: RunnableConfig | None, options: dict[str, Any]
@@ -162,8 +172,10 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         return display(self)
 
 
-def _each_question_once(chunks: Iterator[Any], lock: AbstractContextManager[Any]) -> Iterator[Any]:
-    with lock:
+def _each_question_once(chunks: Iterator[Any], *around: AbstractContextManager[Any]) -> Iterator[Any]:
+    with ExitStack() as stack:
+        for manager in around:
+            stack.enter_context(manager)
         try:
             yield from chunks
         except GraphInterrupt as asked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from agents.agent import Agent
@@ -85,6 +85,10 @@ class Pattern(ABC, Generic[StateT]):
         """Return this pattern as an agent for any other pattern; it uses the outer run's checkpointer and budget."""
         name = name or self.name
         return Agent(name, description, runnable=self.compile(name=name), examples=examples)
+
+    def known_tasks(self, value: Any) -> Iterable[str]:
+        """Return the tasks that no model wrote: tools may open the addresses that they name."""
+        return ()
 
     def inside(self) -> Mapping[str, Sequence[Box]]:
         """Return what a drawing shows in place of a node: the agents or steps that are at work in it."""
