@@ -120,8 +120,8 @@ def test_an_orchestrator_says_what_it_is_doing() -> None:
     state = LiveState(0.0)
     graph = Orchestrator([UPPER], model=ScriptedModel(said)).compile()
     followed(graph, state=state, spy=lambda change: doing.append(state.doing()))
-    ordered = [word for word in dict.fromkeys(doing) if word in ("sorting", "planning", "working", "reviewing")]
-    assert ordered == ["sorting", "planning", "working", "reviewing"]
+    ordered = [word for word in dict.fromkeys(doing) if word in ("triage", "plan", "one", "review")]
+    assert ordered == ["triage", "plan", "one", "review"]
 
 
 def test_failures_and_further_attempts_are_told() -> None:

@@ -173,7 +173,7 @@ def test_an_answer_in_markdown_is_rendered_and_its_html_is_not() -> None:
 
 def test_the_cost_names_every_agent_once_functions_included() -> None:
     run = Run(PATTERNS["supervisor"].compile().invoke({"messages": "A"}))
-    shown = bundle(run["usage"])["text/plain"].splitlines()
+    shown = bundle(run["usage"])["text/plain"].splitlines()[:-1]
     assert sorted(line.split()[0] for line in shown) == ["agent", "in", "judge", "upper"]
 
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from itertools import pairwise
+from math import inf
 from statistics import fmean
 
 LANE = 0.2
 """Width of the lane that a line takes between boxes, in boxes."""
-_SWEEPS = 4
+_SWEEPS = 3
 
 Point = tuple[float, int]
 Key = tuple[str, int, str]
@@ -45,10 +46,6 @@ class _Grid:
             self.below[upper].append(lower)
             self.above.setdefault(lower, []).append(upper)
 
-    def sweeps(self) -> list[tuple[dict[Key, list[Key]], list[list[Key]]]]:
-        """Return the neighbours to go by and the rows in order, downwards and upwards in turn."""
-        return [(self.above, self.rows), (self.below, self.rows[::-1])] * (_SWEEPS // 2)
-
 
 def place(graph: Mapping[str, Sequence[str]], in_a_row: int) -> Layout:
     """Arrange an acyclic graph; it maps each box to those it depends on, which come above it."""
@@ -62,11 +59,12 @@ def place(graph: Mapping[str, Sequence[str]], in_a_row: int) -> Layout:
             owner, side = (upper, "from") if leaving[upper] > len(before) else (lower, "to")
             lanes = [(owner, row, side) for row in range(row_of[upper] + 1, row_of[lower])]
             ways[upper, lower] = _join(grid, upper, lower, lanes)
-    _order(grid)
-    x, width = _spread(grid)
+    x = _spread(grid)
+    left = min((x[key] - _width(key) / 2 for key in x), default=0.0)
+    width = max((x[key] + _width(key) / 2 for key in x), default=0.0) - left
 
     def point(key: Key) -> Point:
-        return x[key], key[1] if key[2] else row_of[key[0]]
+        return x[key] - left, key[1] if key[2] else row_of[key[0]]
 
     boxes = {name: point(_box(name)) for name in graph}
     return Layout(boxes, {ends: tuple(map(point, way)) for ends, way in ways.items()}, width, len(rows))
@@ -102,45 +100,26 @@ def _join(grid: _Grid, upper: str, lower: str, lanes: Sequence[Key]) -> list[Key
     return way
 
 
-def _order(grid: _Grid) -> None:
-    """Sort each row by the middle of its neighbours, so that few lines cross."""
-    where = {key: (place + 0.5) / len(row) for row in grid.rows for place, key in enumerate(row)}
-    for near, rows in grid.sweeps():
+def _spread(grid: _Grid) -> dict[Key, float]:
+    """Give each box and lane its x: in the order and close to the middle of its neighbours, so that few lines cross."""
+    x = {key: place - len(row) / 2 for row in grid.rows for place, key in enumerate(row)}
+    for near, rows in [(grid.above, grid.rows), (grid.below, grid.rows[::-1])] * _SWEEPS:
         for row in rows:
-            row.sort(key=lambda key: fmean([where[other] for other in near.get(key, [key])]))
-            where |= {key: (place + 0.5) / len(row) for place, key in enumerate(row)}
+            wanted = {key: fmean([x[other] for other in near.get(key, [key])]) for key in row}
+            row.sort(key=wanted.__getitem__)
+            x |= _packed({key: wanted[key] for key in row})
+    return x
 
 
-def _spread(grid: _Grid) -> tuple[dict[Key, float], float]:
-    """Give each row its x: close to the middle of the neighbours, without overlap, within the widest row."""
-    width = max((sum(map(_width, row)) for row in grid.rows), default=0.0)
-    x: dict[Key, float] = {}
-    for row in grid.rows:
-        x |= _packed(row, [width / 2] * len(row), width)
-    for near, rows in grid.sweeps():
-        for row in rows:
-            x |= _packed(row, [fmean([x[other] for other in near.get(key, [key])]) for key in row], width)
-    return x, width
-
-
-def _packed(row: Sequence[Key], wanted: Sequence[float], width: float) -> dict[Key, float]:
-    """Put a row's boxes in their order as close to where they want to be as the room allows."""
-    centres: list[float] = []
-    left = 0.0
-    for key, wish in zip(row, wanted, strict=True):
-        centres.append(max(wish, left + _width(key) / 2))
-        left = centres[-1] + _width(key) / 2
-    shift = fmean([wish - centre for wish, centre in zip(wanted, centres, strict=True)]) if row else 0.0
-    right = width
-    placed: dict[Key, float] = {}
-    for key, centre in reversed([*zip(row, centres, strict=True)]):
-        placed[key] = right = min(centre + shift, right - _width(key) / 2)
-        right -= _width(key) / 2
-    left = 0.0
-    for key in row:
-        placed[key] = max(placed[key], left + _width(key) / 2)
-        left = placed[key] + _width(key) / 2
-    return placed
+def _packed(wanted: Mapping[Key, float]) -> dict[Key, float]:
+    """Put the boxes of a row in their order, as close to where they want to be as the room allows."""
+    centres: dict[Key, float] = {}
+    left = -inf
+    for key, wish in wanted.items():
+        centres[key] = max(wish, left + _width(key) / 2)
+        left = centres[key] + _width(key) / 2
+    shift = fmean([wanted[key] - centres[key] for key in wanted]) if wanted else 0.0
+    return {key: centre + shift for key, centre in centres.items()}
 
 
 def _box(name: str) -> Key:

@@ -29,16 +29,8 @@ _TAIL = 80
 """Characters of what an agent is writing that are kept."""
 _DEEPEST = 4
 """Levels of indentation; deeper steps are shown at this level."""
-_DOING = {
-    "triage": "sorting",
-    "plan": "planning",
-    "approve": "approving",
-    "review": "reviewing",
-    "classify": "routing",
-    "merge": "answering",
-    "synthesize": "answering",
-    "answer": "answering",
-}
+_FEW = 3
+"""Tasks at work that are named in a heading."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +96,8 @@ class LiveState:
         self.values: dict[str, Any] = {}
         """The last state of the outermost graph, open questions included."""
         self._finished = dict(finished or {})
-        self._steps: dict[str, list[str]] = {}
-        """Keys of the steps by name; those of nested graphs may share one."""
+        self._steps: dict[tuple[str, str], str] = {}
+        """Keys of the steps, by the key of the task around them and their name."""
         self._answer_id: str | None = None
 
     def apply(self, event: Event, now: float) -> Change | None:
@@ -114,9 +106,9 @@ class LiveState:
         if mode == "values" and not namespace and isinstance(chunk, Mapping):
             self._take_values(chunk)
         elif mode == "custom" and isinstance(chunk, Mapping) and chunk.get("event") in ("step", "retry"):
-            return self._progress(chunk)
+            return self._progress(namespace, chunk)
         elif mode == "messages" and isinstance(chunk[0], AIMessageChunk) and chunk[0].text:
-            return self._words(namespace, chunk[0])
+            return self._words(*chunk)
         elif mode == "tasks":
             return self._end(chunk, now) if "result" in chunk else self._begin(namespace, chunk, now)
         return None
@@ -143,13 +135,10 @@ class LiveState:
         return f"{self.path(around, steps_only=steps_only)}/{task.name}" if around else task.name
 
     def doing(self) -> str:
-        """Say what the run is doing, in a word or two."""
-        tasks = [*self.tasks.values()]
-        running = [task for task in tasks if task.status == "running"]
-        if not tasks or any(task.record for task in running):
-            return "working"
-        last = (running or tasks)[-1].name
-        return _DOING.get(last, last)
+        """Return the names of the nodes and steps that are at work."""
+        around = {task.within for task in self.tasks.values()}
+        running = [task.name for key, task in self.tasks.items() if task.status == "running" and key not in around]
+        return ", ".join(running[:_FEW]) + (f" and {len(running) - _FEW} more" if len(running) > _FEW else "")
 
     def records(self) -> dict[str, StepRecord]:
         """Return the records of the steps that are inside no other step."""
@@ -166,30 +155,21 @@ class LiveState:
                 self.tasks[key] = replace(task, status=WAITING)
 
     def _begin(self, namespace: Sequence[str], task: Mapping[str, Any], now: float) -> Change | None:
-        name, within = task["name"], self._innermost(namespace)
-        step = _step_of(task["input"], name)
-        loop = name in _AGENT_LOOP or "." in name
-        if name == EXECUTE or (within and loop and step is None):
-            return None
-        before = self.tasks.get(task["id"])
-        if step is None:
-            level = self.tasks[within].level + 1 if within else 0
-            return self._put(task["id"], LiveTask(name, within, min(level, _DEEPEST), started=now))
-        if before and before.status == "completed":  # a resumed run streams its finished steps as begun again
-            return None
-        record = self._finished.get(step.id)
-        if record is None or record["task"] != step.task:
-            record = new_record(step)
-        begun = LiveTask(name, within, self._level(step, within), record["agent"], record=record)
-        self._steps.setdefault(name, []).append(task["id"])
-        return self._put(task["id"], _recorded(begun, record))
-
-    def _level(self, step: Step, within: str) -> int:
+        key, name, within = task["id"], task["name"], self._innermost(namespace)
         level = self.tasks[within].level + 1 if within else 0
-        for key in (key for name in step.dependencies for key in self._steps.get(name, ())):
-            if self.tasks[key].within == within:
-                level = max(level, self.tasks[key].level + 1)
-        return min(level, _DEEPEST)
+        step = _step_of(task["input"], name)
+        if step is None:
+            inside_agent = within and (name in _AGENT_LOOP or "." in name)
+            skipped = name == EXECUTE or inside_agent
+            return None if skipped else self._put(key, LiveTask(name, within, min(level, _DEEPEST), started=now))
+        if key in self.tasks and self.tasks[key].status == "completed":
+            return None  # a resumed run streams its finished steps as begun again
+        before = [self._steps[within, other] for other in step.dependencies if (within, other) in self._steps]
+        level = min(_DEEPEST, max([level, *(self.tasks[other].level + 1 for other in before)]))
+        record = self._finished.get(step.id)
+        self._steps[within, name] = key
+        begun = LiveTask(name, within, level)
+        return self._put(key, _recorded(begun, record if record and record["task"] == step.task else new_record(step)))
 
     def _end(self, task: Mapping[str, Any], now: float) -> Change | None:
         update = update_of(task["result"])
@@ -212,27 +192,23 @@ class LiveState:
             if task.record and task.status == "pending" and task.name in records:
                 self.tasks[key] = _recorded(task, records[task.name])
 
-    def _progress(self, event: Mapping[str, Any]) -> Change | None:
-        """Take in that a step has begun, has ended, or is tried again."""
-        key = self._step(event["step"], event["path"])
-        if key is None:
+    def _progress(self, namespace: Sequence[str], event: Mapping[str, Any]) -> Change | None:
+        """Take in that a step has begun, or is tried again; its end comes with its whole record."""
+        within = self._innermost(namespace)
+        key = self._steps.get((within, event["step"]), within)  # else an item of the step around it
+        task = self.tasks.get(key)
+        if task is None or task.record is None or task.ended is not None:
             return None
-        task = self.tasks[key]
         if event["event"] == "retry":
             again = {"retry_at": event["time"] + event["wait"], "note": event["error"], "written": ""}
             return self._put(key, replace(task, failures=event["attempt"], **again))
-        if event["status"] != "running" or task.ended is not None or task.record is None:
-            return None  # the whole record comes with the end of the task
-        record: StepRecord = {**task.record, "status": "running", "started": task.started or event["time"]}
-        return self._put(key, replace(_recorded(task, record), status="running"))
+        if event["status"] != "running":
+            return None
+        started = task.started or event["time"]
+        return self._put(key, _recorded(task, {**task.record, "status": "running", "started": started}))
 
-    def _step(self, name: str, path: str) -> str | None:
-        open_ = [key for key in self._steps.get(name, ()) if self.tasks[key].ended is None]
-        shown = "/".join(part for part in path.split("/") if part != EXECUTE)
-        return next((key for key in open_ if shown.startswith(self.path(self.tasks[key]))), None)
-
-    def _words(self, namespace: Sequence[str], chunk: AIMessageChunk) -> Change | None:
-        owner = self._innermost(namespace)
+    def _words(self, chunk: AIMessageChunk, metadata: Mapping[str, Any]) -> Change | None:
+        owner = self._innermost(str(metadata.get("langgraph_checkpoint_ns", "")).split("|"))
         task = self.tasks.get(owner)
         if task is None or not (task.record or self._step_around(task)):
             # Another id: an attempt that starts over.

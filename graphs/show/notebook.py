@@ -32,8 +32,8 @@ from graphs.show import svg
 from graphs.show.background import BackgroundRun
 from graphs.show.live_state import Change, LiveState
 from graphs.show.markdown import html_of
-from graphs.show.run_summary import RunSummary
-from graphs.show.tables import Table, costs, table_of
+from graphs.show.run_summary import RunSummary, question_text
+from graphs.show.tables import Table, costs, plain_table, table_of
 from graphs.show.terminal import screen
 from graphs.show.wording import WAITING, count, duration, look, one_line, signed
 
@@ -81,7 +81,7 @@ class Part(Displayed):
     def _mimes(self) -> tuple[str, str]:
         table = self.table or Table((), [])
         note = f"<p>{escape(one_line(table.note))}</p>" if table.note else ""
-        return _html_table(table) + note, "\n".join(filter(None, [_plain_table(table), one_line(table.note)]))
+        return _html_table(table) + note, "\n".join(filter(None, [plain_table(table, _CELL), one_line(table.note)]))
 
 
 class DictPart(Part, dict[str, Any]):
@@ -98,7 +98,7 @@ class Run(Displayed, dict[str, Any]):
     def __init__(self, result: Mapping[str, Any]) -> None:
         super().__init__({key: _part(key, value) for key, value in result.items()})
         if isinstance(usage := self.get("usage"), DictPart):
-            usage.table = costs(RunSummary.of(result), usage)
+            usage.table = costs(RunSummary.of(result))
 
     @property
     def answer(self) -> str:
@@ -126,7 +126,7 @@ class Run(Displayed, dict[str, Any]):
     def _mimes(self) -> tuple[str, str]:
         reason = one_line(str(self.get("stop_reason") or ""))
         head = ": ".join(filter(None, [signed(self.status), reason]))
-        questions = [_question(interrupt) for interrupt in self.get("__interrupt__", ())]
+        questions = [question_text(interrupt.value) for interrupt in self.get("__interrupt__", ())]
         used = self.get("usage") or no_usage()
         tokens = used["input_tokens"] + used["output_tokens"]
         cost = f"{count(used['calls'], 'model call')}, {count(tokens, 'token')}"
@@ -150,18 +150,6 @@ def _part(key: str, value: Any) -> Any:
     return part
 
 
-def _question(interrupt: Any) -> str:
-    """Return the question of an interrupt, for people."""
-    value = interrupt.value
-    if not isinstance(value, Mapping):
-        return str(value)
-    if requests := value.get("action_requests"):
-        return "\n\n".join(str(request.get("description", request)) for request in requests)
-    return "\n".join(
-        f"{key}: {', '.join(map(str, item)) if isinstance(item, list) else item}" for key, item in value.items()
-    )
-
-
 def _html_table(table: Table) -> str:
     head = "".join(f"<th {_LEFT}>{escape(name)}</th>" for name in table.head)
     rows = "".join(
@@ -171,19 +159,8 @@ def _html_table(table: Table) -> str:
 
 
 def _html_text(text: str) -> str:
-    return escape(_short(text).strip(" \n")).replace("\n", "<br>")
-
-
-def _short(text: str) -> str:
-    return visible(text if len(text) <= _CELL else f"{text[: _CELL - 1]}…")
-
-
-def _plain_table(table: Table) -> str:
-    lines = [table.head, *([" ".join(_short(str(cell)).splitlines()) for cell in row] for row in table.rows)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(table.head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    shown = text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+    return escape(visible(shown).strip(" \n")).replace("\n", "<br>")
 
 
 class Progress(Displayed):
@@ -205,7 +182,7 @@ class Progress(Displayed):
 
     def _mimes(self) -> tuple[str, str]:
         head = f"<p><b>{escape(self.head)}</b></p>"
-        return head + _html_table(self.table), f"{self.head}\n{_plain_table(self.table)}"
+        return head + _html_table(self.table), f"{self.head}\n{plain_table(self.table, _CELL)}"
 
 
 def watch(graph: Any, value: Any, config: RunnableConfig | None = None, *, context: Any = None) -> Run:

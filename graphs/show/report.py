@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
@@ -44,12 +43,11 @@ def page(result: Mapping[str, Any], title: str | None = None) -> str:
         stop_reason=text(result.get("stop_reason")),
         facts=list(_facts(result, summary, usage)),
         answer=html_of(summary.answer),
-        questions=[_as_text(question) for question in summary.questions],
         timelines=[svg.timeline(summary, width) for width in (svg.WIDTH, _PHONE)],
         graphs=[svg.steps(summary, in_a_row) for in_a_row in (_WIDE, _NARROW)],
         decisions=decisions(result),
         errors=table_of("errors", result.get("errors")),
-        costs=costs(summary, usage) if summary.costs else None,
+        costs=costs(summary) if summary.costs else None,
         palette=svg.PALETTE,
         tone=look(summary.status).tone,
         generator=_GENERATOR,
@@ -102,12 +100,3 @@ def _facts(result: Mapping[str, Any], summary: RunSummary, usage: Mapping[str, A
             yield name, f"{number:,}"
     if isinstance(cost := usage.get("cost"), int | float):
         yield "cost", f"{cost:.4g}"
-
-
-def _as_text(question: Any) -> str:
-    if not isinstance(question, Mapping):
-        return text(question)
-    shown = {
-        key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in question.items()
-    }
-    return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in shown.items())

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import convert_to_messages
 
 from agents.runtime import COUNTS, visible
 from graphs.show.turns import ASKING, Work, listed, mapping, stretches, text, turns
-from graphs.show.wording import STOPPED, count, look
+from graphs.show.wording import STOPPED, look
 
 _SHORTEST_GAP, _SHORTEST_SHARE = 0.05, 0.02
 """Seconds, and share of the whole; a shorter wait is not worth a mark."""
@@ -51,8 +52,8 @@ class RunSummary:
     answer: str
     earlier: tuple[tuple[str, str], ...]
     """Earlier messages of the thread: role and text."""
-    questions: tuple[Any, ...]
-    """Values of the interrupts that the run waits for."""
+    questions: tuple[str, ...]
+    """Questions to people that the run waits for."""
     status: str
     work: tuple[Work, ...]
     """Steps and turns in the order they began; steps that never began come last."""
@@ -70,10 +71,10 @@ class RunSummary:
         work = sorted([*around, *steps], key=lambda item: (item.started is None, item.started or 0.0))
         critical = _critical(work)
         work = [replace(item, critical=item.id in critical) for item in work]
-        messages = [_message(message) for message in listed(result.get("messages"))]
-        asked = next((place for place in reversed(range(len(messages))) if messages[place][0] == "user"), -1)
-        answers = [words for role, words in messages[asked + 1 :] if role == "assistant"]
-        questions = tuple(_questions(result))
+        messages = _messages(result)
+        asked = next((place for place in reversed(range(len(messages))) if messages[place][0] == "human"), -1)
+        answers = [words for role, words in messages[asked + 1 :] if role == "ai"]
+        questions = tuple(map(question_text, _questions(result)))
         return cls(
             messages[asked][1] if asked >= 0 else text(result.get("request")),
             answers[-1] if answers else "",
@@ -118,22 +119,26 @@ class RunSummary:
         return [item for item in items if item.id in kept]
 
 
-def _message(message: Any) -> tuple[str, str]:
-    """Return role and text of a message, also of one that JSON has made a mapping."""
-    roles = {"human": "user", "HumanMessage": "user", "ai": "assistant", "AIMessage": "assistant"}
-    if isinstance(message, BaseMessage):
-        return roles.get(message.type, message.type), visible(message.text)
-    fields = mapping(message)
-    role = text(fields.get("role") or fields.get("type"))
-    content = mapping(fields.get("data")).get("content", fields.get("content"))
-    blocks = [text(mapping(block).get("text")) for block in listed(content)]
-    return roles.get(role, role), visible("\n".join(filter(None, blocks)) or ("" if listed(content) else text(content)))
+def _messages(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    try:
+        messages = convert_to_messages(listed(result.get("messages")))
+    except (ValueError, TypeError, NotImplementedError):  # another graph's idea of messages
+        return []
+    return [(message.type, visible(message.text)) for message in messages]
 
 
 def _questions(result: Mapping[str, Any]) -> Iterable[Any]:
     """Yield what a run waits for: as it is stored, or as LangGraph returns it."""
     for question in listed(result.get("questions")) or listed(result.get("__interrupt__")):
         yield getattr(question, "value", None) or mapping(question).get("value")
+
+
+def question_text(value: Any) -> str:
+    """Return a question to a person as text: the descriptions of LangChain's requests, or whatever else was asked."""
+    requests = [mapping(request) for request in listed(mapping(value).get("action_requests"))]
+    if requests:
+        return "\n\n".join(text(request.get("description") or request.get("name")) for request in requests)
+    return json.dumps(value, default=str, indent=2) if isinstance(value, dict | list) else text(value)
 
 
 def _steps(records: Sequence[Any], around: Sequence[Work], until: float | None) -> list[Work]:
@@ -174,12 +179,7 @@ def _step(record: Mapping[str, Any]) -> Work:
         task=text(record.get("task")),
         result=text(record.get("result")),
         note=error,
-        tokens=_tokens(usage),
-        inside=tuple(
-            (name, f"{count(cost.get('calls') or 0, 'call')}, {count(_tokens(cost), 'token')}")
-            for name, cost in ((name, mapping(cost)) for name, cost in mapping(usage.get("agents")).items())
-            if "/" in name
-        ),
+        tokens=sum(int(usage.get(key) or 0) for key in COUNTS[1:]),
         problems=tuple(
             f"{text(problem.get('where'))}: {text(problem.get('message'))}"
             for problem in problems
@@ -187,10 +187,6 @@ def _step(record: Mapping[str, Any]) -> Work:
         ),
         is_step=True,
     )
-
-
-def _tokens(usage: Mapping[str, Any]) -> int:
-    return sum(int(usage.get(key) or 0) for key in COUNTS[1:])
 
 
 def _critical(work: Sequence[Work]) -> set[str]:

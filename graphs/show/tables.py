@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from graphs.show.run_summary import RunSummary
+from agents.runtime import visible
+from graphs.show.run_summary import AgentCost, RunSummary
 from graphs.show.wording import duration, signed
 
 Columns = tuple[tuple[str, str], ...]
@@ -62,15 +63,25 @@ def decisions(result: Mapping[str, Any]) -> list[tuple[str, Table]]:
     return [(title, table) for title, table in parts if table]
 
 
-def costs(summary: RunSummary, usage: Mapping[str, Any]) -> Table:
+def costs(summary: RunSummary) -> Table:
     """Return calls, tokens and seconds by agent, functions included, and in all."""
-    total = ("in all", *(f"{usage.get(key) or 0:,}" for key in ("calls", "input_tokens", "output_tokens")), "")
+    agents = summary.costs
+    sums = [sum(numbers) for numbers in zip(*((cost.calls, cost.read, cost.written) for cost in agents), strict=True)]
     rows = [
         (cost.agent, f"{cost.calls:,}", f"{cost.read:,}", f"{cost.written:,}", _seconds(cost.seconds))
-        for cost in summary.costs
+        for cost in [*agents, AgentCost("in all", *sums)]
     ]
-    price = f"Cost in all: {usage['cost']:.4g}" if usage.get("cost") else ""
-    return Table(("agent", "calls", "tokens read", "written", "seconds"), [*rows, total], price)
+    price = sum(cost.cost or 0.0 for cost in agents)
+    note = f"Tokens read and written{f'; cost in all: {price:.4g}' if price else ''}"
+    return Table(("agent", "calls", "read", "written", "seconds"), rows, note)
+
+
+def plain_table(table: Table, longest: int) -> str:
+    """Return a table as lines of text, each cell cut to so many characters."""
+    lines = [table.head, *([" ".join(visible(str(cell)[:longest]).splitlines()) for cell in row] for row in table.rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(table.head))]
+    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
 
 def _seconds(seconds: float | None) -> str:
@@ -79,7 +90,7 @@ def _seconds(seconds: float | None) -> str:
 
 def _table(key: str, value: Any) -> Table | None:
     if key == "usage":
-        return costs(RunSummary.of({"usage": value}), value)
+        return costs(RunSummary.of({"usage": value}))
     if key == "steps":
         return _records("steps", [_step(step) for step in value.values()])
     if key == "record":

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from agents.runtime import visible
 from graphs.show.live_state import Change, LiveState, LiveTask
-from graphs.show.run_summary import AgentCost, Gap, RunSummary
+from graphs.show.run_summary import Gap, RunSummary
+from graphs.show.tables import costs, plain_table
 from graphs.show.turns import Work
 from graphs.show.wording import WAITING, count, cut, duration, look, one_line
 
@@ -62,7 +63,9 @@ def moves(console: Console) -> bool:
 
 def draw(state: LiveState, now: float, console: Console, *, ended: bool = False) -> RenderableType:
     """Draw the run as it is now: its tasks, and the end of the answer as far as there is room."""
-    heading = Text.assemble((f"{_frame(now)} {one_line(state.doing())}", "bold cyan"), f"  {now - state.began:.0f} s")
+    heading = Text.assemble(
+        (f"{_frame(now)} {one_line(state.doing() or 'working')}", "bold cyan"), f"  {now - state.began:.0f} s"
+    )
     parts: list[RenderableType] = [] if ended else [heading]
     shown = [task for _, task in state.rows()]
     room = max(2, console.height - _AROUND - 2)  # beside the heading and a line of the answer
@@ -161,7 +164,8 @@ def print_timeline(
     lines = timeline_lines(summary, began, ended, console.width)
     legend = [f"{_CRITICAL} on the critical path"] if lines else []
     heading = f"{'Timeline: ' if lines else ''}{duration(ended - began)} in all"
-    for line in [f"\n{heading}", *lines, *legend, "", *cost_lines(summary.costs)]:
+    cost = plain_table(costs(summary), _AGENT * 2).splitlines()
+    for line in [f"\n{heading}", *lines, *legend, "", *cost]:
         text = line if (console.encoding or "").lower().startswith("utf") else line.translate(_ASCII)
         shown = Text(visible(text), no_wrap=True, overflow="crop")
         shown.highlight_regex(f"{_CRITICAL}+", "cyan")
@@ -197,19 +201,3 @@ def _bar(part: Work | Gap, began: float, ended: float, cells: int) -> str:
     last = min(cells, max(first + 1, round((part.ended - began) * scale)))
     fill = _IDLE if isinstance(part, Gap) else _CRITICAL if part.critical else _OTHER
     return f"{' ' * first}{fill * (last - first):<{cells - first}}{part.ended - part.started:7.1f} s {status}"
-
-
-def cost_lines(costs: Sequence[AgentCost]) -> list[str]:
-    """Say what a run cost: in all, then by agent if there were several."""
-    total = AgentCost(
-        "in all", *(sum(counts) for counts in zip(*((c.calls, c.read, c.written) for c in costs), strict=True))
-    )
-    if not total.calls:
-        return ["No model answered."]
-    rows = [total, *(costs if len(costs) > 1 else ())]
-    name = max(len(row.agent) for row in rows)
-    return [
-        f"{row.agent:<{name}}  {row.calls:>4} {'call ' if row.calls == 1 else 'calls'}"
-        f" {row.read:>8,} read {row.written:>7,} written"
-        for row in rows
-    ]

@@ -33,8 +33,6 @@ class Work:
     note: str = ""
     """Why it failed, was skipped, sent back or decided so."""
     tokens: int = 0
-    inside: tuple[tuple[str, str], ...] = ()
-    """Agents inside its agent, and their cost in words."""
     problems: tuple[str, ...] = ()
     is_step: bool = False
 
