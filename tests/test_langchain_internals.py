@@ -6,7 +6,7 @@ import pytest
 from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
 
-from agents.models.openai_compatible import KeepsRefusals
+from agents.models.openai_compatible import ChatOpenAI as KeepsRefusals
 from agents.runtime.langchain_internals import is_cut_stream, is_foreign_reply, is_unreadable_reply
 from agents.testing import Fault, FaultyProvider, Reply
 from agents.testing.faults import EVENT_STREAM
@@ -50,4 +50,4 @@ def test_langchain_openai_itself_drops_streamed_refusals() -> None:
         fields: dict[str, Any] = {"model": "m", "base_url": provider.base_url, "api_key": "k", "streaming": True}
         kept, dropped = (cls(**fields, http_socket_options=()).invoke("Hi") for cls in (KeepsRefusals, ChatOpenAI))
     assert kept.additional_kwargs == {"refusal": "No."}
-    assert dropped.additional_kwargs == {}  # once it does not, KeepsRefusals can go
+    assert dropped.additional_kwargs == {}  # once it does not, our subclass can go

@@ -109,7 +109,7 @@ def test_a_changed_tool_fails_loudly(recorded: tuple[Path, dict[str, Any]]) -> N
         """Add two whole numbers."""
         return a + b
 
-    with pytest.raises(RecordingError, match=r"(?s)-  description: Add two numbers\..*\+  description: Add two whole"):
+    with pytest.raises(RecordingError, match=r"(?s)-- description: Add two numbers\..*\+- description: Add two whole"):
         planner(RecordedModel(recorded[0]), tools=[add]).invoke({"messages": "A poem about 2 + 3"})
 
 
@@ -242,9 +242,6 @@ def test_faults_that_pass_are_not_recorded(tmp_path: Path) -> None:
     file = tmp_path / "faults.yaml"
     with FaultyProvider([LIMITED, "rain"]) as endpoint, RecordedModel(file, real(endpoint)) as model:
         poet = Agent("poet", instructions="You write.", model=model)
-        with pytest.raises(Exception, match="429"):
-            poet.invoke("Write")
-        assert not file.exists()
         assert poet.invoke("Write")["text"] == "rain"
     with RecordedModel(file) as model:
         assert Agent("poet", instructions="You write.", model=model).invoke("Write")["text"] == "rain"

@@ -7,9 +7,9 @@ import time
 import weakref
 from typing import Any
 
+import langchain_openai
 import openai
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import BaseChatOpenAI
 
 from agents.models.http_clients import shared_clients
@@ -42,11 +42,11 @@ def openai_chat(model: str, *, base_url: str | None = None, trust_env: bool = Tr
         # Socket options are for clients that it would build; unless empty, it warns wherever a proxy is set.
         "http_socket_options": (),
     }
-    return KeepsRefusals(model=model, **(settings | kwargs))
+    return ChatOpenAI(model=model, **(settings | kwargs))
 
 
-class KeepsRefusals(ChatOpenAI):
-    """A `ChatOpenAI` that keeps the refusal of a streamed reply, which langchain-openai reads in whole replies only."""
+class ChatOpenAI(langchain_openai.ChatOpenAI):
+    """The class of that name, which also reads refusals from streamed replies; traces show the name."""
 
     def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *others: Any) -> ChatGenerationChunk | None:
         converted = super()._convert_chunk_to_generation_chunk(chunk, *others)
@@ -69,8 +69,8 @@ def for_any_loop(model: BaseChatOpenAI) -> BaseChatOpenAI:
     if copied is None or settings != model.__dict__:
         client = own.with_options(http_client=shared_clients(str(own.base_url))[1])
         copied = model.model_copy(update={"root_async_client": client, "async_client": client.chat.completions})
-        if type(copied) is ChatOpenAI:
-            copied.__class__ = KeepsRefusals
+        if type(copied) is langchain_openai.ChatOpenAI:
+            copied.__class__ = ChatOpenAI
         if id(model) not in _copies:
             weakref.finalize(model, _copies.pop, id(model), None)
         _copies[id(model)] = (copied, dict(model.__dict__))

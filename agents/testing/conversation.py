@@ -23,7 +23,7 @@ from agents.testing.replies import Call, Reply
 
 HEAD = """\
 # A conversation with a model, recorded by Podium's RecordedModel, which replays it in tests.
-# To record it anew, run the test with PODIUM_RECORD=1 and access to the model.
+# To record it again, run the test with PODIUM_RECORD=1 and access to the model.
 """
 
 
@@ -34,10 +34,10 @@ class Exchange(BaseModel):
 
     prompt: list[dict[str, Any]]
     tools: list[str] = []
-    """Names in `Conversation.tools`."""
+    """Names in `Conversation.definitions`."""
     tool_choice: Any = None
     form: Any = None
-    """The name of a form in `Conversation.forms`, or a response format that is no JSON schema."""
+    """A name in `Conversation.definitions`, or a response format that is not a JSON schema."""
     stop: list[str] | None = None
     reply: dict[str, Any] = {}
     error: dict[str, Any] = {}
@@ -52,34 +52,43 @@ class Conversation(BaseModel):
     profile: dict[str, Any] = {}
     """What the model can do, by which agents choose how to ask it."""
     exchanges: list[Exchange] = []
-    tools: dict[str, Any] = {}
-    """The definitions of the tools that were on offer."""
-    forms: dict[str, Any] = {}
-    """The JSON schemas that replies had to have."""
+    definitions: dict[str, Any] = {}
+    """The tools that were on offer, and the JSON schemas that replies had to have."""
 
     def exchange(self, call: Call) -> Exchange:
-        """Describe a call as an exchange that has no reply yet; new tools and forms are added to the definitions."""
-        asked = [_definition(tool) for tool in call.kwargs.get("tools") or []]
+        """Return a call as an exchange that has no reply yet; new tools and forms are added to the definitions."""
+        tools = [tool.get("function", tool) for tool in call.kwargs.get("tools") or []]
         form = call.kwargs.get("response_format")
-        schema = (form or {}).get("json_schema") if isinstance(form, Mapping) else None
+        schema = form.get("json_schema") if isinstance(form, Mapping) else None
         return Exchange(
-            prompt=[said(one, call.messages) for one in call.messages],
-            tools=[_named(self.tools, str(tool.get("name", "tool")), tool) for tool in asked],
+            prompt=[_as_asked(message, call.messages) for message in call.messages],
+            tools=[self._defined({key: tool[key] for key in _DEFINING if key in tool}) for tool in tools],
             tool_choice=call.kwargs.get("tool_choice"),
-            form=_named(self.forms, str(schema.get("name", "reply")), schema.get("schema")) if schema else form,
+            form=self._defined(schema) if schema else form,
             stop=call.stop,
         )
 
     def asked(self, exchange: Exchange) -> dict[str, Any]:
         """Return all that was asked in an exchange, with the definitions in place of their names."""
+        form = exchange.form
         whole = {
             "prompt": exchange.prompt,
-            "tools": [self.tools[name] for name in exchange.tools],
+            "tools": [self.definitions[name] for name in exchange.tools],
             "tool_choice": exchange.tool_choice,
-            "form": self.forms[exchange.form] if isinstance(exchange.form, str) else exchange.form,
+            "form": self.definitions[form] if isinstance(form, str) else form,
             "stop": exchange.stop,
         }
         return {name: value for name, value in whole.items() if value}
+
+    def _defined(self, definition: Mapping[str, Any]) -> str:
+        """Return the name of a definition; a second one of that name is called `name (2)`."""
+        plain = json.loads(json.dumps(definition, default=str))
+        name = key = str(plain.get("name", "reply"))
+        number = 1
+        while self.definitions.setdefault(key, plain) != plain:
+            number += 1
+            key = f"{name} ({number})"
+        return key
 
     def save(self, path: Path) -> None:
         """Write the file, all of it or nothing."""
@@ -102,66 +111,75 @@ class Conversation(BaseModel):
             raise ConfigurationError(f"{path} holds no recorded conversation: {error}") from error
 
 
+_DEFINING = ("name", "description", "parameters")
 _ROLES = {"human": "user", "ai": "assistant"}
+_TEXTUAL = ("text", "tool_use", "function_call", "reasoning", "thinking")
+"""Types of content blocks that are in the text or the calls of a message, or that no model reads again."""
 
 
-def said(message: BaseMessage, messages: Sequence[BaseMessage]) -> dict[str, Any]:
-    """Return a message as `{role: text}`, with the calls that it makes, or the tool whose result it is."""
-    one: dict[str, Any] = {_ROLES.get(message.type, message.type): str(message.text)}
+def _as_asked(message: BaseMessage, messages: Sequence[BaseMessage]) -> dict[str, Any]:
+    """Return a message as `{role: text}`, with its calls and media, or the tool whose result it is."""
+    media = [block for block in message.content if isinstance(block, dict) and block.get("type") not in _TEXTUAL]
+    result: dict[str, Any] = {}
     if isinstance(message, ToolMessage):
-        one["result_of"] = message.name or _name_of_call(message.tool_call_id, messages)
-        if message.status == "error":
-            one["status"] = "error"
-    if calls := _calls(message):
-        one["calls"] = calls
-    if media := _media(message):
-        one["media"] = media
-    return one
+        calls = (call for caller in messages if isinstance(caller, AIMessage) for call in caller.tool_calls)
+        names = (call["name"] for call in calls if call["id"] == message.tool_call_id)
+        result = {"result_of": message.name or next(names, ""), "status": "error" * (message.status == "error")}
+    more = {**result, "calls": _calls(message), "media": [{str(one.get("type")): _digest(one)} for one in media]}
+    return {_ROLES.get(message.type, message.type): str(message.text), **_without_empty(more)}
 
 
-def written(message: AIMessage) -> dict[str, Any]:
-    """Return a model's reply as the file keeps it."""
-    about = message.response_metadata
-    tokens = message.usage_metadata
-    calls = _calls(message)
-    reason = about.get("finish_reason") or about.get("stop_reason") or "stop"
-    kept = {
-        **_text(str(message.text)),
-        "calls": calls,
-        "refusal": message.additional_kwargs.get("refusal"),
-        "finish_reason": None if reason == ("tool_calls" if calls else "stop") else str(reason),
-        "tokens": {"input": tokens["input_tokens"], "output": tokens["output_tokens"]} if tokens else None,
-    }
-    return {name: value for name, value in kept.items() if value}
+def _digest(block: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(block, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def read(kept: Mapping[str, Any]) -> Reply:
-    """Return the reply that the file keeps."""
-    calls = [{"name": name, "args": args} for call in kept.get("calls", ()) for name, args in call.items()]
-    tokens = kept.get("tokens") or {"input": 0, "output": 0}
-    dumped = (json.dumps(kept[name], ensure_ascii=False, separators=how) for name, how in _JSON.items() if name in kept)
-    return Reply(
-        next(dumped, kept.get("text", "")),
-        tool_calls=calls,
-        refusal=kept.get("refusal"),
-        finish_reason=kept.get("finish_reason", "stop"),
-        usage=(tokens["input"], tokens["output"]),
-    )
+def _calls(message: BaseMessage) -> list[dict[str, Any]]:
+    """Return the tool calls without their ids, which differ in every run."""
+    if not isinstance(message, AIMessage):
+        return []
+    broken = [{str(call["name"]): call["args"] or ""} for call in message.invalid_tool_calls]
+    return [{call["name"]: call["args"]} for call in message.tool_calls] + broken
+
+
+def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
 
 
 _JSON = {"json": (", ", ": "), "compact_json": (",", ":")}
-"""How a reply that is JSON is kept, so that people can read it: with what between its parts."""
+"""Ways to keep a reply that is JSON as data, so that people can read it: with what between its parts."""
 
 
-def _text(text: str) -> dict[str, Any]:
-    """Keep a text as it is, or as the structure it says if the text can be made from that again."""
+def kept(message: AIMessage) -> dict[str, Any]:
+    """Return a model's reply as the file keeps it."""
+    noted, tokens, calls, text = message.response_metadata, message.usage_metadata, _calls(message), str(message.text)
+    reason = noted.get("finish_reason") or noted.get("stop_reason") or "stop"
     try:
         value = json.loads(text)
     except ValueError:
-        return {"text": text}
-    again = {name: json.dumps(value, ensure_ascii=False, separators=how) for name, how in _JSON.items()}
-    name = next((name for name, one in again.items() if one == text and isinstance(value, dict)), None)
-    return {name: value} if name else {"text": text}
+        value = None
+    written = {name: json.dumps(value, ensure_ascii=False, separators=between) for name, between in _JSON.items()}
+    as_data = [name for name in written if written[name] == text and isinstance(value, dict)]
+    rest = {
+        "calls": calls,
+        "refusal": message.additional_kwargs.get("refusal"),
+        "finish_reason": str(reason) if reason != ("tool_calls" if calls else "stop") else None,
+        "tokens": {"input": tokens["input_tokens"], "output": tokens["output_tokens"]} if tokens else None,
+    }
+    return _without_empty({as_data[0]: value} if as_data else {"text": text}) | _without_empty(rest)
+
+
+def read(reply: Mapping[str, Any]) -> Reply:
+    """Return the reply that the file keeps."""
+    calls = [{"name": name, "args": args} for call in reply.get("calls", ()) for name, args in call.items()]
+    tokens = reply.get("tokens") or {"input": 0, "output": 0}
+    written = (json.dumps(reply[name], ensure_ascii=False, separators=_JSON[name]) for name in _JSON if name in reply)
+    return Reply(
+        next(written, reply.get("text", "")),
+        tool_calls=calls,
+        refusal=reply.get("refusal"),
+        finish_reason=reply.get("finish_reason", "stop"),
+        usage=(tokens["input"], tokens["output"]),
+    )
 
 
 def as_yaml(value: Any) -> str:
@@ -179,45 +197,3 @@ class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
 
 
 _Dumper.add_representer(str, _Dumper.string)
-
-
-def _calls(message: BaseMessage) -> list[dict[str, Any]]:
-    """Return the tool calls without their ids, which differ in every run."""
-    if not isinstance(message, AIMessage):
-        return []
-    broken = [{str(call["name"]): call["args"] or ""} for call in message.invalid_tool_calls]
-    return [{call["name"]: call["args"]} for call in message.tool_calls] + broken
-
-
-def _name_of_call(call_id: str, messages: Sequence[BaseMessage]) -> str:
-    made = (call for one in messages if isinstance(one, AIMessage) for call in one.tool_calls)
-    return next((call["name"] for call in made if call["id"] == call_id), "")
-
-
-_TEXTUAL = ("text", "tool_use", "function_call", "reasoning", "thinking")
-"""Types of content blocks that are in the text or the calls of a message, or that no model reads again."""
-
-
-def _media(message: BaseMessage) -> list[dict[str, str]]:
-    """Return for each picture, file and the like what it is, and a digest in place of its bytes."""
-    blocks = [one for one in message.content if isinstance(one, dict) and one.get("type") not in _TEXTUAL]
-    contents = [json.dumps(one, sort_keys=True, default=str).encode() for one in blocks]
-    digests = [hashlib.sha256(content).hexdigest()[:16] for content in contents]
-    return [{str(block.get("type")): digest} for block, digest in zip(blocks, digests, strict=True)]
-
-
-def _definition(tool: Mapping[str, Any]) -> dict[str, Any]:
-    defined = tool.get("function", tool)
-    return {name: defined[name] for name in ("name", "description", "parameters") if name in defined}
-
-
-def _named(known: dict[str, Any], name: str, definition: Any) -> str:
-    """Return the name under which a definition is known; a second one of that name is called `name (2)`."""
-    definition = json.loads(json.dumps(definition, default=str))
-    number = 1
-    key = name
-    while key in known and known[key] != definition:
-        number += 1
-        key = f"{name} ({number})"
-    known[key] = definition
-    return key

@@ -1,4 +1,4 @@
-"""What a model for tests was asked and what it answers, and the answer cut into the chunks of a stream."""
+"""Calls and replies of models for tests, and a reply as the chunks of a stream."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import reduce
-from operator import add
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.messages import AIMessageChunk, BaseMessage, message_chunk_to_message
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 from pydantic_core import to_jsonable_python
 
 
@@ -60,7 +58,7 @@ class Call:
 
 
 def chunks(reply: Reply, call: Call, model_name: str) -> Iterator[ChatGenerationChunk]:
-    """Give the reply word by word, then the tool calls, the finish reason and the usage in one last chunk."""
+    """Yield the reply word by word, then the tool calls, the finish reason and the usage in one last chunk."""
     data = to_jsonable_python(reply.data)
     tool = None if data is None else _forced_tool(data, call.kwargs)
     tool_calls = [*reply.tool_calls, {"name": tool, "args": data}] if tool else list(reply.tool_calls)
@@ -69,43 +67,35 @@ def chunks(reply: Reply, call: Call, model_name: str) -> Iterator[ChatGeneration
         yield ChatGenerationChunk(message=AIMessageChunk(content=word))
     if reply.error:
         raise reply.error
+    ids = [made.get("id") or f"call_{uuid4().hex}" for made in tool_calls]
     calls = [
-        tool_call_chunk(
-            name=made["name"], args=_json(made["args"]), id=made.get("id") or f"call_{uuid4().hex}", index=index
-        )
+        tool_call_chunk(name=made["name"], args=_json(made["args"]), id=ids[index], index=index)
         for index, made in enumerate(tool_calls)
     ]
-    written = " ".join([text, reply.refusal or "", *(made["args"] or "" for made in calls)])
-    used_in, used_out = reply.usage or (len(call.prompt.split()), len(written.split()))
+    words = " ".join([text, reply.refusal or "", *(part["args"] or "" for part in calls)]).split()
+    read, written = reply.usage or (len(call.prompt.split()), len(words))
     last = AIMessageChunk(
         content="",
         additional_kwargs={} if reply.refusal is None else {"refusal": reply.refusal},
         tool_call_chunks=calls,
-        usage_metadata=UsageMetadata(input_tokens=used_in, output_tokens=used_out, total_tokens=used_in + used_out),
+        usage_metadata=UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written),
         chunk_position="last",
     )
     finish_reason = "tool_calls" if calls and reply.finish_reason == "stop" else reply.finish_reason
     yield ChatGenerationChunk(message=last, generation_info={"finish_reason": finish_reason, "model_name": model_name})
 
 
-def whole(parts: Sequence[ChatGenerationChunk]) -> ChatResult:
-    """Put the chunks of a reply together."""
-    sum_ = reduce(add, parts)
-    message = message_chunk_to_message(sum_.message)
-    return ChatResult(generations=[ChatGeneration(message=message, generation_info=sum_.generation_info)])
-
-
 def _forced_tool(data: Any, kwargs: Mapping[str, Any]) -> str | None:
-    """Name the tool whose call carries the data, if the caller forces a call and the data fits."""
+    """Return the tool whose call carries the data, if the caller forces a call and the data fits."""
     choice = kwargs.get("tool_choice")
     choice = choice["function"]["name"] if isinstance(choice, dict) else choice
     if choice in (None, False, "auto", "none") or not isinstance(data, dict):
         return None
-    known = {tool["function"]["name"]: tool["function"].get("parameters", {}) for tool in kwargs.get("tools") or []}
-    if choice in known:
+    schemas = {tool["function"]["name"]: tool["function"].get("parameters", {}) for tool in kwargs.get("tools") or []}
+    if choice in schemas:
         return str(choice)
-    fitting = (name for name, schema in known.items() if data.keys() <= schema.get("properties", {}).keys())
-    return next(iter(known)) if len(known) == 1 else next(fitting, None)
+    fitting = (name for name, schema in schemas.items() if data.keys() <= schema.get("properties", {}).keys())
+    return next(iter(schemas)) if len(schemas) == 1 else next(fitting, None)
 
 
 def _json(args: Any) -> str:

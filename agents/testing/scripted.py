@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
+from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -22,7 +23,8 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from pydantic import BaseModel, PrivateAttr
 
 from agents.errors import PodiumError
-from agents.testing.replies import Call, Reply, chunks, whole
+from agents.runtime import Effects, SyncEffects, finish
+from agents.testing.replies import Call, Reply, chunks
 
 _QUOTED = 200
 """Characters of the prompt's end that an error quotes."""
@@ -37,10 +39,7 @@ class Source(Protocol):
 
     calls: list[Call]
 
-    def reply_to(self, call: Call) -> Reply:
-        """Record the call and return its reply."""
-
-    async def areply_to(self, call: Call) -> Reply:
+    async def reply(self, effects: Effects, call: Call) -> Reply:
         """Record the call and return its reply."""
 
 
@@ -103,19 +102,17 @@ class ScriptedModel(BaseChatModel):
         failed = RunnablePassthrough.assign(parsed=lambda _: None)
         return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
-    def _generate(self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
-        return whole(list(self._stream(messages, stop, run_manager, **kwargs)))
+    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return generate_from_stream(self._stream(*args, **kwargs))
 
-    async def _agenerate(
-        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
-    ) -> ChatResult:
-        return whole([chunk async for chunk in self._astream(messages, stop, run_manager, **kwargs)])
+    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return await agenerate_from_stream(self._astream(*args, **kwargs))
 
     def _stream(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
         call = Call(list(messages), kwargs, stop)
-        reply = self._script.reply_to(call)
+        reply = finish(self._script.reply(SyncEffects(), call))
         time.sleep(reply.delay)
         yield from chunks(reply, call, self.model_name)
 
@@ -123,7 +120,7 @@ class ScriptedModel(BaseChatModel):
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
         call = Call(list(messages), kwargs, stop)
-        reply = await self._script.areply_to(call)
+        reply = await self._script.reply(Effects(), call)
         await asyncio.sleep(reply.delay)
         for chunk in chunks(reply, call, self.model_name):
             yield chunk
@@ -143,17 +140,12 @@ class Script:
     def __deepcopy__(self, memo: dict[int, Any]) -> Script:
         return self
 
-    def reply_to(self, call: Call) -> Reply:
-        """Record the call and look up its reply."""
-        reply = self.next(call)
-        if inspect.iscoroutine(reply):
-            reply.close()
-            raise ScriptError("The script is an async function; call the model with ainvoke or astream.")
-        return as_reply(reply)
-
-    async def areply_to(self, call: Call) -> Reply:
+    async def reply(self, effects: Effects, call: Call) -> Reply:
         """Record the call and look up its reply, or have an async function make it."""
         reply = self.next(call)
+        if inspect.iscoroutine(reply) and isinstance(effects, SyncEffects):
+            reply.close()
+            raise ScriptError("The script is an async function; call the model with ainvoke or astream.")
         return as_reply(await reply if inspect.isawaitable(reply) else reply)
 
     def next(self, call: Call) -> Any:
