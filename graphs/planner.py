@@ -16,7 +16,16 @@ from agents.conversion import AnyAgent
 from agents.decisions import Decided, Decision
 from agents.runtime import Retry
 from agents.settings import settings
-from graphs.decisions import Synthesis, briefly, examples_of, plan_form, prompts, question_of, replan_text, result_text
+from graphs.decisions import (
+    Synthesis,
+    briefly,
+    plan_form,
+    prompts,
+    question_of,
+    replan_text,
+    result_text,
+    team_examples,
+)
 from graphs.engine import (
     Box,
     Conclusion,
@@ -125,7 +134,7 @@ class Planner(Pattern[PlannerState]):
             retry=retry,
         )
         self.system = prompts.PLAN.format(
-            team=describe(self.agents.values()), max_steps=max_steps, examples=examples_of(list(self.agents.values()))
+            team=describe(self.agents.values()), max_steps=max_steps, examples=team_examples(list(self.agents.values()))
         )
 
     def ask_for_plan(self, state: PlannerState) -> list[BaseMessage]:

@@ -47,7 +47,7 @@ from graphs.people import AskPerson, HumanDecision, Question
 
 RESERVED_NAMES = ("answer", "classify", "fallback", "clarify", "merge", NOBODY)
 
-CLARIFY = "clarify_request"
+CLARIFY_REQUEST = "clarify_request"
 """The action that a person is asked to respond to when no agent suits."""
 
 
@@ -177,7 +177,12 @@ class Router(Pattern[RouterState]):
     def ask_person(self, state: RouterState) -> Question:
         """Ask which agent is meant, and wait."""
         question = self._question()
-        return {"action": CLARIFY, "args": {"question": question}, "description": question, "allowed": ["respond"]}
+        return {
+            "action": CLARIFY_REQUEST,
+            "args": {"question": question},
+            "description": question,
+            "allowed": ["respond"],
+        }
 
     def take_response(self, state: RouterState, decision: HumanDecision) -> dict[str, Any]:
         """Go on with what the user answered; what it was asked about is now part of the conversation."""
@@ -197,7 +202,7 @@ class Router(Pattern[RouterState]):
 
     def _question(self) -> str:
         choices = "\n".join(f"- {agent.name}: {agent.description}" for agent in self.agents.values())
-        return prompts.CLARIFY.format(choices=choices)
+        return prompts.CLARIFICATION.format(choices=choices)
 
     def ask_merger(self, state: RouterState) -> Assignment | None:
         """Have several answers merged into one."""

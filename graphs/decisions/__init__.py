@@ -22,7 +22,7 @@ from graphs.decisions.classifiers import (
     as_classifiers,
 )
 from graphs.decisions.handoffs import FINISH, HANDOFF_TOOL, Handoff, TakeTurn, Turn, finish_tool, handoff_tool
-from graphs.decisions.plans import Quiet, Synthesis, briefly, examples_of, plan_form, replan_text, result_text
+from graphs.decisions.plans import Quiet, Synthesis, briefly, plan_form, replan_text, result_text, team_examples
 from graphs.decisions.question import question_of
 from graphs.decisions.triage import Delegate, triage_examples, triage_form
 from graphs.decisions.verdicts import CRITERIA, Review, Reviewer, Verdict
@@ -50,7 +50,6 @@ __all__ = [
     "Verdict",
     "as_classifiers",
     "briefly",
-    "examples_of",
     "finish_tool",
     "handoff_tool",
     "plan_form",
@@ -58,6 +57,7 @@ __all__ = [
     "question_of",
     "replan_text",
     "result_text",
+    "team_examples",
     "triage_examples",
     "triage_form",
 ]

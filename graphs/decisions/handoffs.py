@@ -93,14 +93,14 @@ class StopAfterHandoff(AgentMiddleware[Any, Any]):
 
 
 def _since_last(kind: type[BaseMessage], messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
-    places = [place for place, one in enumerate(messages) if isinstance(one, kind)]
+    places = [place for place, message in enumerate(messages) if isinstance(message, kind)]
     return messages[places[-1] + 1 :] if places else messages
 
 
 def _handoffs(messages: Sequence[BaseMessage]) -> list[Handoff]:
     """Return the handoffs made since somebody last spoke to the agent, in the order of the calls."""
-    results = [one.artifact for one in _since_last(HumanMessage, messages) if isinstance(one, ToolMessage)]
-    return [one[HANDOFF] for one in results if isinstance(one, dict) and HANDOFF in one]
+    results = [message.artifact for message in _since_last(HumanMessage, messages) if isinstance(message, ToolMessage)]
+    return [artifact[HANDOFF] for artifact in results if isinstance(artifact, dict) and HANDOFF in artifact]
 
 
 class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
@@ -148,7 +148,7 @@ def _messages(reply: Any) -> list[BaseMessage]:
 def _of_command(command: Command[Any]) -> list[Handoff]:
     """Read `Command(goto=peer, graph=Command.PARENT)`, by which the handoff tools of langgraph-swarm go to a peer."""
     places: Any = command.goto if isinstance(command.goto, list | tuple) else [command.goto]
-    return [{"to": getattr(one, "node", one), "task": "", "reason": ""} for one in places]
+    return [{"to": getattr(target, "node", target), "task": "", "reason": ""} for target in places]
 
 
 def _turn(text: str, wishes: list[Handoff], usage: Usage) -> Turn:
@@ -166,7 +166,9 @@ def _turn(text: str, wishes: list[Handoff], usage: Usage) -> Turn:
 
 def _said_beside(messages: Sequence[BaseMessage]) -> str:
     """Return what a model said as it handed over, and what other tools then gave, which it has not seen."""
-    words = [one.text for one in messages if isinstance(one, AIMessage)][-1:]
-    results = [one for one in _since_last(AIMessage, messages) if isinstance(one, ToolMessage)]
-    unseen = [f"{one.name}: {one.text}" for one in results if one.status != "error" and not _handoffs([one])]
-    return "\n\n".join(one for one in (*words, *unseen) if one)
+    words = [message.text for message in messages if isinstance(message, AIMessage)][-1:]
+    results = [message for message in _since_last(AIMessage, messages) if isinstance(message, ToolMessage)]
+    unseen = [
+        f"{result.name}: {result.text}" for result in results if result.status != "error" and not _handoffs([result])
+    ]
+    return "\n\n".join(text for text in (*words, *unseen) if text)

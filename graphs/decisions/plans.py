@@ -33,7 +33,7 @@ def plan_form(names: Sequence[str]) -> type[BaseModel]:
     return Plan
 
 
-def examples_of(agents: Sequence[Agent]) -> str:
+def team_examples(agents: Sequence[Agent]) -> str:
     """List a request that each agent is right for, as far as they bring any."""
     listed = "\n".join(f"- {agent.name}: {agent.examples[0]}" for agent in agents if agent.examples)
     return prompts.PLAN_EXAMPLES.format(examples=listed) if listed else ""

@@ -84,7 +84,7 @@ Example answer: {{"reason": "it is what this agent does", "candidates": [{{"agen
 
 MERGE_TASK = "Several agents answered the user's request, each for its part. Write one answer from theirs."
 
-CLARIFY = "I am not sure who can help with that. Do you mean one of these?\n{choices}"
+CLARIFICATION = "I am not sure who can help with that. Do you mean one of these?\n{choices}"
 
 REVIEW = """Review the work strictly against its task:
 {criteria}

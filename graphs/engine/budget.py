@@ -25,7 +25,7 @@ from graphs.errors import BudgetError
 RESERVED = "podium:reserved"
 """Tag of calls that may use the share of the budget kept for the synthesis."""
 
-KEPT = 0.1
+RESERVED_SHARE = 0.1
 """Share of each limit that is kept where a pattern has a synthesis; of `max_calls` one call at least, if there are
 two."""
 
@@ -175,7 +175,7 @@ def with_budget(config: RunnableConfig, context: Any, *, synthesizes: Callable[[
     limits = settings_from(context)
     if BUDGET in known or not limits.limited:
         return config
-    budget = Budget(limits, kept=KEPT if synthesizes() else 0.0)
+    budget = Budget(limits, kept=RESERVED_SHARE if synthesizes() else 0.0)
     return {**merge_configs(config, {"callbacks": [budget]}), "configurable": {**known, BUDGET: budget}}
 
 

@@ -119,7 +119,7 @@ def _heard_in(config: RunnableConfig) -> str:
 
 def _parts(namespace: str) -> list[str]:
     """Return the parts of a namespace, without the numbers that LangGraph puts in when a call is made again."""
-    return [one for one in namespace.split("|") if not one.isdigit()]
+    return [part for part in namespace.split("|") if not part.isdigit()]
 
 
 def _namespace(config: RunnableConfig) -> str:

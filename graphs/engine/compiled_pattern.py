@@ -20,7 +20,7 @@ from agents.settings import Settings, run_context
 from agents.tracing import marked
 from graphs.engine.budget import with_budget
 from graphs.engine.drawing import display, look_into
-from graphs.engine.durability import STORAGE, Storage
+from graphs.engine.durability import STORAGE, NotesFailures
 from graphs.engine.progress import CALLERS_LIMIT
 from graphs.engine.recorded import CHECKPOINTER, noticing
 from graphs.engine.state import PatternState, check_keys, opened
@@ -117,7 +117,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         configurable = {**(self.config or {}).get("configurable", {}), **own.get("configurable", {})}
         if wanted and wanted != ENOUGH_THREADS:
             configurable[CALLERS_LIMIT] = wanted
-        if isinstance(self.checkpointer, Storage):
+        if isinstance(self.checkpointer, NotesFailures):
             configurable[STORAGE] = self.checkpointer
         saver = configurable.get(CHECKPOINTER, self.checkpointer)
         if isinstance(saver, BaseCheckpointSaver) and self.checkpointer is not False:

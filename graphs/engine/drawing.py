@@ -42,7 +42,7 @@ def each(agents: Iterable[Agent]) -> list[Box]:
 def each_step(steps: Sequence[Step], team: Mapping[str, Agent]) -> list[Box]:
     """Draw steps and their dependencies."""
     return [
-        Box(team[step.agent], step.id, tuple((one, _optional(step, one)) for one in step.dependencies))
+        Box(team[step.agent], step.id, tuple((name, _optional(step, name)) for name in step.dependencies))
         for step in steps
     ]
 
@@ -65,7 +65,7 @@ def _distinct(graph: Graph) -> Graph:
     taken: set[str] = set()
     for group in sorted({_group(edge) for edge in graph.edges} - {""}):
         name = group.rpartition(":")[2]
-        label = next(one for one in _numbered(name) if one not in taken)
+        label = next(candidate for candidate in _numbered(name) if candidate not in taken)
         taken.add(label)
         if label != name:
             new[group] = label
@@ -94,7 +94,7 @@ def _opened(graph: Graph, name: str, boxes: Sequence[Box], deeper: int | bool) -
     """Put boxes in the place of one node, with an edge from and to each where the node had one."""
     if all(not box.label and _graph(box.agent, deeper) is None for box in boxes):
         return graph
-    drawn = Graph({one: node for one, node in graph.nodes.items() if one != name})
+    drawn = Graph({key: node for key, node in graph.nodes.items() if key != name})
     first, last = _filled(drawn, name, boxes, deeper)
     for edge in graph.edges:
         sources = last if edge.source == name else [edge.source]
@@ -112,14 +112,16 @@ def _filled(drawn: Graph, name: str, boxes: Sequence[Box], deeper: int | bool) -
     ends = {box.label: _placed(drawn, f"{name}:{box.label}", box.agent, deeper) for box in boxes}
     if not any(box.after for box in boxes):
         # Not only tidier: LangChain's Mermaid leaves out the edges of a group in a group that has none of its own.
-        start, end = (drawn.add_node(None, f"{name}:{one}").id for one in (START, END))
+        start, end = (drawn.add_node(None, f"{name}:{end}").id for end in (START, END))
         drawn.edges += [Edge(start, first, conditional=True) for first, _ in ends.values()]
         drawn.edges += [Edge(last, end) for _, last in ends.values()]
         return [start], [end]
-    used = {one for box in boxes for one, _ in box.after}
+    used = {before for box in boxes for before, _ in box.after}
     for box in boxes:
-        drawn.edges += [Edge(ends[one][1], ends[box.label][0], None, optional) for one, optional in box.after]
-    return [ends[box.label][0] for box in boxes if not box.after], [ends[one][1] for one in ends if one not in used]
+        drawn.edges += [Edge(ends[before][1], ends[box.label][0], None, optional) for before, optional in box.after]
+    return [ends[box.label][0] for box in boxes if not box.after], [
+        ends[label][1] for label in ends if label not in used
+    ]
 
 
 def _placed(drawn: Graph, place: str, agent: Agent, deeper: int | bool) -> tuple[str, str]:
@@ -130,7 +132,7 @@ def _placed(drawn: Graph, place: str, agent: Agent, deeper: int | bool) -> tuple
         return place, place
     inner.trim_first_node()
     inner.trim_last_node()
-    ends = [one.id for one in drawn.extend(inner, prefix=place) if one]
+    ends = [node.id for node in drawn.extend(inner, prefix=place) if node]
     return ends[0], ends[-1]
 
 
@@ -142,9 +144,9 @@ def _graph(agent: Agent, deeper: int | bool) -> Graph | None:
     inner = runnable.get_graph(xray=deeper)
     # LangChain's Mermaid has no group for a lone node in a group: that node is drawn in its group's place.
     groups = {_group(edge) for edge in inner.edges}
-    return _renamed(inner, lambda one: one if (place := one.rpartition(":")[0]) in groups else place or one)
+    return _renamed(inner, lambda key: key if (place := key.rpartition(":")[0]) in groups else place or key)
 
 
 def _renamed(graph: Graph, name: Callable[[str], str]) -> Graph:
-    nodes = {name(one): node.copy(id=name(one), name=name(one)) for one, node in graph.nodes.items()}
+    nodes = {name(key): node.copy(id=name(key), name=name(key)) for key, node in graph.nodes.items()}
     return Graph(nodes, [edge.copy(source=name(edge.source), target=name(edge.target)) for edge in graph.edges])

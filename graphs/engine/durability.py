@@ -13,7 +13,7 @@ STORAGE = "__storage"
 
 
 @runtime_checkable
-class Storage(Protocol):
+class NotesFailures(Protocol):
     """A checkpointer that remembers which runs it could not write."""
 
     failed: dict[str, StorageError]

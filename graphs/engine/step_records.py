@@ -61,20 +61,20 @@ def items_of(listed: StepRecord) -> list[Any]:
 
 def gathered(step: Step, parts: Sequence[StepRecord]) -> StepRecord:
     """Join the records of a step's items into one."""
-    failed = [number for number, one in enumerate(parts, 1) if one["status"] != "completed"]
-    results = [one["result"] if one["data"] is None else one["data"] for one in parts]
+    failed = [number for number, part in enumerate(parts, 1) if part["status"] != "completed"]
+    results = [part["result"] if part["data"] is None else part["data"] for part in parts]
     numbers = ", ".join(map(str, failed))
-    why = next((one["error"] for one in parts if one["status"] != "completed"), None)
+    why = next((part["error"] for part in parts if part["status"] != "completed"), None)
     return new_record(
         step,
         "failed" if failed else "completed",
         result=json.dumps(results, ensure_ascii=False),
         data=results,
         error=f"Step {step.id!r} failed for item {numbers} of {len(parts)}: {why}" if failed else None,
-        attempts=sum(one["attempts"] for one in parts),
+        attempts=sum(part["attempts"] for part in parts),
         answered_by=step.agent,
-        usage=sum_usage(one["usage"] for one in parts),
-        problems=[one for part in parts for one in part["problems"]],
+        usage=sum_usage(part["usage"] for part in parts),
+        problems=[why for part in parts for why in part["problems"]],
     )
 
 
@@ -94,7 +94,7 @@ class AtWork:
             return 0.0
         first, behind = bisect_left(self._ends, started), bisect_right(self._starts, ended)
         joined = list(zip(self._starts[first:behind], self._ends[first:behind], strict=True))
-        start, end = min([started, *(one for one, _ in joined)]), max([ended, *(one for _, one in joined)])
+        start, end = min([started, *(edge for edge, _ in joined)]), max([ended, *(edge for _, edge in joined)])
         self._starts[first:behind], self._ends[first:behind] = [start], [end]
         new = end - start - sum(one_end - one_start for one_start, one_end in joined)
         self.seconds += new

@@ -109,8 +109,8 @@ def read_plan(items: Iterable[Step | Mapping[str, Any]]) -> tuple[list[Step], li
         try:
             steps.append(_as_step.validate_python(item))
         except ValidationError as error:
-            fields = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            flaws.append(f"Step number {number} is no step: {fields}")
+            fields = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            flaws.append(f"Step number {number} is not a step: {fields}")
     return steps, flaws
 
 
@@ -123,7 +123,7 @@ def findings(
     ids = [step.id for step in steps]
     flaws.add(not steps and not unreadable, "There are no steps; write at least one.")
     flaws.add(most is not None and len(steps) > (most or 0), f"There are {len(steps)} steps; use at most {most}.")
-    for repeated in sorted({one for one in ids if ids.count(one) > 1} if len(set(ids)) < len(ids) else ()):
+    for repeated in sorted({step_id for step_id in ids if ids.count(step_id) > 1} if len(set(ids)) < len(ids) else ()):
         flaws.add(True, f"Two steps are called {repeated!r}; give every step an id of its own.")
     known = set(ids)
     for step in steps:
@@ -153,9 +153,9 @@ def _check_fields(step: Step, agents: Collection[str], flaws: Flaws) -> None:
 
 def _check_dependencies(step: Step, known: Collection[str], flaws: Flaws) -> None:
     who = f"Step {step.id!r}"
-    for one in step.dependencies:
-        flaws.add(one == step.id, f"{who} depends on itself; remove that dependency.")
-        flaws.add(one not in known, f"{who} depends on {one!r}, which is no step.")
+    for name in step.dependencies:
+        flaws.add(name == step.id, f"{who} depends on itself; remove that dependency.")
+        flaws.add(name not in known, f"{who} depends on {name!r}, which is not a step.")
     for name in dict.fromkeys(placeholders(step.task)):
         missing = name not in (*step.dependencies, "request") and not (name == "item" and step.for_each)
         quotes = f"{who} quotes {{{name}}}"
@@ -199,7 +199,7 @@ def in_order(steps: Sequence[Step]) -> list[Step]:
     ordered: list[Step] = []
     while sorter.is_active():
         ready = sorted(sorter.get_ready())
-        ordered += [named[one] for one in ready]
+        ordered += [named[step_id] for step_id in ready]
         sorter.done(*ready)
     return ordered
 
@@ -230,16 +230,20 @@ def may_start(step: Step, settled: Mapping[str, StepRecord]) -> bool:
     """Tell whether a step has waited for enough of its dependencies."""
     needed = list(step.dependencies)
     if step.join == "any" and any(record["status"] == "completed" for record in settled.values()):
-        needed = [one for one in needed if one in (step.for_each, (step.when or {}).get("step"))]
-    return all(one in settled for one in needed)
+        needed = [name for name in needed if name in (step.for_each, (step.when or {}).get("step"))]
+    return all(name in settled for name in needed)
 
 
 def reason_to_skip(step: Step, settled: Mapping[str, StepRecord], on_failure: OnFailure) -> str | None:
     """Return why a step that may start shall not, in one sentence; None if it shall."""
-    missing = [one for one in settled.values() if one["status"] != "completed"]
+    missing = [record for record in settled.values() if record["status"] != "completed"]
     enough = len(missing) < len(settled) if step.join == "any" else not missing
-    if settled and not enough and not (on_failure == "continue" and any(one["status"] == "failed" for one in missing)):
-        return "it needs " + ", ".join(f"{one['id']!r}, which {_fate(one)}" for one in missing)
+    if (
+        settled
+        and not enough
+        and not (on_failure == "continue" and any(record["status"] == "failed" for record in missing))
+    ):
+        return "it needs " + ", ".join(f"{record['id']!r}, which {_fate(record)}" for record in missing)
     if step.when and not holds(step.when, settled):
         condition = next(f"{key} {step.when[key]!r}" for key in CONDITIONS if key in step.when)
         return f"its condition is not met: {step.when['step']!r} {condition}"
@@ -265,7 +269,7 @@ def holds(when: Mapping[str, str], settled: Mapping[str, StepRecord]) -> bool:
 
 def context_of(step: Step, settled: Mapping[str, StepRecord]) -> dict[str, str]:
     """Return by id what a step is told of its dependencies: their results, or that they have none."""
-    return {one: _result(settled[one]) if one in settled else "(no result yet)" for one in step.dependencies}
+    return {name: _result(settled[name]) if name in settled else "(no result yet)" for name in step.dependencies}
 
 
 def data_of(step: Step, settled: Mapping[str, StepRecord]) -> dict[str, Any]:
@@ -298,11 +302,11 @@ def in_words(step: Step) -> str:
 
 def critical_path(records: Mapping[str, StepRecord]) -> list[str]:
     """Return the ids of the steps that determined when the run ended, first to last."""
-    ran = {one["id"]: one["ended"] for one in records.values() if one["ended"] is not None}
+    ran = {record["id"]: record["ended"] for record in records.values() if record["ended"] is not None}
     path: list[str] = []
-    latest = max(ran, key=lambda one: ran[one], default=None)
+    latest = max(ran, key=lambda step_id: ran[step_id], default=None)
     while latest is not None:
         path.append(latest)
-        before = [one for one in records[latest]["dependencies"] if one in ran]
-        latest = max(before, key=lambda one: ran[one], default=None)
+        before = [name for name in records[latest]["dependencies"] if name in ran]
+        latest = max(before, key=lambda step_id: ran[step_id], default=None)
     return path[::-1]
