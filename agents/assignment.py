@@ -119,9 +119,10 @@ def users_words(assignment: Assignment) -> list[str]:
 def _content(assignment: Assignment) -> str | list[Part]:
     task, request = assignment["task"], assignment.get("request") or HumanMessage("")
     is_request = request.text.strip() == task.strip()
-    quotes = _quotes(assignment.get("context", {}), "" if is_request else request.text)
     if not is_request:
         task = task_for_model(assignment)
+    has_request = request.text.strip() in task  # word for word, so that it need not be quoted too
+    quotes = _quotes(assignment.get("context", {}), "" if has_request else request.text)
     files = files_of(request)
     if is_request and files:
         above: list[Part] = [{"type": "text", "text": "\n\n".join(quotes)}] if quotes else []

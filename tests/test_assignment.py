@@ -81,6 +81,11 @@ def test_a_request_that_is_the_task_is_not_repeated() -> None:
     assert prompt({"task": "Hi", "template": "{request}", "request": HumanMessage("Hi")}) == "Hi"
 
 
+def test_a_request_within_the_task_is_not_repeated() -> None:
+    task = "Plan a pond. You did this before; do it again."
+    assert prompt({"task": task, "request": HumanMessage("Plan a pond.")}) == task
+
+
 def test_results_and_request_are_quoted_above_the_task() -> None:
     asked = prompt(
         {
