@@ -7,7 +7,6 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessageChunk
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_core.tools import BaseTool
@@ -36,7 +35,11 @@ from agents.runtime import (
     usage_of_messages,
 )
 from agents.settings import settings
+<<<<<<< HEAD
 from agents.workers import MAX_TURNS, ChatModelWorker, FunctionWorker, GraphWorker, Toolset, new_messages
+=======
+from agents.workers import MAX_TURNS, ChatModelWorker, FunctionWorker, GraphWorker, new_messages, written
+>>>>>>> 69b7d5a (Move the streaming of workers to the workers)
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware
@@ -44,9 +47,10 @@ if TYPE_CHECKING:
 __all__ = ["MAX_TURNS", "Agent", "Answer"]
 
 T = TypeVar("T")
+Asked = Assignment | str
 
 
-class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
+class Agent(SyncAsyncRunnable[Asked, Answer]):
     """A named worker: one of a chat model with instructions, a Runnable or graph, or a function.
 
     A function gets the task's text and, where it has parameters of these names, `context`, `data`, `request` (text),
@@ -157,7 +161,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         tools = self.worker.tools if isinstance(self.worker, ChatModelWorker) else ()
         return [tool for tool in tools if isinstance(tool, BaseTool)]
 
-    async def run(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> Answer:
+    async def run(self, effects: Effects, value: Asked, config: RunnableConfig) -> Answer:
         """Do one assignment."""
         async with in_run(effects, config) as own:
             return await self.work(effects, value, own, Tally(settings().prices), lambda reply, usage: None)
@@ -165,7 +169,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
     async def work(
         self,
         effects: Effects,
-        value: Assignment | str,
+        value: Asked,
         config: RunnableConfig,
         tally: Tally,
         instead: Callable[[Any, Usage], T | None],
@@ -206,7 +210,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         if wrong := await self.guardrails.wrong_in_input(effects, assignment):
             raise AgentError(f"The task of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
 
-    async def reply(self, effects: Effects, value: Assignment | str, config: RunnableConfig, tally: Tally) -> Any:
+    async def reply(self, effects: Effects, value: Asked, config: RunnableConfig, tally: Tally) -> Any:
         """Return what the worker itself gives back: a state without the messages it got, a message, data, text."""
         runnable, asked = await self._prepared(effects, _assignment(value), config)
         return _without(asked, await effects.invoke(runnable, asked, self._configured(config, tally)))
@@ -249,25 +253,16 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         vars(self).update(state)
         self._build()
 
-    def stream(
-        self,
-        input: Assignment | str,  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Iterator[Any]:
+    def stream(self, input: Asked, config: RunnableConfig | None = None, **_: Any) -> Iterator[Any]:  # noqa: A002
         """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
         return iterate(self._chunks(SyncEffects(), input, ensure_config(config)))
 
-    async def astream(
-        self,
-        input: Assignment | str,  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[Any]:
+    async def astream(self, input: Asked, config: RunnableConfig | None = None, **_: Any) -> AsyncIterator[Any]:  # noqa: A002
         """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
         async for chunk in self._chunks(AsyncEffects(), input, ensure_config(config)):
             yield chunk
 
+<<<<<<< HEAD
     async def _chunks(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> AsyncIterator[Any]:
         async with in_run(effects, config) as own:
             async for chunk in self._chunks_of_run(effects, value, own):
@@ -276,6 +271,9 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
     async def _chunks_of_run(
         self, effects: Effects, value: Assignment | str, config: RunnableConfig
     ) -> AsyncIterator[Any]:
+=======
+    async def _chunks(self, effects: Effects, value: Asked, config: RunnableConfig) -> AsyncIterator[Any]:
+>>>>>>> 69b7d5a (Move the streaming of workers to the workers)
         if self.function is not None or self.guardrails.of_answer:  # a word that has been shown cannot be taken back
             yield await self.run(effects, value, config)
             return
@@ -286,8 +284,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
             await self._admit(effects, assignment, config)
             runnable, asked = await self._prepared(effects, assignment, config)
             configured = self._configured(config, tally)
-            pieces = _from_graph if self.worker.is_graph else _from_runnable
-            async for delta, so_far in pieces(effects, runnable, asked, configured):
+            async for delta, so_far in written(effects, runnable, asked, configured, is_graph=self.worker.is_graph):
                 whole = so_far
                 if delta:
                     yield {"delta": delta}
@@ -306,7 +303,7 @@ class Agent(SyncAsyncRunnable["Assignment | str", Answer]):
         return merge_configs(configured, RunnableConfig(tags=[TAG_NOSTREAM] if self.guardrails.of_answer else []))
 
 
-def _assignment(value: Assignment | str) -> Assignment:
+def _assignment(value: Asked) -> Assignment:
     return {"task": value} if isinstance(value, str) else value
 
 
@@ -315,26 +312,3 @@ def _without(asked: Any, reply: Any) -> Any:
     if not isinstance(reply, dict) or not isinstance(reply.get("messages"), list) or not isinstance(asked, dict):
         return reply
     return {**reply, "messages": new_messages(reply["messages"], asked)}
-
-
-async def _from_graph(
-    effects: Effects, graph: Runnable[Any, Any], asked: Any, config: RunnableConfig
-) -> AsyncIterator[tuple[str, Any]]:
-    """Yield each new piece of text that a graph's models write, with the state so far."""
-    whole: Any = None
-    async for mode, chunk in effects.stream(graph, asked, config, stream_mode=["messages", "values"]):
-        if mode == "values":
-            whole = chunk
-        is_new = mode == "messages" and isinstance(chunk[0], AIMessageChunk)
-        yield chunk[0].text if is_new else "", whole
-
-
-async def _from_runnable(
-    effects: Effects, runnable: Runnable[Any, Any], asked: Any, config: RunnableConfig
-) -> AsyncIterator[tuple[str, Any]]:
-    """Yield each new piece of text of a chat model or chain, with all that there is so far."""
-    whole: Any = None
-    async for chunk in effects.stream(runnable, asked, config):
-        is_piece = isinstance(chunk, str | BaseMessageChunk)
-        whole = whole + chunk if is_piece and isinstance(whole, type(chunk)) else chunk
-        yield (chunk.text if isinstance(chunk, BaseMessageChunk) else chunk) if is_piece else "", whole

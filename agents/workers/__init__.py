@@ -10,7 +10,7 @@ input of that Runnable; they are called in this order.
 
 from agents.workers.chat_model import MAX_TURNS, ChatModelWorker
 from agents.workers.function import FunctionWorker, call, is_async
-from agents.workers.graph import GraphWorker, new_messages
+from agents.workers.graph import GraphWorker, new_messages, written
 from agents.workers.tool_calls import Toolset, safe_name
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "is_async",
     "new_messages",
     "safe_name",
+    "written",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 from uuid import uuid4
 
 from langchain_core.language_models import BaseLanguageModel
-from langchain_core.messages import BaseMessage, HumanMessage, messages_from_dict
+from langchain_core.messages import AIMessageChunk, BaseMessage, BaseMessageChunk, HumanMessage, messages_from_dict
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableWithFallbacks
 from langchain_core.runnables.base import RunnableBindingBase
 from langgraph.errors import GraphInterrupt
@@ -89,6 +89,23 @@ def new_messages(messages: Sequence[BaseMessage], asked: Any) -> list[BaseMessag
     objects = {id(message) for message in given}
     places = [place for place, message in enumerate(messages) if message.id in ids or id(message) in objects]
     return list(messages[places[-1] + 1 if places else 0 :])
+
+
+async def written(
+    effects: Effects, runnable: Runnable[Any, Any], asked: Any, config: RunnableConfig, *, is_graph: bool
+) -> AsyncIterator[tuple[str, Any]]:
+    """Yield each new piece of text that a graph, chat model or chain writes, with all that there is so far."""
+    whole: Any = None
+    if is_graph:
+        async for mode, chunk in effects.stream(runnable, asked, config, stream_mode=["messages", "values"]):
+            whole = chunk if mode == "values" else whole
+            is_new = mode == "messages" and isinstance(chunk[0], AIMessageChunk)
+            yield chunk[0].text if is_new else "", whole
+        return
+    async for chunk in effects.stream(runnable, asked, config):
+        is_piece = isinstance(chunk, str | BaseMessageChunk)
+        whole = whole + chunk if is_piece and isinstance(whole, type(chunk)) else chunk
+        yield (chunk if isinstance(chunk, str) else chunk.text) if is_piece else "", whole
 
 
 def _model_in(runnable: Any) -> Any:
