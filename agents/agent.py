@@ -35,11 +35,7 @@ from agents.runtime import (
     usage_of_messages,
 )
 from agents.settings import settings
-<<<<<<< HEAD
-from agents.workers import MAX_TURNS, ChatModelWorker, FunctionWorker, GraphWorker, Toolset, new_messages
-=======
-from agents.workers import MAX_TURNS, ChatModelWorker, FunctionWorker, GraphWorker, new_messages, written
->>>>>>> 69b7d5a (Move the streaming of workers to the workers)
+from agents.workers import MAX_TURNS, ChatModelWorker, FunctionWorker, GraphWorker, Toolset, newly_written, written
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware
@@ -213,7 +209,8 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
     async def reply(self, effects: Effects, value: Asked, config: RunnableConfig, tally: Tally) -> Any:
         """Return what the worker itself gives back: a state without the messages it got, a message, data, text."""
         runnable, asked = await self._prepared(effects, _assignment(value), config)
-        return _without(asked, await effects.invoke(runnable, asked, self._configured(config, tally)))
+        reply = await effects.invoke(runnable, asked, self._configured(config, tally))
+        return newly_written(reply, asked)
 
     def answer(self, reply: Any, usage: Usage) -> Answer:
         """Turn whatever a worker gave back into an answer, or raise why it is not one."""
@@ -262,18 +259,12 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         async for chunk in self._chunks(AsyncEffects(), input, ensure_config(config)):
             yield chunk
 
-<<<<<<< HEAD
-    async def _chunks(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> AsyncIterator[Any]:
+    async def _chunks(self, effects: Effects, value: Asked, config: RunnableConfig) -> AsyncIterator[Any]:
         async with in_run(effects, config) as own:
             async for chunk in self._chunks_of_run(effects, value, own):
                 yield chunk
 
-    async def _chunks_of_run(
-        self, effects: Effects, value: Assignment | str, config: RunnableConfig
-    ) -> AsyncIterator[Any]:
-=======
-    async def _chunks(self, effects: Effects, value: Asked, config: RunnableConfig) -> AsyncIterator[Any]:
->>>>>>> 69b7d5a (Move the streaming of workers to the workers)
+    async def _chunks_of_run(self, effects: Effects, value: Asked, config: RunnableConfig) -> AsyncIterator[Any]:
         if self.function is not None or self.guardrails.of_answer:  # a word that has been shown cannot be taken back
             yield await self.run(effects, value, config)
             return
@@ -288,7 +279,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
                 whole = so_far
                 if delta:
                     yield {"delta": delta}
-            reply = _without(asked, whole)
+            reply = newly_written(whole, asked)
             yield self.answer(reply, self.spent(reply, tally, config))
 
     async def _prepared(
@@ -305,10 +296,3 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
 
 def _assignment(value: Asked) -> Assignment:
     return {"task": value} if isinstance(value, str) else value
-
-
-def _without(asked: Any, reply: Any) -> Any:
-    """Leave out of a state what the worker was asked with: an echo is not an answer."""
-    if not isinstance(reply, dict) or not isinstance(reply.get("messages"), list) or not isinstance(asked, dict):
-        return reply
-    return {**reply, "messages": new_messages(reply["messages"], asked)}

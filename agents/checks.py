@@ -23,7 +23,6 @@ the answer's text and, where it has parameters of these names, its `data` and th
 """
 
 _EXTRAS = ("data", "assignment")
-_AGAIN = "You have answered already: write your last version again, changed as the feedback says."
 
 
 class Guardrails:
@@ -77,10 +76,7 @@ async def finding(effects: Effects, check: Check, *arguments: Any, **more: Any) 
 def sent_back(assignment: Assignment, answer: str, wrong: Sequence[str]) -> Assignment:
     """Return an assignment for another try, with the answer that did not pass and why."""
     context = {**assignment.get("context", {}), "last_version": answer, "feedback": "\n".join(wrong)}
-    again: Assignment = {**assignment, "context": context, "task": f"{assignment['task']}\n\n{_AGAIN}"}
-    if "template" in assignment:
-        again["template"] = f"{assignment['template']}\n\n{_AGAIN}"
-    return again
+    return {**assignment, "context": context}
 
 
 def _parameters(check: Check) -> list[str]:

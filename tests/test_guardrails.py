@@ -36,7 +36,8 @@ def test_a_chat_model_is_asked_once_more_with_what_is_wrong(call: Any) -> None:
     model = ScriptedModel([Reply("two words", usage=(1, 1)), Reply("one", usage=(1, 1))])
     answer = call(Agent("a", model=model, checks=[short, polite]), "Name it")
     assert (answer["text"], answer["usage"]["calls"]) == ("one", 2)
-    assert "Your last version:\n```\ntwo words\n```" in model.calls[1].prompt
+    assert "Your last version, not accepted" in model.calls[1].prompt
+    assert "\n```\ntwo words\n```" in model.calls[1].prompt
     assert "Feedback:\n```\nSay it in one word.\n```" in model.calls[1].prompt
 
 

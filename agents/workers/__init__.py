@@ -10,7 +10,7 @@ input of that Runnable; they are called in this order.
 
 from agents.workers.chat_model import MAX_TURNS, ChatModelWorker
 from agents.workers.function import FunctionWorker, call, is_async
-from agents.workers.graph import GraphWorker, new_messages, written
+from agents.workers.graph import GraphWorker, newly_written, written
 from agents.workers.tool_calls import Toolset, safe_name
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "Toolset",
     "call",
     "is_async",
-    "new_messages",
+    "newly_written",
     "safe_name",
     "written",
 ]

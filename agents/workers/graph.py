@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 from uuid import uuid4
@@ -82,13 +82,15 @@ class RemoteGraphRun(SyncAsyncRunnable[Any, Any]):
         return {**state, "messages": messages_from_dict(messages)}
 
 
-def new_messages(messages: Sequence[BaseMessage], asked: Any) -> list[BaseMessage]:
-    """Return the messages written after a worker's input; a graph may also remember what was before it."""
-    given = asked.get("messages", ()) if isinstance(asked, Mapping) else asked
-    ids = {message.id for message in given if message.id}
-    objects = {id(message) for message in given}
+def newly_written(reply: Any, asked: Any) -> Any:
+    """Leave in a state only the messages written after a worker's input: an echo is not an answer, nor is a memory."""
+    if not isinstance(reply, dict) or not isinstance(reply.get("messages"), list) or not isinstance(asked, dict):
+        return reply
+    ids = {message.id for message in asked["messages"] if message.id}
+    objects = {id(message) for message in asked["messages"]}
+    messages = reply["messages"]
     places = [place for place, message in enumerate(messages) if message.id in ids or id(message) in objects]
-    return list(messages[places[-1] + 1 if places else 0 :])
+    return {**reply, "messages": messages[places[-1] + 1 if places else 0 :]}
 
 
 async def written(
