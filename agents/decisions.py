@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import json_repair
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -68,6 +67,8 @@ def read_json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         pass
+    import json_repair  # slow to import, and needed only where the JSON is broken or surrounded
+
     fence = None if text.lstrip().startswith(("{", "[")) else _FENCED.search(text)
     # A lone backslash at the end is half of an escape that was cut off; strict mode tells repair from guesswork.
     body = (text[fence.end() :] if fence else text).rstrip("\\")

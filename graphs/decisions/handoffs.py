@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain.agents.middleware import AgentMiddleware, AgentState, hook_config
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, StructuredTool
@@ -18,6 +17,9 @@ from agents.assignment import Assignment
 from agents.errors import AgentError
 from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, clean, clean_data
 from agents.settings import settings
+
+if TYPE_CHECKING:
+    from langchain.agents.middleware import AgentMiddleware, AgentState
 
 HANDOFF = "podium_handoff"
 """Key in a tool message's artifact under which a handoff, or the end of a group chat, is found."""
@@ -83,13 +85,15 @@ def finish_tool() -> BaseTool:
     )
 
 
-class StopAfterHandoff(AgentMiddleware[Any, Any]):
-    """Ends an agent's turn once it has handed over, also when it called other tools in the same turn."""
+def stop_after_handoff() -> AgentMiddleware[Any, Any]:
+    """Return what ends an agent's turn once it has handed over, also when it called other tools in the same turn."""
+    from langchain.agents.middleware import before_model
 
-    @hook_config(can_jump_to=["end"])
-    def before_model(self, state: AgentState[Any], runtime: Any) -> dict[str, Any] | None:
-        """Leave when one of the turn's tool results is a handoff."""
+    @before_model(can_jump_to=["end"])
+    def stop(state: AgentState[Any], runtime: Any) -> dict[str, Any] | None:
         return {"jump_to": "end"} if _handoffs(state["messages"]) else None
+
+    return stop
 
 
 def _since_last(kind: type[BaseMessage], messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
@@ -109,7 +113,7 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
     def __init__(self, agent: Agent, tools: Sequence[BaseTool]) -> None:
         own = {tool.name for tool in agent.tools}
         new = [tool for tool in tools if tool.name not in own]
-        self.agent = agent.with_tools(new, StopAfterHandoff()) if agent.is_chat_model else agent
+        self.agent = agent.with_tools(new, stop_after_handoff()) if agent.is_chat_model else agent
         self.books = agent.name
         self.speaker: Agent | None = agent
 
