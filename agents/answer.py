@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, is_dataclass
 from typing import Any, NotRequired
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
-from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 from typing_extensions import TypedDict
 
 from agents.errors import AgentError, BudgetError, EmptyReplyError
@@ -113,18 +112,14 @@ def _completed(text: str, data: Any, usage: Usage) -> Answer:
 
 
 def plain_data(name: str, data: Any) -> Any:
-    """Turn an agent's data into JSON data that can be stored.
+    """Turn an agent's data into JSON data that can be stored: also dates, decimals, sets, pydantic objects in lists.
 
     Raises:
         AgentError: It cannot be; the message says which part of it.
     """
     described = f"Agent {name!r} returned {type(data).__name__}, which"
     try:
-        if isinstance(data, BaseModel):
-            data = data.model_dump(mode="json")
-        elif is_dataclass(data) and not isinstance(data, type):
-            data = asdict(data)
-        plain = json.loads(json.dumps(data, allow_nan=False))
+        plain = json.loads(json.dumps(to_jsonable_python(data), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise AgentError(f"{described} is not JSON: {error}") from error
     try:
