@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config, merge_configs
+from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.store.base import BaseStore
@@ -27,6 +27,7 @@ from agents.runtime import (
     Tally,
     Usage,
     charge_earlier,
+    extended,
     in_run,
     iterate,
     named,
@@ -290,8 +291,8 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
 
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.
-        configured = merge_configs(tally.watching(config), RunnableConfig(run_name=f"agent:{self.name}"))
-        return merge_configs(configured, RunnableConfig(tags=[TAG_NOSTREAM] if self.guardrails.of_answer else []))
+        tags = [TAG_NOSTREAM] if self.guardrails.of_answer else []
+        return extended(tally.watching(config), run_name=f"agent:{self.name}", tags=tags)
 
 
 def _assignment(value: Asked) -> Assignment:

@@ -13,7 +13,6 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import merge_configs
 from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel
 from typing_extensions import TypedDict
@@ -30,7 +29,7 @@ from agents.models import (
     structured,
     without_thinking,
 )
-from agents.runtime import Effects, OwnRun, Tally, Usage, clean_data, in_place, is_rejection
+from agents.runtime import Effects, OwnRun, Tally, Usage, clean_data, extended, in_place, is_rejection
 from agents.settings import settings
 
 AGAIN = """That answer cannot be used: {mistake}
@@ -162,10 +161,10 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
     async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> Decided:
         """Ask until a reply is of the form."""
         tally = Tally(settings().prices)
-        silent = RunnableConfig(tags=[TAG_NOSTREAM])
+        silent = extended(tally.watching(config), tags=[TAG_NOSTREAM])
         mistakes: list[str] = []
         with tally.counting():
-            decided = await self._decide(effects, value, mistakes, merge_configs(tally.watching(config), silent))
+            decided = await self._decide(effects, value, mistakes, silent)
             return {"value": decided, "mistakes": mistakes, "usage": tally.usage}
 
     async def _decide(

@@ -14,11 +14,12 @@ sanitize         text and data that can be stored and shown
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
 from agents.runtime.installation import install_hint
 from agents.runtime.lazy import lazily
-from agents.runtime.own_run import OwnRun, current
+from agents.runtime.own_run import OwnRun
 from agents.runtime.per_model import PerModel
 from agents.runtime.provider_errors import explain, is_rejection, is_transient, provider_words
 from agents.runtime.replies import check_reply
 from agents.runtime.retry import Attempts, Fault, InPlace, Outcome, Retry, in_place
+from agents.runtime.run_config import current, extended
 from agents.runtime.run_scope import RunScope, in_run, in_run_scope, run_scope
 from agents.runtime.sanitize import clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.sync_async import AsyncEffects, Effects, In, Out, SyncAsyncRunnable, SyncEffects, finish, iterate
@@ -69,6 +70,7 @@ __all__ = [
     "clean_data",
     "current",
     "explain",
+    "extended",
     "finish",
     "in_place",
     "in_run",

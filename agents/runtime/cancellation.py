@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import merge_configs
+
+from agents.runtime.run_config import extended
 
 T = TypeVar("T")
 
@@ -80,7 +81,7 @@ class Cancellation(BaseCallbackHandler):
 
     def holding(self, config: RunnableConfig | None = None) -> RunnableConfig:
         """Return the config with this cancellation among its callbacks, which nested runs inherit."""
-        return merge_configs(config, {"callbacks": [self]})
+        return extended(config or {}, callbacks=[self])
 
     def until_left(self, chunks: Iterator[T]) -> Generator[T]:
         """Yield the chunks of work; cancel it when the caller leaves or is interrupted.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ensure_config, var_child_runnable_config
+from langchain_core.runnables.config import ensure_config
 
+from agents.runtime.run_config import current
 from agents.runtime.sync_async import In, Out, SyncAsyncRunnable
 
 
@@ -35,13 +34,3 @@ def _is_watched(config: RunnableConfig) -> bool:
     """Tell whether any callback listens to runs; if none does, a run would cost a third of a step."""
     manager = config.get("callbacks")
     return not isinstance(manager, BaseCallbackManager) or any(not handler.ignore_chain for handler in manager.handlers)
-
-
-@contextmanager
-def current(config: RunnableConfig) -> Iterator[None]:
-    """Make a config the one that Runnables inherit which are called in the block."""
-    token = var_child_runnable_config.set(config)
-    try:
-        yield
-    finally:
-        var_child_runnable_config.reset(token)

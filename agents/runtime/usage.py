@@ -11,8 +11,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import merge_configs
 from typing_extensions import TypedDict
+
+from agents.runtime.run_config import extended
 
 
 class Tokens(TypedDict):
@@ -170,7 +171,7 @@ class Tally(BaseCallbackHandler):
 
     def watching(self, config: RunnableConfig) -> RunnableConfig:
         """Return a config whose calls are counted here."""
-        return merge_configs(config, {"callbacks": [self]})
+        return extended(config, callbacks=[self])
 
     def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **about: Any) -> None:
         """Note which model is called, for its price."""

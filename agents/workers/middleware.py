@@ -16,14 +16,14 @@ from typing import Annotated, Any, NotRequired
 from langchain.agents.middleware import AgentMiddleware, AgentState, ExtendedModelResponse, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import PrivateStateAttr
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
-from langchain_core.runnables.config import ensure_config, merge_configs
+from langchain_core.runnables.config import ensure_config
 from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 
 from agents.decisions import AGAIN, Decision
 from agents.errors import AgentError, DecisionError
 from agents.models import WrittenArguments, call_once, read_reply
-from agents.runtime import AsyncEffects, Effects, SyncEffects, cancellations_of, current, finish, in_place
+from agents.runtime import AsyncEffects, Effects, SyncEffects, cancellations_of, current, extended, finish, in_place
 from agents.workers.tool_calls import NOT_ANSWERS, SyncTool, error_message, retried
 from agents.workers.tool_choice import without_calls
 
@@ -91,7 +91,7 @@ class ModelCalls(AgentMiddleware[Any, Any]):
         async def call(model: Any, sent: list[Any]) -> Reply:
             rules = sent[0] if isinstance(sent[0], SystemMessage) else None
             asked = request.override(model=model, messages=sent[1:] if rules else sent, system_message=rules)
-            with current(merge_configs(ensure_config(), {"callbacks": [written]})):
+            with current(extended(ensure_config(), callbacks=[written])):
                 return await handler(asked)
 
         reply = await call_once(request.model, [*system, *request.messages], call)

@@ -9,7 +9,6 @@ from typing import Any, Self
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import merge_configs
 from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 from typing_extensions import TypedDict
@@ -20,7 +19,7 @@ from agents.checks import Check, finding
 from agents.decisions import AGAIN, Decision, read_object
 from agents.errors import ConfigurationError, DecisionError
 from agents.forms import Paragraph, Short
-from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, clean, clean_data, no_usage
+from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, clean, clean_data, extended, no_usage
 from agents.settings import settings
 from graphs.decisions import prompts
 
@@ -123,7 +122,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
             return self._read(decided["value"], decided["usage"])
         tally = Tally(settings().prices)
         with tally.counting():
-            silent = merge_configs(tally.watching(config), RunnableConfig(tags=[TAG_NOSTREAM]))
+            silent = extended(tally.watching(config), tags=[TAG_NOSTREAM])
             return await self._ask(effects, self.reviewer, value, silent)
 
     async def _ask(self, effects: Effects, reviewer: Agent, value: Assignment, config: RunnableConfig) -> Verdict:

@@ -16,9 +16,18 @@ from typing import Any
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import LLMResult
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import merge_configs
 
-from agents.runtime import BUDGET, Effects, SyncAsyncRunnable, Usage, add_usage, model_called, no_usage, usage_of_call
+from agents.runtime import (
+    BUDGET,
+    Effects,
+    SyncAsyncRunnable,
+    Usage,
+    add_usage,
+    extended,
+    model_called,
+    no_usage,
+    usage_of_call,
+)
 from agents.settings import Settings, settings_from
 from graphs.errors import BudgetError
 
@@ -176,7 +185,7 @@ def with_budget(config: RunnableConfig, context: Any, *, synthesizes: Callable[[
     if BUDGET in known or not limits.limited:
         return config
     budget = Budget(limits, kept=RESERVED_SHARE if synthesizes() else 0.0)
-    return {**merge_configs(config, {"callbacks": [budget]}), "configurable": {**known, BUDGET: budget}}
+    return {**extended(config, callbacks=[budget]), "configurable": {**known, BUDGET: budget}}
 
 
 def take_over(config: RunnableConfig, place: str, usage: Usage | None, seconds: float = 0.0) -> None:

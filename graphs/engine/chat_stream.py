@@ -13,13 +13,12 @@ from uuid import uuid4
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import merge_configs
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph.message import push_message
 
 from agents.agent import Agent
 from agents.models import VisibleText
-from agents.runtime import current
+from agents.runtime import current, extended
 from graphs.engine.progress import place
 
 ANSWERS_FOR = "__answers_for"
@@ -79,9 +78,8 @@ def speaking(config: RunnableConfig, agent: Agent) -> RunnableConfig:
         return config
     if agent.is_chat_model:
         # Without the tag its words came twice; the JSON of a form without tools is not for readers.
-        silent = RunnableConfig(tags=[TAG_NOSTREAM])
         is_heard = agent.worker.is_graph or agent.response_format is None
-        return merge_configs(config, silent, RunnableConfig(callbacks=[Voice(config)] if is_heard else []))
+        return extended(config, tags=[TAG_NOSTREAM], callbacks=[Voice(config)] if is_heard else [])
     answers_for = (_namespace(config), _heard_in(config))
     return {**config, "configurable": {**config.get("configurable", {}), ANSWERS_FOR: answers_for}}
 

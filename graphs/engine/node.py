@@ -71,7 +71,7 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         request = self.ask(value)
         if request is None:
             return {**self.take(value, None), "seconds": time.monotonic() - began}
-        speaker = self.agent.speaker if isinstance(self.agent, Speaks) else None
+        speaker = self.agent if isinstance(self.agent, Agent) else getattr(self.agent, "speaker", None)
         work = Attempts(within_budget(self.agent, config), self.retry)
         outcome = await effects.invoke(work, request, speaking(config, speaker) if speaker else config)
         node = config.get("metadata", {}).get("langgraph_node", "")
