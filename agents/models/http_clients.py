@@ -68,16 +68,19 @@ class AsyncClient(openai.DefaultAsyncHttpxClient):
                 self._by_loop.pop(loop, None)
 
 
-def shared_clients(base_url: str | None, *, trust_env: bool = True) -> tuple[SyncClient, AsyncClient]:
+def shared_clients(
+    base_url: str | None, *, trust_env: bool = True, auth: httpx2.Auth | None = None
+) -> tuple[SyncClient, AsyncClient]:
     """Return the clients of a provider; `trust_env=False` ignores the environment's proxies and certificates."""
     environment = frozenset(
         item for item in os.environ.items() if item[0].upper().endswith(("_PROXY", "SSL_CERT_FILE"))
     )
-    key = (base_url, environment if trust_env else None)
+    key = (base_url, environment if trust_env else None, auth)
     with _lock:
         sync, asynchronous = _sync.get(key), _async.get(key)
         if sync is None or asynchronous is None:
             options: dict[str, Any] = {
+                "auth": auth,
                 "trust_env": trust_env,
                 "limits": KEEP_ALIVE,
                 "verify": httpx2.create_ssl_context(trust_env=trust_env),  # slow to make, so made once

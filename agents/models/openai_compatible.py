@@ -9,6 +9,7 @@ from typing import Any
 
 import langchain_openai
 import openai
+from httpx2 import Auth
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai.chat_models.base import BaseChatOpenAI
 
@@ -25,13 +26,15 @@ PLACEHOLDER_KEY = "none"
 log = logging.getLogger(__name__)
 
 
-def openai_chat(model: str, *, base_url: str | None = None, trust_env: bool = True, **kwargs: Any) -> ChatOpenAI:
+def openai_chat(
+    model: str, *, base_url: str | None = None, trust_env: bool = True, auth: Auth | None = None, **kwargs: Any
+) -> ChatOpenAI:
     """Build a `ChatOpenAI` that never retries by itself and may be used from any thread and event loop.
 
     Podium makes the retries: with back-off and the server's Retry-After, and counted. `trust_env=False` ignores
-    proxy settings. `kwargs` go to `ChatOpenAI` and replace what is set here.
+    proxy settings; `auth` authenticates every request. `kwargs` go to `ChatOpenAI` and replace what is set here.
     """
-    sync, asynchronous = shared_clients(base_url, trust_env=trust_env)
+    sync, asynchronous = shared_clients(base_url, trust_env=trust_env, auth=auth)
     settings: dict[str, Any] = {
         "base_url": base_url,
         "max_retries": 0,

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.errors import ConfigurationError, NoModelError, PodiumError
-from agents.models.local import DEFAULT, MODELS, describe_download, installed
+from agents.models.local import DEFAULT, describe_download, known_weights
 from agents.models.local import find as find_weights
 from graphs.cli import runs
 from graphs.cli.background import interrupted, leave
@@ -156,7 +156,7 @@ def show_team(*, team_file: TeamFile = None) -> int:
 
 
 @models.command
-def pull(name: Annotated[str, Parameter(help=f"One of: {', '.join(MODELS)}.")] = DEFAULT, /) -> int:
+def pull(name: Annotated[str, Parameter(help=f"One of: {', '.join(known_weights())}.")] = DEFAULT, /) -> int:
     """Fetch and verify the weights of a local model; goes on where an earlier pull stopped."""
     from agents.models.local import pull as fetch
 
@@ -167,7 +167,7 @@ def pull(name: Annotated[str, Parameter(help=f"One of: {', '.join(MODELS)}.")] =
     progress.print(Text(describe_download(name)), soft_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=progress) as bars:
-        bar = bars.add_task("connecting", total=MODELS[name].size)
+        bar = bars.add_task("connecting", total=known_weights()[name].size)
         path = fetch(
             name,
             progress=lambda done, total, source: bars.update(bar, completed=done, total=total, description=source),
@@ -180,9 +180,9 @@ def pull(name: Annotated[str, Parameter(help=f"One of: {', '.join(MODELS)}.")] =
 def list_models() -> int:
     """List the local models, and which of them are on this machine."""
     table = Table("model", "size", "state", "file", box=None, pad_edge=False, header_style="bold")
-    for one in installed():
-        state = "ready" if one.verified else "not verified" if one.installed else "not fetched"
-        table.add_row(one.name, f"{one.size / 1e9:.2f} GB", state, Text(str(one.path), overflow="fold"))
+    for weights in known_weights().values():
+        state = "ready" if weights.is_verified else "not verified" if weights.path.is_file() else "not fetched"
+        table.add_row(weights.name, f"{weights.size / 1e9:.2f} GB", state, Text(str(weights.path), overflow="fold"))
     Console().print(table)
     return COMPLETED
 

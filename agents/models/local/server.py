@@ -1,23 +1,34 @@
-"""Run the local model behind a loopback server: weights -> server (once per process) -> ChatOpenAI."""
+"""The local model behind a loopback server that all programs of a user share: weights -> server -> ChatOpenAI.
+
+The first program that needs the server starts it. Its address and key are in a private file; it ends when idle.
+"""
 
 from __future__ import annotations
 
-import atexit
+import asyncio
+import hashlib
 import importlib.util
 import json
 import os
+import secrets
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+import httpx2
+from filelock import FileLock
 from langchain_core.language_models import ModelProfile
 from langchain_openai import ChatOpenAI
 
-from agents.errors import NoModelError, PodiumError
-from agents.models.local.weights import DEFAULT, find, own_file
-from agents.models.openai_compatible import openai_chat
+from agents.errors import ConfigurationError, NoModelError, PodiumError
+from agents.models.local.weights import DEFAULT, cache_folder, find, own_file
+from agents.models.openai_compatible import PLACEHOLDER_KEY, openai_chat
 
 SLOTS = 2
 """Requests answered at once, others wait. On two cores two together take a little less time than one after the
@@ -27,6 +38,8 @@ CONTEXT = 8192
 REPLY_LIMIT = 2048
 """Tokens of one reply, so that a model caught in a loop ends within minutes (finish_reason `length`)."""
 TIMEOUT_SECONDS = 600.0
+IDLE_SECONDS = 300.0
+"""How long the server waits for another request before it ends."""
 
 PROFILE = ModelProfile(
     max_input_tokens=CONTEXT,
@@ -37,46 +50,131 @@ PROFILE = ModelProfile(
 """`tool_calling` is False although requests with tools are accepted: the calls come back as text."""
 
 
-class _Server:
-    """A child process that serves one model file; it ends when this process does, however that ends."""
+class LocalModelError(PodiumError):
+    """The runtime could not load the model, mostly for want of memory or because the file is not a GGUF file."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server's entry in its private file."""
+
+    address: str
+    key: str
+    process: int
+
+    def answers(self) -> bool:
+        """Whether the server is there and takes the key; one that is too busy to answer at once is there."""
+        connection = HTTPConnection(self.address.removeprefix("http://"), timeout=2)
+        try:
+            os.kill(self.process, 0)  # else another program may have got its port, and would be told the key
+            connection.request("GET", "/v1/models", headers={"Authorization": f"Bearer {self.key}"})
+            return connection.getresponse().status == HTTPStatus.OK
+        except TimeoutError:
+            return True
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+class Server(httpx2.Auth):
+    """The server of one model file: as the clients' way to authenticate it starts the server before each request.
+
+    So a model stays usable after its server has ended, wherever the new one listens.
+    """
 
     def __init__(self, path: Path, label: str) -> None:
-        script = Path(__file__).with_name("server_process.py")
-        numbers = map(str, (SLOTS, CONTEXT, _cores()))
-        # -P: the script's folder must not become importable, its modules would hide others.
-        self.process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", str(script), str(path), label, *numbers],
-            stdin=subprocess.PIPE,  # Its end tells the child to stop.
+        self.path = path
+        self.label = label
+        stat = path.stat()
+        identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {SLOTS} {CONTEXT}"
+        self._file = cache_folder() / f"server-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
+        self._in_process = threading.Lock()
+
+    def running(self) -> Running:
+        """Return the running server; start it, which takes seconds, if there is none.
+
+        Raises:
+            LocalModelError: The model cannot be loaded.
+        """
+        with self._in_process:
+            if (running := self.found()) is not None:
+                return running
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._file.with_suffix(".lock"), mode=0o600):
+                return self.found() or self._start()
+
+    def found(self) -> Running | None:
+        """Return the server that this program or another one has started, if it still answers."""
+        try:
+            running = Running(**json.loads(self._file.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+        return running if running.answers() else None
+
+    def _start(self) -> Running:
+        key = secrets.token_urlsafe(32)
+        settings = {"path": str(self.path.resolve()), "name": self.label, "key": key, "threads": _cores()}
+        limits = {"slots": SLOTS, "context": CONTEXT, "idle_seconds": _idle_seconds(), "file": str(self._file)}
+        process = subprocess.Popen(  # noqa: S603
+            # Isolated: no module of the current or the script's folder hides another one.
+            [sys.executable, "-I", str(Path(__file__).with_name("server_process.py"))],
+            stdin=subprocess.PIPE,  # Not in its arguments, which everybody on the machine can read.
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            cwd=self._file.parent,
+            start_new_session=True,  # It outlives this program, its terminal and its Ctrl-C.
             # Threads that spin while they wait slow a busy machine down to 1 or 2 tokens a second.
             env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
         )
         try:
-            self.address = self._wait_until_loaded(path)
+            running = Running(self._load(process, settings | limits), key, process.pid)
+            self._write(running)
         except BaseException:  # Ctrl-C too
-            self.stop()
+            process.kill()
+            process.wait()
             raise
+        _children.append(process)  # kept, or Python would warn of a child that it does not wait for
+        return running
 
-    def _wait_until_loaded(self, path: Path) -> str:
-        assert self.process.stdout is not None  # noqa: S101
-        said = json.loads(self.process.stdout.readline() or "{}")
-        if "address" not in said:
-            raise LocalModelError(f"{path.name} could not be loaded: {said.get('error', 'the runtime ended at once')}")
-        return str(said["address"])
+    def _load(self, process: subprocess.Popen[str], settings: dict[str, Any]) -> str:
+        """Wait until the child has loaded the model, and return its address."""
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+        with process.stdin, process.stdout:
+            process.stdin.write(json.dumps(settings) + "\n")
+            process.stdin.flush()
+            reply = json.loads(process.stdout.readline() or "{}")
+        if "address" not in reply:
+            reason = reply.get("error", "the runtime ended at once")
+            raise LocalModelError(f"{self.path.name} could not be loaded: {reason}")
+        return str(reply["address"])
 
-    @property
-    def running(self) -> bool:
-        return self.process.poll() is None
+    def _write(self, running: Running) -> None:
+        self._file.unlink(missing_ok=True)
+        with open(os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(asdict(running), file)
 
     def stop(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        """End the server, whoever has started it."""
+        if (running := self.found()) is not None:
+            os.kill(running.process, 15)
+        self._file.unlink(missing_ok=True)
 
+    def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response]:
+        """Send a request to the running server."""
+        yield self._addressed(request, self.running())
 
-class LocalModelError(PodiumError):
-    """The runtime could not load the model, mostly for want of memory or because the file is no GGUF file."""
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """Send a request to the running server."""
+        yield self._addressed(request, await asyncio.to_thread(self.running))
+
+    def _addressed(self, request: httpx2.Request, running: Running) -> httpx2.Request:
+        address = httpx2.URL(running.address)
+        request.url = request.url.copy_with(host=address.host, port=address.port)
+        request.headers["Host"] = f"{address.host}:{address.port}"
+        request.headers["Authorization"] = f"Bearer {running.key}"
+        return request
 
 
 def available(name: str = DEFAULT) -> bool:
@@ -85,11 +183,31 @@ def available(name: str = DEFAULT) -> bool:
 
 
 def local_model(name: str | None = None, **kwargs: Any) -> ChatOpenAI:
-    """Give a chat model that runs on this machine; the first call loads it, which takes seconds.
+    """Return a chat model that runs on this machine; loads it, which takes seconds, if no program has done so.
 
-    `kwargs` go to `ChatOpenAI` and replace what is set here. `NoModelError` when the runtime or the weights
-    are missing. In async code call it in a thread (`asyncio.to_thread`), because loading blocks.
+    In async code call it in a thread (`asyncio.to_thread`), because loading blocks. `kwargs` go to `ChatOpenAI` and
+    replace what is set here.
+
+    Raises:
+        NoModelError: The runtime or the weights are missing.
+        LocalModelError: The model cannot be loaded.
     """
+    server = _server(name)
+    server.running()
+    if kwargs:
+        return _chat(server, kwargs)
+    with _lock:
+        if server not in _chats:
+            _chats[server] = _chat(server, {})
+        return _chats[server]
+
+
+def stop_server(name: str | None = None) -> None:
+    """End the server of a local model, whichever program has started it."""
+    _server(name).stop()
+
+
+def _server(name: str | None) -> Server:
     if importlib.util.find_spec("xllamacpp") is None:
         raise NoModelError("The local model needs its runtime: pip install -e '.[local]'")
     path = find(name or DEFAULT)
@@ -98,48 +216,38 @@ def local_model(name: str | None = None, **kwargs: Any) -> ChatOpenAI:
         raise NoModelError(f"The weights of {name or DEFAULT} are not on this machine: run `{command}`")
     label = path.stem if own_file() else name or DEFAULT
     with _lock:
-        address = _serve(path, label).address
-        if kwargs:
-            return _chat(label, address, kwargs)
-        if (label, address) not in _chats:
-            _chats[label, address] = _chat(label, address, {})
-        return _chats[label, address]
+        if (path, label, cache_folder()) not in _servers:
+            _servers[path, label, cache_folder()] = Server(path, label)
+        return _servers[path, label, cache_folder()]
 
 
-def _chat(label: str, address: str, kwargs: dict[str, Any]) -> ChatOpenAI:
+def _chat(server: Server, kwargs: dict[str, Any]) -> ChatOpenAI:
     settings: dict[str, Any] = {
-        "base_url": f"{address}/v1",
-        "api_key": "local",
+        "base_url": "http://127.0.0.1/v1",  # The server says which port, before each request.
+        "api_key": PLACEHOLDER_KEY,
+        "auth": server,
         "temperature": 0,
         "max_tokens": REPLY_LIMIT,
         "timeout": TIMEOUT_SECONDS,
         "profile": PROFILE,
-        # Costs nothing on the loopback interface, and leaves no open socket behind when a model is dropped.
-        "default_headers": {"Connection": "close"},
         "trust_env": False,  # A proxy cannot reach the loopback interface.
     }
-    return openai_chat(label, **(settings | kwargs))
-
-
-def _serve(path: Path, label: str) -> _Server:
-    """Give the server of this file, started when there is none or when it died."""
-    server = _servers.get(path)
-    if server is None or not server.running:
-        server = _servers[path] = _Server(path, label)
-    return server
+    return openai_chat(server.label, **(settings | kwargs))
 
 
 def _cores() -> int:
-    """Count the cores this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@atexit.register
-def _stop() -> None:
-    for server in _servers.values():
-        server.stop()
+def _idle_seconds() -> float:
+    try:
+        return max(1.0, float(os.environ.get("PODIUM_MODEL_IDLE_SECONDS") or IDLE_SECONDS))
+    except ValueError as error:
+        raise ConfigurationError("PODIUM_MODEL_IDLE_SECONDS must be a number of seconds") from error
 
 
 _lock = threading.Lock()
-_servers: dict[Path, _Server] = {}
-_chats: dict[tuple[str, str], ChatOpenAI] = {}
+_servers: dict[tuple[Path, str, Path], Server] = {}
+_chats: dict[Server, ChatOpenAI] = {}
+_children: list[subprocess.Popen[str]] = []

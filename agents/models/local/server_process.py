@@ -1,7 +1,9 @@
-"""Serve one model file on the loopback interface until standard input closes: load -> print the address -> wait.
+"""Serve one model file on the loopback interface until nobody has used it for some minutes.
 
-A process of its own, run as a script. Inside the caller's process the runtime would hold the interpreter lock for as
-long as it loads (4 to 7 seconds) and crash at exit while a request is still being answered.
+    settings (JSON, one line of standard input) -> load -> address (JSON, one line of standard output) -> idle -> end
+
+A process of its own, run as a script: it is shared by all programs of its user, and outlives the one that started it.
+Inside a caller's process the runtime would hold the interpreter lock for as long as it loads (4 to 7 seconds).
 """
 
 from __future__ import annotations
@@ -10,23 +12,33 @@ import json
 import os
 import signal
 import sys
+import time
+import urllib.request
+from contextlib import suppress
+from typing import Any
+
+LOOK_SECONDS = 2.0
+"""Interval of looking whether the server is in use."""
 
 
-def main(path: str, name: str, slots: int, context: int, threads: int) -> None:
-    """Print one line of JSON, `{"address": …}` or `{"error": …}`, and serve until the caller is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who may go on using the model.
+def main(settings: dict[str, Any]) -> None:
+    """Print `{"address": …}` or `{"error": …}` and serve; only requests with the key are answered."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, and others may use the model
     import xllamacpp
 
     params = xllamacpp.CommonParams()
-    params.model.path = path
-    params.model_alias = {name}
-    params.n_ctx = context * slots  # The runtime divides it among the slots.
-    params.n_parallel = slots
-    params.cpuparams.n_threads = threads
-    params.cpuparams_batch.n_threads = threads
+    params.model.path = settings["path"]
+    params.model_alias = {settings["name"]}
+    params.n_ctx = settings["context"] * settings["slots"]  # The runtime divides it among the slots.
+    params.n_parallel = settings["slots"]
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
     params.use_jinja = True
     params.hostnames = ["127.0.0.1"]
     params.port = 0
+    params.api_keys = [settings["key"]]
+    params.cors_origins = ""  # no page of a browser may read a reply
+    params.cors_credentials = params.ui = False
+    params.endpoint_metrics = True
     params.verbosity = -1  # Nothing at all on standard error.
     try:
         server = xllamacpp.Server(params)
@@ -34,9 +46,25 @@ def main(path: str, name: str, slots: int, context: int, threads: int) -> None:
         print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201
         return
     print(json.dumps({"address": server.listening_address}), flush=True)  # noqa: T201
-    sys.stdin.read()
+    wait_until_idle(f"{server.listening_address}/metrics", settings["key"], settings["idle_seconds"])
+    with suppress(OSError):
+        os.unlink(settings["file"])
     os._exit(0)  # Tearing the server down would wait for the answer it is writing.
 
 
+def wait_until_idle(url: str, key: str, idle_seconds: float) -> None:
+    """Return when the server's counters have not changed for some time, and no request is at work."""
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})  # noqa: S310
+    counters, since = "", time.monotonic()
+    while time.monotonic() - since < idle_seconds:
+        time.sleep(min(LOOK_SECONDS, idle_seconds / 4))
+        with urllib.request.urlopen(request) as reply:  # noqa: S310
+            lines = [line for line in reply.read().decode().splitlines() if not line.startswith("#")]
+        is_busy = any(line.startswith("llamacpp:requests_") and not line.endswith(" 0") for line in lines)
+        seen = "\n".join(line for line in lines if "_total" in line)
+        if is_busy or seen != counters:
+            counters, since = seen, time.monotonic()
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6]))
+    main(json.loads(sys.stdin.readline()))
