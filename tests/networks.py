@@ -17,8 +17,8 @@ def to(peer: str, task: str = "go on", reason: str = "because") -> dict[str, str
     return {"to": peer, "task": task, "reason": reason}
 
 
-def tells(name: str, *replies: Any) -> Agent:
-    """Make a peer that is a function; it gives these replies in turn, the last one for good."""
+def says(name: str, *replies: Any) -> Agent:
+    """Make a peer that is a function; it returns or raises these replies in turn, the last one for good."""
     left = list(replies)
 
     def speak(task: str) -> Any:
@@ -50,4 +50,7 @@ def outcome(state: Any) -> tuple[str, str, str]:
 
 
 def way(state: Any) -> list[str]:
-    return [f"{one['by']}>{one['to']}" + (" refused" if "refused" in one else "") for one in state["handoffs"]]
+    return [
+        f"{handoff['by']}>{handoff['to']}" + (" refused" if "refused" in handoff else "")
+        for handoff in state["handoffs"]
+    ]
