@@ -11,6 +11,7 @@ from agents import Agent, Retry
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
 from graphs.engine import new_record
+from tests import roles
 
 MET = {"evidence": "It says so.", "met": True}
 PLAN = [
@@ -83,9 +84,9 @@ def orchestrator() -> Any:
     """The steps of its plan are supervised agents: patterns inside steps."""
     clock = Agent("clock", "Tells the time.", instructions="Tell.", model=ScriptedModel(lambda messages: "noon"))
     said = {
-        "You decide how a team": {"reason": "two parts", "small": False, "agent": "clock"},
-        "You are the planner": {"steps": [{"id": "one", "agent": "clock", "task": "Time?", "dependencies": []}]},
-        "You review": {"criteria": {"criterion_1": MET, "criterion_2": MET}, "feedback": ""},
+        roles.TRIAGE: {"reason": "two parts", "small": False, "agent": "clock"},
+        roles.PLANNER: {"steps": [{"id": "one", "agent": "clock", "task": "Time?", "dependencies": []}]},
+        roles.REVIEWER: {"criteria": {"criterion_1": MET, "criterion_2": MET}, "feedback": ""},
     }
     return Orchestrator([clock], model=ScriptedModel(said)).compile().invoke({"messages": "What time is it?"})
 

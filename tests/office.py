@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from agents.testing import FaultyProvider, Reply
+from tests import roles
 from tests.processes import Done, Processes
 
 PLAN = [
@@ -16,12 +17,12 @@ PLAN = [
 MET = {"evidence": "it is so", "met": True}
 VERDICT = {"criterion_1": MET, "criterion_2": MET}
 _ROLES = {
-    "You decide how a team": "triage",
-    "You are the planner": "planner",
-    "You review a piece": "reviewer",
-    "You write the final answer": "synthesizer",
-    "You decide which agent": "router",
-    "You are a helpful assistant": "assistant",
+    roles.TRIAGE: "triage",
+    roles.PLANNER: "planner",
+    roles.REVIEWER: "reviewer",
+    roles.SYNTHESIZER: "synthesizer",
+    roles.ROUTER: "router",
+    roles.ASSISTANT: "assistant",
 }
 
 

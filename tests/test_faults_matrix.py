@@ -15,6 +15,7 @@ import pytest
 from agents import Agent, Retry
 from agents.testing import LASTING_FAULTS, TRANSIENT_FAULTS, Fault, FaultyProvider, ScriptedModel
 from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
+from tests import roles
 
 RETRY = Retry(attempts=3, wait=0.01)
 ASK = {"messages": "Do it"}
@@ -48,9 +49,9 @@ def network(agents: list[Agent]) -> Any:
 def orchestrator(agents: list[Agent]) -> Any:
     alone = {"id": "fine", "agent": "fine", "task": "go", "dependencies": []}
     script = {
-        "how a team handles": {"reason": "", "small": True, "agent": "wired"},
-        "the planner of a team": {"steps": [alone]},
-        "You review": VERDICT,
+        roles.TRIAGE: {"reason": "", "small": True, "agent": "wired"},
+        roles.PLANNER: {"steps": [alone]},
+        roles.REVIEWER: VERDICT,
     }
     return Orchestrator(agents, model=ScriptedModel(script), review_steps=False, retry=RETRY)
 

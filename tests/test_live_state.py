@@ -16,6 +16,7 @@ from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Wor
 from graphs.engine import new_record
 from graphs.show.live_state import MODES, Change, LiveState, LiveTask
 from graphs.show.outcome import outcome
+from tests import roles
 from tests.finished import MET
 
 UPPER = Agent("upper", "Writes in capitals.", function=str.upper)
@@ -112,9 +113,9 @@ def test_a_node_that_has_ended_tells_its_outcome_and_agent(graph: Any, notes: di
 
 def test_an_orchestrator_says_what_it_is_doing() -> None:
     said = {
-        "You decide how a team": {"reason": "two parts", "small": False, "agent": "upper"},
-        "You are the planner": {"steps": [{"id": "one", "agent": "upper", "task": "Time?", "dependencies": []}]},
-        "You review": {"criteria": {"criterion_1": MET, "criterion_2": MET}, "feedback": ""},
+        roles.TRIAGE: {"reason": "two parts", "small": False, "agent": "upper"},
+        roles.PLANNER: {"steps": [{"id": "one", "agent": "upper", "task": "Time?", "dependencies": []}]},
+        roles.REVIEWER: {"criteria": {"criterion_1": MET, "criterion_2": MET}, "feedback": ""},
     }
     doing: list[str] = []
     state = LiveState(0.0)

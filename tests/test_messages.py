@@ -14,6 +14,7 @@ from agents import Agent, Retry
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow
 from graphs.engine import closing
+from tests import roles
 
 MET = {"evidence": "it is so", "met": True}
 VERDICT = {"criteria": {"criterion_1": MET, "criterion_2": MET}, "feedback": ""}
@@ -23,11 +24,11 @@ Replies = dict[str, Any]
 
 def model(**replies: Any) -> ScriptedModel:
     keys = {
-        "triage": "You decide how a team",
-        "plan": "You are the planner",
-        "verdict": "You review a piece",
-        "answer": "You write the final answer",
-        "route": "You decide which agent",
+        "triage": roles.TRIAGE,
+        "plan": roles.PLANNER,
+        "verdict": roles.REVIEWER,
+        "answer": roles.SYNTHESIZER,
+        "route": roles.ROUTER,
     }
     return ScriptedModel({keys.get(name, name): reply for name, reply in replies.items()})
 

@@ -10,17 +10,18 @@ from langgraph.types import Command
 from agents import Agent, Retry
 from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Orchestrator, Planner, Router
+from tests import roles
 
 ASK = {"messages": "Find rain facts and write a poem of them."}
 AT_ONCE = Retry(wait=0)
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 
 PROMPTS = {
-    "triage": "how a team",
-    "plan": "You are the planner",
+    "triage": roles.TRIAGE,
+    "plan": roles.PLANNER,
     "final": "directly usable",
     "step": "What it says",
-    "answer": "final answer",
+    "answer": roles.SYNTHESIZER,
 }
 """Words of the prompts by which the scripted model recognises who asks: reviews by their criteria."""
 SMALL = {"reason": "one thing", "small": True, "agent": "writer"}
@@ -179,11 +180,11 @@ def test_a_rejected_answer_is_planned_again_with_the_feedback_and_what_is_done(c
 
 def test_a_small_answer_that_is_rejected_goes_back_to_its_agent_and_then_is_planned(call: Any) -> None:
     model = model_of(triage=SMALL, final=[bad("Add facts."), bad("More."), GOOD])
-    tasks: list[str] = []
-    writer = Agent("writer", function=lambda task: tasks.append(task) or f"poem {len(tasks)}")
+    seen: list[dict[str, str]] = []
+    writer = Agent("writer", function=lambda task, context: seen.append(context) or f"poem {len(seen)}")
     state = call(orchestrator(model, FINDER, writer, max_revisions=2), ASK)
     assert ended(state) == ("completed", "the answer")
-    assert (tasks[1].startswith(ASK["messages"]), "not accepted" in tasks[1]) == (True, True)
+    assert seen[1] == {"feedback": "Add facts.", "last_version": "poem 1"}
     assert list(state["steps"]) == ["facts", "poem"]
 
 
