@@ -16,7 +16,6 @@ from concurrent import futures
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from functools import cache, partial
 from queue import Empty, SimpleQueue
-from types import TracebackType
 from typing import Any, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -152,7 +151,9 @@ class SyncEffects(Effects):
             _level.set(level + 1)
             return await function(**arguments)
 
-        running = asyncio.run_coroutine_threadsafe(call(), _event_loop(level))
+        with _starting:
+            loop = _background_loop(level)
+        running = asyncio.run_coroutine_threadsafe(call(), loop)
         try:
             return self._result(running, None)
         except BaseException:
@@ -183,8 +184,14 @@ class SyncEffects(Effects):
         if seconds is None:
             return await work
         result: futures.Future[T] = futures.Future()
-        run = partial(contextvars.copy_context().run, _finish_into, result, work)
-        threading.Thread(target=run, name="podium-attempt", daemon=True).start()
+
+        def run() -> None:
+            try:
+                result.set_result(finish(work))
+            except BaseException as error:  # handed to the thread that waits
+                result.set_exception(error)
+
+        threading.Thread(target=contextvars.copy_context().run, args=(run,), name="podium-attempt", daemon=True).start()
         return self._result(result, seconds)
 
     def task(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: Any) -> Any:
@@ -238,9 +245,7 @@ class _Slots:
     async def __aenter__(self) -> None:
         self._semaphore.acquire()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._semaphore.release()
 
 
@@ -251,33 +256,24 @@ def _threads() -> futures.ThreadPoolExecutor:
 
 
 _level: contextvars.ContextVar[int] = contextvars.ContextVar("podium_level", default=0)
-"""How many background loops the code runs on top of: a coroutine of one that calls sync code, which calls ..."""
-
-_starting = threading.Lock()
-
-
-def _event_loop(level: int) -> asyncio.AbstractEventLoop:
-    """Return the loop for async functions called from sync code.
-
-    There is one for all sync callers, and one more for what its coroutines call through sync code: such a coroutine
-    blocks its own loop until that is done.
-    """
-    with _starting:
-        return _background_loop(level)
+"""How many background loops the code runs on top of. A coroutine on one that calls sync code blocks that loop until the
+code returns, so the coroutines of that code run on the next one."""
 
 
 @cache
 def _background_loop(level: int) -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
-    threading.Thread(target=_run_forever, args=(loop,), name=f"podium-async-{level}", daemon=True).start()
+
+    def run() -> None:
+        while True:  # an interrupt or exit raised in a coroutine ends that coroutine only
+            with suppress(KeyboardInterrupt, SystemExit):
+                loop.run_forever()
+
+    threading.Thread(target=run, name=f"podium-async-{level}", daemon=True).start()
     return loop
 
 
-def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
-    """Run a loop; an interrupt or exit raised in one of its coroutines ends that coroutine only."""
-    while True:
-        with suppress(KeyboardInterrupt, SystemExit):
-            loop.run_forever()
+_starting = threading.Lock()
 
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -289,13 +285,6 @@ def finish(coroutine: Coroutine[Any, Any, T]) -> T:
         return result
     coroutine.close()
     raise RuntimeError(f"{coroutine!r} waited for something other than its Effects object")
-
-
-def _finish_into(result: futures.Future[T], work: Coroutine[Any, Any, T]) -> None:
-    try:
-        result.set_result(finish(work))
-    except BaseException as error:  # handed to the thread that waits
-        result.set_exception(error)
 
 
 def iterate(chunks: AsyncIterator[T]) -> Iterator[T]:

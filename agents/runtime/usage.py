@@ -1,4 +1,4 @@
-"""What a run cost: calls and tokens, in all and per agent."""
+"""Model calls, tokens and cost of a run, in all and per agent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agents.runtime.run_config import extended
 
 
 class Tokens(TypedDict):
-    """Model calls, failed ones included, and the tokens they read and wrote as far as their providers told them."""
+    """Model calls, failed ones included, and the tokens they read and wrote as far as their providers report them."""
 
     calls: int
     input_tokens: int
@@ -40,26 +40,12 @@ def no_usage() -> Usage:
     return {"calls": 0, "input_tokens": 0, "output_tokens": 0, "agents": {}}
 
 
-def _plus(one: Tokens, other: Tokens) -> Tokens:
-    total: Tokens = {
-        "calls": one["calls"] + other["calls"],
-        "input_tokens": one["input_tokens"] + other["input_tokens"],
-        "output_tokens": one["output_tokens"] + other["output_tokens"],
-    }
-    if "cost" in one or "cost" in other:
-        total["cost"] = one.get("cost", 0.0) + other.get("cost", 0.0)
-    return total
-
-
-def _minus(one: Tokens, other: Tokens) -> Tokens:
-    rest: Tokens = {
-        "calls": one["calls"] - other["calls"],
-        "input_tokens": one["input_tokens"] - other["input_tokens"],
-        "output_tokens": one["output_tokens"] - other["output_tokens"],
-    }
-    if "cost" in one:
-        rest["cost"] = one["cost"] - other.get("cost", 0.0)
-    return rest
+def _plus(one: Tokens, other: Tokens, sign: int = 1) -> Tokens:
+    total: Any = {count: one[count] + sign * other[count] for count in COUNTS}  # type: ignore[literal-required]
+    if "cost" in one or (sign > 0 and "cost" in other):
+        total["cost"] = one.get("cost", 0.0) + sign * other.get("cost", 0.0)
+    tokens: Tokens = total
+    return tokens
 
 
 def add_usage(one: Usage | None, other: Usage | None) -> Usage:
@@ -84,7 +70,7 @@ def named(usage: Usage, name: str) -> Usage:
     """Book a usage on an agent: its own calls under its name, those of agents inside it under `name/inner`."""
     inside = {f"{name}/{inner}": tokens for inner, tokens in usage["agents"].items()}
     booked = sum_usage({**tokens, "agents": {}} for tokens in usage["agents"].values())
-    own = _minus(usage, booked)
+    own = _plus(usage, booked, -1)
     agents = {name: own, **inside} if any(own.values()) else inside
     return {**usage, "agents": agents}
 
@@ -93,11 +79,11 @@ BUDGET = "__ledger"
 """Where the budget of a run is kept in its config; nested graphs inherit it, checkpoints leave it out."""
 
 
-def charge_earlier(config: RunnableConfig, told: Usage, counted: Usage) -> None:
+def charge_earlier(config: RunnableConfig, reported: Usage, counted: Usage) -> None:
     """Charge the run's budget, if it has one, with calls that were made before this process took the run over."""
     budget = config.get("configurable", {}).get(BUDGET)
-    if budget is not None and told["calls"] > counted["calls"]:
-        budget.charge({**_minus(told, counted), "agents": {}})
+    if budget is not None and reported["calls"] > counted["calls"]:
+        budget.charge({**_plus(reported, counted, -1), "agents": {}})
 
 
 def usage_of(error: BaseException) -> Usage | None:
@@ -114,24 +100,20 @@ NO_PRICES: Prices = {}
 
 def usage_of_call(response: LLMResult, model: str, prices: Prices) -> Usage:
     """Return what one finished call has cost, with the tokens that its provider reported."""
-    call: Usage = {**no_usage(), "calls": 1}
-    for generations in response.generations:
-        for generation in generations:
-            message = generation.message if isinstance(generation, ChatGeneration) else None
-            if isinstance(message, AIMessage):
-                tokens = _plausible(message.usage_metadata)
-                call["input_tokens"] += tokens["input_tokens"]
-                call["output_tokens"] += tokens["output_tokens"]
-    return _priced(call, model, prices)
+    generations = (generation for choices in response.generations for generation in choices)
+    messages = (generation.message for generation in generations if isinstance(generation, ChatGeneration))
+    usages = [_plausible(message.usage_metadata) for message in messages if isinstance(message, AIMessage)]
+    tokens = sum_usage({**usage, "agents": {}} for usage in usages)
+    return _priced({**tokens, "calls": 1}, model, prices)
 
 
 def usage_of_messages(messages: Iterable[Any], prices: Prices) -> Usage:
     """Return what the calls have cost whose replies are among some messages, as far as their providers reported it."""
     total = no_usage()
-    for one in messages:
-        if isinstance(one, AIMessage) and one.usage_metadata:
-            call: Usage = {**no_usage(), **_plausible(one.usage_metadata), "calls": 1}
-            total = add_usage(total, _priced(call, str(one.response_metadata.get("model_name") or ""), prices))
+    for message in messages:
+        if isinstance(message, AIMessage) and message.usage_metadata:
+            call: Usage = {**no_usage(), **_plausible(message.usage_metadata), "calls": 1}
+            total = add_usage(total, _priced(call, str(message.response_metadata.get("model_name") or ""), prices))
     return total
 
 
@@ -143,7 +125,7 @@ def _priced(call: Usage, model: str, prices: Prices) -> Usage:
 
 
 class Tally(BaseCallbackHandler):
-    """Counts the chat model calls made beneath a config."""
+    """Counts the chat model calls under a config."""
 
     run_inline = True
     ignore_chain = True  # only model calls count
@@ -195,13 +177,13 @@ class Tally(BaseCallbackHandler):
         self.tools_ran = True
 
     def cut_off(self) -> Usage:
-        """Return what had been used when the work was given up; calls that were still at work count as such."""
+        """Return what was used when the work was abandoned; calls under way count as calls."""
         with self._lock:
             return add_usage(self.usage, {**no_usage(), "calls": len(self._open)})
 
 
 def model_called(about: Mapping[str, Any]) -> str:
-    """Return the name of the model of a call, as LangChain tells it to callbacks."""
+    """Return the name of a call's model from the keywords of a callback."""
     return str((about.get("metadata") or {}).get("ls_model_name") or "")
 
 
@@ -219,14 +201,11 @@ def plausible(usage: Any) -> Usage:
 
 def _plausible(reported: Any) -> Tokens:
     counts = reported if isinstance(reported, Mapping) else {}
-    tokens: Tokens = {
-        "calls": _count(counts.get("calls")),
-        "input_tokens": _count(counts.get("input_tokens")),
-        "output_tokens": _count(counts.get("output_tokens")),
-    }
+    plain: Any = {name: _count(counts.get(name)) for name in COUNTS}
     cost = counts.get("cost")
     if isinstance(cost, int | float) and 0 <= cost < MAX_COUNT:
-        tokens["cost"] = float(cost)
+        plain["cost"] = float(cost)
+    tokens: Tokens = plain
     return tokens
 
 

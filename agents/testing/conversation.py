@@ -1,7 +1,7 @@
 """A recorded conversation with a model, as a YAML file that people read and compare line by line.
 
-An exchange is what was asked (messages, tools, form of the reply) and what came back (a reply or an error). Nothing
-that differs from run to run is in it: no ids of messages or tool calls, no times; and no keys, addresses or headers.
+An exchange is what was asked (`prompt`, `tools`, `form`, ...) and a `reply` or an `error`. Nothing that differs from
+run to run is in it: no ids of messages or tool calls, no times; and no keys, addresses or headers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any
 
 import yaml
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agents.errors import ConfigurationError
 from agents.testing.replies import Call, Reply
@@ -26,98 +25,29 @@ HEAD = """\
 # To record it again, run the test with PODIUM_RECORD=1 and access to the model.
 """
 
+Exchange = dict[str, Any]
 
-class Exchange(BaseModel):
-    """One call of a model: what was asked, and either `reply` or `error`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    prompt: list[dict[str, Any]]
-    tools: list[str] = []
-    """Names in `Conversation.definitions`."""
-    tool_choice: Any = None
-    form: Any = None
-    """A name in `Conversation.definitions`, or a response format that is not a JSON schema."""
-    stop: list[str] | None = None
-    reply: dict[str, Any] = {}
-    error: dict[str, Any] = {}
-
-
-class Conversation(BaseModel):
-    """All that one file holds."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str = "recorded"
-    profile: dict[str, Any] = {}
-    """What the model can do, by which agents choose how to ask it."""
-    exchanges: list[Exchange] = []
-    definitions: dict[str, Any] = {}
-    """The tools that were on offer, and the JSON schemas that replies had to have."""
-
-    def exchange(self, call: Call) -> Exchange:
-        """Return a call as an exchange that has no reply yet; new tools and forms are added to the definitions."""
-        tools = [tool.get("function", tool) for tool in call.kwargs.get("tools") or []]
-        form = call.kwargs.get("response_format")
-        schema = form.get("json_schema") if isinstance(form, Mapping) else None
-        return Exchange(
-            prompt=[_as_asked(message, call.messages) for message in call.messages],
-            tools=[self._defined({key: tool[key] for key in _DEFINING if key in tool}) for tool in tools],
-            tool_choice=call.kwargs.get("tool_choice"),
-            form=self._defined(schema) if schema else form,
-            stop=call.stop,
-        )
-
-    def asked(self, exchange: Exchange) -> dict[str, Any]:
-        """Return all that was asked in an exchange, with the definitions in place of their names."""
-        form = exchange.form
-        whole = {
-            "prompt": exchange.prompt,
-            "tools": [self.definitions[name] for name in exchange.tools],
-            "tool_choice": exchange.tool_choice,
-            "form": self.definitions[form] if isinstance(form, str) else form,
-            "stop": exchange.stop,
-        }
-        return {name: value for name, value in whole.items() if value}
-
-    def _defined(self, definition: Mapping[str, Any]) -> str:
-        """Return the name of a definition; a second one of that name is called `name (2)`."""
-        plain = json.loads(json.dumps(definition, default=str))
-        name = key = str(plain.get("name", "reply"))
-        number = 1
-        while self.definitions.setdefault(key, plain) != plain:
-            number += 1
-            key = f"{name} ({number})"
-        return key
-
-    def save(self, path: Path) -> None:
-        """Write the file, all of it or nothing."""
-        text = HEAD + as_yaml(self.model_dump(exclude_defaults=True))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as file:
-            file.write(text)
-        os.replace(file.name, path)
-
-    @classmethod
-    def load(cls, path: Path) -> Conversation:
-        """Read a file.
-
-        Raises:
-            ConfigurationError: It holds no conversation.
-        """
-        try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-        except (yaml.YAMLError, ValidationError) as error:
-            raise ConfigurationError(f"{path} holds no recorded conversation: {error}") from error
-
-
-_DEFINING = ("name", "description", "parameters")
 _ROLES = {"human": "user", "ai": "assistant"}
+_DEFINING = ("name", "description", "parameters")
 _TEXTUAL = ("text", "tool_use", "function_call", "reasoning", "thinking")
 """Types of content blocks that are in the text or the calls of a message, or that no model reads again."""
 
 
-def _as_asked(message: BaseMessage, messages: Sequence[BaseMessage]) -> dict[str, Any]:
+def asked(call: Call) -> Exchange:
+    """Return a call as an exchange that has no reply yet."""
+    tools = [tool.get("function", tool) for tool in call.kwargs.get("tools") or []]
+    exchange = {
+        "prompt": [_message(message, call.messages) for message in call.messages],
+        "tools": [{key: tool[key] for key in _DEFINING if key in tool} for tool in tools],
+        "tool_choice": call.kwargs.get("tool_choice"),
+        "form": call.kwargs.get("response_format"),
+        "stop": call.stop,
+    }
+    plain: Exchange = json.loads(json.dumps(_without_empty(exchange), default=str))
+    return plain
+
+
+def _message(message: BaseMessage, messages: Sequence[BaseMessage]) -> dict[str, Any]:
     """Return a message as `{role: text}`, with its calls and media, or the tool whose result it is."""
     media = [block for block in message.content if isinstance(block, dict) and block.get("type") not in _TEXTUAL]
     result: dict[str, Any] = {}
@@ -182,6 +112,34 @@ def read(reply: Mapping[str, Any]) -> Reply:
     )
 
 
+def load(path: Path) -> dict[str, Any]:
+    """Read a file.
+
+    Raises:
+        ConfigurationError: It holds no conversation.
+    """
+    try:
+        conversation = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        [list(exchange["prompt"]) for exchange in conversation.setdefault("exchanges", [])]
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{path} holds no recorded conversation: {error}") from error
+    whole: dict[str, Any] = conversation
+    return whole
+
+
+def save(conversation: Mapping[str, Any], path: Path) -> None:
+    """Write the file, all of it or nothing; a definition that occurs again is an alias of the first."""
+    first: dict[str, Any] = {}
+    for exchange in conversation["exchanges"]:
+        for name in ("tools", "form"):
+            if name in exchange:
+                exchange[name] = first.setdefault(json.dumps(exchange[name]), exchange[name])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as file:
+        file.write(HEAD + as_yaml(_without_empty(conversation)))
+    os.replace(file.name, path)
+
+
 def as_yaml(value: Any) -> str:
     """Write YAML with texts of several lines as they are, one line below the other."""
     text: str = yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=10_000)
@@ -189,9 +147,6 @@ def as_yaml(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
     def string(self, text: str) -> yaml.Node:
         return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 

@@ -25,7 +25,7 @@ from pydantic import PrivateAttr
 from agents.errors import ConfigurationError, StorageError
 from agents.models import chat_model, model_name
 from agents.runtime import Effects, is_transient, masked
-from agents.testing.conversation import Conversation, Exchange, as_yaml, kept, read
+from agents.testing.conversation import Exchange, as_yaml, asked, kept, load, read, save
 from agents.testing.replies import Call, Reply
 from agents.testing.scripted import ScriptedModel, ScriptError
 
@@ -95,7 +95,8 @@ class RecordedModel(ScriptedModel):
         if real is None and (record or not file.exists()):
             raise ConfigurationError(f"There is no model to record to {file}: give the real model, or the file")
         recording = Recording(file, real, volatile)
-        super().__init__(model_name=recording.conversation.model, profile=recording.conversation.profile)
+        noted = recording.conversation
+        super().__init__(model_name=noted.get("model", "recorded"), profile=noted.get("profile", {}))
         self._script = self._recording = recording
 
     @property
@@ -135,11 +136,11 @@ class Recording:
         self._volatile = re.compile("|".join(f"(?:{pattern})" for pattern in volatile)) if volatile else None
         self._lock = Lock()
         if real is None:
-            self.conversation = Conversation.load(path)
+            self.conversation = load(path)
         else:
             abilities = {name: able for name, able in (real.profile or {}).items() if isinstance(able, bool)}
-            self.conversation = Conversation(model=model_name(real), profile=abilities)
-        self._left = [(self._key(exchange), exchange) for exchange in self.conversation.exchanges]
+            self.conversation = {"model": model_name(real), "profile": abilities, "exchanges": []}
+        self._left = [(self._key(exchange), exchange) for exchange in self.conversation["exchanges"]]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Recording:
         return self
@@ -148,52 +149,53 @@ class Recording:
         """Replay or record a call."""
         with self._lock:
             self.calls.append(call)
-            exchange = self.conversation.exchange(call)
+            exchange = asked(call)
             if self._real is None:
                 return self._replayed(exchange)
-            self.conversation.exchanges.append(exchange)
+            self.conversation["exchanges"].append(exchange)
         try:
             with _apart():
                 answer = await effects.invoke(_asking(self._real, call), call.messages, None)
         except Exception as error:
             # Neither what a later run may not meet, nor what may quote a key.
             if not is_transient(error) and getattr(error, "status_code", None) not in (401, 402, 403):
-                exchange.error = {"kind": type(error).__name__, "message": masked(str(error))}
+                exchange["error"] = {"kind": type(error).__name__, "message": masked(str(error))}
                 if status := getattr(error, "status_code", None):
-                    exchange.error["status_code"] = status
+                    exchange["error"]["status_code"] = status
                 self._save()
             raise
-        exchange.reply = kept(answer["raw"] if isinstance(answer, dict) else answer)
+        exchange["reply"] = kept(answer["raw"] if isinstance(answer, dict) else answer)
         self._save()
-        return read(exchange.reply)
+        return read(exchange["reply"])
 
     def check(self) -> None:
         """Raise the first miss, or say what was not used."""
         if self.missed is not None:
             raise self.missed
         if self._real is None and self._left:
-            total = len(self.conversation.exchanges)
-            first = as_yaml(self._left[0][1].prompt[-1:]).strip()
+            total = len(self.conversation["exchanges"])
+            first = as_yaml(self._left[0][1]["prompt"][-1:]).strip()
             raise RecordingError(f"{self._path}: {len(self._left)} of {total} exchanges were not used, first:\n{first}")
 
-    def _replayed(self, asked: Exchange) -> Reply:
-        key = self._key(asked)
+    def _replayed(self, question: Exchange) -> Reply:
+        key = self._key(question)
         number = next((number for number, (left, _) in enumerate(self._left) if left == key), None)
         if number is None:
-            missed = RecordingError(self._difference(asked, key))
+            missed = RecordingError(self._difference(question, key))
             self.missed = self.missed or missed
             raise missed
         exchange = self._left.pop(number)[1]
-        return Reply(error=_fault(exchange.error)) if exchange.error else read(exchange.reply)
+        return Reply(error=_fault(exchange["error"])) if "error" in exchange else read(exchange["reply"])
 
     def _save(self) -> None:
         with self._lock:
-            ended = [exchange for exchange in self.conversation.exchanges if exchange.reply or exchange.error]
-            self.conversation.model_copy(update={"exchanges": ended}).save(self._path)
+            ended = [exchange for exchange in self.conversation["exchanges"] if exchange.keys() & {"reply", "error"}]
+            save({**self.conversation, "exchanges": ended}, self._path)
 
     def _key(self, exchange: Exchange) -> str:
         """Return all that was asked as a text, with a mark in place of what may differ."""
-        return json.dumps(self._steady(self.conversation.asked(exchange)), sort_keys=True, ensure_ascii=False)
+        question = {name: value for name, value in exchange.items() if name not in ("reply", "error")}
+        return json.dumps(self._steady(question), sort_keys=True, ensure_ascii=False)
 
     def _steady(self, value: Any) -> Any:
         if isinstance(value, dict):
@@ -202,10 +204,10 @@ class Recording:
             return [self._steady(item) for item in value]
         return self._volatile.sub("…", value) if isinstance(value, str) and self._volatile else value
 
-    def _difference(self, asked: Exchange, key: str) -> str:
-        recorded = [self._key(exchange) for exchange in self.conversation.exchanges]
+    def _difference(self, question: Exchange, key: str) -> str:
+        recorded = [self._key(exchange) for exchange in self.conversation["exchanges"]]
         if times := recorded.count(key):
-            last = as_yaml(asked.prompt[-1:]).strip()
+            last = as_yaml(question["prompt"][-1:]).strip()
             return f"{self._path} holds this prompt {times} times, and it was asked once more:\n{last}\n{_AGAIN}"
         if not recorded:
             return f"{self._path} holds no exchange. {_AGAIN}"

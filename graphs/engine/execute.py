@@ -214,16 +214,16 @@ class StepRun:
         """Return the records of the dependencies, once there are enough of them."""
         settled = {name: self.finished[name] for name in step.dependencies if name in self.finished}
         pending = {self.stored[name]: name for name in step.dependencies if name not in settled}
-        while True:
-            for signal in [signal for signal in pending if signal.done()]:
-                name = pending.pop(signal)
-                future = self.futures[name]
-                if future.cancelled() or future.exception():
-                    raise GraphInterrupt(())  # a dependency waits for a person; this step starts again after it
-                settled[name] = future.result()
+        if may_start(step, settled):
+            return settled
+        async for signal in self.effects.as_completed(pending):
+            future = self.futures[name := pending[signal]]
+            if future.cancelled() or future.exception():
+                raise GraphInterrupt(())  # a dependency waits for a person; this step starts again after it
+            settled[name] = future.result()
             if may_start(step, settled):
-                return settled
-            await self.effects.first(pending)
+                break
+        return settled
 
     async def _attempt(
         self, step: Step, context: Mapping[str, str], data: Mapping[str, Any], begin: Callable[[], None]
