@@ -148,14 +148,14 @@ def test_lost_connections_are_replaced(uri: str) -> None:
 
 def test_of_two_storages_one_has_a_threads_lock(uri: str) -> None:
     with postgres(uri) as here, postgres(uri) as there:
-        with here.lock("locked"), here.lock("other"):
+        with here.lock_thread("locked"), here.lock_thread("other"):
             assert there.is_locked("locked")
             assert here.is_locked("locked")
-            with pytest.raises(ThreadBusyError), there.lock("locked", "refuse"):
+            with pytest.raises(ThreadBusyError), there.lock_thread("locked", "refuse"):
                 pass
-            with there.lock("free", "refuse"):
+            with there.lock_thread("free", "refuse"):
                 pass
-        with there.lock("locked", "refuse"):
+        with there.lock_thread("locked", "refuse"):
             assert here.is_locked("locked")
 
 
@@ -168,10 +168,10 @@ def test_a_run_that_has_lost_its_lock_writes_nothing_more(uri: str) -> None:
 
     graph = Workflow([Step("one", "disconnects", "one")], agents=[Agent("disconnects", function=disconnect)])
     with postgres(uri) as saver:
-        with saver.lock("lost") as lock, pytest.raises(StorageError, match="was lost"):
+        with saver.lock_thread("lost") as lock, pytest.raises(StorageError, match="was lost"):
             graph.compile(saver).invoke({"messages": "go"}, lock.mark(config("lost")))
         assert state(saver, "lost")["status"] == "stopped"
-        with saver.lock("lost"), saver.lock("found"):
+        with saver.lock_thread("lost"), saver.lock_thread("found"):
             assert saver.is_locked("lost")
 
 

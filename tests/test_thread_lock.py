@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
 
 from agents import Agent
 from graphs import Step, Workflow
@@ -159,7 +160,7 @@ def test_the_config_chooses_what_happens_when_busy() -> None:
 HOLDS = """
 import sys
 from graphs.storage import sqlite
-with sqlite(sys.argv[1]) as storage, storage.lock("t"):
+with sqlite(sys.argv[1]) as storage, storage.lock_thread("t"):
     print("locked", flush=True)
     sys.stdin.read()
 """
@@ -174,10 +175,10 @@ def test_a_lock_of_another_process_ends_with_it(tmp_path: Path) -> None:
         assert other.stdout.readline() == "locked\n"
         assert storage.is_locked("t")
         assert not storage.is_locked("other")
-        with pytest.raises(ThreadBusyError, match="Another process"), storage.lock("t", "refuse"):
+        with pytest.raises(ThreadBusyError, match="Another process"), storage.lock_thread("t", "refuse"):
             pass
         other.kill()
-        with storage.lock("t"):
+        with storage.lock_thread("t"):
             assert storage.is_locked("t")
         assert not storage.is_locked("t")
     assert [*file.with_name("runs.sqlite-locks").iterdir()] == []
@@ -276,3 +277,11 @@ def test_the_thread_may_be_in_the_graphs_own_config(saver: Any) -> None:
 
     with thread_lock(saver, config())[0]:
         elsewhere(is_refused).join()
+
+
+def test_langgraphs_own_sqlite_saver_has_an_attribute_lock_that_is_not_ours(tmp_path: Path) -> None:
+    steps = [Step("one", "echo", "x"), Step("two", "echo", "{one}", ["one"])]
+    echo = Agent("echo", function=lambda task: task)
+    with SqliteSaver.from_conn_string(str(tmp_path / "runs.sqlite")) as saver:
+        graph = Workflow(steps, agents=[echo]).compile(saver)
+        assert graph.invoke({"messages": "x"}, config())["status"] == "completed"

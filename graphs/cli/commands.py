@@ -103,7 +103,7 @@ def answer(
         return begin(recipe, given, shown)
     with opened() as runs:
         name = check_name(thread) if thread else new_id(runs)
-        with runs.lock(name, "refuse") as lock:
+        with runs.lock_thread(name, "refuse") as lock:
             if before := find(runs, name):
                 recipe = _continued(name, before, pattern, baseline).with_choices(choices)
             return begin(recipe, given, shown, runs=runs, lock=lock, name=name)

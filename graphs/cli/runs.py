@@ -111,7 +111,7 @@ def resume(
     quiet: Quiet = False,
 ) -> int:
     """Go on with a run that was killed or interrupted, or that waits for a person."""
-    with opened(only_if_there=True) as storage, storage.lock(run, "refuse") as lock:
+    with opened(only_if_there=True) as storage, storage.lock_thread(run, "refuse") as lock:
         state = stored.state(storage, run)
         return _resume(storage, lock, state, answer, choices, Shown(as_json, quiet))
 
@@ -171,7 +171,7 @@ def fork(
         stored.copy_run(storage, point, name, recipe.metadata())
         if not quiet:
             say(f"copied {run} to {name}, from {at} on; kept: {', '.join(point.kept) or 'what came before'}")
-        with storage.lock(name, "refuse") as lock:
+        with storage.lock_thread(name, "refuse") as lock:
             before = stored.state(storage, name)
             return begin(recipe, None, Shown(as_json, quiet), runs=storage, lock=lock, name=name, before=before)
 

@@ -81,7 +81,7 @@ class PatternGraph(StateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
         if source != START:
             if self._target(END) not in targets.values():
                 self.implied.add(source)
-            targets[END] = self._target(END)
+            targets[END] = targets[ANSWER] = self._target(END)
             path = _until_ended(path)
         return super().add_conditional_edges(source, path, targets)
 

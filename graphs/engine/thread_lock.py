@@ -47,7 +47,7 @@ _guard = threading.Lock()
 class LocksThreads(Protocol):
     """A checkpointer that locks its threads against other processes."""
 
-    def lock(self, thread_id: str, when_busy: WhenBusy | None = None) -> ThreadLock:
+    def lock_thread(self, thread_id: str, when_busy: WhenBusy | None = None) -> ThreadLock:
         """Return the lock of a thread."""
         ...
 
@@ -195,7 +195,7 @@ def thread_lock(
         return nullcontext(), config
     chosen: WhenBusy | None = when_busy or configurable.get("when_busy")
     if isinstance(saver, LocksThreads):
-        lock = saver.lock(str(thread_id), chosen)
+        lock = saver.lock_thread(str(thread_id), chosen)
     else:
         lock = ThreadLock((id(saver), str(thread_id)), chosen or "wait")
     if lock.key in configurable.get(HELD, ()):

@@ -73,7 +73,7 @@ class Storage(BaseCheckpointSaver[str]):
         self._thread.shutdown()
         self._locks.close()
 
-    def lock(self, thread_id: str, when_busy: WhenBusy | None = None) -> ThreadLock:
+    def lock_thread(self, thread_id: str, when_busy: WhenBusy | None = None) -> ThreadLock:
         """Return the lock of a thread, a sync and async context manager; it ends with its process or connection."""
         take = partial(self._do, self._locks.take, thread_id)
         return ThreadLock((self._locks.place, thread_id), when_busy or self._when_busy, take)
