@@ -36,10 +36,21 @@ from agents.runtime import (
     usage_of_messages,
 )
 from agents.settings import settings
-from agents.workers import MAX_TURNS, ChatModelWorker, FunctionWorker, GraphWorker, Toolset, newly_written, written
+from agents.workers import (
+    MAX_TURNS,
+    AnyRunnable,
+    ChatModelWorker,
+    FunctionWorker,
+    GraphWorker,
+    Toolset,
+    newly_written,
+    written,
+)
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware
+
+    AnyMiddleware = AgentMiddleware[Any, Any]
 
 __all__ = ["MAX_TURNS", "Agent", "Answer"]
 
@@ -83,13 +94,13 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         *,
         instructions: str = "",
         model: BaseChatModel | str | None = None,
-        tools: Sequence[BaseTool | Toolset | Callable[..., Any]] = (),
-        middleware: Sequence[AgentMiddleware[Any, Any]] = (),
+        tools: Sequence[BaseTool | Toolset | Callable[..., object]] = (),
+        middleware: Sequence[AnyMiddleware] = (),
         max_turns: int = MAX_TURNS,
-        response_format: type[BaseModel] | dict[str, Any] | None = None,
+        response_format: type[BaseModel] | dict[str, object] | None = None,
         memory: BaseStore | None = None,
-        runnable: Runnable[Any, Any] | None = None,
-        function: Callable[..., Any] | None = None,
+        runnable: AnyRunnable | None = None,
+        function: Callable[..., object] | None = None,
         checks: Sequence[Check] = (),
         examples: Sequence[str] = (),
     ) -> None:
@@ -102,7 +113,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         self.model = model
         self._tools = tuple(tools)
         self.middleware = tuple(middleware)
-        self._inner: tuple[AgentMiddleware[Any, Any], ...] = ()
+        self._inner: tuple[AnyMiddleware, ...] = ()
         self.max_turns = max_turns
         self.response_format = response_format
         self.memory = memory
@@ -169,7 +180,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         value: Asked,
         config: RunnableConfig,
         tally: Tally,
-        instead: Callable[[Any, Usage], T | None],
+        instead: Callable[[object, Usage], T | None],
     ) -> Answer | T:
         """Do one assignment; `instead(reply, usage)` may read a worker's reply as something else than an answer."""
         assignment = _assignment(value)
@@ -207,18 +218,18 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         if wrong := await self.guardrails.wrong_in_input(effects, assignment):
             raise AgentError(f"The task of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
 
-    async def reply(self, effects: Effects, value: Asked, config: RunnableConfig, tally: Tally) -> Any:
+    async def reply(self, effects: Effects, value: Asked, config: RunnableConfig, tally: Tally) -> object:
         """Return what the worker itself gives back: a state without the messages it got, a message, data, text."""
         runnable, asked = await self._prepared(effects, _assignment(value), config)
         reply = await effects.invoke(runnable, asked, self._configured(config, tally))
         return newly_written(reply, asked)
 
-    def answer(self, reply: Any, usage: Usage) -> Answer:
+    def answer(self, reply: object, usage: Usage) -> Answer:
         """Turn whatever a worker gave back into an answer, or raise why it is not one."""
         direct = {tool.name for tool in self.tools if tool.return_direct}
         return read_answer(self.name, reply, usage, direct)
 
-    def spent(self, reply: Any, tally: Tally, config: RunnableConfig) -> Usage:
+    def spent(self, reply: object, tally: Tally, config: RunnableConfig) -> Usage:
         """Return what an assignment cost; calls on a server, or before a killed run was resumed, are in the reply."""
         is_elsewhere = isinstance(self.worker, GraphWorker) and self.worker.is_remote
         if not isinstance(reply, dict) or not (self.is_chat_model or is_elsewhere):
@@ -232,30 +243,30 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         """Book what an assignment cost on this agent's name."""
         return named(usage, self.name)
 
-    def with_tools(self, tools: Sequence[BaseTool], *middleware: AgentMiddleware[Any, Any]) -> Agent:
+    def with_tools(self, tools: Sequence[BaseTool], *middleware: AnyMiddleware) -> Agent:
         """Return a copy that also has these tools; only an agent that is a chat model can have any."""
         copied = copy(self)
         copied._tools, copied._inner = (*self._tools, *tools), (*self._inner, *middleware)
         copied._build()
         return copied
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Return a copy that shares models and graphs: they hold clients and locks, which cannot be copied."""
         return copy(self)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Leave out the worker, which is built of the rest."""
         return {name: value for name, value in vars(self).items() if name not in ("worker", "guardrails")}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         self._build()
 
-    def stream(self, input: Asked, config: RunnableConfig | None = None, **_: Any) -> Iterator[Any]:  # noqa: A002
+    def stream(self, input: Asked, config: RunnableConfig | None = None, **_: object) -> Iterator[Any]:  # noqa: A002
         """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
         return iterate(self._chunks(SyncEffects(), input, ensure_config(config)))
 
-    async def astream(self, input: Asked, config: RunnableConfig | None = None, **_: Any) -> AsyncIterator[Any]:  # noqa: A002
+    async def astream(self, input: Asked, config: RunnableConfig | None = None, **_: object) -> AsyncIterator[Any]:  # noqa: A002
         """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
         async for chunk in self._chunks(AsyncEffects(), input, ensure_config(config)):
             yield chunk
@@ -270,7 +281,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
             yield await self.run(effects, value, config)
             return
         tally = Tally(settings().prices)
-        whole: Any = None
+        whole: object = None
         assignment = _assignment(value)
         with tally.counting():
             await self._admit(effects, assignment, config)
@@ -285,7 +296,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
 
     async def _prepared(
         self, effects: Effects, assignment: Assignment, config: RunnableConfig
-    ) -> tuple[Runnable[Any, Any], Any]:
+    ) -> tuple[AnyRunnable, object]:
         runnable = await self.worker.runnable(effects, config)
         return runnable, self.worker.input(assignment)
 

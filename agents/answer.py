@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, NotRequired
+from typing import Any, NotRequired, TypeGuard
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from pydantic_core import to_jsonable_python
@@ -32,12 +32,12 @@ class Answer(TypedDict):
     """The id of the chat message that holds the text, if one does: a pattern that answers with it keeps the id."""
 
 
-def is_envelope(reply: Any) -> bool:
+def is_envelope(reply: object) -> TypeGuard[dict[str, Any]]:
     """Tell whether a reply is the result of a pattern."""
     return isinstance(reply, dict) and reply.keys() >= ENVELOPE
 
 
-def read_answer(name: str, reply: Any, usage: Usage, direct: Collection[str] = ()) -> Answer:
+def read_answer(name: str, reply: object, usage: Usage, direct: Collection[str] = ()) -> Answer:
     """Read a worker's reply: a state, a message, text or data; of a state only new messages are left in it.
 
     Args:
@@ -84,7 +84,7 @@ def _from_message(name: str, message: AIMessage, usage: Usage) -> Answer:
     return {**_completed(message.text, None, usage), "message_id": message.id}
 
 
-def _from_data(name: str, data: Any, usage: Usage) -> Answer:
+def _from_data(name: str, data: object, usage: Usage) -> Answer:
     data = plain_data(name, data)
     return _completed(json.dumps(data, ensure_ascii=False), data, usage)
 
@@ -107,7 +107,7 @@ def _from_pattern(name: str, state: Mapping[str, Any]) -> Answer:
     return {**answer, "status": state["status"], "errors": errors, "message_id": last.id}
 
 
-def _completed(text: str, data: Any, usage: Usage) -> Answer:
+def _completed(text: str, data: object, usage: Usage) -> Answer:
     return {"text": clean(text), "data": data, "status": "completed", "errors": [], "usage": usage}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from langgraph.errors import GraphBubbleUp
 
@@ -15,7 +14,7 @@ from agents.errors import ConfigurationError, PodiumError
 from agents.runtime import Effects, explain
 from agents.workers import call, is_async
 
-Check = Callable[..., Any]
+Check = Callable[..., object]
 """Returns None or True if it passes, else False or what is wrong; may be async.
 
 A check of an agent whose only parameter is `assignment` guards the input; any other guards the answer. That one gets
@@ -51,7 +50,7 @@ class Guardrails:
         return [wrong for check, more in checks if (wrong := await finding(effects, check, answer["text"], **more))]
 
 
-async def finding(effects: Effects, check: Check, *arguments: Any, **more: Any) -> str | None:
+async def finding(effects: Effects, check: Check, *arguments: object, **more: object) -> str | None:
     """Return what a check finds wrong, None if it passes.
 
     Raises:

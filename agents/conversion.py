@@ -16,6 +16,7 @@ from langchain_core.tools import BaseTool
 from agents.agent import Agent
 from agents.errors import ConfigurationError
 from agents.runtime import masked
+from agents.workers import AnyRunnable
 
 _ACCEPTED = (
     "Accepted are an Agent, a pattern, a compiled graph or Runnable with a name, a function or a RemoteGraph;"
@@ -38,7 +39,7 @@ class AsAgent(Protocol):
         ...
 
 
-AnyAgent = Agent | AsAgent | Runnable[Any, Any] | Callable[..., Any]
+AnyAgent = Agent | AsAgent | AnyRunnable | Callable[..., object]
 """What `agent_of` makes an agent of."""
 
 
@@ -64,8 +65,7 @@ def agent_of(value: object, *, name: str | None = None) -> Agent:
         return value.as_agent(named, getattr(value, "description", ""))
     if isinstance(value, Runnable):
         return Agent(named, _description_of(value), runnable=value)
-    function: Callable[..., Any] = value  # type: ignore[assignment]  # `_reason_to_refuse` lets nothing else through
-    return Agent(named, _description_of(value), function=function)
+    return Agent(named, _description_of(value), function=value if callable(value) else None)
 
 
 def _reason_to_refuse(value: object) -> str | None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from langchain_core.messages import HumanMessage
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 
 from agents.assignment import Assignment
 from agents.runtime import Effects, OwnRun
@@ -23,12 +23,12 @@ class FunctionWorker(OwnRun[Assignment, Any]):
 
     is_graph = False
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., object]) -> None:
         self.function = function
         self._is_async = is_async(function)
         self._takes_task, self._extras = _parameters(function)
 
-    async def runnable(self, effects: Effects, config: RunnableConfig) -> Runnable[Any, Any]:
+    async def runnable(self, effects: Effects, config: RunnableConfig) -> FunctionWorker:
         """Return this worker."""
         return self
 
@@ -43,20 +43,22 @@ class FunctionWorker(OwnRun[Assignment, Any]):
         return await call(effects, work, arguments, is_async=self._is_async)
 
 
-async def call(effects: Effects, function: Callable[..., Any], arguments: Mapping[str, Any], *, is_async: bool) -> Any:
+async def call(
+    effects: Effects, function: Callable[..., Any], arguments: Mapping[str, object], *, is_async: bool
+) -> Any:
     """Call a user's function, sync or async."""
     result = await (effects.coroutine if is_async else effects.function)(function, arguments)
     # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
     return await effects.coroutine(lambda: result, {}) if inspect.iscoroutine(result) else result
 
 
-def is_async(function: Callable[..., Any]) -> bool:
+def is_async(function: Callable[..., object]) -> bool:
     """Tell whether a function, or an object with `__call__`, is async."""
     method = getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(method)
 
 
-def _argument(name: str, assignment: Assignment, config: RunnableConfig) -> Any:
+def _argument(name: str, assignment: Assignment, config: RunnableConfig) -> object:
     message = assignment.get("request")
     if name == "config":
         return config
@@ -67,7 +69,7 @@ def _argument(name: str, assignment: Assignment, config: RunnableConfig) -> Any:
     return assignment.get(name, [] if name == "conversation" else {})
 
 
-def _parameters(function: Callable[..., Any]) -> tuple[bool, list[str]]:
+def _parameters(function: Callable[..., object]) -> tuple[bool, list[str]]:
     """Return whether a function takes the task (first, by position), and which of the extras it has."""
     try:
         parameters = inspect.signature(function).parameters

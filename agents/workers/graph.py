@@ -22,6 +22,8 @@ from agents.errors import AgentError
 from agents.runtime import Effects, SyncAsyncRunnable
 from agents.settings import context_of_run, max_history_tokens
 
+AnyRunnable = Runnable[Any, Any]
+
 _PATTERN = frozenset({"messages", "status", "errors", "usage", "assignment"})
 """State keys by which a pattern of ours is recognised."""
 
@@ -29,7 +31,7 @@ _PATTERN = frozenset({"messages", "status", "errors", "usage", "assignment"})
 class GraphWorker:
     """Gives a nested pattern the assignment as it is, a chat model messages, all others `{"messages": [...]}`."""
 
-    def __init__(self, graph: Runnable[Any, Any]) -> None:
+    def __init__(self, graph: AnyRunnable) -> None:
         self.graph = graph
         self.is_remote = isinstance(graph, PregelProtocol) and not isinstance(graph, Pregel)
         self.is_graph = isinstance(graph, PregelProtocol) and not self.is_remote
@@ -37,13 +39,13 @@ class GraphWorker:
         self._model = _model_in(graph)
         self._runnable = RemoteGraphRun(graph) if self.is_remote else graph
 
-    async def runnable(self, effects: Effects, config: RunnableConfig) -> Runnable[Any, Any]:
+    async def runnable(self, effects: Effects, config: RunnableConfig) -> AnyRunnable:
         """Return the graph, with the user's own context in the form that its `context_schema` asks for."""
         schema = None if self._is_pattern or not isinstance(self.graph, Pregel) else self.graph.context_schema
         context = _in_form(schema, context_of_run())
         return self._runnable if context is None else self._runnable.bind(context=context)
 
-    def input(self, assignment: Assignment) -> Any:
+    def input(self, assignment: Assignment) -> object:
         """Return what the graph or model gets; every message has an id, so that new ones can be recognised."""
         if self._is_pattern:
             return {"messages": [HumanMessage(assignment["task"], id=str(uuid4()))], "assignment": assignment}
@@ -61,7 +63,7 @@ class RemoteGraphRun(SyncAsyncRunnable[Any, Any]):
             answered only on that server.
     """
 
-    def __init__(self, graph: Runnable[Any, Any]) -> None:
+    def __init__(self, graph: AnyRunnable) -> None:
         self.graph = graph.bind(on_disconnect="cancel")  # so that nothing goes on there once it is cancelled here
 
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Any:
@@ -82,7 +84,7 @@ class RemoteGraphRun(SyncAsyncRunnable[Any, Any]):
         return {**state, "messages": messages_from_dict(messages)}
 
 
-def newly_written(reply: Any, asked: Any) -> Any:
+def newly_written(reply: object, asked: object) -> object:
     """Leave in a state only the messages written after a worker's input: an echo is not an answer, nor is a memory."""
     if not isinstance(reply, dict) or not isinstance(reply.get("messages"), list) or not isinstance(asked, dict):
         return reply
@@ -94,8 +96,8 @@ def newly_written(reply: Any, asked: Any) -> Any:
 
 
 async def written(
-    effects: Effects, runnable: Runnable[Any, Any], asked: Any, config: RunnableConfig, *, is_graph: bool
-) -> AsyncIterator[tuple[str, Any]]:
+    effects: Effects, runnable: AnyRunnable, asked: object, config: RunnableConfig, *, is_graph: bool
+) -> AsyncIterator[tuple[str, object]]:
     """Yield each new piece of text that a graph, chat model or chain writes, with all that there is so far."""
     whole: Any = None
     if is_graph:
@@ -110,7 +112,7 @@ async def written(
         yield (chunk if isinstance(chunk, str) else chunk.text) if is_piece else "", whole
 
 
-def _model_in(runnable: Any) -> Any:
+def _model_in(runnable: object) -> object:
     """Return the chat model in a Runnable that is one, also with options, retries or fallbacks; else None."""
     while not isinstance(runnable, BaseLanguageModel):
         if isinstance(runnable, RunnableBindingBase):
@@ -126,7 +128,7 @@ def _with_id(message: BaseMessage) -> BaseMessage:
     return message if message.id else message.model_copy(update={"id": str(uuid4())})
 
 
-def _in_form(schema: Any, context: object) -> Any:
+def _in_form(schema: Any, context: object) -> object:
     """Return a run's context as what a graph declares, if it is not that already and can be; else None.
 
     LangGraph does this for the context of a call, but not for that which a nested graph inherits.
@@ -134,11 +136,10 @@ def _in_form(schema: Any, context: object) -> Any:
     if context is None or not isinstance(schema, type) or isinstance(context, schema):
         return None
     names = [field.name for field in fields(schema)] if is_dataclass(schema) else getattr(schema, "model_fields", ())
-    own: Mapping[str, Any] = context if isinstance(context, dict) else getattr(context, "__dict__", {})
+    own: Mapping[str, object] = context if isinstance(context, dict) else getattr(context, "__dict__", {})
     values = {name: own[name] for name in names if name in own}
-    make: Any = schema
     try:
-        return make(**values) if values else None
+        return schema(**values) if values else None
     except (TypeError, ValueError):
         return None
 
