@@ -6,7 +6,7 @@ from textwrap import dedent
 import pytest
 
 from agents.agent import Agent
-from agents.errors import TeamFileError
+from agents.errors import ConfigurationError, TeamFileError
 from agents.teams import load_team, team
 from agents.testing import ScriptedModel
 from agents.tools import can_search
@@ -121,18 +121,23 @@ def test_the_files_own_folder_is_read_by_default(tmp_path: Path) -> None:
         ("agents = []", 1, "there are no agents"),
         ("# none\nagents = 1", 2, "'agents' must be a list, not 1"),
         ("[[agents]]\n", 1, "'name' is missing"),
-        ("\n[agents]\nname = 'a'\n", 1, "'agents' must be a list"),
+        ("\n[agents]\nname = 'a'\n", 2, "'agents' must be a list"),
         ("[[agents]]\nname = 'a b'", 2, "'a b' is not a valid name"),
         ("[[agents]]\nname = ''", 2, "'' is not a valid name"),
         ("[[agents]]\nname = 1", 2, "'name' must be a string, not 1"),
         ("[[agents]]\nname = 'a'\n\n[[agents]]\nname = 'a'", 5, "'a' is taken by an agent above"),
         ("[[agents]]\nname = 'a'\ntool = []", 3, "unknown key 'tool'; known: name, description"),
         ("[[agents]]\nname = 'a'\n'tool' = []", 3, "unknown key 'tool'"),
-        ("team = 1\n[[agents]]\nname = 'a'", 1, "unknown key 'team'; known: folder, agents"),
+        ("team = 1\n[[agents]]\nname = 'a'", 1, "unknown key 'team'; known: folder, mcp, agents"),
         ("[[agents]]\nname = 'a'\ntools = 'files'", 3, "'tools' must be a list, not 'files'"),
         ("[[agents]]\nname = 'a'\ntools = [\n  'files',\n  'fly',\n]", 3, "unknown tool 'fly'; known: calculator"),
         ("[[agents]]\nname = 'a'\nexamples = [1]", 3, "'examples' must be a string, not 1"),
         ("folder = 'none'\n[[agents]]\nname = 'a'", 1, "there is no folder 'none'"),
+        ("folder = '..'\n[[agents]]\nname = 'a'", 1, "there is no folder '..' in that of the team file"),
+        ("folder = '/'\n[[agents]]\nname = 'a'", 1, "there is no folder '/'"),
+        ("folder = '.hidden'\n[[agents]]\nname = 'a'", 1, "or it is hidden"),
+        ("[[agents]]\nname = 'a'\ntools = ['mcp.shop']", 3, "there is no table [mcp.shop]"),
+        ("[mcp.shop]\ncommand = 'a'\nport = 1\n[[agents]]\nname = 'a'", 3, "unknown key"),
         ("folder = 1\n[[agents]]\nname = 'a'", 1, "'folder' must be a string, not 1"),
         ('folder = "a\\u0000b"\n[[agents]]\nname = "a"', 1, "there is no folder"),
         ("[[agents]]\nname = 'a'\nname = 'b'", 3, "this is not TOML: Cannot overwrite a value"),
@@ -149,6 +154,7 @@ def test_the_files_own_folder_is_read_by_default(tmp_path: Path) -> None:
 )
 def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, line: int, why: str) -> None:
     path = write(tmp_path, "")
+    (tmp_path / ".hidden").mkdir()
     path.write_bytes(text.encode())
     with pytest.raises(TeamFileError) as refused:
         load_team(path)
@@ -186,3 +192,35 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path, tmp_path / "binary.toml"):
         with pytest.raises(TeamFileError, match="cannot be read"):
             load_team(path)
+
+
+def test_a_file_may_name_functions_and_servers(tmp_path: Path) -> None:
+    (tmp_path / "own_tools_of_team.py").write_text(
+        'def discount(price: float) -> float:\n    """Return the price after discount."""\n    return price * 0.9\n'
+    )
+    path = write(
+        tmp_path,
+        """
+        [mcp.shop]
+        command = "shop-server"
+        args = ["--stdio"]
+        [[agents]]
+        name = "clerk"
+        tools = ["calculator", "own_tools_of_team:discount", "mcp.shop"]
+        """,
+    )
+    clerk = load_team(path)[0]
+    assert [tool.name for tool in clerk.tools] == ["calculator", "discount"]
+    assert clerk.tools[1].invoke({"price": 10}) == 9
+    (shop,) = clerk.worker.toolsets
+    assert (shop.command, shop.args, shop.cwd) == ("shop-server", ["--stdio"], tmp_path)
+    path.write_text('[[agents]]\nname = "a"\ntools = ["no_such_module_here:f"]')
+    with pytest.raises(TeamFileError, match="cannot be used"):
+        load_team(path)
+
+
+def test_a_hidden_folder_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / ".ssh" / "keys").mkdir(parents=True)
+    for folder in (".ssh", ".ssh/keys"):
+        with pytest.raises(ConfigurationError, match="hidden"):
+            team(folder=tmp_path / folder)

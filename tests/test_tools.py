@@ -75,7 +75,7 @@ def test_calculates(expression: str, result: str) -> None:
         ("max(1,200, 3)", "without separators"),
         ("(" * 400, "Cannot compute"),
         ("-" * 499 + "1", "nested too deeply"),
-        ("1" * 501, "longer than 500"),
+        ("1" * 501, "at most 500"),
     ],
 )
 def test_says_why_it_cannot_calculate(expression: str, why: str) -> None:
@@ -168,7 +168,7 @@ def test_reads_a_file(folder: Path, path: str) -> None:
         "notes/.private/diary.txt",
         "circle",
         "a.txt\0.md",
-        "a" * 5000,
+        "a" * 290,
         "none.txt",
         "a.txt/x",
     ],

@@ -1,17 +1,20 @@
-"""A team of agents: the default one, or one from a TOML file (see team_file.py)."""
+"""A team of agents: the default one, or one from a TOML file (see toml_file.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, tool
 
 from agents.agent import Agent
-from agents.teams.toml_file import read_team_file
-from agents.tools import TOOLS, can_search
+from agents.errors import TeamFileError
+from agents.teams.toml_file import MCP, read_team_file
+from agents.tools import TOOLS, MCPTools, can_search
 
 
 class Member(NamedTuple):
@@ -104,23 +107,44 @@ def team(*, folder: Path | str | None = None, model: BaseChatModel | str | None 
 def load_team(path: Path | str, *, model: BaseChatModel | str | None = None) -> list[Agent]:
     """Return the agents of the TOML team file at `path`; `model` is for those that name none.
 
+    Functions and MCP servers that the file names run on this machine: load only files that you trust like a program.
+
     Raises:
         TeamFileError: The file cannot be used; every problem is a line of its own: file:line: what is wrong.
     """
     path = Path(path)
     file = read_team_file(path)
+    named: dict[str, Any] = {
+        MCP + name: MCPTools(name, **entry.model_dump(), cwd=path.parent) for name, entry in file.mcp.items()
+    }
+    functions = {tool for entry in file.agents for tool in entry.tools if tool not in TOOLS and tool not in named}
+    named |= {name: _function(path, name) for name in sorted(functions)}
     return [
         Agent(
             entry.name,
             entry.description,
             instructions=entry.instructions,
             model=entry.model or model,
-            tools=_tools(entry.tools, path.parent / file.folder),
+            tools=_tools(entry.tools, path.parent / file.folder, named),
             examples=entry.examples,
         )
         for entry in file.agents
     ]
 
 
-def _tools(names: Iterable[str], folder: Path) -> list[BaseTool]:
-    return [tool for name in dict.fromkeys(names) for tool in TOOLS[name](folder)]
+def _tools(names: Iterable[str], folder: Path, named: Mapping[str, Any] | None = None) -> list[Any]:
+    """Return Podium's tools of these names, and those that the team file names itself."""
+    named = named or {}
+    return [tool for name in dict.fromkeys(names) for tool in ([named[name]] if name in named else TOOLS[name](folder))]
+
+
+def _function(path: Path, name: str) -> Any:
+    """Import `module:function`, also from the team file's folder."""
+    module, _, function = name.partition(":")
+    if (folder := str(path.parent.resolve())) not in sys.path:
+        sys.path.append(folder)  # last, so that it hides nothing
+    try:
+        value = getattr(import_module(module), function)
+        return value if isinstance(value, BaseTool | MCPTools) else tool(value)
+    except (ImportError, AttributeError, ValueError) as error:  # ValueError: it has no docstring
+        raise TeamFileError(f"{path}: the tool {name!r} cannot be used: {error}") from error

@@ -1,9 +1,11 @@
 """Team files: TOML that says who is in a team; docs/team.toml is an example.
 
-read -> TOML -> every problem found, with its line -> TeamFile
+read -> TOML -> every problem, with its line -> TeamFile
 
 A table `[[agents]]` for each agent has a `name` and as needed `description`, `instructions`, `model`, `tools` and
-`examples`. Before them `folder` may say what the file tools read: a folder relative to the file, else the file's own.
+`examples`. Before them `folder` may say what the file tools read: a folder inside the file's own, else that one.
+Besides the names of Podium's tools, `tools` may have `module:function`, and `mcp.NAME` for the server in the table
+`[mcp.NAME]`. Both run code: a team file with them deserves the trust that a program does.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ _TOKENS = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _AGENT = re.compile(r"""\s*\[\[\s*["']?agents["']?\s*\]\]""")
+_TABLE = re.compile(r"""\s*\[\s*([\w.-]+)\s*\]""")
+_FUNCTION = re.compile(r"[\w.]+:\w+")
+MCP = "mcp."
 _KEY = re.compile(r"""\s*(["']?)([\w-]+)\1\s*=""")
 
 
@@ -44,8 +49,8 @@ def _identifier(name: str) -> str:
 
 
 def _known_tool(name: str) -> str:
-    if name not in TOOLS:
-        raise ValueError(f"unknown tool {name!r}; known: {', '.join(TOOLS)}")
+    if name not in TOOLS and not name.startswith(MCP) and not _FUNCTION.fullmatch(name):
+        raise ValueError(f"unknown tool {name!r}; known: {', '.join(TOOLS)}, {MCP}NAME, module:function")
     if name == "web_search" and not can_search():
         raise ValueError("the tool 'web_search' needs: pip install -e '.[web]'")
     return name
@@ -64,12 +69,26 @@ class AgentEntry(BaseModel):
     examples: list[str] = []
 
 
+class ServerEntry(BaseModel):
+    """One table `[mcp.NAME]`: the arguments of `MCPTools`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    command: str | None = None
+    args: list[str] = []
+    env: dict[str, str] = {}
+    url: str | None = None
+    headers: dict[str, str] = {}
+    only: list[str] | None = None
+
+
 class TeamFile(BaseModel):
     """A whole team file."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     folder: str = "."
+    mcp: dict[str, ServerEntry] = {}
     agents: list[AgentEntry] = Field(min_length=1)
 
 
@@ -98,40 +117,47 @@ def _problems(data: dict[str, Any], parent: Path) -> Iterator[tuple[Place, str]]
     try:
         TeamFile.model_validate(data)
     except ValidationError as error:
-        yield from ((found["loc"], _in_words(found)) for found in error.errors())
-    folder = data.get("folder", ".")
-    if isinstance(folder, str) and not _is_folder(parent / folder):
-        yield ("folder",), f"there is no folder {folder!r}; it is relative to the team file"
+        yield from ((item["loc"], _in_words(item)) for item in error.errors())
+    folder, servers = data.get("folder", "."), data.get("mcp", {})
+    if isinstance(folder, str) and not _is_folder(parent, folder):
+        yield ("folder",), f"there is no folder {folder!r} in that of the team file, or it is hidden"
     names: list[str] = []
     entries = data.get("agents")
     for index, entry in enumerate(entries if isinstance(entries, list) else []):
         name = entry.get("name") if isinstance(entry, dict) else None
+        tools = entry.get("tools") if isinstance(entry, dict) else None
+        for tool in tools if isinstance(tools, list) else ():
+            if isinstance(tool, str) and tool.startswith(MCP) and tool.removeprefix(MCP) not in servers:
+                yield ("agents", index, "tools"), f"there is no table [{tool}]"
         if isinstance(name, str):
             if name in names:
                 yield ("agents", index, "name"), f"the name {name!r} is taken by an agent above"
             names.append(name)
 
 
-def _in_words(found: ErrorDetails) -> str:
-    key = ".".join(part for part in found["loc"] if isinstance(part, str) and part != "agents")
-    match found["type"], found["loc"]:
+def _in_words(error: ErrorDetails) -> str:
+    key = ".".join(part for part in error["loc"] if isinstance(part, str) and part != "agents")
+    match error["type"], error["loc"]:
         case (("missing" | "too_short"), ("agents",)):
             return "there are no agents; write a table [[agents]] for each"
         case "missing", _:
             return f"{key!r} is missing"
         case "extra_forbidden", place:
-            known = AgentEntry.model_fields if place[0] == "agents" else TeamFile.model_fields
+            kinds: dict[str, type[BaseModel]] = {"agents": AgentEntry, "mcp": ServerEntry}
+            known = kinds.get(str(place[0]) if len(place) > 1 else "", TeamFile).model_fields
             return f"unknown key {key!r}; known: {', '.join(known)}"
         case "value_error", _:
-            return found["msg"].removeprefix("Value error, ")
-    wanted = found["type"].removesuffix("_type").replace("model", "table [[agents]]")
-    return f"{key or 'agents'!r} must be a {wanted}, not {found['input']!r}"
+            return error["msg"].removeprefix("Value error, ")
+    wanted = error["type"].removesuffix("_type").replace("model", "table [[agents]]")
+    return f"{key or 'agents'!r} must be a {wanted}, not {error['input']!r}"
 
 
-def _is_folder(path: Path) -> bool:
+def _is_folder(parent: Path, folder: str) -> bool:
+    """Whether a folder lies inside that of a team file, which somebody else may have written, and is not hidden."""
     try:
-        return path.is_dir()
-    except ValueError:  # a NUL in the name
+        inside = (parent / folder).resolve().relative_to(parent.resolve())
+        return (parent / folder).is_dir() and not any(part.startswith(".") for part in inside.parts)
+    except ValueError:  # outside, or a NUL in the name
         return False
 
 
@@ -150,6 +176,9 @@ def _lines(text: str) -> dict[Place, int]:
             table = ("agents", agents)
             agents += 1
             lines[table] = number
+        elif other := _TABLE.match(line):
+            table = tuple(other[1].split("."))
+            lines.setdefault(table, number)
         elif key := _KEY.match(line):
             lines.setdefault((*table, key[2]), number)
     return lines

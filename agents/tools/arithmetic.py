@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from langchain_core.tools import ToolException
+from pydantic import Field
 from simpleeval import FunctionNotDefined, NameNotDefined, SimpleEval  # type: ignore[import-untyped]
 
 from agents.runtime import reads_foreign_text
@@ -126,7 +127,9 @@ def _as_python(expression: str) -> str:
 
 
 @reads_foreign_text()
-def calculate(expression: Annotated[str, "For example: (1250 - 300) * 0.19"]) -> str:
+def calculate(
+    expression: Annotated[str, Field(description="For example: (1250 - 300) * 0.19", max_length=MAX_EXPRESSION)],
+) -> str:
     """Compute an arithmetic expression; use it for every calculation.
 
     Knows + - * / // % ** and parentheses, sqrt, abs, round, min, max, sum, mean, floor, ceil, log, ln, log10, exp,

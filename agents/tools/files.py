@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from langchain_core.tools import BaseTool, ToolException
+from pydantic import Field
 
 from agents.errors import ConfigurationError
 from agents.tools.readable_tool import readable_tool
@@ -21,7 +22,7 @@ MAX_OUTPUT = 12_000
 MAX_LISTED = 200
 MAX_MATCHES = 50
 MAX_LINE = 200
-"""Characters shown of a line that was found."""
+"""Characters shown of a line that matches."""
 SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
 
 
@@ -36,8 +37,14 @@ class Folder:
         self.root = Path(root).resolve()
         if not self.root.is_dir():
             raise ConfigurationError(f"The folder for file tools does not exist: {root}")
+        here = Path.cwd()
+        inside = self.root.relative_to(here) if self.root.is_relative_to(here) else self.root
+        if any(part.startswith(".") for part in inside.parts):
+            raise ConfigurationError(f"The folder for file tools is hidden, or inside of a hidden one: {root}")
 
-    def list_files(self, path: Annotated[str, "A folder; empty for all files"] = "") -> str:
+    def list_files(
+        self, path: Annotated[str, Field(description="A folder; empty for all files", max_length=300)] = ""
+    ) -> str:
         """List the names of the available files, also those in sub-folders."""
         names: list[str] = []
         for file in self._files(self._inside(path)):
@@ -49,7 +56,7 @@ class Folder:
 
     def read_file(
         self,
-        path: Annotated[str, "A file's name as list_files gives it"],
+        path: Annotated[str, Field(description="A file's name as list_files gives it", max_length=300)],
         start_line: Annotated[int, "The first line to read, from 1"] = 1,
     ) -> str:
         """Read a text file; a long one in parts, which start at start_line."""
@@ -69,8 +76,8 @@ class Folder:
 
     def search_files(
         self,
-        text: Annotated[str, "Words to look for, exactly as they are written; upper and lower case are the same"],
-        path: Annotated[str, "A folder or file; empty for all files"] = "",
+        text: Annotated[str, Field(description="Words to look for, in any case of letters", max_length=300)],
+        path: Annotated[str, Field(description="A folder or file; empty for all files", max_length=300)] = "",
     ) -> str:
         """Find the lines of the available files that contain a text; gives file:line: text."""
         if not (wanted := text.strip().casefold()):
@@ -89,10 +96,10 @@ class Folder:
 
     def _inside(self, path: str) -> Path:
         try:
-            found = (self.root / path.strip()).resolve()
-            within = found.relative_to(self.root)
-            if not any(part.startswith(".") for part in within.parts) and found.exists():
-                return found
+            file = (self.root / path.strip()).resolve()
+            inside = file.relative_to(self.root)
+            if not any(part.startswith(".") for part in inside.parts) and file.exists():
+                return file
         except (ValueError, OSError, RuntimeError):  # outside; a NUL or too long a name; a loop of links
             pass
         raise ToolException(f"There is no {path!r} here. Use a name as list_files gives it.")
