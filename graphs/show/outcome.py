@@ -57,6 +57,8 @@ def _decision(update: Update) -> str:
         return ", ".join(step["id"] for step in update["plan"])
     if said := update.get("replies") or update.get("said"):
         return said[-1]["text"] or ""
+    if draft := update.get("draft") or update.get("merged"):
+        return draft["text"]
     return update.get("work") or ""
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from agents.runtime import visible
 from graphs.show.run_summary import AgentCost, RunSummary
-from graphs.show.wording import duration, signed
+from graphs.show.wording import cut, duration, signed
 
 Columns = tuple[tuple[str, str], ...]
 """The heading of each column, and the key of its values in the records."""
@@ -77,11 +77,15 @@ def costs(summary: RunSummary) -> Table:
 
 
 def plain_table(table: Table, longest: int) -> str:
-    """Return a table as lines of text, each cell cut to so many characters."""
-    lines = [table.head, *([" ".join(visible(str(cell)[:longest]).splitlines()) for cell in row] for row in table.rows)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(table.head))]
-    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
-    return "\n".join("  ".join(cells).rstrip() for cells in padded)
+    """Return a table as lines of text, each cell cut to so many columns; numbers stand on the right."""
+    lines = [table.head, *([" ".join(visible(str(cell)).splitlines()) for cell in row] for row in table.rows)]
+    columns = [[cut(cell, longest) for cell in column] for column in zip(*lines, strict=True)]
+    padded = []
+    for column in columns:
+        width = max(map(len, column))
+        are_numbers = all(cell[:1].isdigit() or not cell for cell in column[1:])
+        padded.append([cell.rjust(width) if are_numbers else cell.ljust(width) for cell in column])
+    return "\n".join("  ".join(cells).rstrip() for cells in zip(*padded, strict=True))
 
 
 def _seconds(seconds: float | None) -> str:

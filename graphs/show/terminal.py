@@ -100,13 +100,14 @@ def _table(shown: Sequence[LiveTask], now: float, *, wide: bool) -> Table:
     for task in shown:
         waits = task.status == "running" and task.retry_at is not None and now < task.retry_at
         sign, tone = ("↻", "back") if waits else look(task.status)
-        style = _STYLES[tone]
+        style = "cyan" if task.status == "running" and not waits else _STYLES[tone]
         sign = _frame(now) if task.status == "running" and not waits else sign
         name = Text.assemble("  " * task.level, (f"{sign} ", style), one_line(task.name))
         about = (Text(one_line(task.agent)), Text(_about(task))) if wide else ()
-        tokens = (Text(f"{_short(task.tokens)} tokens" if task.tokens else ""),) if wide else ()
+        tokens = (Text(_tokens(task.tokens)),) if wide else ()
         table.add_row(name, *about, _seconds(task, now), *tokens)
         if reason := _reason(task, now):
+            style = "yellow" if task.status == "running" else style
             cells = ("", Text(reason, style)) if wide else (Text(f"{'  ' * task.level}  {reason}", style),)
             table.add_row(*(("", *cells) if wide else cells))
     return table
@@ -114,9 +115,9 @@ def _table(shown: Sequence[LiveTask], now: float, *, wide: bool) -> Table:
 
 def _about(task: LiveTask) -> str:
     """Return what a task is doing or did, in a line."""
-    if task.record and task.status in ("pending", "completed"):
+    if task.record and (task.ended or not task.written):
         return one_line(task.record["task"])
-    return one_line(task.written or (task.record["task"] if task.record else task.note))
+    return one_line(task.note if task.ended else task.written)
 
 
 def _reason(task: LiveTask, now: float) -> str:
@@ -135,8 +136,10 @@ def _seconds(task: LiveTask, now: float) -> str:
     return task.status if task.started is None else f"{(task.ended or now) - task.started:.1f} s"
 
 
-def _short(tokens: int) -> str:
-    return f"{tokens / 1000:.1f}k" if tokens >= 10_000 else str(tokens)
+def _tokens(number: int) -> str:
+    if number >= 10_000:
+        return f"{number / 1000:.1f}k tokens"
+    return count(number, "token") if number else ""
 
 
 def news(state: LiveState, change: Change) -> Iterator[str]:
@@ -164,8 +167,8 @@ def print_timeline(
     lines = timeline_lines(summary, began, ended, console.width)
     legend = [f"{_CRITICAL} on the critical path"] if lines else []
     heading = f"{'Timeline: ' if lines else ''}{duration(ended - began)} in all"
-    cost = plain_table(costs(summary), _AGENT * 2).splitlines()
-    for line in [f"\n{heading}", *lines, *legend, "", *cost]:
+    cost = plain_table(costs(summary), _NAME if console.width >= _NARROW else console.width - 31)
+    for line in [f"\n{heading}", *lines, *legend, "", *cost.splitlines(), costs(summary).note]:
         text = line if (console.encoding or "").lower().startswith("utf") else line.translate(_ASCII)
         shown = Text(visible(text), no_wrap=True, overflow="crop")
         shown.highlight_regex(f"{_CRITICAL}+", "cyan")
