@@ -191,7 +191,7 @@ def test_pictures_of_a_run(shell: InteractiveShell) -> None:
         run = watch(PATTERNS["workflow"].compile(), "Go")
     for picture in (run.timeline, run.graph):
         shown = shell.display_formatter.format(picture)[0]  # type: ignore[union-attr]
-        assert shown["text/html"].count("<svg") == 1
+        assert shown["image/svg+xml"].count("<svg") == 1
         assert "<svg" not in shown["text/plain"]
 
 

@@ -152,4 +152,5 @@ def test_the_cost_is_told_by_agent_and_in_all() -> None:
         "critic 2 2,400 60",
         "writer 1 1,200 30",
         "in all 3 3,600 90",
+        "Tokens read and written; cost in all: 0.5",
     ]

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -62,15 +63,14 @@ class Displayed:
         printer.text(self._mimes()[1])
 
 
-class Picture(Displayed):
-    """An SVG picture."""
+@dataclass(frozen=True)
+class Picture:
+    """A picture that shows itself in a notebook."""
 
-    def __init__(self, picture: str, title: str) -> None:
-        self.svg = picture
-        self.title = title
+    svg: str
 
-    def _mimes(self) -> tuple[str, str]:
-        return f"<p><b>{escape(self.title)}</b></p>{self.svg}", self.title
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"image/svg+xml": self.svg, "text/plain": "An SVG picture"}
 
 
 class Part(Displayed):
@@ -113,15 +113,13 @@ class Run(Displayed, dict[str, Any]):
 
     @property
     def timeline(self) -> Picture:
-        """Who worked when, with the critical path."""
-        summary = RunSummary.of(self)
-        return Picture(svg.timeline(summary), f"Timeline: {duration(summary.ended - summary.began)}")
+        """A picture of who worked when, with the critical path."""
+        return Picture(svg.timeline(RunSummary.of(self)))
 
     @property
     def graph(self) -> Picture:
-        """The steps or turns, and what became of them."""
-        summary = RunSummary.of(self)
-        return Picture(svg.steps(summary), "Steps" if summary.has_steps else "Turns")
+        """A picture of the steps or turns, and what became of them."""
+        return Picture(svg.steps(RunSummary.of(self)))
 
     def _mimes(self) -> tuple[str, str]:
         reason = one_line(str(self.get("stop_reason") or ""))

@@ -58,7 +58,7 @@ def _decision(update: Update) -> str:
     if said := update.get("replies") or update.get("said"):
         return said[-1]["text"] or ""
     if draft := update.get("draft") or update.get("merged"):
-        return draft["text"]
+        return str(draft["text"])
     return update.get("work") or ""
 
 

@@ -104,18 +104,16 @@ def _table(key: str, value: Any) -> Table | None:
         verdict = f"{_cell('acceptable', value['acceptable'])} by {value['by']}"
         return _records("criteria", value["criteria"], ": ".join(filter(None, (verdict, value["feedback"]))))
     if key == "route":
-        unranked = [{"agent": name} for name in value["chosen"] if name not in _names(value["candidates"])]
-        rows = [{**row, "asked": row["agent"] in value["chosen"]} for row in [*value["candidates"], *unranked]]
-        return _records(
-            "candidates", rows, f"{value['decided_by']}: {value['reason']}; asked from {value['threshold']:.0%}"
-        )
+        ranked = {candidate["agent"]: candidate for candidate in value["candidates"]}
+        rows = [
+            {"agent": name, **ranked.get(name, {}), "asked": name in value["chosen"]}
+            for name in dict.fromkeys([*ranked, *value["chosen"]])
+        ]
+        by = "" if value["decided_by"] in value["reason"] else f"{value['decided_by']}: "
+        return _records("candidates", rows, f"{by}{value['reason']}; asked from {value['threshold']:.0%}")
     if key in ("triage", "ruling"):
         return _records(key, [value])
     return _records({"approved": "plan"}.get(key, key), value)
-
-
-def _names(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [candidate["agent"] for candidate in candidates]
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:
