@@ -110,8 +110,8 @@ def test_says_nothing_of_the_machine_it_ran_on(name: str) -> None:
 def test_shows_a_drawing_a_run_and_a_timeline(name: str) -> None:
     shown = Counter(kind for _, output in outputs(committed[name]) for kind in output.get("data", ()))
     assert shown["image/svg+xml"]
-    assert shown["text/vnd.mermaid"] == shown["image/svg+xml"]
-    assert shown["image/png"]
+    assert 0 < shown["text/vnd.mermaid"] < shown["image/svg+xml"]  # pictures of runs have no Mermaid
+    assert "image/png" not in shown
     assert shown["text/html"] >= 5
 
 

@@ -76,12 +76,12 @@ class Picture:
 class Part(Displayed):
     """A part of a result, the dict or list that it was, which shows itself as a table."""
 
-    table: Table | None = None
+    table = Table(("none",), [])
 
     def _mimes(self) -> tuple[str, str]:
-        table = self.table or Table((), [])
-        note = f"<p>{escape(one_line(table.note))}</p>" if table.note else ""
-        return _html_table(table) + note, "\n".join(filter(None, [plain_table(table, _CELL), one_line(table.note)]))
+        note = one_line(self.table.note)
+        plain = "\n".join(filter(None, [plain_table(self.table, _CELL), note]))
+        return _html_table(self.table) + (f"<p>{escape(note)}</p>" if note else ""), plain
 
 
 class DictPart(Part, dict[str, Any]):
@@ -137,14 +137,14 @@ class Run(Displayed, dict[str, Any]):
 def _part(key: str, value: Any) -> Any:
     """Return a value that shows itself; the records in it do too."""
     table = table_of(key, value)
-    if table is None or not isinstance(value, dict | list):
+    if not isinstance(value, dict | list) or (value and table is None):
         return value
     inside = {"steps": "record", "reviews": "review"}.get(key, "")
     if isinstance(value, dict):
         part: Part = DictPart({name: _part(inside, item) if inside else item for name, item in value.items()})
     else:
         part = ListPart(_part(inside, item) if inside else item for item in value)
-    part.table = table
+    part.table = table or part.table
     return part
 
 
