@@ -1,6 +1,6 @@
-"""What can go wrong while an agent works; graphs/errors.py draws the whole tree.
+"""Errors of agents; graphs/errors.py draws the whole tree.
 
-The base class decides whether a failed call is made again: a `TransientError` is, every other `PodiumError` is not.
+The base class decides whether a failed call is repeated: a `TransientError` is, every other `PodiumError` is not.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ class PodiumError(Exception):
 
 
 class TransientError(PodiumError):
-    """A fault that may be gone the next time, so the call is retried."""
+    """A fault that may not occur again, so the call is retried."""
 
 
 class ConfigurationError(PodiumError, ValueError):
-    """Something was put together wrongly; raised when it is built, before any agent runs."""
+    """Wrong construction; raised when an agent or pattern is built, before anything runs."""
 
 
 class UnknownAgentError(ConfigurationError):
-    """A name that no agent of the team has."""
+    """No agent of the team has this name."""
 
 
 class TeamFileError(ConfigurationError):
-    """A team file that cannot be used; the message gives file, line and what is known."""
+    """A team file that cannot be used; the message names file, line and what is allowed."""
 
 
 class NoModelError(PodiumError):
@@ -36,15 +36,15 @@ class NoModelError(PodiumError):
 
 
 class DecisionError(PodiumError):
-    """A model gave no decision of the wanted form, also after its mistakes were shown to it."""
+    """A model gave no decision of the required form, even after its mistakes were returned to it."""
 
 
 class StorageError(PodiumError):
-    """What was done cannot be stored or read back; it ends a run at once, for nothing after it would be kept."""
+    """The record of a run cannot be stored or read; ends the run at once, because later work would be lost too."""
 
 
 class BudgetError(PodiumError):
-    """The run's budget is used up; no new call is made."""
+    """The budget of the run is used up; no new call is made."""
 
 
 class AgentError(PodiumError):
@@ -53,13 +53,13 @@ class AgentError(PodiumError):
     def __init__(self, message: str, *, kind: str = "failed", usage: Usage | None = None) -> None:
         super().__init__(message)
         self.kind = kind
-        """One word for the cause: `empty`, `refused`, `filtered`, `truncated`, `loop`, `check` or `failed`."""
+        """Cause in one word: `empty`, `refused`, `filtered`, `truncated`, `loop`, `check` or `failed`."""
         self.usage = usage
-        """What the failed call cost, in the form of `Answer.usage`; None when unknown."""
+        """Cost of the failed call; None if unknown."""
 
 
 class EmptyReplyError(AgentError, TransientError):
-    """A reply without text, which often succeeds when asked again."""
+    """A reply without text; a second call often succeeds."""
 
     def __init__(self, message: str, *, usage: Usage | None = None) -> None:
         super().__init__(message, kind="empty", usage=usage)
