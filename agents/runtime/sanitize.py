@@ -23,6 +23,7 @@ MAX_LEVELS = 200
 
 _STORABLE = range(-(2**63), 2**64)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 FOREIGN_TEXT_READERS: dict[str, Callable[[str], Any]] = {}
 """By qualified name every function that reads foreign text, as a function of that text."""
@@ -48,9 +49,9 @@ def clean(text: str) -> str:
     """Replace NUL and lone surrogates by U+FFFD: Postgres refuses the one, UTF-8 the other."""
     if not _UNSTORABLE.search(text):
         return text
-    # By way of UTF-16, in which the halves of a character that came in two pieces are one again.
-    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return whole.replace("\x00", "\ufffd")
+    # The halves of a character that came in two pieces are one again.
+    whole = _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
+    return _UNSTORABLE.sub("\ufffd", whole)
 
 
 @reads_foreign_text(lambda read, text: read({text: [text]}))
@@ -89,7 +90,10 @@ def visible(text: str) -> str:
 
     Line ends and tabs stay. So do joiners (U+200C, U+200D), which scripts and emoji need.
     """
-    return _HIDDEN.sub(lambda hidden: ascii(hidden[0])[1:-1], clean(text).replace("\r\n", "\n"))
+    text = clean(text).replace("\r\n", "\n")
+    for hidden in set(_HIDDEN.findall(text)):
+        text = text.replace(hidden, ascii(hidden)[1:-1])
+    return text
 
 
 _SECRETS = re.compile(
