@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_config
 
 from agents import Agent, Retry
-from agents.runtime import is_cancelled
+from agents.runtime import Cancellation, WorkCancelledError, is_cancelled
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Planner, Router, Step, Supervisor, Workflow
 from tests.workflows import ASK
@@ -43,14 +44,14 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def interrupted() -> tuple[Agent, ScriptedModel]:
-    """Make an agent that would use its tool twenty times; at the first, somebody presses Ctrl-C."""
+def interrupted(by: Callable[[], None] = press_ctrl_c) -> tuple[Agent, ScriptedModel]:
+    """Return an agent that would use its tool twenty times; at the first, somebody interrupts the run."""
     model = ScriptedModel([USE] * 20 + ["end"])
 
     def look_up() -> str:
         """Look it up."""
         config = get_config()
-        press_ctrl_c()
+        by()
         until(lambda: is_cancelled(config))
         return "found"
 
@@ -206,3 +207,53 @@ def test_an_agent_that_timed_out_makes_no_more_calls() -> None:
     assert over.wait(PATIENCE)
     until(lambda: not any("podium-attempt" in one.name for one in threading.enumerate()))
     assert len(model.calls) == 2
+
+
+def test_after_ctrl_c_nothing_goes_on_under_a_cancellation_of_the_caller() -> None:
+    agent, model = interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        in_workflow(agent).compile().invoke(ASK, Cancellation().holding())
+    assert len(model.calls) == 1
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_run_is_cancelled_from_another_thread(watched: bool) -> None:
+    agent, model = interrupted(by=lambda: cancellation.cancel())
+    cancellation = Cancellation()
+    graph = in_workflow(agent).compile()
+    with pytest.raises(WorkCancelledError):
+        list(graph.stream(ASK, cancellation.holding(), stream_mode=["custom"] if watched else ["values"]))
+    assert len(model.calls) == 1
+
+
+def test_a_cancelled_run_is_resumed_where_it_was() -> None:
+    done: list[str] = []
+    cancellation = Cancellation()
+
+    def work(task: str) -> str:
+        done.append(task)
+        if done == ["one", "two"]:
+            cancellation.cancel()
+        return task
+
+    steps = [Step("a", "ann", "one"), Step("b", "ann", "two", ["a"]), Step("c", "ann", "three", ["b"])]
+    graph = Workflow(steps, agents=[Agent("ann", function=work)]).compile(InMemorySaver())
+    config = RunnableConfig(configurable={"thread_id": "1"})
+    with pytest.raises(WorkCancelledError):
+        graph.invoke(ASK, cancellation.holding(config))
+    assert graph.invoke(None, config)["status"] == "completed"
+    assert done == ["one", "two", "three"]
+
+
+def test_what_waits_is_woken_by_a_cancellation() -> None:
+    cancellation = Cancellation()
+
+    def fail(task: str) -> str:
+        threading.Timer(0.05, cancellation.cancel).start()
+        raise ConnectionError("gone")
+
+    graph = Workflow([Step("a", "ann", "go")], agents=[Agent("ann", function=fail)], retry=Retry(wait=60)).compile()
+    began = time.monotonic()
+    with pytest.raises(WorkCancelledError):
+        graph.invoke(ASK, cancellation.holding())
+    assert time.monotonic() - began < PATIENCE

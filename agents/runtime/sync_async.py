@@ -11,11 +11,11 @@ import asyncio
 import contextvars
 import threading
 from abc import abstractmethod
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent import futures
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from functools import cache, partial
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -173,11 +173,15 @@ class SyncEffects(Effects):
         futures.wait(pending, return_when=futures.FIRST_COMPLETED)
 
     async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[Any]:
-        ended: SimpleQueue[Any] = SimpleQueue()
+        ended: deque[Any] = deque()
+        event = _SyncEvent(self)
         for future in pending:
-            future.add_done_callback(ended.put)
+            future.add_done_callback(ended.append)
+            future.add_done_callback(lambda future: event.set())
         for _ in pending:
-            yield self.take(ended)
+            while not ended:
+                event.block()
+            yield ended.popleft()
 
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
         """Block for so long at most; the thread that does the work cannot be stopped, only left behind."""
@@ -204,36 +208,37 @@ class SyncEffects(Effects):
     def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
         return nullcontext() if number is None else _Slots(number)
 
-    def take(self, queue: SimpleQueue[Any], seconds: float | None = None) -> Any:
-        """Block for the next item of a queue; None after so many seconds. A cancellation ends the waiting."""
-        with ExitStack() as waking:
-            for cancellation in self.cancellations:
-                waking.enter_context(cancellation.waking(partial(queue.put, None)))
-            try:
-                item = queue.get(timeout=seconds)
-            except Empty:
-                item = None
-        self.check()
-        return item
-
     def _result(self, future: futures.Future[T], seconds: float | None) -> T:
-        ended: SimpleQueue[Any] = SimpleQueue()
-        future.add_done_callback(ended.put)
-        if self.take(ended, seconds) is None:
+        event = _SyncEvent(self)
+        future.add_done_callback(lambda future: event.set())
+        if not event.block(seconds):
             raise TimeoutError
         return future.result()
 
 
 class _SyncEvent(Event):
+    """A plain lock: unlike those of queues and conditions, it may be released by a signal handler at any moment."""
+
     def __init__(self, effects: SyncEffects) -> None:
         self._effects = effects
-        self._queue: SimpleQueue[None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._lock.acquire()
 
     def set(self) -> None:
-        self._queue.put(None)
+        with suppress(RuntimeError):  # it is set already
+            self._lock.release()
+
+    def block(self, seconds: float | None = None) -> bool:
+        """Block until the event is set; return False after so many seconds. A cancellation ends the waiting."""
+        with ExitStack() as waking:
+            for cancellation in self._effects.cancellations:
+                waking.enter_context(cancellation.waking(self.set))
+            was_set = self._lock.acquire(timeout=-1 if seconds is None else seconds)
+        self._effects.check()
+        return was_set
 
     async def wait(self, seconds: float | None = None) -> None:
-        self._effects.take(self._queue, seconds)
+        self.block(seconds)
 
 
 class _Slots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from copy import copy
@@ -67,10 +68,11 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         input_, prepared, options = self._prepared(input, config, options)
         lock, prepared = thread_lock(self.checkpointer, prepared)
         scope, prepared = self._in_scope(input_, prepared)
-        if cancellations_of(prepared):
+        held = cancellations_of(prepared)
+        if held and threading.current_thread() is not threading.main_thread():  # in another run, which is interrupted
             return _each_question_once(super().stream(input_, prepared, **options), lock, scope)
-        cancellation = Cancellation()
-        chunks = super().stream(input_, cancellation.holding(prepared), **options)
+        cancellation = held[-1] if held else Cancellation()
+        chunks = super().stream(input_, prepared if held else cancellation.holding(prepared), **options)
         return _each_question_once(cancellation.until_left(chunks), lock, scope)
 
     async def astream(
