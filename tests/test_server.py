@@ -10,12 +10,12 @@ import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
-from agents.teams.default import DEFAULT_TEAM
+from agents import team
 from tests.server_process import Desk, ServerProcess
 
 ASK = {"messages": [{"role": "user", "content": "Do it"}]}
 NAMES = ["network", "orchestrator", "planner", "router", "supervisor", "workflow"]
-TEAM = {one.name for one in DEFAULT_TEAM}
+TEAM = {agent.name for agent in team()}
 FINAL = "The *final* answer"
 APPROVE = {"resume": {"decisions": [{"type": "approve"}]}}
 

@@ -7,7 +7,7 @@ import math
 import operator
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from langchain_core.tools import ToolException
 from pydantic import Field
@@ -22,14 +22,14 @@ MAX_BITS = 4_000
 """Size of any whole number on the way to a result: about 1,200 digits."""
 
 
-def _bounded(compute: Callable[..., Any]) -> Callable[..., int | float]:
-    def bounded(*operands: Any) -> int | float:
+def _bounded(compute: Callable[..., object]) -> Callable[..., int | float]:
+    def bounded(*operands: object) -> int | float:
         return _number(compute(*map(_number, operands)))
 
     return bounded
 
 
-def _number(value: Any) -> int | float:
+def _number(value: object) -> int | float:
     if isinstance(value, complex):
         raise ValueError("the result is not a real number")  # noqa: TRY004 - a value, not a type, to a model
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -39,7 +39,7 @@ def _number(value: Any) -> int | float:
     return value
 
 
-def _finite(value: Any) -> int | float:
+def _finite(value: object) -> int | float:
     if not math.isfinite(number := _number(value)):
         raise OverflowError
     return number
@@ -60,7 +60,7 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _power(base: float, exponent: float) -> Any:
+def _power(base: float, exponent: float) -> object:
     if isinstance(base, int) and isinstance(exponent, int) and (base.bit_length() - 1) * exponent > MAX_BITS:
         raise OverflowError
     return base**exponent
@@ -81,7 +81,7 @@ def _mean(first: float, *others: float) -> float:
     return sum(others, first) / (1 + len(others))
 
 
-_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+_OPERATORS: dict[type[ast.AST], Callable[..., object]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -98,7 +98,7 @@ _OF_MATH = [
     "radians", "sin", "sqrt", "tan",
 ]
 # fmt: on
-_FUNCTIONS: dict[str, Callable[..., Any]] = {name: getattr(math, name) for name in _OF_MATH}
+_FUNCTIONS: dict[str, Callable[..., object]] = {name: getattr(math, name) for name in _OF_MATH}
 _FUNCTIONS |= {"abs": abs, "max": max, "min": min, "round": _round, "pow": _power, "ln": math.log}
 _FUNCTIONS |= {"factorial": _factorial, "mean": _mean, "sum": lambda *numbers: sum(numbers)}
 _NAMES = {"pi": math.pi, "e": math.e}
@@ -118,7 +118,7 @@ def _as_python(expression: str) -> str:
     if ";" in text:
         raise ValueError("only one expression at a time")
     if not _CALL.search(text):
-        text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
+        text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
     elif ", " in text and re.search(r"\d,\d{3}(?!\d)", text):
         raise ValueError("a comma may part thousands or arguments here; write numbers without separators")
     if _PERCENT_ADDED.search(text):
