@@ -45,6 +45,7 @@ from graphs.engine import (
     judge,
     member,
     problem,
+    questions_in,
     team_of,
     under_names,
 )
@@ -228,12 +229,15 @@ class Planner(Pattern[PlannerState]):
     def _may_replan(self, state: PlannerState) -> bool:
         failed = [record for record in state["steps"].values() if record["status"] == "failed"]
         broke = any(why["kind"] == BudgetError.__name__ for record in failed for why in record["problems"])
-        return bool(failed) and not broke and not state["stop_reason"] and state["replans"] < self.max_replans
+        asks = questions_in(state["steps"])
+        return bool(failed) and not (broke or asks or state["stop_reason"]) and state["replans"] < self.max_replans
 
     def assessed(self, state: PlannerState) -> Literal["plan", "synthesize", "answer"]:
         """Plan the rest again after failures, or go on to the answer."""
         if not state["plan_attempts"]:
             return "plan"
+        if questions_in(state["steps"]):
+            return "answer"
         whole_plan = len(state["steps"]) == 1 and not state["abandoned"]
         return "synthesize" if _done(state) and not whole_plan else "answer"
 

@@ -90,7 +90,7 @@ FLAWS = {
     "no steps": plan(),
     "needs agent 'eve'; known: ann, bob": plan(step("a", agent="eve")),
     "depends on itself": plan(step("a", "a")),
-    "depends on 'z', which is no step": plan(step("a", "z")),
+    "depends on 'z', which is not a step": plan(step("a", "z")),
     "wait for each other: a -> b -> a": plan(step("a", "b"), step("b", "a")),
     "Two steps are called 'a'": plan(step("a"), step("a")),
     "empty task": plan(step("a", task=" ")),

@@ -166,7 +166,7 @@ def test_steps_may_come_with_the_input(call: Any) -> None:
         ([step("a", "b").as_dict(), step("b", "a").as_dict()], "a -> b -> a"),
         ([step("a", agent="eve").as_dict()], "'eve'"),
         ([step("a", task="{z}").as_dict()], "{z}"),
-        ([{"id": "a"}], "Step number 1 is no step"),
+        ([{"id": "a"}], "Step number 1 is not a step"),
         ([step("a").as_dict() | {"depends_on": ["b"]}], "depends_on"),
     ],
 )

@@ -39,7 +39,7 @@ from graphs.engine.state import (
     problem,
     problems_inside,
 )
-from graphs.engine.step_records import conclude_steps, judge, under_names
+from graphs.engine.step_records import conclude_steps, judge, questions_in, under_names
 from graphs.engine.steps import OnFailure, Step, StepRecord, critical_path, findings, new_record, read_plan
 from graphs.engine.team import describe, member, team_of
 from graphs.engine.thread_lock import ThreadLock, WhenBusy, thread_lock
@@ -82,6 +82,7 @@ __all__ = [
     "out_of_budget",
     "problem",
     "problems_inside",
+    "questions_in",
     "read_plan",
     "renderers",
     "speaking",

@@ -84,6 +84,16 @@ def speaking(config: RunnableConfig, agent: Agent) -> RunnableConfig:
     return {**config, "configurable": {**config.get("configurable", {}), ANSWERS_FOR: answers_for}}
 
 
+def inside(config: RunnableConfig, agent: Agent) -> RunnableConfig:
+    """Return the config of an agent at work in a step: a model's words are streamed with `subgraphs=True` only.
+
+    They are not the graph's answer. A model that is called without a graph of its own would pass for the step.
+    """
+    metadata = config.get("metadata", {})
+    namespace = f"{metadata.get(_METADATA, '')}|{agent.name}:"
+    return {**config, "metadata": {**metadata, _METADATA: namespace}}
+
+
 def say(config: RunnableConfig, message: BaseMessage) -> None:
     """Stream a message of the graph whose node has this config."""
     metadata = config.get("metadata", {})

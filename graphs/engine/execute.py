@@ -25,7 +25,7 @@ from agents.assignment import Assignment, escaped, put_into
 from agents.errors import AgentError, ConfigurationError
 from agents.runtime import Attempts, Effects, Outcome, Retry, SyncAsyncRunnable, is_cancelled, no_usage, sum_usage
 from graphs.engine.budget import take_over, within_budget
-from graphs.engine.chat_stream import begin_call, end_call
+from graphs.engine.chat_stream import begin_call, end_call, inside
 from graphs.engine.durability import check_storage
 from graphs.engine.open_calls import Window
 from graphs.engine.progress import CALLERS_LIMIT, place, report
@@ -281,7 +281,7 @@ class StepRun:
         work = Attempts(
             within_budget(agent, self.config), step.retry or self.node.retry, timeout=step.timeout, on_retry=again
         )
-        return await self.effects.invoke(work, assignment, None)
+        return await self.effects.invoke(work, assignment, inside(get_config(), agent))
 
     async def _for_each(self, step: Step, settled: Mapping[str, StepRecord], begin: Callable[[], None]) -> StepRecord:
         """Run a step once per item of a list, all at once; each item is a task, so durable by itself."""

@@ -14,14 +14,19 @@ from agents.runtime import Outcome, Usage, sum_usage
 from graphs.engine.state import Conclusion, Problem, problem, problems_inside
 from graphs.engine.steps import Step, StepRecord, new_record
 
+ASKS = "needs_input"
+"""Status of a step whose agent, a pattern, ended with a question to the user."""
+
 
 def completed(
     step: Step, name: str, answer: Answer, attempts: int, usage: Usage, problems: list[Problem]
 ) -> StepRecord:
-    """Return the record of a step that an agent has answered."""
+    """Return the record of a step that an agent has answered; a question to the user is not a result."""
+    asks = answer["status"] == "needs_input"
     return new_record(
         step,
-        "completed",
+        "needs_input" if asks else "completed",
+        error=f"Step {step.id!r} asks the user: {answer['text']}" if asks else None,
         result=answer["text"],
         message_id=answer.get("message_id"),
         data=answer["data"],
@@ -35,9 +40,9 @@ def completed(
 def failure(step: Step, name: str, outcome: Outcome) -> Problem:
     """Record that a step has failed for good with one agent."""
     assert outcome.error is not None  # noqa: S101 - for the type checker
-    told = problem(step.id, outcome.error)
+    why = problem(step.id, outcome.error)
     times = f" after {outcome.attempts} attempts" if outcome.attempts > 1 else ""
-    return {**told, "message": f"Step {step.id!r} failed with agent {name!r}{times}: {told['message']}"}
+    return {**why, "message": f"Step {step.id!r} failed with agent {name!r}{times}: {why['message']}"}
 
 
 def missing_agent(step: Step, name: str, agents: Collection[str]) -> Problem:
@@ -61,7 +66,10 @@ def items_of(listed: StepRecord) -> list[Any]:
 
 def gathered(step: Step, parts: Sequence[StepRecord]) -> StepRecord:
     """Join the records of a step's items into one."""
-    failed = [number for number, part in enumerate(parts, 1) if part["status"] != "completed"]
+    failed = [number for number, part in enumerate(parts, 1) if part["status"] not in ("completed", ASKS)]
+    asking = next((part for part in parts if part["status"] == ASKS), None)
+    if asking and not failed:
+        return {**asking, "attempts": sum(part["attempts"] for part in parts), "usage": _usage_of(parts)}
     results = [part["result"] if part["data"] is None else part["data"] for part in parts]
     numbers = ", ".join(map(str, failed))
     why = next((part["error"] for part in parts if part["status"] != "completed"), None)
@@ -73,7 +81,7 @@ def gathered(step: Step, parts: Sequence[StepRecord]) -> StepRecord:
         error=f"Step {step.id!r} failed for item {numbers} of {len(parts)}: {why}" if failed else None,
         attempts=sum(part["attempts"] for part in parts),
         answered_by=step.agent,
-        usage=sum_usage(part["usage"] for part in parts),
+        usage=_usage_of(parts),
         problems=[why for part in parts for why in part["problems"]],
     )
 
@@ -101,12 +109,20 @@ class AtWork:
         return new
 
 
-UNFINISHED = ("partial", "escalated", "needs_input")
+def _usage_of(parts: Iterable[StepRecord]) -> Usage:
+    return sum_usage(part["usage"] for part in parts)
+
+
+UNFINISHED = ("partial", "escalated")
 """Statuses of a pattern that gave an answer, but not a complete one."""
 
 
 def conclude_steps(steps: Mapping[str, StepRecord], stop_reason: str | None) -> Conclusion:
     """Return how a run of steps ends: the results that no other step uses, or why there is none."""
+    if asking := questions_in(steps):
+        text = "\n\n".join(record["result"] or "" for record in asking)
+        shown = asking[0]["message_id"] if len(asking) == 1 else None
+        return {"text": text, "message_id": shown, "status": ASKS, "stop_reason": asking[0]["error"]}
     status, reason = judge(steps, stop_reason)
     used = {name for record in steps.values() for name in record["dependencies"] if record["status"] == "completed"}
     last = [record for record in steps.values() if record["status"] == "completed" and record["id"] not in used]
@@ -117,11 +133,16 @@ def conclude_steps(steps: Mapping[str, StepRecord], stop_reason: str | None) -> 
     return {"text": text, "status": status, "stop_reason": reason}
 
 
+def questions_in(steps: Mapping[str, StepRecord]) -> list[StepRecord]:
+    """Return the steps that ended with a question to the user, for whose answer the run ends."""
+    return [record for record in steps.values() if record["status"] == ASKS]
+
+
 def judge(steps: Mapping[str, StepRecord], stop_reason: str | None) -> tuple[str, str | None]:
     """Return the status of a run of steps, and the reason if it is not `completed`.
 
-    A step whose agent is a pattern that ended as `partial`, `escalated` or `needs_input` makes the run partial; a run
-    of that step alone ends as it did.
+    A step whose agent is a pattern that ended as `partial` or `escalated` makes the run partial; a run of that step
+    alone ends as it did.
     """
     failed = [record for record in steps.values() if record["status"] == "failed"]
     done = [record for record in steps.values() if record["status"] == "completed"]

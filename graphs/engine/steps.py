@@ -63,7 +63,7 @@ class StepRecord(TypedDict):
     task: str
     dependencies: list[str]
     status: str
-    """`pending`, `running`, `completed`, `failed` or `skipped`."""
+    """`pending`, `running`, `completed`, `failed`, `skipped`, or `needs_input`: a question to the user."""
     result: str | None
     """The answer's text."""
     message_id: str | None
@@ -251,7 +251,8 @@ def reason_to_skip(step: Step, settled: Mapping[str, StepRecord], on_failure: On
 
 
 def _fate(record: StepRecord) -> str:
-    return "failed" if record["status"] == "failed" else f"was {record['status']}"
+    fates = {"failed": "failed", "needs_input": "waits for an answer of the user"}
+    return fates.get(record["status"], f"was {record['status']}")
 
 
 def holds(when: Mapping[str, str], settled: Mapping[str, StepRecord]) -> bool:
