@@ -38,13 +38,9 @@ def is_envelope(reply: object) -> TypeGuard[dict[str, Any]]:
 
 
 def read_answer(name: str, reply: object, usage: Usage, direct: Collection[str] = ()) -> Answer:
-    """Read a worker's reply: a state, a message, text or data; of a state only new messages are left in it.
+    """Read the reply of an agent's worker: a state with its new messages, a message, text or data.
 
-    Args:
-        name: The agent's name.
-        reply: What its worker gave back.
-        usage: What that cost.
-        direct: Tools whose result is the answer (`return_direct`).
+    The result of a tool in `direct` is an answer too.
 
     Raises:
         AgentError: The reply is not an answer: empty, refused, filtered, cut off, a tool call alone, or not JSON data.

@@ -22,8 +22,6 @@ _ACCEPTED = (
     "Accepted are an Agent, a pattern, a compiled graph or Runnable with a name, a function or a RemoteGraph;"
     ' anything else by name: Agent("name", runnable=…), Agent("name", function=…) or Agent("name", model=…)'
 )
-_LONGEST = 80
-"""Characters shown of what is refused."""
 _DEFAULT_NAMES = {"LangGraph", "<lambda>", "__call__"}
 """Names that LangGraph and Python give to what has none."""
 
@@ -57,10 +55,10 @@ def agent_of(value: object, *, name: str | None = None) -> Agent:
     if isinstance(value, Agent):
         return value
     if reason := _reason_to_refuse(value):
-        raise ConfigurationError(f"{_described(value)} is not an agent: {reason}. {_ACCEPTED}")
+        raise ConfigurationError(f"{masked(repr(value)):.80} is not an agent: {reason}. {_ACCEPTED}")
     named = _identifier(_name_of(value) or name or "")
     if not named:
-        raise ConfigurationError(f"{_described(value)} has no name. {_ACCEPTED}")
+        raise ConfigurationError(f"{masked(repr(value)):.80} has no name. {_ACCEPTED}")
     if isinstance(value, AsAgent) and not isinstance(value, Runnable):
         return value.as_agent(named, getattr(value, "description", ""))
     if isinstance(value, Runnable):
@@ -103,8 +101,3 @@ def _description_of(value: object) -> str:
     function = getattr(value, "func", value)
     text = inspect.getdoc(function) if inspect.isroutine(function) else getattr(value, "description", "")
     return " ".join(text.split("\n\n")[0].split()) if isinstance(text, str) else ""
-
-
-def _described(value: object) -> str:
-    shown = masked(repr(value))
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
