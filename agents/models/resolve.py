@@ -1,4 +1,4 @@
-"""Decide which chat model is used: the caller's -> PODIUM_MODEL -> OpenAI or compatible -> local -> a clear error.
+"""The choice of a chat model: the caller's -> PODIUM_MODEL -> OpenAI or compatible -> local -> a clear error.
 
 Everything is decided when `chat_model` is called; importing this needs no key and no network.
 """
@@ -31,7 +31,7 @@ Environment = frozenset[tuple[str, str]]
 
 
 def chat_model(model: BaseChatModel | str | None = None) -> BaseChatModel:
-    """Give the chat model to use; the same settings give the same object.
+    """Return the chat model to use; the same settings return the same object.
 
     In order: `model` (an instance, `provider:model`, `local` or `local:name`); PODIUM_MODEL, in the same form;
     OPENAI_API_KEY or OPENAI_BASE_URL, with the model OPENAI_MODEL names; the local model, when installed.

@@ -108,8 +108,8 @@ def read_team_file(path: Path) -> TeamFile:
         raise TeamFileError(f"{path}:{_line_of(error, text)}: this is not TOML: {error}") from error
     if problems := list(_problems(data, path.parent)):
         lines = _lines(text)
-        found = sorted((_line(lines, place), problem) for place, problem in problems)
-        raise TeamFileError("\n".join(f"{path}:{line}: {problem}" for line, problem in found))
+        located = sorted((_line(lines, place), problem) for place, problem in problems)
+        raise TeamFileError("\n".join(f"{path}:{line}: {problem}" for line, problem in located))
     return TeamFile.model_validate(data)
 
 

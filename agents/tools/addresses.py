@@ -142,8 +142,8 @@ def addresses_in(text: str) -> set[str]:
 
 def _names(word: str) -> Iterator[str]:
     """Yield what may be the address in a word: all of it, and less of the punctuation after it."""
-    if found := _START.search(word):
-        address = word[found.start() :][:MAX_ADDRESS]
+    if start := _START.search(word):
+        address = word[start.start() :][:MAX_ADDRESS]
         yield address
         yield re.split(r"[)\]|]", address, maxsplit=1)[0]
         address = address.rstrip(".,;:!?*_]}")

@@ -169,7 +169,7 @@ class _Session:
 
 @asynccontextmanager
 async def _transport(server: MCPTools, output: TextIO) -> AsyncIterator[Any]:
-    """Give the streams to a server: its program is started, or its address connected to, and ended after the block."""
+    """Yield the streams to a server; its program, or the connection to it, ends with the block."""
     import httpx2
     from mcp import StdioServerParameters
     from mcp.client.stdio import stdio_client
@@ -215,7 +215,7 @@ def _cause(error: BaseException) -> BaseException:
 
 @contextmanager
 def _scope_of(config: RunnableConfig) -> Iterator[RunScope]:
-    """Give the run's scope; outside a run of Podium one for the block only."""
+    """Yield the run's scope; outside a run of Podium, one for the block only."""
     scope = run_scope(config)
     if scope is not None:
         yield scope

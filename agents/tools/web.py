@@ -36,8 +36,8 @@ SEARCH_SECONDS = 10
 
 async def resolve(host: str, port: int) -> list[str]:
     """Return the IP addresses of a host in the system's order."""
-    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    answers = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in answers))
 
 
 @dataclass(frozen=True)

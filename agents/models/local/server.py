@@ -66,7 +66,7 @@ class Running:
         """Whether the server is there and takes the key; one that is too busy to answer at once is there."""
         connection = HTTPConnection(self.address.removeprefix("http://"), timeout=2)
         try:
-            os.kill(self.process, 0)  # else another program may have got its port, and would be told the key
+            os.kill(self.process, 0)  # else another program may have its port, and would get the key
             connection.request("GET", "/v1/models", headers={"Authorization": f"Bearer {self.key}"})
             return connection.getresponse().status == HTTPStatus.OK
         except TimeoutError:
@@ -98,13 +98,13 @@ class Server(httpx2.Auth):
             LocalModelError: The model cannot be loaded.
         """
         with self._in_process:
-            if (running := self.found()) is not None:
+            if (running := self.look_up()) is not None:
                 return running
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self._file.with_suffix(".lock"), mode=0o600):
-                return self.found() or self._start()
+                return self.look_up() or self._start()
 
-    def found(self) -> Running | None:
+    def look_up(self) -> Running | None:
         """Return the server that this program or another one has started, if it still answers."""
         try:
             running = Running(**json.loads(self._file.read_text()))
@@ -156,8 +156,8 @@ class Server(httpx2.Auth):
             json.dump(asdict(running), file)
 
     def stop(self) -> None:
-        """End the server, whoever has started it."""
-        if (running := self.found()) is not None:
+        """End the server, whichever program has started it."""
+        if (running := self.look_up()) is not None:
             os.kill(running.process, 15)
         self._file.unlink(missing_ok=True)
 
