@@ -103,6 +103,13 @@ class InPlace:
     """What failed and was repeated."""
     has_acted: bool = False
     """Whether a tool has run: the attempt around it must not be repeated."""
+    in_line: bool = False
+    """Whether a call waits for its turn: an attempt that runs out of time there does not count."""
+
+    @property
+    def attempts(self) -> int:
+        """The attempts so far, calls that were repeated in place included."""
+        return 1 + sum(fault.counts for fault in self.faults)
 
     async def call(self, effects: Effects, model: Any, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Call a model, and repeat the call after faults that may pass.
@@ -134,7 +141,9 @@ class InPlace:
         gate = rate_limit_of(model)
         if (closed := gate.wait()) > self.retry.max_wait:
             raise _asked_too_much("The model is rate-limited", closed, self.retry)
+        self.in_line = True
         started = await gate.enter(effects, new_ticket() if ticket is None else ticket)
+        self.in_line = False
         try:
             yield
         except Exception as error:
@@ -228,6 +237,7 @@ class Attempts(SyncAsyncRunnable[Any, Outcome]):
             tally, cancellation = Tally(settings().prices), Cancellation()
             counted = _with(inside, tally.watching(config))
             own = counted if self.timeout is None else cancellation.holding(counted)
+            inside.in_line = False
             try:
                 reply = await effects.within(self.timeout, effects.invoke(self.work, value, own))
             except GraphInterrupt as asked:  # LangGraph raises a question of a nested graph's task twice
@@ -239,16 +249,18 @@ class Attempts(SyncAsyncRunnable[Any, Outcome]):
                 spent = add_usage(spent, _spent(error, tally))
                 if inside.has_acted or tally.tools_ran or _is_exhausted(error):
                     return self._outcome(inside, spent, error=error)
+                if inside.in_line and isinstance(error, TimeoutError):
+                    _set(error, _COMPETING, True)
                 try:
-                    inside.attempt = await inside.wait(effects, error, inside.attempt)
+                    inside.attempt = await inside.wait(effects, error, inside.attempts)
                 except Exception as last:
                     return self._outcome(inside, spent, error=last)
             else:
                 return self._outcome(inside, add_usage(spent, reply["usage"]), reply)
 
     def _outcome(self, inside: InPlace, usage: Usage, reply: Any = None, error: Exception | None = None) -> Outcome:
-        attempts = 1 + sum(fault.counts for fault in inside.faults)
-        return Outcome(reply, error and _timed(error, self.timeout), attempts, usage, tuple(inside.faults))
+        last = error and _timed(error, self.timeout)
+        return Outcome(reply, last, inside.attempts, usage, tuple(inside.faults))
 
 
 def _with(inside: InPlace, config: RunnableConfig) -> RunnableConfig:
