@@ -24,8 +24,8 @@ test: .venv/dev ## Run the tests (no key, no network; about four minutes)
 test-oldest: .venv-oldest/done ## Run the engine's tests with the oldest versions of LangGraph and LangChain admitted
 	.venv-oldest/bin/python -m pytest -q -p no:cacheprovider $(ENGINE_TESTS)
 
-docs-check: .venv/dev ## Check the documentation: links, examples, commands, drawings, tables of parameters
-	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_readme.py
+docs-check: .venv/dev ## Check the documentation: links, examples and their types, commands, drawings, tables of parameters
+	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_readme.py tests/test_types.py
 
 check: .venv/dev ## Lint, formatting and types
 	$(BIN)/ruff check .
