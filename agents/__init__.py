@@ -1,4 +1,24 @@
-"""Agents: whatever does work in Podium, behind one Runnable."""
+"""Agents do the work: every kind of worker behind one Runnable, from an assignment to an answer.
+
+agent            Agent; conversion: an agent of anything that a user has
+assignment       what an agent gets, and the messages of it for a chat model; answer: what an agent returns
+checks           guardrails without a model; memory: facts about a user, across threads
+decisions        typed decisions of a chat model; forms: their schemas
+settings         what the caller of a run may set
+tracing          OpenTelemetry spans; spans: what they hold
+errors           what can go wrong
+
+Rooms, each importing only those above it:
+
+runtime          how calls run: sync and async, cancellation, retries, usage; imports errors and settings only
+models           chat models and embeddings; models.local: the local one
+workers          what does the work of an agent: a chat model, a function, a graph
+tools            tools for chat models
+teams            the default team, and team files; imports agent and tools
+testing          models and a provider for tests; imports models
+
+agent imports workers, and workers import models. Nothing here imports `graphs`.
+"""
 
 from typing import TYPE_CHECKING
 

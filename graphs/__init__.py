@@ -1,14 +1,23 @@
 """The patterns of agent orchestration, each compiled to a LangGraph state machine.
 
-planner, router, workflow, supervisor, network, orchestrator: the patterns, a file each. Beneath them:
+planner, router, workflow, supervisor, network, orchestrator: the patterns, a file each. An orchestrator is a supervisor
+whose worker is a planner; the others do not import each other. errors: the tree of all errors.
 
-engine       what all patterns are built on: pattern, node, state, steps
-decisions    what they ask models to decide: plans, routes, verdicts, handoffs
-people       what they ask people
+Rooms below the patterns, which import them:
+
+engine       nodes, state, steps and graphs; imports no other room of graphs
+decisions    what patterns ask models to decide: plans, routes, verdicts, handoffs; imports engine
+people       what patterns ask people; imports engine
+
+Rooms beside them, which import only the engine:
+
 storage      where runs are kept: checkpointers, history, forks, locks
 show         what a person sees of a run: terminal, notebook, page
-cli          the `podium` command
+
+Rooms above them, which import the patterns:
+
 server       the graphs that LangGraph Studio serves, and who may use them
+cli          the `podium` command; imports storage, show and server, too
 """
 
 # ruff: noqa: E402 - `agents` must be known to be Podium's before anything imports it

@@ -54,33 +54,33 @@ class Page:
 
     @cached_property
     def tokens(self) -> list[Token]:
-        """What the page is made of."""
+        """The parsed page."""
         return _PARSER.parse(self.text)
 
     @property
     def blocks(self) -> list[Block]:
         """The fenced blocks."""
-        fences = [one for one in self.tokens if one.type == "fence"]
-        return [Block(one.info.strip(), one.content, (one.map or [0])[0] + 1) for one in fences]
+        fences = [token for token in self.tokens if token.type == "fence"]
+        return [Block(fence.info.strip(), fence.content, (fence.map or [0])[0] + 1) for fence in fences]
 
     @property
     def inline(self) -> Iterator[Token]:
-        """What the texts of the page are made of."""
+        """The parsed texts of the page."""
         for token in self.tokens:
             yield from token.children or () if token.type == "inline" else [token]
 
     @property
     def code_spans(self) -> list[str]:
         """The pieces of code within texts."""
-        return [one.content for one in self.inline if one.type == "code_inline"]
+        return [token.content for token in self.inline if token.type == "code_inline"]
 
     @property
     def links(self) -> list[str]:
-        """The targets of links and pictures, also of those that are written as HTML."""
-        found = [str(one.attrGet("href") or one.attrGet("src") or "") for one in self.inline if one.attrs]
+        """The targets of links and pictures, HTML included."""
+        links = [str(token.attrGet("href") or token.attrGet("src") or "") for token in self.inline if token.attrs]
         html = _Html()
-        html.feed("".join(one.content for one in self.inline if one.type.startswith("html")))
-        return [one for one in found if one] + html.links
+        html.feed("".join(token.content for token in self.inline if token.type.startswith("html")))
+        return [link for link in links if link] + html.links
 
     @property
     def anchors(self) -> set[str]:
@@ -95,7 +95,7 @@ class Page:
     def headings(self) -> list[str]:
         """The texts of the headings."""
         opened = (after for before, after in pairwise(self.tokens) if before.type == "heading_open")
-        return ["".join(one.content for one in token.children or ()) for token in opened]
+        return ["".join(child.content for child in token.children or ()) for token in opened]
 
     @property
     def tables(self) -> list[Table]:
@@ -128,14 +128,14 @@ class _Html(HTMLParser):
 def pages() -> list[Page]:
     """Return every page of the project."""
     markdown = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    notebooks = [one for one in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in one.parts]
+    notebooks = [file for file in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in file.parts]
     read = [Page(path, path.read_text()) for path in sorted(markdown)]
     return read + [Page(path, _cells(path)) for path in sorted(notebooks)]
 
 
 def _cells(notebook: Path) -> str:
     cells = json.loads(notebook.read_text())["cells"]
-    return "\n\n".join("".join(one["source"]) for one in cells if one["cell_type"] == "markdown")
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 
 def edges(mermaid: str) -> Edges:
@@ -145,6 +145,6 @@ def edges(mermaid: str) -> Edges:
         parts = re.split(r"\s+(-->|-\.->)\s+", line.strip(" ;"))
         names, arrows = parts[::2], parts[1::2]
         for (sources, targets), arrow in zip(pairwise(names), arrows, strict=True):
-            ends = [(one, other) for one in sources.split(" & ") for other in targets.split(" & ")]
+            ends = [(source, target) for source in sources.split(" & ") for target in targets.split(" & ")]
             found |= {(source, target, arrow == "-.->") for source, target in ends}
     return found

@@ -1,4 +1,4 @@
-"""Execute the notebooks as a newcomer would, in a fresh kernel without a key or a model, and save what they show.
+"""Execute the notebooks in a fresh kernel without a key or a model, and save them with their outputs.
 
 python -m tests.notebooks [notebooks/1_planner.ipynb ...]        all of them if none is named
 """
@@ -25,20 +25,20 @@ _OF_OTHERS = ("PODIUM_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_", "OTEL_")
 
 
 def environment(scratch: str, *, with_model: bool) -> dict[str, str]:
-    """Return an environment without a key or a network, and without the local model unless it is wanted."""
+    """Return an environment without a key or a network, and with the local model only on request."""
     kept = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith(_OF_OTHERS) and not key.endswith("_API_KEY")
     }
     own = {"IPYTHONDIR": scratch, "PYTHONWARNINGS": "default", "PYTHONPATH": str(ROOT)}
-    nobody = "http://127.0.0.1:9"  # where nothing gets out
+    nobody = "http://127.0.0.1:9"  # a proxy that is not there
     alone = {} if with_model else {"PODIUM_CACHE": scratch, "HTTP_PROXY": nobody, "HTTPS_PROXY": nobody}
     return {**kept, **own, **alone}
 
 
 async def execute(path: Path, *, with_model: bool = False) -> NotebookNode:
-    """Return a notebook as executed anew."""
+    """Return a notebook with fresh outputs."""
     notebook = nbformat.read(path, as_version=4)
     for cell in code(notebook):
         cell.outputs, cell.execution_count = [], None
@@ -56,7 +56,7 @@ async def execute(path: Path, *, with_model: bool = False) -> NotebookNode:
 
 
 def tidy(notebook: NotebookNode) -> NotebookNode:
-    """Leave out what differs from machine to machine, so that a difference is one that counts."""
+    """Leave out what differs from machine to machine."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -85,4 +85,4 @@ def main(paths: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    main([Path(one) for one in sys.argv[1:]] or NOTEBOOKS)
+    main([Path(name) for name in sys.argv[1:]] or NOTEBOOKS)

@@ -6,9 +6,12 @@ retry            attempts, back-off, time-outs; model calls repeated in place
 rate_limit       after a 429 all calls of a model wait as its server asked
 provider_errors  whether a failed call may be repeated, and what to say of it
 replies          replies that are not answers
-usage            model calls, tokens and cost
+usage            model calls, tokens and cost; per_model: what a process knows of a model
 run_scope        what the agents of one run share, closed at its end
+run_config       the config of a run; own_run: a Runnable that callbacks see as a run of its own
 sanitize         text and data that can be stored and shown
+lazy             imports at first use; installation: how Podium was installed
+langchain_internals  what depends on undocumented behaviour of LangChain
 """
 
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled

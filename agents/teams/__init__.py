@@ -1,4 +1,8 @@
-"""Teams of agents: the default team, and teams from TOML files."""
+"""Teams of agents.
+
+default      the default team
+toml_file    teams from TOML files
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,11 @@
-"""Tools for agents: a calculator, files, web pages and search, and the tools of MCP servers."""
+"""Tools for agents.
+
+arithmetic     a calculator
+files          the text files of one folder
+web            web pages and search; pages: pages as Markdown; addresses: which ones may be opened
+mcp            the tools of MCP servers
+registry       tools by the names that team files use; readable_tool: tools that return their errors as text
+"""
 
 from typing import TYPE_CHECKING
 

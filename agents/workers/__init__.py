@@ -1,6 +1,6 @@
 """The three kinds of worker behind an `Agent`: a chat model, a function, a graph.
 
-chat_model   instructions, tools and a form for the reply
+chat_model   instructions, tools and a form for the reply; tool_calls, tool_choice, middleware: its loop of tools
 function     a plain or async function
 graph        a nested pattern, a user's own graph or chain, a graph on a server
 

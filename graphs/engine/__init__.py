@@ -1,4 +1,4 @@
-"""What all patterns are built on.
+"""What all patterns are built on. It imports `agents`, and no other room of `graphs`.
 
 pattern              the base class; pattern_graph: the graph that it builds; compiled_pattern: the graph to run
 node                 `ask -> agent -> take`, and functions of the state
@@ -10,9 +10,9 @@ budget               what a run may use
 progress             events on LangGraph's custom stream
 chat_stream          what chat front ends see
 drawing              drawings with what is inside a node
-durability           what a run needs of its storage
+durability           what a run needs of its storage; recorded: results are stored before steps build on them
 thread_lock          one run, one worker
-langgraph_internals  all that leans on LangGraph beyond its documented interface
+langgraph_internals  all that depends on undocumented behaviour of LangGraph
 """
 
 from graphs.engine import langgraph_internals
