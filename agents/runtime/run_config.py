@@ -13,10 +13,11 @@ from langchain_core.runnables.config import merge_configs, var_child_runnable_co
 def extended(config: RunnableConfig, **more: Any) -> RunnableConfig:
     """Return a config with more `callbacks`, `tags` or a `run_name`.
 
-    LangChain's `merge_configs` would put back what the run around this one has in `configurable`.
+    LangChain's `merge_configs` would put back what the run around this one has in `configurable` and `metadata`.
     """
     merged = merge_configs(config, more)  # type: ignore[arg-type]
-    return {**merged, "configurable": dict(config.get("configurable") or {})}
+    configurable, metadata = dict(config.get("configurable") or {}), dict(config.get("metadata") or {})
+    return {**merged, "configurable": configurable, "metadata": metadata}
 
 
 @contextmanager

@@ -90,8 +90,8 @@ def inside(config: RunnableConfig, agent: Agent) -> RunnableConfig:
     They are not the graph's answer. A model that is called without a graph of its own would pass for the step.
     """
     metadata = config.get("metadata", {})
-    namespace = f"{metadata.get(_METADATA, '')}|{agent.name}:"
-    return {**config, "metadata": {**metadata, _METADATA: namespace}}
+    deeper = {_METADATA: f"{metadata.get(_METADATA, '')}|{agent.name}:", "langgraph_path": ()}
+    return {**config, "metadata": {**metadata, **deeper}}
 
 
 def say(config: RunnableConfig, message: BaseMessage) -> None:
