@@ -32,7 +32,9 @@ class BackgroundRun:
     NAME = "podium-run"
     """The name of its thread."""
 
-    def __init__(self, graph: Any, value: Any, config: Mapping[str, object] | None = None, context: Any = None) -> None:
+    def __init__(
+        self, graph: Any, value: Any, config: Mapping[str, object] | None = None, context: object = None
+    ) -> None:
         # Not a SimpleQueue: a signal at the end of its time-out can make it wait for ever.
         self._events: Queue[tuple[Event, float] | BaseException | None] = Queue()
         self._cancel: Callable[[], object] = lambda: None

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 from langchain_core.messages import AIMessageChunk
 
 from graphs.engine import EXECUTE, Step, StepRecord, new_record
-from graphs.show.outcome import is_record, outcome, update_of
+from graphs.show.outcome import Record, is_record, outcome, update_of
 from graphs.show.wording import WAITING
 
 MODES = ("tasks", "custom", "messages", "values")
@@ -148,13 +148,13 @@ class LiveState:
         around = self.tasks.get(task.within)
         return bool(around and (around.record or self._step_around(around)))
 
-    def _take_values(self, values: Mapping[str, Any]) -> None:
+    def _take_values(self, values: Record) -> None:
         self.values = {key: value for key, value in self.values.items() if key != "__interrupt__"} | {**values}
         for key, task in self.tasks.items() if "__interrupt__" in values else ():
             if task.status == "running":
                 self.tasks[key] = replace(task, status=WAITING)
 
-    def _begin(self, namespace: Sequence[str], task: Mapping[str, Any], now: float) -> Change | None:
+    def _begin(self, namespace: Sequence[str], task: Record, now: float) -> Change | None:
         key, name, within = task["id"], task["name"], self._innermost(namespace)
         level = self.tasks[within].level + 1 if within else 0
         step = _step_of(task["input"], name)
@@ -171,7 +171,7 @@ class LiveState:
         begun = LiveTask(name, within, level)
         return self._put(key, _recorded(begun, record if record and record["task"] == step.task else new_record(step)))
 
-    def _end(self, task: Mapping[str, Any], now: float) -> Change | None:
+    def _end(self, task: Record, now: float) -> Change | None:
         update = update_of(task["result"])
         self._settle(update.get("steps"))
         before = self.tasks.get(task["id"])
@@ -192,7 +192,7 @@ class LiveState:
             if task.record and task.status == "pending" and task.name in records:
                 self.tasks[key] = _recorded(task, records[task.name])
 
-    def _progress(self, namespace: Sequence[str], event: Mapping[str, Any]) -> Change | None:
+    def _progress(self, namespace: Sequence[str], event: Record) -> Change | None:
         """Take in that a step has begun, or is tried again; its end comes with its whole record."""
         within = self._innermost(namespace)
         key = self._steps.get((within, event["step"]), within)  # else an item of the step around it
@@ -207,7 +207,7 @@ class LiveState:
         started = task.started or event["time"]
         return self._put(key, _recorded(task, {**task.record, "status": "running", "started": started}))
 
-    def _words(self, chunk: AIMessageChunk, metadata: Mapping[str, Any]) -> Change | None:
+    def _words(self, chunk: AIMessageChunk, metadata: Record) -> Change | None:
         owner = self._innermost(str(metadata.get("langgraph_checkpoint_ns", "")).split("|"))
         task = self.tasks.get(owner)
         if task is None or not (task.record or self._step_around(task)):

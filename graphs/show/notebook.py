@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -33,6 +33,7 @@ from graphs.show import svg
 from graphs.show.background import BackgroundRun
 from graphs.show.live_state import Change, LiveState
 from graphs.show.markdown import html_of
+from graphs.show.outcome import Record
 from graphs.show.run_summary import RunSummary, question_text
 from graphs.show.tables import Table, costs, plain_table, table_of
 from graphs.show.terminal import screen
@@ -55,7 +56,7 @@ class Displayed:
         """Return HTML and plain text."""
         raise NotImplementedError
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         html, plain = self._mimes()
         return {"text/html": html, "text/plain": plain}
 
@@ -69,7 +70,7 @@ class Picture:
 
     svg: str
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         return {"image/svg+xml": self.svg, "text/plain": "An SVG picture"}
 
 
@@ -95,7 +96,7 @@ class ListPart(Part, list[Any]):
 class Run(Displayed, dict[str, Any]):
     """A result that shows itself; its parts do too."""
 
-    def __init__(self, result: Mapping[str, Any]) -> None:
+    def __init__(self, result: Record) -> None:
         super().__init__({key: _part(key, value) for key, value in result.items()})
         if isinstance(usage := self.get("usage"), DictPart):
             usage.table = costs(RunSummary.of(result))
@@ -183,7 +184,7 @@ class Progress(Displayed):
         return head + _html_table(self.table), f"{self.head}\n{plain_table(self.table, _CELL)}"
 
 
-def watch(graph: Any, value: Any, config: RunnableConfig | None = None, *, context: Any = None) -> Run:
+def watch(graph: Any, value: Any, config: RunnableConfig | None = None, *, context: object = None) -> Run:
     """Run a graph as its `astream` does, show how it goes, and raise here what it raises.
 
     Works in a cell although the notebook's own event loop is running: the graph has a thread and a loop for itself.
@@ -229,7 +230,7 @@ def _progress(state: LiveState, ending: Callable[[], str]) -> Iterator[Callable[
         console.print(Text(f"{signed(ending())}, {duration(time.time() - state.began)}"))
 
 
-def model_or(replies: Sequence[Any] | Mapping[str, Any]) -> BaseChatModel:
+def model_or(replies: Sequence[Any] | Record) -> BaseChatModel:
     """Return the chat model that is configured or installed, else one that gives these replies; print which."""
     try:
         model = chat_model()

@@ -9,22 +9,23 @@ from langgraph.types import Overwrite
 
 from graphs.show.wording import SENT_BACK
 
-Update = Mapping[str, Any]
+Record = Mapping[str, Any]
+"""Plain JSON: the update of a node, the record of a step, or the result of a run."""
 
 
-def update_of(result: Any) -> Update:
+def update_of(result: object) -> Record:
     """Return a step's record, or a node's update without LangGraph's marks."""
     update = result.get("__return__", result) if isinstance(result, Mapping) else {}
     pairs = update.items() if isinstance(update, Mapping) else ()
     return {key: value.value if isinstance(value, Overwrite) else value for key, value in pairs}
 
 
-def is_record(update: Update) -> bool:
+def is_record(update: Record) -> bool:
     """Tell whether this is the record of a step, not a node's update."""
     return "attempts" in update and "answered_by" in update
 
 
-def outcome(update: Update) -> tuple[str, str, str]:
+def outcome(update: Record) -> tuple[str, str, str]:
     """Return a node's status, its decision or answer, and the agents that worked in it."""
     try:
         errors = update.get("errors") or []
@@ -35,13 +36,13 @@ def outcome(update: Update) -> tuple[str, str, str]:
         return "completed", "", ""
 
 
-def _is_rejection(update: Update) -> bool:
+def _is_rejection(update: Record) -> bool:
     reviews, handoffs = update.get("reviews"), update.get("handoffs")
     refused = handoffs and handoffs[-1].get("refused")
     return bool(update.get("flaws") or refused or (reviews and not reviews[-1]["acceptable"]))
 
 
-def _decision(update: Update) -> str:
+def _decision(update: Record) -> str:
     if flaws := update.get("flaws"):
         return f"the plan is flawed: {' '.join(flaws)}"
     if triage := update.get("triage"):
@@ -62,12 +63,12 @@ def _decision(update: Update) -> str:
     return update.get("work") or ""
 
 
-def _answer(update: Update) -> str:
+def _answer(update: Record) -> str:
     messages = update.get("messages")
     return getattr(messages[-1], "text", "") if messages and "status" not in update else ""
 
 
-def _agents(update: Update) -> str:
+def _agents(update: Record) -> str:
     worked = [stretch.get("agent") for stretch in update.get("worked") or ()]
     booked = [name.partition("/")[0] for name in (update.get("usage") or {}).get("agents", ())]
     return ", ".join(dict.fromkeys(filter(None, worked or booked)))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agents.runtime import visible
 from graphs.show import svg
 from graphs.show.markdown import html_of
+from graphs.show.outcome import Record
 from graphs.show.run_summary import RunSummary
 from graphs.show.tables import costs, decisions, table_of
 from graphs.show.turns import mapping, text
@@ -26,7 +27,7 @@ _PHONE = 340
 """Pixels of a timeline on a phone."""
 
 
-def page(result: Mapping[str, Any], title: str | None = None) -> str:
+def page(result: Record, title: str | None = None) -> str:
     """Return the report of any graph's result as one HTML page.
 
     Args:
@@ -64,7 +65,7 @@ def _template() -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    def safe(value: Any) -> Any:
+    def safe(value: object) -> str:
         return value if isinstance(value, Markup) else visible(text(value))
 
     environment = Environment(
@@ -79,7 +80,7 @@ def _template() -> Template:
     return environment.get_template("page.html.j2")
 
 
-def _origin(result: Mapping[str, Any]) -> Iterator[str]:
+def _origin(result: Record) -> Iterator[str]:
     yield text(result.get("pattern"))
     yield f"run {result['thread_id']}" if result.get("thread_id") else ""
     try:
@@ -88,7 +89,7 @@ def _origin(result: Mapping[str, Any]) -> Iterator[str]:
         return
 
 
-def _facts(result: Mapping[str, Any], summary: RunSummary, usage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _facts(result: Record, summary: RunSummary, usage: Record) -> Iterator[tuple[str, str]]:
     if isinstance(seconds := result.get("seconds"), int | float):
         yield "worked", duration(seconds)
     if summary.timed:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
 
 from langchain_core.messages import convert_to_messages
 
 from agents.runtime import COUNTS, visible
+from graphs.show.outcome import Record
 from graphs.show.turns import ASKING, Work, listed, mapping, stretches, text, turns
 from graphs.show.wording import STOPPED, look
 
@@ -63,7 +63,7 @@ class RunSummary:
     has_steps: bool
 
     @classmethod
-    def of(cls, result: Mapping[str, Any], until: float | None = None) -> RunSummary:
+    def of(cls, result: Record, until: float | None = None) -> RunSummary:
         """Summarise any graph's result; work that has not ended lasts until then, or as long as anything else."""
         records = [*listed(result.get("abandoned")), *mapping(result.get("steps")).values()]
         around = turns(result)
@@ -119,7 +119,7 @@ class RunSummary:
         return [item for item in items if item.id in kept]
 
 
-def _messages(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _messages(result: Record) -> list[tuple[str, str]]:
     try:
         messages = convert_to_messages(listed(result.get("messages")))
     except (ValueError, TypeError, NotImplementedError):  # another graph's idea of messages
@@ -127,13 +127,13 @@ def _messages(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(message.type, visible(message.text)) for message in messages]
 
 
-def _questions(result: Mapping[str, Any]) -> Iterable[Any]:
+def _questions(result: Record) -> Iterable[object]:
     """Yield what a run waits for: as it is stored, or as LangGraph returns it."""
     for question in listed(result.get("questions")) or listed(result.get("__interrupt__")):
         yield getattr(question, "value", None) or mapping(question).get("value")
 
 
-def question_text(value: Any) -> str:
+def question_text(value: object) -> str:
     """Return a question to a person as text: the descriptions of LangChain's requests, or whatever else was asked."""
     requests = [mapping(request) for request in listed(mapping(value).get("action_requests"))]
     if requests:
@@ -141,7 +141,7 @@ def question_text(value: Any) -> str:
     return json.dumps(value, default=str, indent=2) if isinstance(value, dict | list) else text(value)
 
 
-def _steps(records: Sequence[Any], around: Sequence[Work], until: float | None) -> list[Work]:
+def _steps(records: Sequence[object], around: Sequence[Work], until: float | None) -> list[Work]:
     """Read the records of steps; ids of abandoned ones may have been used again by a later plan."""
     made: dict[str, Work] = {}
     for record in map(mapping, records):
@@ -164,7 +164,7 @@ def _steps(records: Sequence[Any], around: Sequence[Work], until: float | None) 
     return steps
 
 
-def _step(record: Mapping[str, Any]) -> Work:
+def _step(record: Record) -> Work:
     usage, error = mapping(record.get("usage")), text(record.get("error"))
     status = text(record.get("status")) or "pending"
     problems = [mapping(problem) for problem in listed(record.get("problems"))]
@@ -207,7 +207,7 @@ def _critical(work: Sequence[Work]) -> set[str]:
     return path
 
 
-def _gaps(work: Iterable[Work], result: Mapping[str, Any]) -> tuple[Gap, ...]:
+def _gaps(work: Iterable[Work], result: Record) -> tuple[Gap, ...]:
     times = [(item.started, item.ended) for item in work if item.started is not None and item.ended is not None]
     if not times:
         return ()
@@ -222,7 +222,7 @@ def _gaps(work: Iterable[Work], result: Mapping[str, Any]) -> tuple[Gap, ...]:
     return tuple(gaps)
 
 
-def _costs(usage: Mapping[str, Any], work: Iterable[Work]) -> tuple[AgentCost, ...]:
+def _costs(usage: Record, work: Iterable[Work]) -> tuple[AgentCost, ...]:
     costs: dict[str, AgentCost] = {}
     for name, spent in usage.items():
         agent = name.partition("/")[0]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agents.runtime import visible
+from graphs.show.outcome import Record
 from graphs.show.run_summary import AgentCost, RunSummary
 from graphs.show.wording import cut, duration, signed
 
@@ -53,7 +54,7 @@ def table_of(key: str, value: Any) -> Table | None:
     return table if table and table.rows else None
 
 
-def decisions(result: Mapping[str, Any]) -> list[tuple[str, Table]]:
+def decisions(result: Record) -> list[tuple[str, Table]]:
     """Return the decisions of a run in the order they were made, each with its title."""
     reviews = result.get("reviews")
     parts = [(title, table_of(key, result.get(key))) for title, key in _DECISIONS]
@@ -116,7 +117,7 @@ def _table(key: str, value: Any) -> Table | None:
     return _records({"approved": "plan"}.get(key, key), value)
 
 
-def _step(step: Mapping[str, Any]) -> dict[str, Any]:
+def _step(step: Record) -> dict[str, Any]:
     started, ended = step["started"], step["ended"]
     shown = ("id", "task", "status", "attempts")
     return {
@@ -127,14 +128,14 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _records(key: str, records: Sequence[Mapping[str, Any]], note: str = "") -> Table | None:
+def _records(key: str, records: Sequence[Record], note: str = "") -> Table | None:
     columns = _COLUMNS.get(key, ())
     kept = [column for column in columns if any(record.get(column[1]) not in (None, "", []) for record in records)]
     rows = [[_cell(name, record.get(name)) for _, name in kept] for record in records]
     return Table([title for title, _ in kept], rows, note) if kept else None
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: object) -> str:
     if isinstance(value, bool):
         words = {"acceptable": ("accepted", "sent back")}.get(name, ("", ""))
         return f"✓ {words[0]}".strip() if value else f"✗ {words[1]}".strip()
@@ -142,4 +143,4 @@ def _cell(name: str, value: Any) -> str:
         return f"{value:.0%}"
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return signed(value) if name == "status" else "" if value is None else str(value)
+    return signed(str(value)) if name == "status" else "" if value is None else str(value)

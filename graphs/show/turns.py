@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphs.show.outcome import Record
 from graphs.show.wording import SENT_BACK
 
 ASKING = ("approve", "clarify", "escalate")
@@ -43,22 +44,22 @@ class Work:
 
 
 # Stored runs and runs of other graphs need not have the form that the patterns give them.
-def mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: object) -> Record:
     """Return a mapping as it is, of anything else an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
-def listed(value: Any) -> Sequence[Any]:
+def listed(value: object) -> Sequence[Any]:
     """Return a list as it is, of anything else an empty one."""
     return value if isinstance(value, list | tuple) else ()
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """Return a text as it is, nothing for None, and of anything else what Python writes."""
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def stretches(result: Mapping[str, Any]) -> list[tuple[str, str, float, float]]:
+def stretches(result: Record) -> list[tuple[str, str, float, float]]:
     """Return node, agent, start and end of each stretch of work, in the order they began."""
     return sorted(
         (
@@ -71,7 +72,7 @@ def stretches(result: Mapping[str, Any]) -> list[tuple[str, str, float, float]]:
     )
 
 
-def turns(result: Mapping[str, Any]) -> list[Work]:
+def turns(result: Record) -> list[Work]:
     """Return the turns in the order they began; a person who was asked has none, but leaves a gap."""
     outcomes, failed = _outcomes(result), {text(mapping(error).get("where")) for error in listed(result.get("errors"))}
     times: Counter[str] = Counter()
@@ -79,6 +80,8 @@ def turns(result: Mapping[str, Any]) -> list[Work]:
     made: list[Work] = []
     for node, agent, start, end in stretches(result):
         times[node] += 1
+        if node == "agent":  # an orchestrator's, which triage has chosen
+            agent = agent or text(mapping(result.get("triage")).get("agent"))
         recorded = outcomes.get(node)
         status = recorded.popleft() if recorded else "completed"
         if times[node] == all_times[node] and node in failed:
@@ -96,7 +99,7 @@ def _before(made: Sequence[Work], start: float) -> tuple[str, ...]:
     return tuple(work.id for work in ended if (work.ended or 0.0) > last_start or work.started == last_start)
 
 
-def _outcomes(result: Mapping[str, Any]) -> dict[str, deque[str]]:
+def _outcomes(result: Record) -> dict[str, deque[str]]:
     """Return the status of each turn of a node, in order, as far as the pattern has recorded it."""
     outcomes: defaultdict[str, deque[str]] = defaultdict(deque)
     for review in map(mapping, listed(result.get("reviews"))):
