@@ -62,7 +62,7 @@ def _valid(message: BaseMessage) -> BaseMessage:
 
 def _is_bare_text(block: Any) -> bool:
     """Tell a block that is nothing but text; one with more (a cache mark, an annotation) is left to its provider."""
-    return isinstance(block, str) or (block.get("type") == "text" and block.keys() <= {"type", "text"})
+    return isinstance(block, str) or (block.get("type") == "text" and block.keys() <= {"type", "text", "index", "id"})
 
 
 def _has_other_than_text(message: BaseMessage) -> bool:

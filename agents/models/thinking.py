@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from langchain_core.messages import AIMessage
 
@@ -40,9 +41,17 @@ def without_thinking(text: str) -> str:
 
 def answer_only(message: AIMessage) -> AIMessage:
     """Return a model's message without thinking in its text; the same object where there is none."""
-    if not isinstance(message.content, str) or not _MARK.search(message.content):
+    if not _MARK.search(message.text):
         return message
-    return message.model_copy(update={"content": without_thinking(message.content)})
+    content: Any = message.content
+    if isinstance(content, str):
+        return message.model_copy(update={"content": without_thinking(content)})
+    blocks = [{**block, "text": without_thinking(block["text"])} if _is_text(block) else block for block in content]
+    return message.model_copy(update={"content": blocks})
+
+
+def _is_text(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") == "text"
 
 
 class VisibleText:

@@ -17,8 +17,9 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph.message import push_message
 
 from agents.agent import Agent
-from agents.models import VisibleText
+from agents.models import VisibleText, without_thinking
 from agents.runtime import current, extended
+from graphs.engine.langgraph_internals import push_event
 from graphs.engine.progress import place
 
 ANSWERS_FOR = "__answers_for"
@@ -60,6 +61,11 @@ class Voice(BaseCallbackHandler):
                 message = message.model_copy(update={"content": seen})
             say(self.config, message)
 
+    def on_stream_event(self, event: Any, *, run_id: Any, **about: Any) -> None:
+        """Pass an event of LangChain's v3 protocol on, which takes the place of pieces where that is streamed."""
+        if run_id in self.speaking and _METADATA in self.config.get("metadata", {}):
+            push_event(_heard(self.config), _visible(event, self.speaking[run_id]), run_id)
+
     def on_llm_end(self, response: Any, *, run_id: Any, **about: Any) -> None:
         """Forget the call."""
         self.speaking.pop(run_id, None)
@@ -94,14 +100,27 @@ def inside(config: RunnableConfig, agent: Agent) -> RunnableConfig:
     return {**config, "metadata": {**metadata, **deeper}}
 
 
+def _visible(event: Any, visible: VisibleText) -> Any:
+    """Return an event without thinking in its text."""
+    if event["event"] == "content-block-delta" and event["delta"]["type"] == "text-delta":
+        return {**event, "delta": {**event["delta"], "text": visible.see(event["delta"]["text"])}}
+    if event["event"] == "content-block-finish" and event["content"]["type"] == "text":
+        return {**event, "content": {**event["content"], "text": without_thinking(event["content"]["text"])}}
+    return event
+
+
 def say(config: RunnableConfig, message: BaseMessage) -> None:
     """Stream a message of the graph whose node has this config."""
-    metadata = config.get("metadata", {})
-    if _METADATA not in metadata or not isinstance(config.get("callbacks"), BaseCallbackManager):
+    if _METADATA not in config.get("metadata", {}) or not isinstance(config.get("callbacks"), BaseCallbackManager):
         return  # called outside of any graph
-    heard = "|".join(filter(None, (_heard_in(config), _namespace(config).rpartition("|")[2])))
-    with current({**config, "metadata": {**metadata, _METADATA: heard}}):
+    with current(_heard(config)):
         push_message(message, state_key=None)
+
+
+def _heard(config: RunnableConfig) -> RunnableConfig:
+    """Return the config of a node as it would be in the graph as which the node is heard."""
+    heard = "|".join(filter(None, (_heard_in(config), _namespace(config).rpartition("|")[2])))
+    return {**config, "metadata": {**config["metadata"], _METADATA: heard}}
 
 
 def begin_call(config: RunnableConfig, name: str, label: str, shown: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """All that leans on LangGraph beyond its documented interface; tests/test_langgraph_contracts.py tests each item.
 
-Checkpoints: reserved channels and keys, what waits in them. Savers: their tables, and the parts that subclasses change.
+Streams: events of the v3 protocol. Checkpoints: reserved channels and keys, what waits in them. Savers: their tables,
+and the parts that subclasses change.
 """
 
 from __future__ import annotations
@@ -23,6 +24,24 @@ RESUME = "__resume__"
 START = "__start__"
 BRANCH = "branch:to:"
 DELTA_COUNTERS = "counters_since_delta_snapshot"
+
+# Streams
+
+
+def push_event(config: RunnableConfig, event: Any, run_id: object) -> None:
+    """Stream an event of LangChain's v3 protocol as one of the node with this config, as `push_message` does messages.
+
+    A message that was streamed so is not streamed again when its node returns it.
+    """
+    from langgraph.pregel._messages import StreamMessagesHandlerV2, graph_namespace
+
+    namespace = graph_namespace(config["metadata"])
+    for handler in getattr(config.get("callbacks"), "handlers", ()):
+        if isinstance(handler, StreamMessagesHandlerV2) and (handler.subgraphs or not namespace):
+            if event["event"] == "message-start":
+                handler.seen.add(event["id"])
+            handler.stream((namespace, "messages", (event, {**config["metadata"], "run_id": str(run_id)})))
+
 
 # Checkpoints
 
