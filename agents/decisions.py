@@ -208,13 +208,13 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         refused = habits.form_in_words
         if not refused:
             try:
-                reply = await call_once(model, words if in_words else messages, ask_structured)
+                reply = await call_once(model, words if in_words else messages, ask_structured, self.name)
                 return read_reply(reply, self.name, calls=True)
             except Exception as error:
                 refused = is_rejection(error)
                 if not (refused or isinstance(error, _UnstructuredError)):
                     raise
-        reply = await call_once(model, words, ask)
+        reply = await call_once(model, words, ask, self.name)
         habits.form_in_words = refused
         return read_reply(reply, self.name)
 

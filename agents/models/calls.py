@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
-from agents.errors import EmptyReplyError
+from agents.errors import AgentError, EmptyReplyError
 from agents.models.normalize import AS_IT_IS, NO_SYSTEM, PLAIN, normalised, whole_calls
 from agents.models.thinking import answer_only
 from agents.models.wrapped import without_stream_usage
-from agents.runtime import PerModel, check_reply, is_rejection, is_transient
+from agents.runtime import PerModel, check_reply, explain, is_rejection, is_transient, raised_ending
 
 T = TypeVar("T")
 
@@ -46,9 +46,13 @@ def habits_of(model: Any) -> Habits:
 
 
 async def call_once(
-    model: Any, messages: Sequence[BaseMessage], call: Callable[[Any, list[BaseMessage]], Awaitable[T]]
+    model: Any, messages: Sequence[BaseMessage], call: Callable[[Any, list[BaseMessage]], Awaitable[T]], who: str
 ) -> T:
-    """Call a model; where its server refuses the form of the request, call it again at once in a simpler form."""
+    """Call a model; where its server refuses the form of the request, call it again at once in a simpler form.
+
+    Raises:
+        AgentError: The reply was refused, filtered or cut off, and the client raises that.
+    """
     habits = habits_of(model)
     level, no_stream_options = habits.level, habits.no_stream_options
     while True:
@@ -56,6 +60,8 @@ async def call_once(
         try:
             reply = await call(without_stream_usage(model) if no_stream_options else model, sent)
         except Exception as error:
+            if kind := raised_ending(error):
+                raise AgentError(f"Agent {who!r} gave no usable answer. {explain(error)}", kind=kind) from error
             if is_transient(error) or not (is_rejection(error) or isinstance(error, ValueError)):
                 raise
             words = f"{error} {getattr(error, 'body', '')}"

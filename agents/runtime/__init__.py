@@ -19,7 +19,7 @@ from agents.runtime.installation import install_hint
 from agents.runtime.lazy import lazily
 from agents.runtime.own_run import OwnRun
 from agents.runtime.per_model import PerModel
-from agents.runtime.provider_errors import explain, is_rejection, is_transient, provider_words
+from agents.runtime.provider_errors import explain, is_rejection, is_transient, provider_words, raised_ending
 from agents.runtime.replies import check_reply
 from agents.runtime.retry import Attempts, Fault, InPlace, Outcome, Retry, in_place
 from agents.runtime.run_config import current, extended
@@ -90,6 +90,7 @@ __all__ = [
     "no_usage",
     "plausible",
     "provider_words",
+    "raised_ending",
     "reads_foreign_text",
     "run_scope",
     "sum_usage",

@@ -117,6 +117,12 @@ def is_rejection(error: BaseException) -> bool:
     return _first(_status, error) in (400, 404, 422) and _kind(error) in ("invalid", "unknown")
 
 
+def raised_ending(error: BaseException) -> str | None:
+    """Return why a reply is not an answer where the client raised that: `refused`, `filtered` or `truncated`."""
+    kind = next((kind for name, kind in _NAMES.items() if name in _names(error)), None)
+    return kind if kind in ("refused", "filtered", "truncated") else None
+
+
 def retry_after(error: BaseException) -> float | None:
     """Return the seconds that the server asked to wait; None if it did not, or asked for no time at all."""
     headers = _first(_headers, error)

@@ -142,7 +142,7 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage]):
             return reply
 
         async def once() -> AIMessage:
-            return read_reply(await call_once(self.model, [*self.rules, *value], call), self.who)
+            return read_reply(await call_once(self.model, [*self.rules, *value], call, self.who), self.who)
 
         return await in_place(config).call(effects, self.model, once)
 
@@ -194,7 +194,7 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage]):
         reply, visible = AIMessageChunk(content=""), VisibleText()
         held: list[AIMessageChunk] = []
         has_words = False
-        async for chunk in await call_once(self.model, [*self.rules, *value], call):
+        async for chunk in await call_once(self.model, [*self.rules, *value], call, self.who):
             reply += chunk
             held.append(_shown(chunk, visible))
             if has_words := has_words or bool(held[-1].text):

@@ -94,7 +94,7 @@ class ModelCalls(AgentMiddleware[Any, Any]):
             with current(extended(ensure_config(), callbacks=[written])):
                 return await handler(asked)
 
-        reply = await call_once(request.model, [*system, *request.messages], call)
+        reply = await call_once(request.model, [*system, *request.messages], call, self.who)
         written.check(self.who)
         has_tools = bool(request.tools)
         messages = [
