@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, Field
 
@@ -184,15 +184,14 @@ def test_other_faults_of_an_endpoint_are_raised(fault: Fault, requests: int) -> 
 
 
 def test_a_decision_is_not_streamed_as_words_of_the_answer() -> None:
-    tags: list[str] = []
+    seen: list[str] = []
 
-    class Watching(ScriptedModel):
-        def _stream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
-            tags.extend(run_manager.tags)
-            return super()._stream(messages, stop, run_manager, **kwargs)
+    class Watching(BaseCallbackHandler):
+        def on_chat_model_start(self, *_: Any, tags: Any = (), **about: Any) -> None:
+            seen.extend(tags)
 
-    Decision(Verdict, model=Watching([GOOD])).invoke(ASKED, RunnableConfig(tags=["mine"]))
-    assert {"nostream", "mine"} <= set(tags)
+    Decision(Verdict, model=ScriptedModel([GOOD])).invoke(ASKED, {"tags": ["mine"], "callbacks": [Watching()]})
+    assert {"nostream", "mine"} <= set(seen)
 
 
 def test_json_quoted_in_the_prompt_is_no_decision() -> None:
