@@ -135,7 +135,7 @@ class Server(httpx2.Auth):
             process.kill()
             process.wait()
             raise
-        _children.append(process)  # kept, or Python would warn of a child that it does not wait for
+        process.returncode = 0  # It outlives this program, which else would warn that a child still runs.
         return running
 
     def _load(self, process: subprocess.Popen[str], settings: dict[str, Any]) -> str:
@@ -250,4 +250,3 @@ def _idle_seconds() -> float:
 _lock = threading.Lock()
 _servers: dict[tuple[Path, str, Path], Server] = {}
 _chats: dict[Server, ChatOpenAI] = {}
-_children: list[subprocess.Popen[str]] = []
