@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,7 @@ SUBCLASS = """\
 from typing import Any, Literal
 
 from agents import Agent
+from agents.testing import ScriptedModel
 from graphs import Planner, PlannerState
 from graphs.engine import PatternGraph
 
@@ -63,9 +65,14 @@ class Thorough(Planner):
         return graph.replace_edges("assess", self.after)
 
 
-result = Thorough([Agent("ann", function=str.upper)], fallback="ann").compile().invoke({"messages": "hello"})
+ann = Agent("ann", function=str.upper)
+plan = {"steps": [{"id": "shout", "agent": "ann", "task": "hello", "dependencies": []}]}
+model = ScriptedModel([plan], repeat=True)
+graph = Thorough([ann], fallback="ann", model=model).compile()
+result = graph.invoke({"messages": "hello"})
 for name, step in result["steps"].items():
     print(name.upper(), step["status"].upper(), (step["ended"] or 0.0) - (step["started"] or 0.0))
+visited = [next(iter(update)) for update in graph.stream({"messages": "hello"}, stream_mode="updates")]
 """
 
 
@@ -127,6 +134,13 @@ def test_examples_are_typed_right(errors: dict[str, list[tuple[int, str]]]) -> N
 
 def test_a_subclass_of_a_user_is_typed_right(errors: dict[str, list[tuple[int, str]]]) -> None:
     assert errors.get("subclass.py", []) == []
+
+
+def test_the_subclass_runs_through_its_own_node(capsys: pytest.CaptureFixture[str]) -> None:
+    scope: dict[str, Any] = {"__name__": "subclass"}
+    exec(SUBCLASS, scope)
+    assert capsys.readouterr().out.startswith("SHOUT COMPLETED ")
+    assert "praise" in scope["visited"]
 
 
 @pytest.mark.parametrize("number", range(len(MISTAKES)), ids=list(MISTAKES))
