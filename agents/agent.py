@@ -201,12 +201,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
             raise AgentError(f"The answer of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
 
     async def _admit(self, effects: Effects, assignment: Assignment, config: RunnableConfig) -> None:
-        """Check what the agent is asked.
-
-        Raises:
-            AgentError: It did not pass.
-            ConfigurationError: The agent has a memory, and nobody knows whose it is.
-        """
+        """Raise if a check of the input does not pass, or if the agent has a memory and the run names no user."""
         if self.memory is not None and user_of(config) is None:
             raise ConfigurationError(NO_USER)
         if scope := run_scope(config):
@@ -220,9 +215,9 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
 
     async def reply(self, effects: Effects, value: Asked, config: RunnableConfig, tally: Tally) -> object:
         """Return what the worker itself gives back: a state without the messages it got, a message, data, text."""
-        runnable, asked = await self._prepared(effects, _assignment(value), config)
-        reply = await effects.invoke(runnable, asked, self._configured(config, tally))
-        return newly_written(reply, asked)
+        runnable = await self.worker.runnable(effects, config)
+        asked: Any = self.worker.input(_assignment(value))
+        return newly_written(await effects.invoke(runnable, asked, self._configured(config, tally)), asked)
 
     def answer(self, reply: object, usage: Usage) -> Answer:
         """Turn whatever a worker gave back into an answer, or raise why it is not one."""
@@ -285,7 +280,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         assignment = _assignment(value)
         with tally.counting():
             await self._admit(effects, assignment, config)
-            runnable, asked = await self._prepared(effects, assignment, config)
+            runnable, asked = await self.worker.runnable(effects, config), self.worker.input(assignment)
             configured = self._configured(config, tally)
             async for delta, so_far in written(effects, runnable, asked, configured, is_graph=self.worker.is_graph):
                 whole = so_far
@@ -293,12 +288,6 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
                     yield {"delta": delta}
             reply = newly_written(whole, asked)
             yield self.answer(reply, self.spent(reply, tally, config))
-
-    async def _prepared(
-        self, effects: Effects, assignment: Assignment, config: RunnableConfig
-    ) -> tuple[AnyRunnable, object]:
-        runnable = await self.worker.runnable(effects, config)
-        return runnable, self.worker.input(assignment)
 
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.
