@@ -20,10 +20,12 @@ server       the graphs that LangGraph Studio serves, and who may use them
 cli          the `podium` command; imports storage, show and server, too
 """
 
-# ruff: noqa: E402 - `agents` must be known to be Podium's before anything imports it
 
+
+from importlib import import_module
 from importlib.util import find_spec as _find_spec
 from pathlib import Path as _Path
+from typing import TYPE_CHECKING, Any
 
 
 def _check_agents_package() -> None:
@@ -42,23 +44,24 @@ def _check_agents_package() -> None:
 
 _check_agents_package()
 
-from graphs.decisions import EmbeddingClassifier, handoff_tool
-from graphs.engine import Pattern, Step, StepRecord, renderers
-from graphs.errors import (
-    AgentError,
-    ConfigurationError,
-    DecisionError,
-    InvalidPlanError,
-    NoModelError,
-    PodiumError,
-    UnknownAgentError,
-)
-from graphs.network import Network, NetworkState
-from graphs.orchestrator import Orchestrator, OrchestratorState
-from graphs.planner import Planner, PlannerState
-from graphs.router import Router, RouterState
-from graphs.supervisor import Supervisor, SupervisorState
-from graphs.workflow import Workflow, WorkflowState
+if TYPE_CHECKING:
+    from graphs.decisions import EmbeddingClassifier, handoff_tool
+    from graphs.engine import Pattern, Step, StepRecord
+    from graphs.errors import (
+        AgentError,
+        ConfigurationError,
+        DecisionError,
+        InvalidPlanError,
+        NoModelError,
+        PodiumError,
+        UnknownAgentError,
+    )
+    from graphs.network import Network, NetworkState
+    from graphs.orchestrator import Orchestrator, OrchestratorState
+    from graphs.planner import Planner, PlannerState
+    from graphs.router import Router, RouterState
+    from graphs.supervisor import Supervisor, SupervisorState
+    from graphs.workflow import Workflow, WorkflowState
 
 __all__ = [
     "AgentError",
@@ -87,11 +90,28 @@ __all__ = [
     "handoff_tool",
 ]
 
+_PATTERNS = ("Network", "Orchestrator", "Planner", "Router", "Supervisor", "Workflow")
+_MODULES = {
+    **dict.fromkeys(("EmbeddingClassifier", "handoff_tool"), "decisions"),
+    **dict.fromkeys(("Pattern", "Step", "StepRecord"), "engine"),
+    **{name: name.removesuffix("State").lower() for name in __all__ if name.removesuffix("State") in _PATTERNS},
+}
+"""By public name the module that defines it; all others are errors."""
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name when it is first used (PEP 562): the `podium` command starts without LangGraph."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from graphs.engine import renderers
+
+    if _pictures not in renderers:
+        renderers.append(_pictures)
+    value = globals()[name] = getattr(import_module(f"graphs.{_MODULES.get(name, 'errors')}"), name)
+    return value
+
 
 def _pictures(graph: object) -> dict[str, str]:
     from graphs.show import pictures
 
     return pictures(graph)
-
-
-renderers.append(_pictures)

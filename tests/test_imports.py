@@ -28,10 +28,16 @@ def loaded(module: str) -> frozenset[str]:
     return frozenset(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", ["agents", "graphs"])
+@pytest.mark.parametrize("module", ["agents", "graphs.planner", "graphs.orchestrator"])
 def test_an_import_loads_nothing_that_is_needed_later(module: str) -> None:
     assert sorted((loaded(module) - loaded(BASE)) & NEEDED_LATER) == []
 
 
 def test_an_import_loads_little_more_than_langgraph() -> None:
-    assert len(loaded("graphs")) <= 1.2 * len(loaded(BASE))
+    assert len(loaded("graphs.orchestrator")) <= 1.2 * len(loaded(BASE))
+
+
+def test_the_command_starts_without_langgraph() -> None:
+    assert (
+        sorted(name for name in loaded("graphs.cli.commands") if name.startswith(("lang", "pydantic", "agents"))) == []
+    )
