@@ -20,8 +20,6 @@ server       the graphs that LangGraph Studio serves, and who may use them
 cli          the `podium` command; imports storage, show and server, too
 """
 
-
-
 from importlib import import_module
 from importlib.util import find_spec as _find_spec
 from pathlib import Path as _Path

@@ -177,14 +177,20 @@ class Processes:
         """Run the command to its end."""
         return self.start(*arguments, stdin=stdin, **environment).wait()
 
+    def podium_from(self, file: Path) -> Done:
+        """Run the command with a file as its standard input."""
+        return self.start(stdin=file).wait()
+
     def start(
-        self, *arguments: str, stdin: str = "", script: str = "", terminal: bool = False, **environment: str
+        self, *arguments: str, stdin: str | Path = "", script: str = "", terminal: bool = False, **environment: str
     ) -> One:
         """Start the command, or a script."""
         self._count += 1
         paths = [self.folder / f"{self._count}.{name}" for name in ("in", "out", "told")]
         for path in paths:
-            path.write_text(stdin if path.suffix == ".in" else "")
+            path.write_text(stdin if path.suffix == ".in" and isinstance(stdin, str) else "")
+        if isinstance(stdin, Path):
+            paths[0] = stdin
         streams, ends = [str(path) for path in paths], None
         if terminal:
             ends = os.openpty()

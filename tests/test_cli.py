@@ -1,16 +1,20 @@
 """The command: its options and exit codes, and whole runs of it against an endpoint."""
 
+import ast
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from agents.testing import LASTING_FAULTS, FaultyProvider
 from graphs.cli import command
-from graphs.cli.run import BAD_USAGE, COMPLETED, FAILED
-from tests.office import PLAN, Office
+from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED
+from tests.office import PLAN, Office, clean, latest
 from tests.processes import Processes
 
 ROOT = Path(__file__).parent.parent
@@ -90,13 +94,23 @@ def test_without_a_model_it_says_what_to_set(processes: Processes) -> None:
         (["--pattern", "planner", "Do", "it"], "in quotes"),
         (["--patern", "planner", "Do it"], "Did you mean --pattern?"),
         (["--quit"], "Did you mean --quiet?"),
-        (["Do it", "--pattern", "workflow"], "from Python"),
+        (["Do it", "--pattern", "workflow"], "podium run my_team:graph"),
         (["Do it", "--pattern", "circus"], "known: orchestrator, planner"),
         (["draw", "circus"], "known: orchestrator, planner"),
         (["Do it", "--team", "nowhere.toml"], "nowhere.toml"),
         (["Do it", "--model", "nonsense"], "provider:model"),
         (["model", "pull", "nothing"], "qwen"),
         (["model", "push"], "push"),
+        (["rnus"], "did you mean `podium runs`?"),
+        (["shwo", "ab3de"], "did you mean `podium show`?"),
+        (["resume"], "podium resume needs RUN"),
+        (["Do it", "--max-calls", "-1"], "--max-calls must be"),
+        (["Do it", "--max-cost", "1"], "--max-cost needs prices: --price model=in,out"),
+        (["run", "nowhere:graph", "Do it"], "nowhere:graph cannot be loaded"),
+        (["run", "json:loads", "Do it"], "json:loads cannot be loaded"),
+        (["run", "sys:path", "Do it"], "sys:path is a list"),
+        (["new", "graphs"], "cannot name a project"),
+        (["new", "../elsewhere"], "cannot name a project"),
         ([""], "no request"),
     ],
 )
@@ -139,6 +153,7 @@ def test_a_request_may_begin_with_a_minus(
         (["draw"], "triage"),
         (["draw", "workflow", "--xray"], "figures"),
         (["draw", "planner", "--xray"], "plan --> check"),
+        (["draw", "planner", "--svg"], "</svg>"),
         (["draw", "router"], "classify"),
         (["draw", "supervisor"], "review"),
         (["draw", "network"], "researcher"),
@@ -175,3 +190,183 @@ def test_a_model_that_is_there_is_not_pulled_again(
     monkeypatch.setenv("PODIUM_MODEL_FILE", str(tmp_path / "own.gguf"))
     assert command(["model", "pull"]) == COMPLETED
     assert str(tmp_path / "own.gguf") in capsys.readouterr().out
+
+
+def test_standard_input_that_is_not_text_is_bad_usage(processes: Processes) -> None:
+    file = processes.folder / "in"
+    file.write_bytes(b"caf\xe9")
+    done = processes.podium_from(file)
+    assert (done.code, "not UTF-8" in done.told, "Traceback" in done.told) == (BAD_USAGE, True, False)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.6, 1.0, 1.5])
+def test_ctrl_c_is_exit_code_3_at_any_moment(tmp_path: Path, delay: float) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PODIUM_RUNS": f"{tmp_path}/r.sqlite", "PODIUM_MODEL": "none"}
+    ready = "import sys; from graphs.cli.signals import catch_signals; catch_signals(); print(flush=True);"
+    script = f"{ready} from graphs.cli import main; main(['team'])"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        run.stdout.readline()
+        time.sleep(delay)
+        run.send_signal(signal.SIGINT)
+        _, told = run.communicate(timeout=20)
+    assert (run.returncode, "Traceback" in told) in ((3, False), (0, False))
+    assert delay or run.returncode == 3
+
+
+OWN = """
+from agents import Agent
+from graphs import Step, Workflow
+from langgraph.graph import START, MessagesState, StateGraph
+
+team = [Agent("greeter", function=lambda task: f"Hello, {task}")]
+pattern = Workflow([Step("greet", "greeter", "{request}")], agents=team)
+graph = pattern.compile()
+
+def plain():
+    return StateGraph(MessagesState).add_node("say", lambda state: {"messages": "Hi"}).add_edge(START, "say")
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "answer"),
+    [("mine:graph", "Hello, Ann\n"), ("mine.py:pattern", "Hello, Ann\n"), ("mine:plain", "")],
+)
+def test_a_graph_of_ones_own_is_run_shown_and_stored(processes: Processes, target: str, answer: str) -> None:
+    (processes.folder / "mine.py").write_text(OWN)
+    done = clean(processes.podium("run", target, "Ann"))
+    assert (done.code, done.out) == (COMPLETED, answer)
+    shown = clean(processes.podium("show")).out
+    assert f"pattern  {target}" in shown
+    assert processes.podium("draw", target).code == COMPLETED
+
+
+def test_a_stored_run_reads_no_other_folder_unless_it_is_typed(processes: Processes, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with Office() as office:
+        there = Processes.moved_to(processes, elsewhere)
+        there.environment |= {"PODIUM_RUNS": processes.environment["PODIUM_RUNS"]}
+        processes.podium("Do it", "--approve", "--pattern", "planner", **office.environment)
+        run = latest(processes)
+        refused = there.podium("resume", run, "--answer", "approve", **office.environment)
+        assert (refused.code, f"say --folder {tmp_path}" in refused.told) == (BAD_USAGE, True)
+        typed = ("--folder", str(elsewhere))
+        assert there.podium("resume", run, "--answer", "approve", *typed, **office.environment).code == COMPLETED
+
+
+def test_a_new_project_runs_at_once(processes: Processes, tmp_path: Path) -> None:
+    made = clean(processes.podium("new", "my-team"))
+    folder = tmp_path / "my-team"
+    assert (made.code, "podium run my_team:graph" in made.out) == (COMPLETED, True)
+    assert processes.podium("new", "my-team").code == BAD_USAGE
+    names = {".env.example", ".gitignore", "langgraph.json", "my_team.ipynb", "my_team.py", "pyproject.toml"}
+    assert {file.name for file in folder.iterdir()} == {*names, "test_my_team.py"}
+    assert json.loads((folder / "langgraph.json").read_text())["graphs"]["my_team"]["path"] == "my_team:graph"
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--rootdir", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", *options], cwd=folder, env=environment, capture_output=True
+    )
+    assert b"2 passed" in tested.stdout, tested.stdout
+    plan = [{"id": "one", "agent": "clerk", "task": "Fares for 5 km", "dependencies": []}]
+    with Office(plan=plan) as office:
+        inside = processes.moved_to(folder)
+        done = clean(inside.podium("run", "my_team:graph", "A taxi for 5 km?", **office.environment))
+    assert (done.code, done.out) == (COMPLETED, "For 5 km a bus costs 3.20 and a taxi 10.50.\n")
+
+
+def test_everything_that_waits_for_a_person_is_in_the_inbox(processes: Processes) -> None:
+    with Office() as office:
+        processes.podium("Do it", "--approve", "--pattern", "planner", **office.environment)
+        processes.podium("Hm", "--pattern", "router", **office.environment)
+        listed = clean(processes.podium("inbox"))
+        waiting = json.loads(processes.podium("inbox", "--json").out)
+        assert [(item["pattern"], item["request"]) for item in waiting] == [("router", "Hm"), ("planner", "Do it")]
+        for run in (item["run"] for item in waiting):
+            assert f"podium resume {run} --answer" in listed.out
+        office.route = "writer"
+        for item in waiting:
+            processes.podium("resume", item["run"], "--answer", "approve", **office.environment)
+        assert processes.podium("inbox").out == "No run waits for a person.\n"
+
+
+def test_runs_are_pruned(processes: Processes) -> None:
+    with Office() as office:
+        for name in ("old", "new"):
+            processes.podium("Do it", "--pattern", "planner", "--thread", name, **office.environment)
+        processes.podium("Do it", "--approve", "--pattern", "planner", "--thread", "open", **office.environment)
+        shown = json.loads(processes.podium("show", "new", "--json").out)
+        size = (processes.folder / "runs.sqlite").stat().st_size
+        assert processes.podium("prune").out == "0 runs deleted, 2 reduced to their result\n"
+        assert (processes.folder / "runs.sqlite").stat().st_size < size
+        reduced = json.loads(processes.podium("show", "new", "--json").out)
+        assert {**reduced, "started": shown["started"]} == shown
+        assert reduced["started"] < shown["ended"]
+        assert processes.podium("resume", "open", "--answer", "approve", **office.environment).code == COMPLETED
+    assert processes.podium("prune", "--older-than", "0").out == "3 runs deleted, 0 reduced to their result\n"
+
+
+PRINTING = {"print", "write", "add_row", "Text", "Markdown"}
+SAFE = {"visible", "one_line", "signed", "duration", "len", "time", "json.dumps"}
+REVIEWED = {
+    "output.py": ["table"],
+    "runs.py": ["report.encode()"],  # a page, in which everything is escaped
+    "notebook.py": ["model_name(model)"],
+    "terminal.py": [
+        "line",
+        "shown",
+        "name",
+        "_about(task)",
+        "_short(task.tokens)",
+        "reason",
+        "state.began",
+        "cells",
+        "room",
+        "task.level",
+    ],
+}
+"""Expressions that are printed as they are: made of safe parts in the same file, or not by others."""
+
+
+def raw_prints(file: Path) -> list[str]:
+    """Return the calls that print a text which nothing has made safe."""
+    reviewed = REVIEWED.get(file.name, [])
+    raw = []
+    for call in (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if name in PRINTING and call.args and not is_safe(call.args[0], reviewed):
+            raw.append(f"{file.name}:{call.lineno}: {ast.unparse(call.args[0])}")
+    return raw
+
+
+def is_safe(text: ast.expr, reviewed: list[str]) -> bool:
+    if isinstance(text, ast.Constant) or ast.unparse(text) in reviewed:
+        return True
+    if isinstance(text, ast.Call):
+        name = getattr(text.func, "attr", getattr(text.func, "id", ""))
+        if name in SAFE | PRINTING or ast.unparse(text.func) in SAFE:
+            return True
+        return name == "join" and is_safe(text.func.value, reviewed)  # type: ignore[attr-defined]
+    parts = [part for part in ast.iter_child_nodes(text) if isinstance(part, ast.expr)]
+    if isinstance(text, ast.GeneratorExp):
+        parts = [text.elt]
+    if isinstance(text, ast.IfExp):
+        parts = [text.body, text.orelse]
+    made_of_parts = isinstance(
+        text, ast.JoinedStr | ast.FormattedValue | ast.BinOp | ast.IfExp | ast.Starred | ast.GeneratorExp | ast.Tuple
+    )
+    return made_of_parts and all(is_safe(part, reviewed) for part in parts)
+
+
+@pytest.mark.parametrize("folder", ["cli", "show"])
+def test_nothing_of_others_is_printed_raw(folder: str) -> None:
+    files = sorted((ROOT / "graphs" / folder).glob("*.py"))
+    assert [raw for file in files for raw in raw_prints(file)] == []
+
+
+def test_a_raw_print_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "raw.py"
+    file.write_text("print(f'{answer}')\nprint(visible(answer))\nText(answer)\nprint('fine')\n")
+    assert raw_prints(file) == ["raw.py:1: f'{answer}'", "raw.py:3: answer"]

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from graphs.cli.run import BAD_USAGE, COMPLETED
+from graphs.cli.exit_codes import BAD_USAGE, COMPLETED
 from tests.office import Office, clean, latest, listed
 from tests.processes import Processes
 
@@ -19,8 +19,8 @@ def test_a_fork_runs_a_step_and_what_needs_it_again(processes: Processes, patter
         office.asked.clear()
         done = clean(processes.podium("fork", run, "--at", "one", **office.environment))
         asked = sorted(office.asked)
-        spent = json.loads(processes.podium("show", latest(processes), "--json").out)["values"]["usage"]["calls"]
-        whole = json.loads(processes.podium("show", run, "--json").out)["values"]["usage"]["calls"]
+        spent = json.loads(processes.podium("show", latest(processes), "--json").out)["usage"]["calls"]
+        whole = json.loads(processes.podium("show", run, "--json").out)["usage"]["calls"]
     assert "one, two, and the answer" in points
     assert (done.code, done.out) == (COMPLETED, "The *final* answer\n")
     assert "kept: three" in done.told

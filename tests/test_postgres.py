@@ -15,7 +15,7 @@ from agents.testing import ScriptedModel
 from benchmarks.postgres_server import binaries, server
 from benchmarks.scripted import GRAPHS, REQUEST, Log, Scripted
 from graphs import Network, Planner, Router, Step, Supervisor, Workflow
-from graphs.cli.run import COMPLETED
+from graphs.cli.exit_codes import COMPLETED
 from graphs.errors import StorageError, ThreadBusyError
 from graphs.storage import postgres, runs, state
 from tests.office import Office

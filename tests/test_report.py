@@ -2,6 +2,7 @@
 
 import json
 import re
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,8 @@ import justhtml
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from graphs.cli.outcome import plain_json
-from graphs.cli.run import BAD_USAGE, COMPLETED
+from graphs.cli.exit_codes import BAD_USAGE, COMPLETED
+from graphs.cli.output import plain
 from graphs.show.markdown import html_of
 from graphs.show.report import is_page, page
 from graphs.show.run_summary import RunSummary
@@ -75,7 +76,7 @@ def marked(value: Any, mark: Callable[[str], str], *, kept: tuple[str, ...] = ()
 
 def results() -> list[Any]:
     """Return all kinds of results as plain JSON."""
-    return [plain_json(result) for result in [*map(finished, PATTERNS), asking(), large(60)]]
+    return [plain(result) for result in [*map(finished, PATTERNS), asking(), large(60)]]
 
 
 KEPT = ("status", "role", "type", "node", "started", "ended")
@@ -183,7 +184,7 @@ def test_unfinished_and_odd_states_have_a_page(result: dict[str, Any], expected:
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_state_that_came_through_json_gives_the_same_page(pattern: str) -> None:
     result = finished(pattern)
-    assert page(json.loads(json.dumps(plain_json(result)))) == page(result)
+    assert page(json.loads(json.dumps(plain(result)))) == page(result)
 
 
 def test_the_conversation_before_is_kept_apart() -> None:
@@ -212,6 +213,7 @@ def test_the_command_writes_a_page_and_spares_other_files(processes: Processes, 
     written = tmp_path / f"{run}.html"
     assert (done.code, done.out) == (COMPLETED, f"written to {written}\n")
     report = written.read_text(encoding="utf-8")
+    assert stat.S_IMODE(written.stat().st_mode) == 0o600
     for told in (f"run {run}", "Podium · planner", "The <em>final</em> answer", "Text two", "✓ completed"):
         assert told in report
     assert is_page(report)
@@ -220,6 +222,6 @@ def test_the_command_writes_a_page_and_spares_other_files(processes: Processes, 
     other.write_text("mine")
     refused = processes.podium("show", run, "--html", "mine.html")
     assert (refused.code, other.read_text()) == (BAD_USAGE, "mine")
-    assert "name another file" in refused.told
+    assert "name another" in refused.told
     assert clean(processes.podium("show", run, "--html", "-")).out == report
     assert processes.podium("show", run, "--html", "--json").code == BAD_USAGE

@@ -14,8 +14,10 @@ from agents import Agent
 from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
 from graphs import Planner, Step, Workflow
-from graphs.cli.outcome import final_state, plain_json
-from graphs.cli.run import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL, run
+from graphs.cli.exit_codes import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL
+from graphs.cli.outcome import final_state
+from graphs.cli.output import plain
+from graphs.cli.run import run
 from graphs.engine import new_record
 from graphs.show import LiveState
 from graphs.show.live_state import LiveTask
@@ -112,9 +114,9 @@ def test_what_an_agent_prints_does_not_get_into_the_answer() -> None:
     assert "noise" in done.stderr
 
 
-def test_a_state_becomes_plain_json() -> None:
+def test_a_state_becomes_plain() -> None:
     state = {"messages": [HumanMessage("Hi"), AIMessage("Ho")], "steps": {"a": (1, None)}, "other": Path("x")}
-    assert plain_json(state) == {
+    assert plain(state) == {
         "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}],
         "steps": {"a": [1, None]},
         "other": "x",
@@ -154,7 +156,7 @@ import time
 from agents import Agent
 from agents.testing import Reply, ScriptedModel
 from graphs import Step, Workflow
-from graphs.cli.background import leave
+from graphs.cli.signals import leave
 from graphs.cli.run import run
 
 async def blocking(task):

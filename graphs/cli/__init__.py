@@ -1,11 +1,35 @@
 """The `podium` command.
 
-commands      requests, `draw`, `team`, `model`; runs, report: stored runs
-start         storage, model and graph of a run; recipe: how another process builds the same graph
-run           a run for a person; background: its signals; outcome: its answer and exit code
-questions     questions in the terminal
+commands    every command with its options; the rest is loaded when a command runs
+signals     Ctrl-C, and the end of the process
+start       from a request to a graph at work
+run_spec    everything that a run is built from, stored beside it
+run         a run for a person: live, then its outcome
+outcome     answer, verdict, open questions, timeline, JSON
+questions   questions to people, answered in writing or at the terminal
+runs        the commands about stored runs
+project     `podium new`
+output      all that is printed
 """
 
-from graphs.cli.commands import command, main
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
 
 __all__ = ["command", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and end the process with its exit code."""
+    from graphs.cli.signals import catch_signals, leave
+
+    catch_signals()  # before anything is loaded that takes its time
+    leave(command(arguments))
+
+
+def command(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; an error is a line on stderr, never a traceback."""
+    from graphs.cli import commands
+
+    return commands.command(arguments)

@@ -1,5 +1,5 @@
 """`python -m graphs.cli` is the `podium` command."""
 
-from graphs.cli.commands import main
+from graphs.cli import main
 
 main()

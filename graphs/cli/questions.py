@@ -1,7 +1,6 @@
-"""Questions of a run to a person: what is open, how an answer is written, and asking in the terminal.
+"""Questions of a run to a person: what is open, how an answer is written, and asking at the terminal.
 
-A question is LangChain's human-in-the-loop request (a plan's approval is one), a supervisor's case, or anything else,
-which is answered by a line of text.
+A question is LangChain's human-in-the-loop request, or anything else, which is answered by a line of text.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from agents.errors import ConfigurationError
-from agents.runtime import visible
+from graphs.cli.output import say
+from graphs.cli.signals import raising_on_signals
 from graphs.people import RUN_PLAN
 from graphs.show import one_line
 
-NEEDS_TEXT = {"reject": "why", "retry": "feedback", "respond": "text", "edit": "@file"}
+NEEDS_TEXT = {"reject": "why", "respond": "text", "edit": "@file"}
 """Answers that a text belongs to, and what that is."""
-ANY_ACTION = ("approve", "edit", "reject", "respond")
+ANY_DECISION = ("approve", "edit", "reject", "respond")
 _SHORTEST_ID = 8
 
 
@@ -45,7 +44,7 @@ class Item:
     choices: tuple[str, ...]
     """Empty: any text will do."""
     draft: str
-    """What an edit begins with."""
+    """The text with which an edit begins."""
     decide: Callable[[str, str], Any]
     """Makes the decision of a choice and its text."""
 
@@ -58,38 +57,42 @@ class Question:
     value: Any
 
     def items(self) -> list[Item]:
-        """Return what is to be decided."""
+        """Return the things to be decided."""
         value = self.value if isinstance(self.value, Mapping) else {}
         if isinstance(value.get("action_requests"), list):
-            allowed = {one["action_name"]: tuple(one["allowed_decisions"]) for one in value.get("review_configs", ())}
-            return [_action(one, allowed.get(one["name"], ANY_ACTION)) for one in value["action_requests"]]
+            reviews = value.get("review_configs", ())
+            allowed = {review["action_name"]: tuple(review["allowed_decisions"]) for review in reviews}
+            return [_action(item, allowed.get(item["name"], ANY_DECISION)) for item in value["action_requests"]]
         if value.get("type") == "tool_approval":
-            return [_action(value, ANY_ACTION)]
+            return [_action(value, ANY_DECISION)]
         text = self.value if isinstance(self.value, str) else json.dumps(self.value, indent=2, default=str)
         return [Item(text, text, (), "", lambda choice, text: text)]
 
     def answer(self, decisions: Sequence[Any]) -> Any:
-        """Return what the run is resumed with."""
+        """Return the value with which the run is resumed."""
         batched = isinstance(self.value, Mapping) and "action_requests" in self.value
         return {"decisions": list(decisions)} if batched else decisions[0]
 
     def read(self, written: str) -> Any:
-        """Return what the run is resumed with from `approve`, `reject:why`, `edit:@file`, JSON, or any text.
+        """Read an answer: `approve`, `reject:why`, `edit:@file`, JSON, or any text.
 
         Raises:
-            AnswerError: It is no answer to this question.
+            AnswerError: It does not answer this question.
         """
         items = self.items()
         if not items[0].choices:
-            return _data_or_text(written.strip()) if self.id else written.strip()
-        if written.lstrip().startswith(("{", "[")):
-            given = _data(written)
-            alone = isinstance(given, dict) and "decisions" not in given
-            return self.answer([given] * len(items)) if alone else given
+            return _json_or_text(written.strip()) if self.id else written.strip()
+        any_text = items[0].choices == ("respond",)
+        if written.lstrip().startswith(("{", "[")) and not (any_text and '"type"' not in written):
+            data = _data(written)
+            alone = isinstance(data, dict) and "decisions" not in data
+            return self.answer([data] * len(items)) if alone else data
         choice, _, text = (part.strip() for part in written.partition(":"))
+        if any_text and choice != "respond":
+            choice, text = "respond", written.strip()
         for item in items:
             if choice not in item.choices:
-                raise AnswerError(f"{written!r} is no answer here; {self.hint()}")
+                raise AnswerError(f"{written!r} does not answer this; {self.hint()}")
         if len(items) > 1 and choice == "edit":
             raise AnswerError('Several actions are edited with JSON: {"decisions": […]}, one for each')
         if choice in NEEDS_TEXT and not text:
@@ -100,9 +103,10 @@ class Question:
     def hint(self) -> str:
         """Say in a line how an answer is written."""
         choices = self.items()[0].choices
-        if not choices:
+        if not choices or choices == ("respond",):
             return "answer with a text"
-        return "answer with " + ", ".join(f"{one}:{NEEDS_TEXT[one]}" if one in NEEDS_TEXT else one for one in choices)
+        written = [f"{choice}:{NEEDS_TEXT[choice]}" if choice in NEEDS_TEXT else choice for choice in choices]
+        return f"answer with {', '.join(written)}"
 
     def headline(self) -> str:
         """Say in a line what is asked."""
@@ -116,32 +120,32 @@ def read_answers(questions: Sequence[Question], written: Sequence[str]) -> dict[
         AnswerError: One fits no question.
     """
     answers: dict[str, Any] = {}
-    for one in written:
-        start, equals, rest = one.partition("=")
-        named = [asked for asked in questions if equals and len(start) >= 4 and asked.id.startswith(start)]
+    for text in written:
+        start, equals, rest = text.partition("=")
+        named = [question for question in questions if equals and len(start) >= 4 and question.id.startswith(start)]
         if not named and len(questions) != 1:
             raise AnswerError(f"{len(questions)} questions are open; write ID=answer. {_ids(questions)}")
-        asked = named[0] if named else questions[0]
-        if len(named) > 1 or asked.id in answers:
-            raise AnswerError(f"{one!r} does not say which question it answers. {_ids(questions)}")
-        answers[asked.id] = asked.read(rest if named else one)
+        question = named[0] if named else questions[0]
+        if len(named) > 1 or question.id in answers:
+            raise AnswerError(f"{text!r} does not say which question it answers. {_ids(questions)}")
+        answers[question.id] = question.read(rest if named else text)
     return answers
 
 
 def short_id(question: Question, questions: Sequence[Question]) -> str:
     """Return the beginning of an id that no other open question shares."""
     length = _SHORTEST_ID
-    while sum(one.id.startswith(question.id[:length]) for one in questions) > 1 and length < len(question.id):
+    while sum(item.id.startswith(question.id[:length]) for item in questions) > 1 and length < len(question.id):
         length += 1
     return question.id[:length]
 
 
 def _ids(questions: Sequence[Question]) -> str:
-    return "Open: " + "; ".join(f"{short_id(one, questions)} ({one.headline()})" for one in questions)
+    return "Open: " + "; ".join(f"{short_id(item, questions)} ({item.headline()})" for item in questions)
 
 
 def _action(request: Mapping[str, Any], allowed: tuple[str, ...]) -> Item:
-    """Decide on an action in LangChain's form."""
+    """Return the decision on an action in LangChain's form."""
     shown = request.get("description") or f"{request['name']} {json.dumps(request['args'], indent=2)}"
     args = request["args"]
     text_only = isinstance(args, Mapping) and [*args] == ["text"]
@@ -158,36 +162,37 @@ def _action(request: Mapping[str, Any], allowed: tuple[str, ...]) -> Item:
 
     title = "Run this plan?" if request["name"] == RUN_PLAN else f"Allow {request['name']}?"
     draft = str(args["text"]) if text_only else json.dumps(args, indent=2, ensure_ascii=False) + "\n"
-    return Item(title, shown, allowed, draft, decide)
+    return Item(shown if allowed == ("respond",) else title, shown, allowed, draft, decide)
 
 
 def _set_fields(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what a step does not say."""
+    """Leave out the fields of a step that are not set."""
     always = ("id", "agent", "task", "dependencies")
-    unsaid = (None, "all") if step.get("join") == "all" else (None,)
-    return {name: value for name, value in step.items() if name in always or value not in unsaid}
+    unset = (None, "all") if step.get("join") == "all" else (None,)
+    return {name: value for name, value in step.items() if name in always or value not in unset}
 
 
-def _data_or_text(text: str) -> Any:
+def _json_or_text(text: str) -> Any:
     """Read a JSON object or list, as agents' own questions may want one; anything else is the answer as it stands."""
-    if not text.startswith(("{", "[")):
-        return text
     try:
-        return json.loads(text)
+        return json.loads(text) if text.startswith(("{", "[")) else text
     except ValueError:
         return text
 
 
 def _data(text: str) -> Any:
+    """Read JSON or TOML; what is neither is called by the fault of the format that it begins like."""
     try:
         return json.loads(text)
-    except ValueError as wrong:
+    except ValueError as error:
+        wrong = AnswerError(f"This is not JSON: {error}")
         if text.lstrip().startswith("{"):
-            raise AnswerError(f"That is no JSON: {wrong}") from wrong
+            raise wrong from error
     try:
         return tomllib.loads(text)
-    except ValueError as wrong:
-        raise AnswerError(f"That is neither JSON nor TOML: {wrong}") from wrong
+    except ValueError as error:
+        is_toml = text.lstrip().startswith("[[") or "=" in text.partition("\n")[0]
+        raise (AnswerError(f"This is not TOML: {error}") if is_toml else wrong) from error
 
 
 def _contents(text: str) -> str:
@@ -204,66 +209,75 @@ def can_ask() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask(questions: Sequence[Question], console: Console) -> dict[str, Any] | None:
-    """Ask a person one question after the other and return the answers by id; None if they would rather not now."""
+def ask(questions: Sequence[Question], console: Console, drafts: dict[str, str]) -> dict[str, Any] | None:
+    """Ask a person one question after the other and return the answers by id; None if they would rather not now.
+
+    Args:
+        questions: The open questions.
+        console: Where they are asked.
+        drafts: Texts as they were last edited, by the text that was to be edited; another edit begins with them.
+    """
     answers: dict[str, Any] = {}
     try:
-        for number, question in enumerate(questions, 1):
-            which = f" {number} of {len(questions)}" if len(questions) > 1 else ""
-            console.print(Text(f"\nQuestion{which}", "bold yellow"))
-            answers[question.id] = question.answer([_ask(item, console) for item in question.items()])
+        with raising_on_signals():
+            for number, question in enumerate(questions, 1):
+                which = f" {number} of {len(questions)}" if len(questions) > 1 else ""
+                say(console, f"\nQuestion{which}", "bold yellow")
+                answers[question.id] = question.answer([_ask(item, console, drafts) for item in question.items()])
     except (EOFError, KeyboardInterrupt):
         console.print()
         return None
     return answers
 
 
-def _ask(item: Item, console: Console) -> Any:
-    if not item.choices:
-        console.print(Text(visible(item.text)))
-        return item.decide("", _line("> ", console))
-    console.print(Text(visible(f"{item.text}\n{item.title}")))
+def _ask(item: Item, console: Console, drafts: dict[str, str]) -> Any:
+    say(console, item.text)
+    if not item.choices or item.choices == ("respond",):
+        return item.decide("respond", _line("> ", console))
+    say(console, item.title)
     letters = _letters(item.choices)
     offer = ", ".join(f"{letter} = {choice}" for letter, choice in letters.items())
     while True:
-        said = _line(f"[{offer}] ", console).casefold()
-        choice = letters.get(said, said)
+        word = _line(f"[{offer}] ", console).casefold()
+        choice = letters.get(word, word)
         if choice not in item.choices:
             continue
-        text = ""
-        if choice == "edit":
-            text = _edited(item.draft)
-        elif choice in NEEDS_TEXT:
-            text = _line(f"{NEEDS_TEXT[choice]}: ", console)
         try:
+            if choice == "edit":
+                text = drafts[item.draft] = _edited(drafts.get(item.draft, item.draft))
+                if text == item.draft:
+                    say(console, "Nothing was changed.", "dim")
+                    continue
+            else:
+                text = _line(f"{NEEDS_TEXT[choice]}: ", console) if choice in NEEDS_TEXT else ""
             return item.decide(choice, text)
         except AnswerError as error:
-            console.print(Text(visible(str(error)), "red"))
+            say(console, str(error), "red")
 
 
 def _letters(choices: Sequence[str]) -> dict[str, str]:
     """Give each choice a letter of its own: the first that no other has."""
     letters: dict[str, str] = {}
-    for one in choices:
-        letters.setdefault(next(letter for letter in [*one, one] if letter not in letters), one)
+    for choice in choices:
+        letters.setdefault(next(letter for letter in [*choice, choice] if letter not in letters), choice)
     return letters
 
 
 def _line(prompt: str, console: Console) -> str:
     """Read a line that is not empty."""
     while True:
-        console.print(Text(prompt, "bold"), end="", soft_wrap=True)
-        if said := input().strip():
-            return said
+        say(console, prompt, "bold", end="")
+        if line := input().strip():
+            return line
 
 
-def _edited(draft: str) -> str:
+def _edited(text: str) -> str:
     """Have a text edited in the person's editor."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("notepad" if os.name == "nt" else "vi")
-    suffix = ".json" if draft.startswith("{") else ".txt"
+    suffix = ".json" if text.lstrip().startswith("{") else ".txt"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"answer{suffix}"
-        file.write_text(draft, encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
         try:
             subprocess.run([*shlex.split(editor), str(file)], check=True, stdout=sys.stderr)  # noqa: S603 - theirs
         except (OSError, subprocess.CalledProcessError) as error:

@@ -1,28 +1,30 @@
-"""Getting ready to run for a person: the storage is opened, the model is found, the graph is built; then it works."""
+"""From a request to a graph at work: the storage is opened, the model is found, the graph is built."""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
+from cyclopts import Parameter
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
-from rich.console import Console
-from rich.text import Text
 
 from agents.errors import ConfigurationError, StorageError
 from agents.models import chat_model, model_name
 from graphs import storage as stores
-from graphs.cli.recipe import Recipe
+from graphs.cli.exit_codes import COMPLETED
+from graphs.cli.options import Choices, Flag, Request, Shown, TeamFile, Thread
+from graphs.cli.output import print_table, say, stderr, stdout
 from graphs.cli.run import Job, work
-from graphs.engine import StepRecord, ThreadLock
+from graphs.cli.run_spec import RunSpec
+from graphs.engine import CompiledPattern, StepRecord, ThreadLock
+from graphs.show import draw_graph
 from graphs.storage import State, Storage
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -31,113 +33,183 @@ _ID_LENGTH = 5
 _NAME = re.compile(r"\w[\w.\-]{0,99}")
 
 
-@dataclass(frozen=True)
-class Shown:
-    """How a run is shown."""
+def ask(
+    request: str | None, pattern: str | None, choices: Choices, thread: Thread, shown: Shown, *, baseline: bool = False
+) -> int:
+    """Run a request, stored or not; return the exit code."""
+    value = {"messages": _request(request)}
+    if thread.thread and thread.no_store:
+        raise ConfigurationError("--thread continues what is stored; leave --no-store out")
+    new = RunSpec(pattern=pattern or "orchestrator", baseline=baseline)
+    if thread.no_store:
+        return begin(new.with_choices(choices), value, shown)
+    with opened() as storage:
+        run = _check_name(thread.thread) if thread.thread else new_id(storage)
+        with storage.lock_thread(run, "refuse") as lock:
+            before = _find(storage, run)
+            spec = _continued(run, before, new, pattern, choices) if before else new.with_choices(choices)
+            return begin(spec, value, shown, storage=storage, lock=lock, run=run)
 
-    as_json: bool = False
-    quiet: bool = False
+
+def _request(request: str | None) -> str:
+    if request in (None, "-") and sys.stdin is not None:
+        try:
+            request = sys.stdin.buffer.read().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"Standard input is not UTF-8 text: {error}") from error
+    if not request or not request.strip():
+        raise ConfigurationError('There is no request; write it in quotes: podium "Compare tea and coffee"')
+    return request.strip()
+
+
+def _continued(run: str, before: State, new: RunSpec, pattern: str | None, choices: Choices) -> RunSpec:
+    """Return the spec of a conversation, in which the last run must have ended."""
+    if before["ended"] is None:
+        raise ConfigurationError(f"The last run of {run} has not ended; go on with it first: podium resume {run}")
+    spec = RunSpec.of(run, before["metadata"], choices)
+    if pattern not in (None, spec.pattern) or new.baseline > spec.baseline:
+        raise ConfigurationError(f"The conversation {run} goes on with its pattern, {spec.pattern}")
+    return spec
 
 
 @contextmanager
 def opened(*, only_if_there: bool = False) -> Iterator[Storage]:
-    """Open where runs are stored: the file or Postgres database that PODIUM_RUNS names, else the default file.
+    """Open the storage of runs: the file or Postgres database that PODIUM_RUNS names, else the default file.
 
     Raises:
         StorageError: It cannot be used; `only_if_there`: nothing was ever stored.
     """
-    where = place()
-    if isinstance(where, str):
-        with stores.postgres(where) as opened:
-            yield opened
-        return
-    if only_if_there and not where.exists():
-        raise StorageError(f"No runs are stored yet: there is no {where}")
-    with stores.sqlite(where) as opened:
-        yield opened
-
-
-def place() -> Path | str:
-    """Return the file in which runs are stored, or the address of the Postgres database."""
     named = os.environ.get(stores.PATH_VARIABLE, "")
-    return named if named.startswith(("postgres://", "postgresql://")) else stores.default_path()
+    if named.startswith(("postgres://", "postgresql://")):
+        with stores.postgres(named) as storage:
+            yield storage
+        return
+    file = stores.default_path()
+    if only_if_there and not file.exists():
+        raise StorageError(f"No runs are stored yet: there is no {file}")
+    with stores.sqlite(file) as storage:
+        yield storage
 
 
-def new_id(runs: Storage) -> str:
+def new_id(storage: Storage) -> str:
     """Return an id that no stored run has."""
     while True:
-        name = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
-        if find(runs, name) is None:
-            return name
+        run = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
+        if _find(storage, run) is None:
+            return run
 
 
-def find(runs: Storage, name: str) -> State | None:
-    """Return what is stored of a run; None if there is none."""
-    if runs.get_tuple({"configurable": {"thread_id": name}}) is None:
+def _find(storage: Storage, run: str) -> State | None:
+    if storage.get_tuple({"configurable": {"thread_id": run}}) is None:
         return None
-    return stores.state(runs, name)
+    return stores.state(storage, run)
 
 
-def check_name(name: str) -> str:
-    """Return the name of a conversation, if it can be one."""
+def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ConfigurationError(f"{name!r} is no name for a conversation; use letters, digits, '-', '_' and '.'")
+        raise ConfigurationError(f"{name!r} cannot name a conversation; use letters, digits, '-', '_' and '.'")
     return name
 
 
 def begin(
-    recipe: Recipe,
-    given: Any,
+    spec: RunSpec,
+    value: Any,
     shown: Shown,
     *,
-    runs: Storage | None = None,
+    storage: Storage | None = None,
     lock: ThreadLock | None = None,
-    name: str | None = None,
+    run: str | None = None,
     before: State | None = None,
 ) -> int:
-    """Build a run's graph, and start it or go on with it; return the exit code."""
-    recipe.check()
-    model = ready(recipe.model or None, quiet=shown.quiet)
-    recipe = recipe.with_model(model)
-    agents = recipe.agents(model)
-    for agent in agents:
-        chat_model(agent.model)  # a model that a team file names and that cannot be had is found before the run
-    graph = recipe.build(agents, model).compile(runs or InMemorySaver())
-    if name and not shown.quiet:
-        say(f"run {name}")
-    config: RunnableConfig = {"configurable": {"thread_id": name or "unstored"}, "metadata": recipe.metadata()}
+    """Build a run's graph, and start it or go on with it; return the exit code.
+
+    Args:
+        spec: Everything that the graph is built from.
+        value: Its input, None to go on, or a `Command` with answers.
+        shown: How the run is shown.
+        storage: None for a run that is not stored.
+        lock: The lock of its thread, which is held.
+        run: Its id.
+        before: The run as it is stored, to go on with it.
+    """
+    spec.check()
+    model = None
+    if not spec.is_own:
+        model = ready(spec.model or None, quiet=shown.quiet)
+        spec = spec.with_model(model)
+        for agent in spec.agents(model):
+            chat_model(agent.model)  # a model that a team file names and that cannot be had is missed before the run
+    graph = spec.compile(model, storage or InMemorySaver())
+    if run and not shown.quiet:
+        say(stderr(), f"run {run}", "dim")
+    config: RunnableConfig = {"configurable": {"thread_id": run or "unstored"}, "metadata": spec.metadata()}
+    takes_settings = isinstance(graph, CompiledPattern) or spec.settings
     return work(
         Job(
             graph,
-            given,
+            value,
             config=lock.mark(config) if lock else config,
-            context=recipe.context(),
-            name=name,
-            known=_finished(before) if before else {},
-            as_json=shown.as_json,
-            quiet=shown.quiet,
+            context=spec.context() if takes_settings else None,
+            run=run,
+            finished=_finished(before) if before else {},
+            shown=shown,
         )
     )
 
 
 def _finished(before: State) -> dict[str, StepRecord]:
-    # What an item of a `for_each` step has written looks like a record too, but says nothing of when.
-    return {one["id"]: cast(StepRecord, one) for one in before["finished"] if one.get("ended")}
+    # The result of an item of a `for_each` step looks like a record too, but has no times.
+    return {record["id"]: cast(StepRecord, record) for record in before["finished"] if record.get("ended")}
 
 
 def ready(name: str | None, *, quiet: bool) -> BaseChatModel:
     """Get the model ready, which takes seconds if it is the local one, and say which it is."""
     from agents.models.local import PROFILE
 
-    console = Console(stderr=True, highlight=False)
-    with console.status("getting the model ready"):
+    with stderr().status("getting the model ready"):
         model = chat_model(name)
     if not quiet:
         local = ", small and on this machine; its answers may be wrong" if model.profile == PROFILE else ""
-        say(f"Model: {model_name(model)}{local}")
+        say(stderr(), f"Model: {model_name(model)}{local}", "dim")
     return model
 
 
-def say(text: str) -> None:
-    """Tell the person something beside the answer."""
-    Console(stderr=True, highlight=False).print(Text(text, "dim"), soft_wrap=True)
+def run(
+    graph: Annotated[str, Parameter(help="The graph or pattern, as module:name or file.py:name.")],
+    request: Request = None,
+    /,
+    *,
+    choices: Choices = Choices(),  # noqa: B008 - frozen
+    thread: Thread = Thread(),  # noqa: B008 - frozen
+    shown: Shown = Shown(),  # noqa: B008 - frozen
+) -> int:
+    """Run a request by a graph of your own; it is shown and stored like every other run."""
+    return ask(request, graph, choices, thread, shown)
+
+
+def draw(
+    graph: Annotated[str, Parameter(help="A pattern, or a graph of your own as module:name.")] = "orchestrator",
+    /,
+    *,
+    xray: Annotated[bool, Parameter(help="Show what is inside the nodes too."), Flag] = False,
+    svg: Annotated[bool, Parameter(help="Print an SVG picture instead, with what is inside."), Flag] = False,
+    team_file: TeamFile = None,
+) -> int:
+    """Print a graph as Mermaid or SVG; needs no model."""
+    compiled: Any
+    if graph == "workflow":
+        from graphs.server import workflow as compiled
+    else:
+        compiled = RunSpec(graph).with_choices(Choices(team_file=team_file)).compile(None)
+    say(stdout(), draw_graph(compiled) if svg else compiled.get_graph(xray=xray).draw_mermaid())
+    return COMPLETED
+
+
+def team(*, team_file: TeamFile = None) -> int:
+    """List the agents of the team with their tools."""
+    spec = RunSpec("orchestrator").with_choices(Choices(team_file=team_file))
+    rows = [
+        (agent.name, agent.description, ", ".join(tool.name for tool in agent.tools)) for agent in spec.agents(None)
+    ]
+    print_table(stdout(), ("agent", "what it is for", "tools"), rows)
+    return COMPLETED

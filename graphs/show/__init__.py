@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graphs.show.notebook import Run, model_or, watch
     from graphs.show.report import is_page, page
     from graphs.show.run_summary import RunSummary
-    from graphs.show.tables import decisions
+    from graphs.show.tables import decisions, table_of
     from graphs.show.terminal import moves, print_timeline, screen
     from graphs.show.wording import one_line
 
@@ -44,6 +44,7 @@ __all__ = [
     "pictures",
     "print_timeline",
     "screen",
+    "table_of",
     "watch",
 ]
 
@@ -54,7 +55,7 @@ _MODULES = {
     "notebook": ("Run", "model_or", "watch"),
     "report": ("is_page", "page"),
     "run_summary": ("RunSummary",),
-    "tables": ("decisions",),
+    "tables": ("decisions", "table_of"),
     "terminal": ("moves", "print_timeline", "screen"),
     "wording": ("one_line",),
 }

@@ -38,6 +38,7 @@ class Storage(BaseCheckpointSaver[str]):
         where: The database, for messages.
         explain: Turns the database's own errors into `StorageError`s; returns None for others.
         query: Runs a SELECT statement.
+        compact: Gives the space of what was deleted back to the system; None where the database does that by itself.
         locks: Locks threads against other processes.
         keep: `"turns"` drops earlier turns' checkpoints when a new turn begins; their messages stay in the thread.
         when_busy: Whether a run on a thread at work waits or raises `ThreadBusyError`.
@@ -50,6 +51,7 @@ class Storage(BaseCheckpointSaver[str]):
         where: str,
         explain: Callable[[Exception], StorageError | None],
         query: Callable[[str], Sequence[Any]],
+        compact: Callable[[], object] | None = None,
         locks: Locks,
         keep: Keep,
         when_busy: WhenBusy,
@@ -61,6 +63,7 @@ class Storage(BaseCheckpointSaver[str]):
         self._where = where
         self._explain = explain
         self._query = query
+        self._compact = compact
         self._locks = locks
         self._keep = keep
         self._when_busy = when_busy
@@ -127,6 +130,11 @@ class Storage(BaseCheckpointSaver[str]):
                 self.delete_thread(thread_id)
             else:
                 self._do(self._prune, {"configurable": {"thread_id": thread_id}})
+
+    def compact(self) -> None:
+        """Give the space of what was deleted back to the system."""
+        if self._compact is not None:
+            self._do(self._compact)
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """Return the next version of a channel, counted as the saver does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -124,9 +125,17 @@ def _short(storage: Storage, last: CheckpointTuple, first: CheckpointTuple) -> R
         "pattern": str(metadata.get("pattern") or ""),
         "request": last_request(messages).text,
         "status": status or ("running" if storage.is_locked(thread_id) else "stopped"),
-        "started": first.checkpoint["ts"],
+        "started": _started(first, values),
         "ended": last.checkpoint["ts"] if ended else None,
     }
+
+
+def _started(first: CheckpointTuple, values: Mapping[str, Any]) -> str:
+    """Return when a thread began; of one that was reduced to its end, when the record's first node was at work."""
+    worked = values.get("worked")
+    if first.metadata.get("source") == "input" or not worked:
+        return first.checkpoint["ts"]
+    return datetime.fromtimestamp(min(item["started"] for item in worked), UTC).isoformat()
 
 
 def _checkpoint(storage: Storage, thread_id: str, checkpoint_id: str) -> CheckpointTuple:

@@ -81,7 +81,14 @@ def sqlite(
         locks = FileLocks(file)
         query = partial(_query, saver)
         storage = Storage(
-            saver, where=str(file), explain=explain, query=query, locks=locks, keep=keep, when_busy=when_busy
+            saver,
+            where=str(file),
+            explain=explain,
+            query=query,
+            compact=partial(query, "VACUUM"),
+            locks=locks,
+            keep=keep,
+            when_busy=when_busy,
         )
         try:
             _prepare(saver, file, wait)

@@ -1,0 +1,84 @@
+"""All that the command prints: hidden characters made visible, nothing read as markup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+from rich.text import Text
+
+from agents.runtime import visible
+from graphs.show import moves, one_line
+
+_LONGEST_CELL = 200
+"""Characters of a cell where no terminal limits its width."""
+
+
+def stdout() -> Console:
+    """Return the console for results."""
+    return Console(highlight=False)
+
+
+def stderr() -> Console:
+    """Return the console for everything else."""
+    return Console(stderr=True, highlight=False)
+
+
+def say(console: Console, text: str, style: str = "", *, wrap: bool = False, end: str = "\n") -> None:
+    """Print a text; with `wrap` a terminal breaks its lines between words."""
+    console.print(Text(visible(text), style), soft_wrap=not (wrap and console.is_terminal), end=end)
+
+
+def print_answer(console: Console, text: str) -> None:
+    """Print an answer: rendered from Markdown in a terminal, else as it is."""
+    if not moves(console):
+        say(console, text)
+        return
+    console.print()
+    console.print(Markdown(visible(text), hyperlinks=False))  # a link's address must be seen, not only its words
+
+
+def print_table(
+    console: Console, head: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = (), cut: str = ""
+) -> None:
+    """Print a table.
+
+    Args:
+        console: Where to.
+        head: The titles of the columns.
+        rows: The cells, as texts.
+        whole: Columns that are never cut or broken.
+        cut: The column that gives way: it is cut to the width of a terminal, elsewhere to a limit.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=bool(cut) and console.is_terminal)
+    for title in head:
+        flexible = title == cut
+        overflow = "ellipsis" if flexible else "fold"
+        table.add_column(title, ratio=1 if flexible else None, no_wrap=flexible or title in whole, overflow=overflow)  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(Text(one_line(cell, _LONGEST_CELL)) for cell in row))
+    if not console.is_terminal:
+        console.width = 100 + sum(_LONGEST_CELL for _ in head)
+    console.print(table, soft_wrap=False)
+
+
+def print_json(console: Console, value: Any) -> None:
+    """Print anything as JSON; it is all ASCII, so that nothing in it is hidden."""
+    console.file.write(json.dumps(plain(value), indent=2) + "\n")
+    console.file.flush()
+
+
+def plain(value: Any) -> Any:
+    """Return data as plain JSON, messages as `{"role", "content"}`."""
+    if isinstance(value, BaseMessage):
+        return {"role": {"human": "user", "ai": "assistant"}.get(value.type, value.type), "content": value.text}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -1,0 +1,43 @@
+"""`podium new`: a small project of one's own, of the files in the folder `project`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Template
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from agents.errors import ConfigurationError
+from graphs.cli.exit_codes import COMPLETED
+from graphs.cli.output import say, stdout
+
+_FILES = Path(__file__).with_name("project")
+_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+_TAKEN = ("agents", "graphs", "test", "tests")
+
+
+def new(name: Annotated[str, Parameter(help="Name of the project, and of its folder.")], /) -> int:
+    """Make a small project of your own: a team in Python, a test, a notebook and what Studio needs.
+
+    Raises:
+        ConfigurationError: The name cannot be that of a project and a module, or there is such a folder.
+    """
+    module = name.replace("-", "_")
+    if not _NAME.fullmatch(name) or module in _TAKEN:
+        raise ConfigurationError(f"{name!r} cannot name a project; use small letters, digits and '-', as in my-team")
+    folder = Path(name)
+    if folder.exists():
+        raise ConfigurationError(f"There is a {folder} already; choose another name")
+    folder.mkdir()
+    for file in sorted(_FILES.iterdir()):
+        text = Template(file.read_text(encoding="utf-8")).substitute(module=module, name=name)
+        (folder / file.name.removesuffix(".template").replace("my_team", module)).write_text(text, encoding="utf-8")
+    say(
+        stdout(),
+        f"{folder}/ is made. Try it:\n\n  cd {folder}\n  python -m pytest\n"
+        f'  podium run {module}:graph "Compare a bus and a taxi for 10 km"\n  podium show\n\n'
+        f"{module}.py is the team, {module}.ipynb shows it at work, and `langgraph dev` serves it to LangGraph Studio.",
+    )
+    return COMPLETED

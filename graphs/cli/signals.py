@@ -1,0 +1,87 @@
+"""Ctrl-C and SIGTERM end the command at any moment with exit code 3, without a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from graphs.cli.exit_codes import PARTIAL
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+RUN_THREAD = "podium-run"
+"""The thread of a run, which may be left behind."""
+
+interrupted = threading.Event()
+"""A signal has asked this process to end."""
+
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+def catch_signals() -> None:
+    """End the process on a signal; whatever is stored is safe, and child processes end with their standard input."""
+    for number in SIGNALS:
+        signal.signal(number, _end)
+
+
+def _end(*_: object) -> None:
+    cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
+    os.write(2, f"{cursor}\npodium: interrupted\n".encode())
+    os._exit(PARTIAL)
+
+
+def _note(*_: object) -> None:
+    if interrupted.is_set():
+        _end()
+    interrupted.set()
+
+
+def _raise(*_: object) -> None:
+    _note()
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def noting_signals() -> Iterator[None]:
+    """Only note the first signal in `interrupted`, so that a run can show what was finished."""
+    with _handled_by(_note):
+        yield
+
+
+@contextmanager
+def raising_on_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt on the first signal, so that a person can leave a question for later."""
+    with _handled_by(_raise):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: Callable[..., None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process; at once after a signal, or when threads are at work for a run that was abandoned."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # nobody reads any more, or the disk is full
+        os._exit(code or 1)
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if interrupted.is_set() or any(not thread.daemon or thread.name == RUN_THREAD for thread in others):
+        if tracing := sys.modules.get("agents.tracing"):
+            tracing.flush()
+        os._exit(code)
+    sys.exit(code)
