@@ -319,7 +319,7 @@ REVIEWED = {
         "shown",
         "name",
         "_about(task)",
-        "_short(task.tokens)",
+        "_tokens(task.tokens)",
         "reason",
         "state.began",
         "cells",
