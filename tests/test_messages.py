@@ -144,6 +144,8 @@ def test_the_answer_keeps_its_id_and_no_text_comes_twice(name: str, call: str, s
     assert shown[final.id] == final.text
     assert len(set(shown.values())) == len(shown)
     assert not [text for text in shown.values() if "{" in text]
+    if not subgraphs:  # the answer alone, and drafts of it
+        assert set(shown.values()) <= {final.text, "A first try"}
 
 
 def pieces_of_answer(events: list[tuple[str, Any]]) -> int:

@@ -14,7 +14,7 @@ from agents.errors import EmptyReplyError
 from agents.forms import OneOf, Paragraph, Short
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
-from graphs.engine import RESERVED, StepRecord
+from graphs.engine import RESERVED, StepRecord, inside
 
 
 def plan_form(names: Sequence[str]) -> type[BaseModel]:
@@ -92,7 +92,7 @@ class Quiet(SyncAsyncRunnable[Assignment, Answer]):
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:
         """Return the agent's answer."""
-        return await effects.invoke(self.agent, value, config)
+        return await effects.invoke(self.agent, value, inside(config, self.agent))
 
 
 def _words(text: str) -> list[str]:

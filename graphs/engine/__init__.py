@@ -17,7 +17,7 @@ langgraph_internals  all that depends on undocumented behaviour of LangGraph
 
 from graphs.engine import langgraph_internals
 from graphs.engine.budget import RESERVED
-from graphs.engine.chat_stream import speaking
+from graphs.engine.chat_stream import inside, speaking
 from graphs.engine.compiled_pattern import CompiledPattern
 from graphs.engine.drawing import Box, each, each_step, renderers
 from graphs.engine.execute import EXECUTE, Execute
@@ -74,6 +74,7 @@ __all__ = [
     "each",
     "each_step",
     "findings",
+    "inside",
     "judge",
     "langgraph_internals",
     "last_request",

@@ -91,9 +91,9 @@ def speaking(config: RunnableConfig, agent: Agent) -> RunnableConfig:
 
 
 def inside(config: RunnableConfig, agent: Agent) -> RunnableConfig:
-    """Return the config of an agent at work in a step: a model's words are streamed with `subgraphs=True` only.
+    """Return the config of an agent whose words are not the graph's answer: streamed with `subgraphs=True` only.
 
-    They are not the graph's answer. A model that is called without a graph of its own would pass for the step.
+    A model that is called without a graph of its own would pass for the node or step.
     """
     metadata = config.get("metadata", {})
     deeper = {_METADATA: f"{metadata.get(_METADATA, '')}|{agent.name}:", "langgraph_path": ()}
