@@ -101,6 +101,8 @@ def test_a_transient_fault_is_tried_again(fault: Any, pattern: Any, way: Any) ->
         state = run(pattern, provider, way)
     assert (state["status"], len(provider.requests)) == ("completed", 3)
     assert "done" in str(state)
+    assert state["errors"]
+    assert all(fault["recovered"] for fault in state["errors"])
 
 
 @pytest.mark.parametrize(("fault", "pattern", "way"), picks(TRANSIENT_FAULTS))
@@ -139,3 +141,4 @@ def test_keys_and_prompts_stay_out_of_errors_log_and_terminal(caplog: Any, capfd
     assert "The provider failed to answer" in state["errors"][-1]["message"]
     assert "verysecret" not in shown + str(state)
     assert "mauve" not in shown + state["errors"][-1]["message"]
+    assert state["errors"][-1]["detail"] == "key ***, prompt: Do it with mauve"

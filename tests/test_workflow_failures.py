@@ -113,7 +113,11 @@ def scripted(*script: Any) -> Callable[[str], str]:
 def test_faults_that_may_pass_are_tried_again(call: Any) -> None:
     ann = Agent("ann", function=scripted(TransientError("busy"), ConnectionError("gone"), "fine"))
     record = call(graph_of(step("a", agent="ann"), agents=[ann], retry=AT_ONCE), ASK)["steps"]["a"]
-    assert (record["result"], record["attempts"], record["problems"]) == ("fine", 3, [])
+    assert (record["result"], record["attempts"]) == ("fine", 3)
+    assert [(fault["where"], fault["message"], fault["recovered"]) for fault in record["problems"]] == [
+        ("a", "busy; tried again", True),
+        ("a", "The connection to the provider or server failed; check the network and the base URL; tried again", True),
+    ]
 
 
 def test_a_steps_own_retry_goes_before_the_workflows(call: Any) -> None:

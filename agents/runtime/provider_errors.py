@@ -145,9 +145,9 @@ def explain(error: BaseException) -> str:
 
 
 def provider_words(error: BaseException) -> str:
-    """Return the provider's own words, masked; they may quote the prompt. What a program raised is explained."""
+    """Return the provider's own words, masked, or nothing if it said none; they may quote the prompt."""
     message = next((str(body[name]) for body in [_first(_body, error)] for name in _WORDY if body.get(name)), "")
-    return masked(message) or explain(error)
+    return masked(message)
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -170,7 +170,7 @@ class InPlace:
 
     async def wait(self, effects: Effects, error: Exception, attempt: int) -> int:
         """Do what `again` does, without the mark."""
-        _log.debug("Attempt %d failed: %s", attempt, provider_words(error))
+        _log.debug("Attempt %d failed: %s", attempt, provider_words(error) or explain(error))
         wait = self.retry.pause(attempt, error)
         competing: bool | None = getattr(error, _COMPETING, None)
         if not is_transient(error) or (attempt >= self.retry.attempts and not competing):

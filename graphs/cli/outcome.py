@@ -105,7 +105,8 @@ def _print_verdict(state: Mapping[str, Any], console: Console) -> None:
     reason = one_line(state.get("stop_reason") or "no reason was given")
     style = "red" if state["status"] == "failed" else "yellow"
     say(console, f"\n{state['status'].replace('_', ' ').capitalize()}: {reason}", style, wrap=True)
-    errors = [error for error in state.get("errors", ()) if error["message"] not in reason]
+    errors = [error for error in state.get("errors", ()) if not error.get("recovered")]
+    errors = [error for error in errors if error["message"] not in reason]
     for error in errors[:_MAX_ERRORS]:
         say(console, f"- {error['where']}: {one_line(error['message'])}", "dim", wrap=True)
     if len(errors) > _MAX_ERRORS:

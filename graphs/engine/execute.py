@@ -30,7 +30,7 @@ from graphs.engine.durability import check_storage
 from graphs.engine.open_calls import Window
 from graphs.engine.progress import CALLERS_LIMIT, place, report
 from graphs.engine.recorded import notices_of, task_id_of
-from graphs.engine.state import Problem, problem
+from graphs.engine.state import Problem, problem, recovered
 from graphs.engine.step_records import AtWork, completed, failure, gathered, items_of, missing_agent
 from graphs.engine.steps import (
     OnFailure,
@@ -251,6 +251,7 @@ class StepRun:
                 attempts += outcome.attempts
                 usage = sum_usage([usage, agent.booked(outcome.usage)])
                 if outcome.error is None:
+                    problems += recovered(step.id, outcome.faults)
                     return completed(step, name, outcome.reply, attempts, usage, problems)
                 problems.append(failure(step, name, outcome))
         error = problems[-1]["message"]

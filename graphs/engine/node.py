@@ -18,7 +18,7 @@ from agents.settings import settings
 from graphs.engine.budget import take_over, within_budget
 from graphs.engine.chat_stream import speaking
 from graphs.engine.progress import place
-from graphs.engine.state import Worked
+from graphs.engine.state import Worked, recovered
 
 S = TypeVar("S", contravariant=True)
 R = TypeVar("R")
@@ -79,6 +79,8 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         agent = next(iter(usage["agents"]), self.books or "").partition("/")[0]
         worked: Worked = {"node": node, "agent": agent, "started": started, "ended": time.time()}
         update = self._taken(value, outcome)
+        if outcome.error is None and (faults := recovered(node, outcome.faults)):
+            update = {**update, "errors": [*faults, *update.get("errors", ())]}
         return {
             "usage": usage,
             "worked": [worked],

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    NotRequired,
+    Required,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, convert_to_messages
@@ -15,7 +27,7 @@ from langgraph.types import Interrupt, Overwrite
 from typing_extensions import TypedDict, is_typeddict
 
 from agents.assignment import Assignment, History, select_history
-from agents.runtime import Usage, add_usage, explain, no_usage
+from agents.runtime import Fault, Usage, add_usage, explain, no_usage, provider_words
 from graphs.errors import BudgetError, ConfigurationError
 
 KEPT = object()
@@ -34,6 +46,10 @@ class Problem(TypedDict):
     where: str
     kind: str
     message: str
+    detail: NotRequired[str]
+    """The provider's own words, without keys; they may quote the prompt."""
+    recovered: NotRequired[bool]
+    """True for a fault that passed when the call was repeated."""
 
 
 class Worked(TypedDict):
@@ -238,14 +254,27 @@ def closing(messages: Sequence[Any], text: str, message_id: str | None = None) -
 
 def problem(where: str, error: BaseException) -> Problem:
     """Return the record of an error."""
-    return {"where": where, "kind": type(error).__name__, "message": explain(error)}
+    record: Problem = {"where": where, "kind": type(error).__name__, "message": explain(error)}
+    words = provider_words(error)
+    return {**record, "detail": words} if words else record
 
 
-def problems_inside(errors: Sequence[Mapping[str, str]], where: str) -> list[Problem]:
+def recovered(where: str, faults: Iterable[Fault]) -> list[Problem]:
+    """Return the records of faults that passed when the call was repeated, one for each cause."""
+    records: dict[str, Problem] = {}
+    times: Counter[str] = Counter()
+    for fault in faults:
+        record = problem(where, fault.error)
+        times[record["message"]] += 1
+        often = f", {number} times" if (number := times[record["message"]]) > 1 else ""
+        message = f"{record['message'].rstrip('.')}; tried again{often}"
+        records[record["message"]] = {**record, "message": message, "recovered": True}
+    return list(records.values())
+
+
+def problems_inside(errors: Sequence[Mapping[str, Any]], where: str) -> list[Problem]:
     """Return the problems of an agent's answer, with the place of the agent before theirs."""
-    return [
-        {"where": f"{where}/{error['where']}", "kind": error["kind"], "message": error["message"]} for error in errors
-    ]
+    return [cast(Problem, {**error, "where": f"{where}/{error['where']}"}) for error in errors]
 
 
 def out_of_budget(errors: Sequence[Problem]) -> bool:

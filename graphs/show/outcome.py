@@ -28,7 +28,7 @@ def is_record(update: Record) -> bool:
 def outcome(update: Record) -> tuple[str, str, str]:
     """Return a node's status, its decision or answer, and the agents that worked in it."""
     try:
-        errors = update.get("errors") or []
+        errors = [error for error in update.get("errors") or [] if not error.get("recovered")]
         note = _decision(update) or (errors[-1]["message"] if errors else "") or _answer(update)
         status = SENT_BACK if _is_rejection(update) else "failed" if errors else "completed"
         return status, str(note), _agents(update)

@@ -74,7 +74,8 @@ def stretches(result: Record) -> list[tuple[str, str, float, float]]:
 
 def turns(result: Record) -> list[Work]:
     """Return the turns in the order they began; a person who was asked has none, but leaves a gap."""
-    outcomes, failed = _outcomes(result), {text(mapping(error).get("where")) for error in listed(result.get("errors"))}
+    errors = [error for error in map(mapping, listed(result.get("errors"))) if not error.get("recovered")]
+    outcomes, failed = _outcomes(result), {text(error.get("where")) for error in errors}
     times: Counter[str] = Counter()
     all_times = Counter(node for node, *_ in stretches(result))
     made: list[Work] = []
