@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
@@ -233,6 +234,15 @@ def test_a_users_own_model_is_used_as_it_is_set_now(provider: Provider) -> None:
     assert for_any_loop(model).temperature == 0.5
     own_client = ChatOpenAI(model="own", base_url=provider.url, api_key="key", http_async_client=httpx2.AsyncClient())
     assert for_any_loop(own_client) is own_client
+
+
+def test_retries_of_a_users_own_model_are_podiums_unless_they_are_set(call: Any) -> None:
+    for retries, requests in ((None, 1), (1, 2)):
+        with FaultyProvider(Fault(500, {"retry-after-ms": "1"})) as failing:
+            own = ChatOpenAI(model="own", base_url=failing.base_url, api_key="key", max_retries=retries)
+            with pytest.raises(openai.InternalServerError):
+                call(for_any_loop(own), "Hi")
+        assert len(failing.requests) == requests
 
 
 def test_an_endpoint_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

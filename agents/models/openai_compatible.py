@@ -61,17 +61,24 @@ class ChatOpenAI(langchain_openai.ChatOpenAI):
 
 
 def for_any_loop(model: BaseChatOpenAI) -> BaseChatOpenAI:
-    """Return a user's model for use in any event loop: a copy with our async client, unless it has one of its own.
+    """Return a user's model for use in any event loop: a copy with our clients, unless it has one of its own.
 
-    The connections that langchain-openai keeps fail in a second `asyncio.run`, after the server got the request.
+    The connections that langchain-openai keeps fail in a second `asyncio.run`, after the server got the request. The
+    copy leaves retries to Podium, unless `max_retries` is set.
     """
     own = model.root_async_client
     if model.http_async_client is not None or not isinstance(own, openai.AsyncOpenAI):
         return model
     copied, settings = _copies.get(id(model), (None, None))
     if copied is None or settings != model.__dict__:
-        client = own.with_options(http_client=shared_clients(str(own.base_url))[1])
-        copied = model.model_copy(update={"root_async_client": client, "async_client": client.chat.completions})
+        retries: dict[str, Any] = {"max_retries": 0} if model.max_retries is None else {}
+        sync, asynchronous = shared_clients(str(own.base_url))
+        client = own.with_options(http_client=asynchronous, **retries)
+        update = {"root_async_client": client, "async_client": client.chat.completions}
+        if model.http_client is None and isinstance(model.root_client, openai.OpenAI):
+            root = model.root_client.with_options(http_client=sync, **retries)
+            update |= {"root_client": root, "client": root.chat.completions}
+        copied = model.model_copy(update=update)
         if type(copied) is langchain_openai.ChatOpenAI:
             copied.__class__ = ChatOpenAI
         if id(model) not in _copies:
