@@ -82,7 +82,7 @@ def test_agents_of_every_pattern_see_the_conversation(pattern: str) -> None:
 @pytest.mark.parametrize(
     ("history", "seen"),
     [(1, ["Be brief.", PLANTED]), (0, ["Be brief."]), (lambda messages: messages[1:2], ["one"])],
-    ids=str,
+    ids=["one", "none", "function"],
 )
 def test_history_may_be_a_number_or_a_function(history: Any, seen: list[str]) -> None:
     assert seen_by(MAKERS["workflow"], history) == seen

@@ -68,7 +68,7 @@ def test_ten_handoffs_between_two_peers_cost_eleven_calls(call: Any, kind: str) 
         (lambda messages: messages[:1], {"ann": "A note.\n(to bob: r1)"}),
         ("full", {"ann": "A note.\n(to bob: r1)", "bob": "(to eve: r2)"}),
     ],
-    ids=str,
+    ids=["last", "one", "function", "full"],
 )
 def test_what_a_peer_sees_of_the_run_before_it(call: Any, history: Any, seen: Any) -> None:
     note = Reply("A note.", tool_calls=[{"name": "handoff_to_bob", "args": {"task": "t1", "reason": "r1"}}])

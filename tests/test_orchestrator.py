@@ -348,7 +348,7 @@ def test_a_baseline_that_fails_says_so(call: Any) -> None:
 @pytest.mark.parametrize(
     "options",
     [{"max_revisions": -1}, {"criteria": []}, {"planner": Planner([WRITER], model=ScriptedModel()), "review_steps": 1}],
-    ids=str,
+    ids=["revisions", "criteria", "planner"],
 )
 def test_an_orchestrator_put_together_wrongly_is_refused(options: Any) -> None:
     with pytest.raises(ConfigurationError):
