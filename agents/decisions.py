@@ -29,7 +29,17 @@ from agents.models import (
     structured,
     without_thinking,
 )
-from agents.runtime import Effects, OwnRun, Tally, Usage, clean_data, extended, in_place, is_rejection
+from agents.runtime import (
+    Effects,
+    OwnRun,
+    Tally,
+    Usage,
+    clean_data,
+    extended,
+    in_place,
+    is_rejection,
+    reads_foreign_text,
+)
 from agents.settings import settings
 
 AGAIN = """That answer cannot be used: {mistake}
@@ -39,8 +49,11 @@ IN_WORDS = """Answer with one JSON object and nothing else, valid for this JSON 
 {schema}"""
 
 
-_FENCED = re.compile(r"```+\w*\s*(?=[\[{])")
-_BRACES = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
+MAX_REPAIRED = 50_000
+"""Characters of broken JSON that are repaired; repairing takes a second for a few times as many."""
+
+_FENCED = re.compile(r"(?<!`)```++\w*+\s*+(?=[\[{])")
+_BRACES = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)|[{}]', re.DOTALL)
 _HARMLESS = ("Multiple top-level", "Empty key")
 """Beginnings of json-repair's objections to values whose meaning is plain."""
 
@@ -53,6 +66,7 @@ class Decided(TypedDict):
     usage: Usage
 
 
+@reads_foreign_text()
 def read_json(text: str) -> Any:
     """Read the JSON in a model's reply: after thinking, fenced, in prose, or slightly broken.
 
@@ -71,6 +85,8 @@ def read_json(text: str) -> Any:
     fence = None if text.lstrip().startswith(("{", "[")) else _FENCED.search(text)
     # A lone backslash at the end is half of an escape that was cut off; strict mode tells repair from guesswork.
     body = (text[fence.end() :] if fence else text).rstrip("\\")
+    if len(body) > MAX_REPAIRED:
+        raise DecisionError("the JSON is broken, and too long to be repaired")
     try:
         json_repair.loads(body, strict=True)
     except ValueError as error:
@@ -82,6 +98,7 @@ def read_json(text: str) -> Any:
     return value
 
 
+@reads_foreign_text()
 def read_object(text: str, *, whole: bool = True) -> dict[str, Any]:
     """Read a reply that holds exactly one JSON object, in whatever dressing.
 

@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function
 
 from agents.errors import ConfigurationError, DecisionError
+from agents.runtime import reads_foreign_text
 
 Short = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 300})]
 """A reason or evidence. The bound keeps a model that loops from writing to its token limit; longer texts are read."""
@@ -18,13 +19,19 @@ Short = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 300})]
 Paragraph = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 1500})]
 """Feedback or a task, bounded like `Short`."""
 
+MAX_NAME = 200
+"""Characters of a name that is compared with others."""
+
 _FILLERS = {"the", "a", "an", "agent", "agents", "assistant", "member", "team", "named", "called", "step"}
 
 
+@reads_foreign_text(lambda read, text: read(text, ["bank", "travel"]))
 def nearest(name: str, choices: Sequence[str]) -> str | None:
     """Return the choice that a model means by a name: `'Bank'`, `**bank**`, `bank agent`; None unless one fits."""
     if name in choices:
         return name
+    if len(name) > MAX_NAME:
+        return None
     for plain in (_letters, _without_fillers):
         fitting = [choice for choice in choices if plain(choice) == plain(name)]
         if len(fitting) == 1:

@@ -21,7 +21,7 @@ from agents.runtime.own_run import OwnRun
 from agents.runtime.per_model import PerModel
 from agents.runtime.provider_errors import explain, is_rejection, is_transient, provider_words, raised_ending
 from agents.runtime.replies import check_reply
-from agents.runtime.retry import Attempts, Fault, InPlace, Outcome, Retry, in_place
+from agents.runtime.retry import Attempts, Fault, InPlace, Outcome, Retry, in_place, is_exhausted
 from agents.runtime.run_config import current, extended
 from agents.runtime.run_scope import RunScope, in_run, in_run_scope, run_scope
 from agents.runtime.sanitize import clean, clean_data, masked, reads_foreign_text, visible
@@ -80,6 +80,7 @@ __all__ = [
     "in_run_scope",
     "install_hint",
     "is_cancelled",
+    "is_exhausted",
     "is_rejection",
     "is_transient",
     "iterate",

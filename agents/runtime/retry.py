@@ -203,7 +203,7 @@ def _set(error: Exception, mark: str, value: bool) -> None:
     BaseException.__setattr__(error, mark, value)  # whatever its class makes of attributes
 
 
-def _is_exhausted(error: BaseException) -> bool:
+def is_exhausted(error: BaseException) -> bool:
     """Return whether a call inside has used up its attempts, and this is its error or was caused by it."""
     return any(getattr(cause, _EXHAUSTED, False) for cause in causes(error))
 
@@ -247,7 +247,7 @@ class Attempts(SyncAsyncRunnable[Any, Outcome]):
             except Exception as error:
                 cancellation.cancel()  # the thread of an attempt that timed out lives on
                 spent = add_usage(spent, _spent(error, tally))
-                if inside.has_acted or tally.tools_ran or _is_exhausted(error):
+                if inside.has_acted or tally.tools_ran or is_exhausted(error):
                     return self._outcome(inside, spent, error=error)
                 if inside.in_line and isinstance(error, TimeoutError):
                     _set(error, _COMPETING, True)

@@ -15,7 +15,7 @@ from langchain_core.tools import tool as as_tool
 from langgraph.errors import GraphBubbleUp
 
 from agents.errors import BudgetError, ConfigurationError, StorageError, TransientError
-from agents.runtime import Effects, SyncEffects, explain, finish, in_place
+from agents.runtime import Effects, SyncEffects, explain, finish, in_place, is_exhausted
 
 T = TypeVar("T")
 
@@ -66,15 +66,16 @@ def usable_tools(tools: Sequence[Any]) -> list[Any]:
         if isinstance(tool, BaseTool):
             name = safe_name(tool.name, taken)
             taken.add(name)
-            about = tool.description if len(tool.description) <= MAX_DESCRIPTION else _cut(tool.description)
+            about = _shortened(tool.description)
             if (name, about) != (tool.name, tool.description):
                 tool = tool.model_copy(update={"name": name, "description": about})
         usable.append(tool)
     return usable
 
 
-def _cut(description: str) -> str:
-    return description[: MAX_DESCRIPTION - 1].rstrip() + "…"
+def _shortened(description: str) -> str:
+    whole = len(description) <= MAX_DESCRIPTION
+    return description if whole else f"{description[: MAX_DESCRIPTION - 1].rstrip()}…"
 
 
 class SyncTool:
@@ -108,6 +109,8 @@ async def retried(effects: Effects, config: RunnableConfig, call: Callable[[], A
         try:
             return await call()
         except TransientError as error:
+            if is_exhausted(error):  # of a model call in the tool
+                raise
             attempt = await inside.again(effects, error, attempt)
 
 

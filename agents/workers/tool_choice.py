@@ -1,7 +1,7 @@
-"""Tool use for chat models that cannot call tools: choose one by a typed decision, call it, answer without tools.
+"""Tool use for chat models that cannot call tools: choose a tool by a typed decision, call it, answer without tools.
 
-`choose -> answer`. Models of this kind (the local one among them) repeat a call or make needless ones when the tools
-stay on offer after a result; they answer well when the tools are taken away.
+choose -> answer: models of this kind (the local one among them) repeat a call or make needless ones while tools are on
+offer after a result; they answer well when the tools are taken away.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class NoTool(BaseModel):
 def choice_form(tools: Sequence[BaseTool]) -> type[BaseModel]:
     """Return the form of a choice among some tools, with the arguments that each of them takes."""
     kinds: list[Any] = [NoTool]
-    for one in tools:
-        fields: dict[str, Any] = {"tool": Literal[one.name], "arguments": one.get_input_schema()}
-        kinds.append(create_model(f"Use_{one.name}", **fields))
+    for tool in tools:
+        fields: dict[str, Any] = {"tool": Literal[tool.name], "arguments": tool.get_input_schema()}
+        kinds.append(create_model(f"Use_{tool.name}", **fields))
     choice: Any = Union[tuple(kinds)]  # noqa: UP007 - the members are known at run time only
     form: type[BaseModel] = create_model("ToolChoice", choice=(choice, Field(discriminator="tool")))
     return form
@@ -74,11 +74,10 @@ def examples_of(tools: Sequence[BaseTool]) -> str:
     A tool's example is `metadata["example_task"]` and `metadata["example_arguments"]`.
     """
     first, *last = ((task, {"tool": "none"}) for task in TASKS_WITHOUT_TOOL)
-    brought = [(one.name, one.metadata or {}) for one in tools]
     middle = [
-        (known["example_task"], {"tool": name, "arguments": known.get("example_arguments", {})})
-        for name, known in brought
-        if "example_task" in known
+        (about["example_task"], {"tool": tool.name, "arguments": about.get("example_arguments", {})})
+        for tool in tools
+        if "example_task" in (about := tool.metadata or {})
     ]
     return "".join(
         EXAMPLE.format(task=task, answer=json.dumps({"choice": choice}, ensure_ascii=False))
@@ -90,9 +89,9 @@ class Choose(SyncAsyncRunnable[MessagesState, dict[str, Any]]):
     """Asks which tool to use and calls it; the call and its result are added to the messages."""
 
     def __init__(self, model: BaseChatModel, tools: Sequence[BaseTool], instructions: str) -> None:
-        self.tools = {one.name: one for one in tools}
+        self.tools = {tool.name: tool for tool in tools}
         self.decision = Decision(choice_form(tools), model=model)
-        listed = "\n".join(f"- {one.name}: {one.description.splitlines()[0]}" for one in tools)
+        listed = "\n".join(f"- {tool.name}: {tool.description.splitlines()[0]}" for tool in tools)
         text = CHOOSE.format(instructions=instructions, tools=listed, examples=examples_of(tools))
         self.system = SystemMessage(text.lstrip())
 
@@ -128,7 +127,7 @@ def without_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
             calls |= {call["id"] or "": call for call in message.tool_calls}
         elif isinstance(message, ToolMessage):
             call = calls.get(message.tool_call_id, {"name": message.name, "args": {}})
-            plain.append(HumanMessage(_told(call, message)))
+            plain.append(HumanMessage(_in_words(call, message)))
         else:
             plain.append(message)
     return plain
@@ -136,7 +135,7 @@ def without_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 
 def _after(tools: Sequence[BaseTool]) -> Callable[[MessagesState], str]:
     """Return the route that ends where the result of a `return_direct` tool is the answer, or a handoff."""
-    direct = {one.name for one in tools if one.return_direct}
+    direct = {tool.name for tool in tools if tool.return_direct}
 
     def after_choice(state: MessagesState) -> str:
         last = state["messages"][-1]
@@ -146,11 +145,10 @@ def _after(tools: Sequence[BaseTool]) -> Callable[[MessagesState], str]:
     return after_choice
 
 
-def _told(call: Mapping[str, Any], result: ToolMessage) -> str:
-    asked = f"{call['name']} for {json.dumps(call['args'], ensure_ascii=False)}"
-    if result.status == "error":
-        return f"{quote(f'Failure of {asked}', result.text)}\n\n{NO_RESULT}"
-    return f"{quote(f'Result of {asked}', result.text)}\n\n{USE_RESULT}"
+def _in_words(call: Mapping[str, Any], result: ToolMessage) -> str:
+    label, advice = ("Failure", NO_RESULT) if result.status == "error" else ("Result", USE_RESULT)
+    label = f"{label} of {call['name']} for {json.dumps(call['args'], ensure_ascii=False)}"
+    return f"{quote(label, result.text)}\n\n{advice}"
 
 
 class ToolChoiceState(MessagesState, total=False):
