@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from langchain_core import exceptions
 from langgraph.errors import EmptyInputError, GraphBubbleUp, InvalidUpdateError
 
 from agents.errors import PodiumError, TransientError
@@ -49,25 +48,16 @@ SENTENCES = {
 
 _TRANSIENT = {"rate limit", "garbled", "server", "time-out", "connection", "unreadable"}
 
-_CLASSES: dict[type[exceptions.ModelError], str] = {
-    exceptions.ContextOverflowError: "too long",
-    exceptions.ModelAuthenticationError: "key",
-    exceptions.ModelPermissionDeniedError: "permission",
-    exceptions.ModelNotFoundError: "unknown",
-    exceptions.ModelInvalidRequestError: "invalid",
-    exceptions.ModelRateLimitError: "rate limit",
-    exceptions.ModelTimeoutError: "time-out",
-    exceptions.ModelConnectionError: "connection",
-    exceptions.ModelAPIError: "server",
-}
-"""What langchain-core knows of an error."""
+_CLASSES = {"ContextOverflowError": "too long", "ModelRateLimitError": "rate limit", "ModelAuthenticationError": "key"}
+_CLASSES |= {"ModelPermissionDeniedError": "permission", "ModelNotFoundError": "unknown"}
+_CLASSES |= {"LengthFinishReasonError": "truncated", "ContentFilterFinishReasonError": "filtered"}
+_CLASSES |= {"OpenAIRefusalError": "refused"}
+"""By class, of langchain-core and the OpenAI client; other `ModelError`s are judged by `is_retryable`."""
 
 _STATUSES = {401: "key", 402: "quota", 403: "permission", 404: "unknown", 408: "time-out", 413: "too long"}
 _STATUSES |= {409: "server", 425: "server", 429: "rate limit", 498: "server", 499: "server", 504: "time-out"}
 """Other statuses below 500 are `invalid`, others above are `server`."""
 
-_NAMES = {"LengthFinishReasonError": "truncated", "ContentFilterFinishReasonError": "filtered"}
-_NAMES |= {"OpenAIRefusalError": "refused"}
 _UNSENDABLE = {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}
 
 _LABELS = {
@@ -119,7 +109,7 @@ def is_rejection(error: BaseException) -> bool:
 
 def raised_ending(error: BaseException) -> str | None:
     """Return why a reply is not an answer where the client raised that: `refused`, `filtered` or `truncated`."""
-    kind = next((kind for name, kind in _NAMES.items() if name in _names(error)), None)
+    kind = next((kind for name, kind in _CLASSES.items() if name in _names(error)), None)
     return kind if kind in ("refused", "filtered", "truncated") else None
 
 
@@ -183,15 +173,16 @@ def _kind(error: BaseException) -> str | None:
 
 def _kind_of(error: BaseException) -> str | None:
     names, status = _names(error), _status(error)
-    kind = next((kind for known, kind in _CLASSES.items() if isinstance(error, known)), None)
-    kind = kind or next((kind for name, kind in _NAMES.items() if name in names), None)
+    kind = next((kind for name, kind in _CLASSES.items() if name in names), None)
     if kind or status:
         return _refined(kind or _STATUSES.get(status, "server" if status >= 500 else "invalid"), status, error)
     transport = " ".join(() if isinstance(error, _PERMANENT) else names)
     if re.search("Timeout|Connect|Network|Protocol|ReadError", transport):
         return "time-out" if "Timeout" in transport else "connection"
+    if "ModelError" in names:
+        return _refined("server" if getattr(error, "is_retryable", False) else "invalid", 0, error)
     unreadable = is_unreadable_reply(error)
-    if getattr(error, "body", None) or isinstance(error, exceptions.ModelError) or (unreadable and _body(error)):
+    if getattr(error, "body", None) or (unreadable and _body(error)):
         return _refined(_labelled(error), 0, error)
     return ("foreign" if is_foreign_reply(error) else "unreadable") if unreadable else None
 

@@ -29,6 +29,9 @@ SLOWER, FASTER = 2.0, 0.97
 MIN_INTERVAL = 0.01
 """Seconds between two calls under which there is no pace any more."""
 
+JITTER = 1.1
+"""Waits are longer by up to this factor, so that processes that were refused together do not come back together."""
+
 _tickets = count()
 
 
@@ -100,7 +103,7 @@ class RateLimit:
                 self._interval = min(self._interval * SLOWER, window)
             else:
                 self._interval = window / max(accepted, 1)
-            self._opens = max(self._opens, now + wait * random.uniform(1.0, 1.1))  # noqa: S311
+            self._opens = max(self._opens, now + wait * random.uniform(1.0, JITTER))  # noqa: S311
             self._closed = now
             return self._passed > started
 
@@ -110,7 +113,7 @@ class RateLimit:
     def _start(self) -> float:
         now = time.monotonic()
         self._starts.append(now)
-        self._opens = max(self._opens, now + self._interval * random.uniform(1.0, 1.2))  # noqa: S311
+        self._opens = max(self._opens, now + self._interval * random.uniform(1.0, JITTER))  # noqa: S311
         return now
 
 

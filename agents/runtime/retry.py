@@ -19,7 +19,7 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from agents.errors import AgentError, ConfigurationError, StorageError
 from agents.runtime.cancellation import Cancellation
 from agents.runtime.provider_errors import causes, explain, is_rate_limit, is_transient, provider_words, retry_after
-from agents.runtime.rate_limit import new_ticket, rate_limit_of
+from agents.runtime.rate_limit import JITTER, new_ticket, rate_limit_of
 from agents.runtime.sync_async import Effects, SyncAsyncRunnable
 from agents.runtime.usage import Tally, Usage, add_usage, no_usage, usage_of
 from agents.settings import settings
@@ -139,7 +139,7 @@ class InPlace:
             AgentError: The model is limited for longer than `max_wait`.
         """
         gate = rate_limit_of(model)
-        if (closed := gate.wait()) > self.retry.max_wait:
+        if (closed := gate.wait()) > self.retry.max_wait * JITTER:
             raise _asked_too_much("The model is rate-limited", closed, self.retry)
         self.in_line = True
         started = await gate.enter(effects, new_ticket() if ticket is None else ticket)
@@ -241,7 +241,7 @@ class Attempts(SyncAsyncRunnable[Any, Outcome]):
             try:
                 reply = await effects.within(self.timeout, effects.invoke(self.work, value, own))
             except GraphInterrupt as asked:  # LangGraph raises a question of a nested graph's task twice
-                raise GraphInterrupt(tuple({one.id: one for one in asked.args[0]}.values())) from None
+                raise GraphInterrupt(tuple({question.id: question for question in asked.args[0]}.values())) from None
             except (GraphBubbleUp, StorageError):
                 raise
             except Exception as error:

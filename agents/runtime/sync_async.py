@@ -241,17 +241,12 @@ class _SyncEvent(Event):
         self.block(seconds)
 
 
-class _Slots:
-    """`threading.Semaphore` for `async with`."""
-
-    def __init__(self, number: int) -> None:
-        self._semaphore = threading.Semaphore(number)
-
+class _Slots(threading.Semaphore):
     async def __aenter__(self) -> None:
-        self._semaphore.acquire()
+        self.acquire()
 
     async def __aexit__(self, *_: object) -> None:
-        self._semaphore.release()
+        self.release()
 
 
 @cache
