@@ -22,6 +22,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tracers.context import register_configure_hook
 
 from agents.errors import ConfigurationError
+from agents.runtime import install_hint
 
 if TYPE_CHECKING:
     from openinference.instrumentation import OITracer
@@ -101,7 +102,7 @@ def trace(to: SpanExporter | TracerProvider | str | None = None, *, content: boo
     try:
         _watch_runs()
     except ImportError as error:
-        raise ImportError(f"Tracing needs OpenTelemetry: pip install -e '.[tracing]' ({error})") from error
+        raise ImportError(f"Tracing needs OpenTelemetry: {install_hint('tracing')} ({error})") from error
     if _latest is not None:
         _latest.close()
     if content is None:

