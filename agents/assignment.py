@@ -75,6 +75,12 @@ def escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
+def with_task(assignment: Assignment, form: Callable[[str], str]) -> Assignment:
+    """Return an assignment with another task, which `form` makes of the task, and of its template where it has one."""
+    changed: Assignment = {**assignment, "task": form(assignment["task"])}
+    return {**changed, "template": form(assignment["template"])} if "template" in assignment else changed
+
+
 def task_for_model(assignment: Assignment) -> str:
     """Return the task with labels in place of what it quotes, which a chat model gets as fenced data beside it."""
     task, template, context = assignment["task"], assignment.get("template"), assignment.get("context", {})

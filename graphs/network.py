@@ -10,7 +10,7 @@ from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
 from agents.agent import Agent
-from agents.assignment import Assignment, History, check_history, select_history
+from agents.assignment import Assignment, History, check_history, select_history, with_task
 from agents.conversion import AnyAgent
 from agents.runtime import Retry
 from graphs.decisions import (
@@ -148,7 +148,8 @@ class Network(Pattern[NetworkState]):
         request = self.assignment(state)
         context = {**request.get("context", {}), **self._discussion(state)}
         if self.turns == "round_robin":
-            return {**request, "task": prompts.YOUR_TURN.format(name=name), "context": context}
+            turn: Assignment = {**request, "context": context}
+            return with_task(turn, lambda task: prompts.YOUR_TURN.format(name=name, task=task))
         if refused := state["handoffs"] and state["handoffs"][-1].get("refused"):
             context["last_handoff_refused"] = refused
         followed = _followed(state)

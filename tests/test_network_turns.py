@@ -32,9 +32,9 @@ def test_a_speaker_sees_the_discussion_and_the_request(call: Any) -> None:
     run(call, says("ann", "One."), says("bob", "Two."), Agent("eve", model=model), turns="round_robin")
     (asked,) = model.calls
     assert asked.tools == ["finish"]
-    for quoted in ("the request", "One.", "Two."):
+    for quoted in ("One.", "Two."):
         assert f"\n```\n{quoted}\n```" in asked.prompt
-    assert "You are eve," in asked.prompt
+    assert "\n\nYour task: the request\n\nYou are eve," in asked.prompt
 
 
 @pytest.mark.parametrize(
