@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PORT ?= 2024
-REQUEST ?= A 10 km bus ride costs 3.20 and a taxi 2.10 per km. Compare both for one person and for three, and recommend one.
+REQUEST ?= What do 12 chairs at 45.50 and 4 tables at 120 cost together? Name two things that make an office chair comfortable. Then write a note of two sentences with both.
 
 ENGINE_TESTS := $(wildcard tests/test_workflow*.py tests/test_pattern.py tests/test_steps.py tests/test_langgraph_contracts.py)
 
@@ -18,7 +18,7 @@ demo: .venv/base ## Answer a real request: with your key, or without one with a 
 	$(BIN)/podium --pattern planner "$(REQUEST)"
 	@echo "Next: source .venv/bin/activate; podium runs; podium show RUN --html; make tour"
 
-test: .venv/dev ## Run the tests (no key, no network; about four minutes)
+test: .venv/dev ## Run the tests (no key, no network; about five minutes)
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-oldest: .venv-oldest/done ## Run the engine's tests with the oldest versions of LangGraph and LangChain admitted
