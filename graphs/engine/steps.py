@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, ClassVar, Literal
@@ -117,24 +118,57 @@ def read_plan(items: Iterable[Step | Mapping[str, Any]]) -> tuple[list[Step], li
 def findings(
     items: Iterable[Step | Mapping[str, Any]], agents: Collection[str], *, most: int | None = None
 ) -> list[str]:
-    """Return everything that is wrong with some steps, each as a sentence that a person or a model can act on."""
+    """Return what is wrong with some steps, each as a sentence that a person or a model can act on.
+
+    The sentences never contradict each other: who does what they say gets, within a few rounds, to a sound plan.
+    """
+    if most is not None and isinstance(items, Sized) and len(items) > most:
+        return [f"There are {len(items)} steps; use at most {most}."]
     steps, unreadable = read_plan(items)
     flaws = Flaws(unreadable)
-    ids = [step.id for step in steps]
+    ids = Counter(step.id for step in steps)
     flaws.add(not steps and not unreadable, "There are no steps; write at least one.")
-    flaws.add(most is not None and len(steps) > (most or 0), f"There are {len(steps)} steps; use at most {most}.")
-    for repeated in sorted({step_id for step_id in ids if ids.count(step_id) > 1} if len(set(ids)) < len(ids) else ()):
+    for repeated in sorted(step_id for step_id, count in ids.items() if count > 1):
         flaws.add(True, f"Two steps are called {repeated!r}; give every step an id of its own.")
-    known = set(ids)
+    order = Order(steps)
     for step in steps:
         _check_fields(step, agents, flaws)
-        _check_dependencies(step, known, flaws)
+        _check_dependencies(step, ids, flaws)
+        _check_quotations(step, order, flaws)
     cycle = find_cycle(steps)
-    flaws.add(bool(cycle), f"These steps wait for each other: {' -> '.join(cycle)}; remove one of the dependencies.")
+    flaws.add(
+        bool(cycle),
+        f"These steps wait for each other: {' -> '.join(cycle)}; remove one of the dependencies, and its quotation.",
+    )
     if len(flaws.found) > _MOST_FINDINGS:
         more = len(flaws.found) - _MOST_FINDINGS
         return [*flaws.found[:_MOST_FINDINGS], f"And {more} more like these."]
     return flaws.found
+
+
+class Order:
+    """Which step waits for which, with the dependencies that findings ask for."""
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        self.needs: dict[str, set[str]] = {}
+        for step in steps:
+            self.needs.setdefault(step.id, set()).update(step.dependencies)
+
+    def waits(self, step: str, other: str) -> bool:
+        """Return whether a step is the other one, or waits for it."""
+        seen, open_ = {step}, [step]
+        while open_:
+            for name in self.needs.get(open_.pop(), set()) - seen:
+                seen.add(name)
+                open_.append(name)
+        return other in seen
+
+    def add(self, step: str, other: str) -> bool:
+        """Let a step wait for another one; return False where that would close a circle."""
+        if self.waits(other, step):
+            return False
+        self.needs[step].add(other)
+        return True
 
 
 def _check_fields(step: Step, agents: Collection[str], flaws: Flaws) -> None:
@@ -156,14 +190,6 @@ def _check_dependencies(step: Step, known: Collection[str], flaws: Flaws) -> Non
     for name in step.dependencies:
         flaws.add(name == step.id, f"{who} depends on itself; remove that dependency.")
         flaws.add(name not in known, f"{who} depends on {name!r}, which is not a step.")
-    for name in dict.fromkeys(placeholders(step.task)):
-        missing = name not in (*step.dependencies, "request") and not (name == "item" and step.for_each)
-        quotes = f"{who} quotes {{{name}}}"
-        flaws.add(missing and name in known, f"{quotes} but does not depend on it; add {name!r} to its dependencies.")
-        flaws.add(
-            missing and name not in known and not name[0].isdigit(),
-            f"{quotes}, which is neither 'request' nor a dependency; for plain braces write {{{{{name}}}}}.",
-        )
     if step.for_each is not None:
         flaws.add(
             step.for_each not in step.dependencies, f"{who} runs for each of {step.for_each!r}: not a dependency."
@@ -175,6 +201,22 @@ def _check_dependencies(step: Step, known: Collection[str], flaws: Flaws) -> Non
             f"{who} has the condition {dict(step.when)}; it needs 'step' (a dependency)"
             f" and one of {', '.join(CONDITIONS)}.",
         )
+
+
+def _check_quotations(step: Step, order: Order, flaws: Flaws) -> None:
+    for name in dict.fromkeys(placeholders(step.task)):
+        quotes = f"Step {step.id!r} quotes {{{name}}}"
+        if name == step.id:
+            flaws.add(True, f"{quotes}, its own result; take the quotation out.")
+        elif name in (*step.dependencies, "request") or (name == "item" and step.for_each):
+            continue
+        elif name not in order.needs:
+            sentence = f"{quotes}, which is neither 'request' nor a dependency; for plain braces write {{{{{name}}}}}."
+            flaws.add(not name[0].isdigit(), sentence)
+        elif order.add(step.id, name):
+            flaws.add(True, f"{quotes} but does not depend on it; add {name!r} to its dependencies.")
+        else:
+            flaws.add(True, f"{quotes}, which waits for {step.id!r} itself; take the quotation out.")
 
 
 def _sorter(steps: Sequence[Step]) -> TopologicalSorter[str]:
