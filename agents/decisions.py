@@ -20,12 +20,14 @@ from typing_extensions import TypedDict
 from agents.errors import ConfigurationError, DecisionError
 from agents.forms import Form
 from agents.models import (
+    UnstructuredError,
     as_chat_model,
     call_once,
     habits_of,
     is_same,
     model_of_run,
     read_reply,
+    refuses_form,
     structured,
     without_thinking,
 )
@@ -37,7 +39,6 @@ from agents.runtime import (
     clean_data,
     extended,
     in_place,
-    is_rejection,
     reads_foreign_text,
 )
 from agents.settings import settings
@@ -169,6 +170,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         self.attempts = attempts
         self.name: str = name or self.form.name
         self.whole = whole
+        self._words = IN_WORDS.format(schema=json.dumps(self.form.schema))
         self._bound: tuple[Any, Runnable[Any, Any]] | None = None
 
     def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
@@ -212,7 +214,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         self, effects: Effects, model: Any, messages: Sequence[BaseMessage], config: RunnableConfig, *, in_words: bool
     ) -> AIMessage:
         """Ask once: for structured output, or where the server refuses that or ignored it, in words."""
-        words = _with_words(messages, IN_WORDS.format(schema=json.dumps(self.form.schema)))
+        words = _with_words(messages, self._words)
 
         async def ask(asked: Any, sent: list[BaseMessage]) -> AIMessage:
             reply: AIMessage = await effects.invoke(asked, sent, config)
@@ -228,9 +230,9 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
                 reply = await call_once(model, words if in_words else messages, ask_structured, self.name)
                 return read_reply(reply, self.name, calls=True)
             except Exception as error:
-                refused = is_rejection(error)
-                if not (refused or isinstance(error, _UnstructuredError)):
+                if not refuses_form(error):
                     raise
+                refused = not isinstance(error, UnstructuredError)
         reply = await call_once(model, words, ask, self.name)
         habits.form_in_words = refused
         return read_reply(reply, self.name)
@@ -241,7 +243,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
             try:
                 self._bound = (model, structured(model, self.form.schema))
             except (NotImplementedError, ValueError, TypeError) as error:
-                raise _UnstructuredError from error
+                raise UnstructuredError from error
         return self._bound[1]
 
     def read(self, reply: BaseMessage) -> dict[str, Any]:
@@ -258,10 +260,6 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         except ValueError as error:
             raise DecisionError(f"the JSON cannot be stored: {error}") from error
         return self.form.read(value)
-
-
-class _UnstructuredError(Exception):
-    """The model's class has no structured output."""
 
 
 def _calls(reply: BaseMessage) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agents.runtime import lazily
 
 if TYPE_CHECKING:
-    from agents.models.calls import WrittenArguments, call_once, habits_of, read_reply
+    from agents.models.calls import UnstructuredError, WrittenArguments, call_once, habits_of, read_reply, refuses_form
     from agents.models.embeddings import LocalEmbeddings
     from agents.models.openai_compatible import openai_chat
     from agents.models.resolve import chat_model, model_name, model_of_run
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LocalEmbeddings",
+    "UnstructuredError",
     "VisibleText",
     "WrappedModel",
     "WrittenArguments",
@@ -34,11 +35,12 @@ __all__ = [
     "model_of_run",
     "openai_chat",
     "read_reply",
+    "refuses_form",
     "structured",
     "without_thinking",
 ]
 
-_CALLS = ("WrittenArguments", "call_once", "habits_of", "read_reply")
+_CALLS = ("UnstructuredError", "WrittenArguments", "call_once", "habits_of", "read_reply", "refuses_form")
 _WRAPPED = ("WrappedModel", "as_chat_model", "calls_tools", "is_same", "structured")
 
 __getattr__ = lazily(

@@ -23,6 +23,10 @@ from agents.runtime import PerModel, check_reply, explain, is_rejection, is_tran
 T = TypeVar("T")
 
 _STREAM_OPTIONS = re.compile(r"stream_?options|include_usage", re.IGNORECASE)
+_TEMPLATE = re.compile(r"jinja|chat.?template|must alternate", re.IGNORECASE)
+"""Words of servers that answer 500 where the chat template of their model refuses a history."""
+_FORM = re.compile(r"response_format|json.?schema|grammar", re.IGNORECASE)
+_NO_MODEL = re.compile(r"model_not_found|model\b.{0,80}\b(not|n't) (exist|found|a valid)", re.IGNORECASE)
 _ROLES = re.compile(r"system|role", re.IGNORECASE)
 
 
@@ -62,9 +66,10 @@ async def call_once(
         except Exception as error:
             if kind := raised_ending(error):
                 raise AgentError(f"Agent {who!r} gave no usable answer. {explain(error)}", kind=kind) from error
-            if is_transient(error) or not (is_rejection(error) or isinstance(error, ValueError)):
+            words = words_of(error)
+            is_refused = is_rejection(error) or isinstance(error, ValueError)
+            if not _TEMPLATE.search(words) and (is_transient(error) or not is_refused):
                 raise
-            words = f"{error} {getattr(error, 'body', '')}"
             if _STREAM_OPTIONS.search(words) and not no_stream_options:
                 no_stream_options = True
             elif (simpler := _simpler(level, words, messages, sent)) is not None:
@@ -76,10 +81,26 @@ async def call_once(
             return reply
 
 
+def words_of(error: BaseException) -> str:
+    """Return what a server said of a request, to search in only."""
+    return f"{error} {getattr(error, 'body', '')}"
+
+
+def refuses_form(error: Exception) -> bool:
+    """Tell whether a server may have refused structured output: most do so by 400, 404 or 422, in many words."""
+    words = words_of(error)
+    is_refused = is_rejection(error) and not _NO_MODEL.search(words)
+    return isinstance(error, UnstructuredError) or is_refused or _FORM.search(words) is not None
+
+
 def _simpler(level: int, words: str, messages: Sequence[BaseMessage], sent: list[BaseMessage]) -> int | None:
     """Return the next level at which a refused history looks different; None if there is none."""
     highest = NO_SYSTEM if _ROLES.search(words) else PLAIN
     return next((other for other in range(level + 1, highest + 1) if normalised(messages, other) != sent), None)
+
+
+class UnstructuredError(Exception):
+    """The model's class has no structured output."""
 
 
 class WrittenArguments(BaseCallbackHandler):

@@ -28,7 +28,7 @@ def is_unreadable_reply(error: BaseException) -> bool:
         return any(module.startswith("openai.") for module in modules)
     if isinstance(error, IndexError):  # no choices
         return modules[-1:] == ["langchain_core.language_models.chat_models"]
-    reading = any(frame.f_code.co_name == "_create_chat_result" for frame in frames)
+    reading = any(frame.f_code.co_name in ("_create_chat_result", "parse_chat_completion") for frame in frames)
     words = str(error)[:MAX_SEARCHED]
     return reading or _EMPTY.match(words) is not None or "value for 'choices'" in words
 
