@@ -63,7 +63,7 @@ def test_texts_that_postgres_refuses_end_no_run(uri: str) -> None:
     team = [Agent("fails", function=fail), Agent("echoes", function=lambda task: f"{task} \x00 \ud800")]
     graphs = [
         Workflow([Step("one", "fails", "go"), Step("two", "echoes", "go")], agents=team),
-        Supervisor(team[0], model=False),
+        Supervisor(team[0]),
         Supervisor(team[1], checks=[lambda text: "not \x00 yet"], max_revisions=1),
         Router(team, classifier=lambda text: {"fails": 0.9, "echoes": 0.8}, model=False, multiple=True),
         Network([Agent("first", function=lambda task: {"to": "echoes", "task": "\x00", "reason": "\x00"}), *team]),
