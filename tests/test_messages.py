@@ -286,3 +286,12 @@ def test_an_id_that_the_thread_has_already_is_not_used_again() -> None:
     before = [HumanMessage("Hi", id="1"), AIMessage("Ho", id="same")]
     assert closing(before, "New", "same").id not in ("1", "same", None)
     assert closing(before, "New", "other").id == "other"
+
+
+@pytest.mark.filterwarnings("ignore:The v3 streaming protocol")
+def test_langgraphs_third_event_protocol_streams_the_words_of_the_answer() -> None:
+    ann = Agent("ann", instructions="Answer.", model=ScriptedModel(["alpha beta gamma"], repeat=True))
+    judge = Agent("judge", function=lambda task: {"acceptable": True, "evidence": "It is."})
+    graph = Supervisor(ann, reviewer=judge).compile()
+    run = graph.stream_events({"messages": "Name three letters."}, version="v3")
+    assert "alpha beta gamma" in ["".join(map(str, message.text)) for message in run.messages]

@@ -23,6 +23,7 @@ INTERRUPT = "__interrupt__"
 RESUME = "__resume__"
 START = "__start__"
 BRANCH = "branch:to:"
+PUSH = "__pregel_push"
 DELTA_COUNTERS = "counters_since_delta_snapshot"
 
 # Streams
@@ -33,14 +34,23 @@ def push_event(config: RunnableConfig, event: Any, run_id: object) -> None:
 
     A message that was streamed so is not streamed again when its node returns it.
     """
-    from langgraph.pregel._messages import StreamMessagesHandlerV2, graph_namespace
+    from langgraph.pregel._messages import StreamMessagesHandlerV2
 
-    namespace = graph_namespace(config["metadata"])
+    namespace = _namespace_of_graph(config["metadata"])
     for handler in getattr(config.get("callbacks"), "handlers", ()):
         if isinstance(handler, StreamMessagesHandlerV2) and (handler.subgraphs or not namespace):
             if event["event"] == "message-start":
                 handler.seen.add(event["id"])
             handler.stream((namespace, "messages", (event, {**config["metadata"], "run_id": str(run_id)})))
+
+
+def _namespace_of_graph(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the namespace of the graph in which a task runs: without its own part, and those of tasks that call it."""
+    path = metadata.get("langgraph_path", ())
+    depth = 1
+    while len(path) == 4 and path[0] == PUSH and path[-1] is True:
+        depth, path = depth + 1, path[1]
+    return tuple(metadata["langgraph_checkpoint_ns"].split("|"))[:-depth]
 
 
 # Checkpoints
