@@ -103,7 +103,7 @@ _SECRETS = re.compile(
     | \bbearer \s+ \S+  |  \bbasic \s+ (?-i: (?=\w[a-z+/]*[A-Z\d=]) ) [\w+/=]{8,}
     | (?<=[?&])(key|sig|code)=[^\s&]+
     | (api[-_ ]?key|token|passw(or)?d|passphrase|pwd|signature
-      | (secret|(access|account|private)[-_ ]?key|credential)[\w-]*)
+      | (secret|(access|account|private)[-_ ]?key|credential)[\w-]{0,64}+)
       \\?["']?\s*[=:]\s*(\\?"[^"]*"?|\\?'[^']*'?|[^\s;&]+)
     | \b(sk|pk|rk|xai|gsk|gh[opsru]|github_pat|glpat|hf|nvapi|npm|pypi|whsec|r8|tvly|pplx|xox[a-z]|xapp|shp[a-z]{2})
       [-_][\w*.-]{6,}
