@@ -98,7 +98,7 @@ def test_what_a_terminal_hides_or_obeys_is_made_visible() -> None:
     assert visible("naïve 👩\u200d🔬 שלום") == "naïve 👩\u200d🔬 שלום"
 
 
-WORST = [*'a \n`{[<\\"=&*|é', "a_", '{"a":', "<a", "<!--", "9,", "a.", "a@", "://a:", "secret-", "eyJ", "basic "]
+WORST = [*'a \n`{[<\\"=&*|é', "a_", '{"a":', "<a", "<!--", "9,", "a.", "a@", "://a:", "secret-", "eyJ", "basic ", "a/"]
 WORST += ["-----BEGIN ", "response keys: ", "\x00", "\ud800", "<think>", "```json\n", "- ", "\x1b[", "\u202e"]
 
 for package in (agents, graphs):

@@ -109,7 +109,7 @@ _SECRETS = re.compile(
       [-_][\w*.-]{6,}
     | \b(?-i:AIza|eyJ|ya29\.|SG\.|GOCSPX-)[\w.-]+ | \b(?-i:A[KS]IA|AROA|AIDA)[A-Z\d]{8,}"""
 )
-_WORDS = re.compile(r"\b(?=[a-z\d/+]*[A-Z])(?=[A-Z\d/+]*[a-z])[A-Za-z\d/+]{40}(?![\w/+])|\w{24,}={0,2}")
+_WORDS = re.compile(r"\b(?=[a-z\d/+]{0,39}[A-Z])(?=[A-Z\d/+]{0,39}[a-z])[A-Za-z\d/+]{40}(?![\w/+])|\w{24,}={0,2}")
 """Words that only a machine can have written: secret keys of AWS, and long ones with digits (`_unless_random`)."""
 
 
