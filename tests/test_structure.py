@@ -34,8 +34,13 @@ def _dotted(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(module: str, *, top_level: bool = False) -> Iterator[tuple[str, str]]:
-    """Yield (module, name) for each import of our own code, without those for type checkers only."""
+@cache
+def imports(module: str, *, top_level: bool = False) -> list[tuple[str, str]]:
+    """Return (module, name) for each import of our own code, without those for type checkers only."""
+    return list(_imports(module, top_level))
+
+
+def _imports(module: str, top_level: bool) -> Iterator[tuple[str, str]]:
     tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
     skipped = {id(node) for test in ast.walk(tree) if _is_type_checking(test) for node in ast.walk(test)}
     for node in tree.body if top_level else ast.walk(tree):
@@ -64,6 +69,7 @@ def target(module: str, name: str) -> str:
     return f"{module}.{name}" if f"{module}.{name}" in modules() else module
 
 
+@cache
 def files_graph() -> dict[str, set[str]]:
     return {module: {target(*found) for found in imports(module)} - {module} for module in modules()}
 
@@ -127,6 +133,7 @@ def test_patterns_import_only_the_patterns_they_are_made_of() -> None:
     assert found <= PATTERN_IMPORTS
 
 
+@cache
 def public_names(package: str) -> set[str]:
     for node in ast.parse(modules()[package].read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and getattr(_assigned(node), "id", "") == "__all__":
