@@ -5,10 +5,7 @@ The base class decides whether a failed call is repeated: a `TransientError` is,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from agents.runtime import Usage
+from agents.usage import Usage
 
 
 class PodiumError(Exception):

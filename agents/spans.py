@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from langchain_core.tracers.base import BaseTracer
 from langchain_core.tracers.schemas import Run
+from openinference.instrumentation import OITracer
 from openinference.instrumentation.langchain._tracer import OpenInferenceTracer
 from opentelemetry.trace import StatusCode
-
-if TYPE_CHECKING:
-    from agents.tracing import Tracing
 
 _OUTERMOST, _MARK, _LOOP = "outermost", "mark", "loop"
 """Names that are not shown: the outermost run, the pattern's number, and whether this is in an agent's own loop."""
@@ -31,6 +29,16 @@ def _without_content(method: str) -> Callable[..., Run]:
     return report
 
 
+class SwitchedOn(Protocol):
+    """Where spans go, and whether prompts, answers and messages of errors may be in them."""
+
+    content: bool
+
+    @property
+    def tracer(self) -> OITracer:
+        """The tracer that makes them."""
+
+
 class Spans(OpenInferenceTracer):
     """Makes the spans of all runs of the process.
 
@@ -44,7 +52,7 @@ class Spans(OpenInferenceTracer):
         _without_content, ("on_chain_error", "on_llm_error", "on_tool_error")
     )
 
-    def __init__(self, latest: Callable[[], Tracing | None], pattern: str) -> None:
+    def __init__(self, latest: Callable[[], SwitchedOn | None], pattern: str) -> None:
         super().__init__(None, False)  # type: ignore[arg-type]  # the tracer is chosen when a run begins
         self._latest = latest
         self._pattern = pattern

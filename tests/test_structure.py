@@ -36,24 +36,17 @@ def _dotted(file: Path) -> str:
 
 @cache
 def imports(module: str, *, top_level: bool = False) -> list[tuple[str, str]]:
-    """Return (module, name) for each import of our own code, without those for type checkers only."""
+    """Return (module, name) for each import of our own code, those for type checkers too."""
     return list(_imports(module, top_level))
 
 
 def _imports(module: str, top_level: bool) -> Iterator[tuple[str, str]]:
     tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
-    skipped = {id(node) for test in ast.walk(tree) if _is_type_checking(test) for node in ast.walk(test)}
     for node in tree.body if top_level else ast.walk(tree):
-        if id(node) in skipped:
-            continue
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ENTRY_POINTS:
             yield from ((node.module, alias.name) for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names if alias.name.split(".")[0] in ENTRY_POINTS)
-
-
-def _is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def is_package(module: str) -> bool:

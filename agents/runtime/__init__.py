@@ -28,20 +28,14 @@ from agents.runtime.sanitize import clean, clean_data, masked, reads_foreign_tex
 from agents.runtime.sync_async import AsyncEffects, Effects, In, Out, SyncAsyncRunnable, SyncEffects, finish, iterate
 from agents.runtime.usage import (
     BUDGET,
-    COUNTS,
     Tally,
-    Tokens,
-    Usage,
-    add_usage,
     charge_earlier,
     model_called,
-    named,
-    no_usage,
     plausible,
-    sum_usage,
     usage_of_call,
     usage_of_messages,
 )
+from agents.usage import COUNTS, Tokens, Usage, add_usage, named, no_usage, sum_usage
 
 __all__ = [
     "BUDGET",

@@ -21,8 +21,9 @@ from agents.runtime.cancellation import Cancellation
 from agents.runtime.provider_errors import causes, explain, is_rate_limit, is_transient, provider_words, retry_after
 from agents.runtime.rate_limit import JITTER, new_ticket, rate_limit_of
 from agents.runtime.sync_async import Effects, SyncAsyncRunnable
-from agents.runtime.usage import Tally, Usage, add_usage, no_usage, usage_of
+from agents.runtime.usage import Tally, usage_of
 from agents.settings import settings
+from agents.usage import Usage, add_usage, no_usage
 
 T = TypeVar("T")
 

@@ -5,75 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NotRequired, Self
+from typing import Any, Self
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
-from typing_extensions import TypedDict
 
 from agents.runtime.run_config import extended
-
-
-class Tokens(TypedDict):
-    """Model calls, failed ones included, and the tokens they read and wrote as far as their providers report them."""
-
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cost: NotRequired[float]
-    """In the currency of the run's price table; only there if the run has one."""
-
-
-class Usage(Tokens):
-    """`Tokens` in all, and under `agents` the share of each agent by name (nested ones as `outer/inner`)."""
-
-    agents: dict[str, Tokens]
-
-
-COUNTS = ("calls", "input_tokens", "output_tokens")
-
-
-def no_usage() -> Usage:
-    """Return a usage of nothing."""
-    return {"calls": 0, "input_tokens": 0, "output_tokens": 0, "agents": {}}
-
-
-def _plus(one: Tokens, other: Tokens, sign: int = 1) -> Tokens:
-    total: Any = {count: one[count] + sign * other[count] for count in COUNTS}  # type: ignore[literal-required]
-    if "cost" in one or (sign > 0 and "cost" in other):
-        total["cost"] = one.get("cost", 0.0) + sign * other.get("cost", 0.0)
-    tokens: Tokens = total
-    return tokens
-
-
-def add_usage(one: Usage | None, other: Usage | None) -> Usage:
-    """Add two usages; the reducer of `usage` in every graph's state."""
-    if not one or not other:
-        return other or one or no_usage()
-    agents = dict(one["agents"])
-    for name, tokens in other["agents"].items():
-        agents[name] = _plus(agents[name], tokens) if name in agents else tokens
-    return {**_plus(one, other), "agents": agents}
-
-
-def sum_usage(usages: Iterable[Usage | None]) -> Usage:
-    """Add any number of usages."""
-    total = no_usage()
-    for usage in usages:
-        total = add_usage(total, usage)
-    return total
-
-
-def named(usage: Usage, name: str) -> Usage:
-    """Book a usage on an agent: its own calls under its name, those of agents inside it under `name/inner`."""
-    inside = {f"{name}/{inner}": tokens for inner, tokens in usage["agents"].items()}
-    booked = sum_usage({**tokens, "agents": {}} for tokens in usage["agents"].values())
-    own = _plus(usage, booked, -1)
-    agents = {name: own, **inside} if any(own.values()) else inside
-    return {**usage, "agents": agents}
-
+from agents.usage import COUNTS, Tokens, Usage, add_usage, no_usage, plus, sum_usage
 
 BUDGET = "__ledger"
 """Where the budget of a run is kept in its config; nested graphs inherit it, checkpoints leave it out."""
@@ -83,7 +23,7 @@ def charge_earlier(config: RunnableConfig, reported: Usage, counted: Usage) -> N
     """Charge the run's budget, if it has one, with calls that were made before this process took the run over."""
     budget = config.get("configurable", {}).get(BUDGET)
     if budget is not None and reported["calls"] > counted["calls"]:
-        budget.charge({**_plus(reported, counted, -1), "agents": {}})
+        budget.charge({**plus(reported, counted, -1), "agents": {}})
 
 
 def usage_of(error: BaseException) -> Usage | None:

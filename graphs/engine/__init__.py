@@ -1,6 +1,7 @@
 """What all patterns are built on. It imports `agents`, and no other room of `graphs`.
 
-pattern              the base class; pattern_graph: the graph that it builds; compiled_pattern: the graph to run
+pattern              the base class; run_rules: how its runs begin and end; pattern_graph: the graph that it builds;
+                     compiled_pattern: the graph to run
 node                 `ask -> agent -> take`, and functions of the state
 state                the state that all patterns share, and how it opens and closes
 team                 agents by name

@@ -9,10 +9,10 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.graph import Graph
+from langchain_core.runnables.graph import Edge, Graph
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphInterrupt
-from langgraph.graph import END
+from langgraph.graph import END, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, GraphOutput
 
@@ -24,11 +24,9 @@ from graphs.engine.drawing import display, look_into
 from graphs.engine.durability import STORAGE, NotesFailures
 from graphs.engine.progress import CALLERS_LIMIT
 from graphs.engine.recorded import CHECKPOINTER, noticing
+from graphs.engine.run_rules import RunRules
 from graphs.engine.state import PatternState, check_keys, opened
 from graphs.engine.thread_lock import thread_lock
-
-if TYPE_CHECKING:
-    from graphs.engine.pattern_graph import PatternGraph
 
 ENOUGH_THREADS = 1_000_000
 """LangGraph's pool size in sync runs. Threads start only when needed; steps that wait for others need one each."""
@@ -36,13 +34,36 @@ ENOUGH_THREADS = 1_000_000
 SPARE_STEPS = 10
 """Supersteps allowed beyond the caller's `recursion_limit`, so that a run that reaches it can still answer."""
 
+ANSWER = "answer"
+"""The name of the node through which every run ends."""
+
 StateT = TypeVar("StateT", bound=PatternState)
+
+
+class PatternBuilder(StateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
+    """What a compiled pattern reads of the graph that it was built from."""
+
+    pattern: RunRules[StateT]
+    public_input: type
+    implied: set[str]
+    """Nodes whose way to `answer` is not drawn: a run ends there only if something else has ended it."""
+    guards: dict[str, str]
+    """Nodes that stand before others: edges to the key lead to the value."""
+
+    def target(self, name: str) -> str:
+        """Return where an edge to a node leads."""
+        name = ANSWER if name == END else name
+        return self.guards.get(name, name)
+
+    def ends(self, edge: Edge) -> bool:
+        """Return whether an edge of the drawing is there only for runs that something else has ended."""
+        return edge.source in self.implied and edge.target == self.target(END)
 
 
 class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
     """A compiled pattern: opens a record with every input, draws its steps, and limits the steps at work."""
 
-    builder: PatternGraph[StateT]
+    builder: PatternBuilder[StateT]
 
     if TYPE_CHECKING:
         # ruff: disable[A002, D102]

@@ -4,36 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from langchain_core.runnables import Runnable
-from langchain_core.runnables.graph import Edge
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
 from agents.settings import Settings
-from graphs.engine.compiled_pattern import SPARE_STEPS, CompiledPattern
+from graphs.engine.compiled_pattern import ANSWER, SPARE_STEPS, CompiledPattern, PatternBuilder
 from graphs.engine.node import Node, Rule, counted
+from graphs.engine.run_rules import RunRules
 from graphs.engine.state import PRIVATE, RUNNING, Input, PatternState
 from graphs.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from graphs.engine.pattern import Pattern
-
-ANSWER = "answer"
-"""The name of the node through which every run ends."""
 
 StateT = TypeVar("StateT", bound=PatternState)
 
 
-class PatternGraph(StateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
+class PatternGraph(PatternBuilder[StateT]):
     """A `StateGraph` of a pattern: it opens a record with every input, counts what nodes use, and ends in `answer`.
 
     Nodes may be plain functions. An edge to END leads to the node `answer`; so does a conditional edge once a node has
     set a final status, or LangGraph's recursion limit is near.
     """
 
-    def __init__(self, pattern: Pattern[StateT], state: type[StateT], *, input_schema: type = Input) -> None:
+    def __init__(self, pattern: RunRules[StateT], state: type[StateT], *, input_schema: type = Input) -> None:
         hints = get_type_hints(state, include_extras=True)
         record = {key: hint for key, hint in hints.items() if key != "remaining_steps"}
         result = {key: hint for key, hint in record.items() if key not in PRIVATE}
@@ -45,10 +39,8 @@ class PatternGraph(StateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
         )
         self.pattern = pattern
         self.public_input = input_schema
-        self.guards: dict[str, str] = {}
-        """Nodes that stand before others: edges to the key lead to the value."""
-        self.implied: set[str] = set()
-        """Nodes whose way to `answer` is not drawn: a run ends there only if something else has ended it."""
+        self.guards = {}
+        self.implied = set()
 
     def add_node(self, node: Any, action: Any = None, **options: Any) -> Self:
         """Add a node: a `Node`, a function of the state, or any Runnable."""
@@ -66,7 +58,7 @@ class PatternGraph(StateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
 
     def add_edge(self, start_key: str | list[str], end_key: str) -> Self:
         """Add an edge; one to END leads to `answer`."""
-        return super().add_edge(start_key, end_key if start_key == ANSWER else self._target(end_key))
+        return super().add_edge(start_key, end_key if start_key == ANSWER else self.target(end_key))
 
     def add_conditional_edges(self, source: str, path: Any, path_map: Any = None) -> Self:
         """Add a conditional edge; a run that has ended goes to `answer` whatever the path says."""
@@ -77,11 +69,11 @@ class PatternGraph(StateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
             raise ConfigurationError(
                 f"The route after {source!r} needs a return type like Literal['a', '__end__'], or a path_map"
             )
-        targets: dict[Hashable, str] = {key: self._target(name) for key, name in names.items()}
+        targets: dict[Hashable, str] = {key: self.target(name) for key, name in names.items()}
         if source != START:
-            if self._target(END) not in targets.values():
+            if self.target(END) not in targets.values():
                 self.implied.add(source)
-            targets[END] = targets[ANSWER] = self._target(END)
+            targets[END] = targets[ANSWER] = self.target(END)
             path = _until_ended(path)
         return super().add_conditional_edges(source, path, targets)
 
@@ -109,14 +101,6 @@ class PatternGraph(StateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
         if isinstance(target, str):
             return self.add_edge(source, target)
         return self.add_conditional_edges(source, target, path_map)
-
-    def ends(self, edge: Edge) -> bool:
-        """Return whether an edge of the drawing is there only for runs that something else has ended."""
-        return edge.source in self.implied and edge.target == self._target(END)
-
-    def _target(self, name: str) -> str:
-        name = ANSWER if name == END else name
-        return self.guards.get(name, name)
 
     def compile(self, *args: Any, **options: Any) -> CompiledPattern[StateT]:
         """Compile as `StateGraph.compile` does."""

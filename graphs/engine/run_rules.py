@@ -1,0 +1,75 @@
+"""What the graph of a pattern asks of the pattern: how a run begins and ends, and what a drawing shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from agents.assignment import Assignment, History
+from agents.runtime import Retry
+from graphs.engine.drawing import Box
+from graphs.engine.state import RUNNING, Conclusion, PatternState, assignment_of, closing
+
+StateT = TypeVar("StateT", bound=PatternState)
+
+
+class RunRules(Generic[StateT]):
+    """What a pattern says of itself, and how its runs begin and end."""
+
+    name = "pattern"
+    synthesizes = False
+    """Whether it writes an answer from results; a share of a run's budget is then kept for that."""
+    request_optional = False
+    """Whether an empty request is allowed, because the steps are known in advance."""
+    retry: Retry | None = None
+    """For every call; None for three attempts."""
+    history: History = "full"
+    """What agents see of the conversation before the request."""
+
+    def opening(self) -> dict[str, Any]:
+        """Return what the state begins with where that is not empty."""
+        return {}
+
+    def assignment(self, state: StateT) -> Assignment:
+        """Return what this pattern is asked to do."""
+        return assignment_of(state, self.history)
+
+    def conclude(self, state: StateT) -> Conclusion:
+        """Return what the run ends with, unless a node has set a status."""
+        reason = "The graph ended without a status: set one in its last node, or define conclude()"
+        return {"text": reason, "status": "failed", "stop_reason": reason}
+
+    def ending(self, state: StateT) -> Conclusion:
+        """Return how the run is about to end; a guard before `answer` judges this.
+
+        To end the run otherwise, a guard returns `status`, `stop_reason` and an `AIMessage` with the id `message_id`,
+        which replaces the message that shows the text, if there is one.
+        """
+        if state["status"] != RUNNING:
+            last = state["messages"][-1]
+            reason = state["stop_reason"]
+            return {"text": str(last.text), "message_id": last.id, "status": state["status"], "stop_reason": reason}
+        end = self.conclude(state)
+        if end["status"] == RUNNING:
+            reason = "LangGraph's recursion_limit was reached"
+            end = {**end, "status": "partial" if end["text"] else "failed", "stop_reason": reason}
+        return {**end, "text": end["text"] or end["stop_reason"] or ""}
+
+    def answer(self, state: StateT) -> dict[str, Any]:
+        """End the run: every way to END leads through this node, so that a node before it guards every answer."""
+        if state["status"] != RUNNING:
+            return {}
+        end = self.ending(state)
+        update = {"status": end["status"], "stop_reason": end["stop_reason"]}
+        shown = end.get("message_id")
+        if shown and any(message.id == shown for message in state["messages"]):
+            return update
+        return {**update, "messages": [closing(state["messages"], end["text"], shown)]}
+
+    def known_tasks(self, value: Any) -> Iterable[str]:
+        """Return the tasks that no model wrote: tools may open the addresses that they name."""
+        return ()
+
+    def inside(self) -> Mapping[str, Sequence[Box]]:
+        """Return what a drawing shows in place of a node: the agents or steps that are at work in it."""
+        return {}
