@@ -6,7 +6,7 @@ checks           guardrails without a model; memory: facts about a user, across 
 decisions        typed decisions of a chat model; forms: their schemas
 settings         what the caller of a run may set
 tracing          OpenTelemetry spans; spans: what they hold
-errors           what can go wrong
+errors           what can go wrong; usage: model calls, tokens and cost as data
 
 Rooms, each importing only those above it:
 

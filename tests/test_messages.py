@@ -13,7 +13,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from agents import Agent, Retry
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow
-from graphs.engine import closing
+from graphs.engine import CompiledPattern, closing
 from tests import roles
 
 MET = {"evidence": "it is so", "met": True}
@@ -237,6 +237,15 @@ def test_a_graph_of_the_users_own_shows_what_is_inside_only_where_it_is_asked_fo
     shown = run(graph, {"messages": "Do it"}, "invoke")
     assert [chunk[0].text for mode, chunk in shown if mode == "messages"] == ["The answer"]
     assert pieces_of_answer(run(graph, {"messages": "Do it"}, "invoke", subgraphs=True)) > 1
+
+
+def test_the_answer_comes_word_by_word_from_the_depth_of_nested_patterns() -> None:
+    [writer] = team("writer")
+    for _ in range(4):
+        inner = writer.name
+        writer = Router([writer], classifier=lambda *_, inner=inner: inner, model=False).as_agent(f"around_{inner}")
+    assert isinstance(writer.runnable, CompiledPattern)
+    assert pieces_of_answer(run(writer.runnable, {"messages": "Do it"}, "invoke")) > 1
 
 
 def test_a_draft_stays_in_sight_while_it_is_reviewed_until_another_replaces_it() -> None:
