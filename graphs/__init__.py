@@ -16,6 +16,7 @@ show         what a person sees of a run: terminal, notebook, page
 
 Rooms above them, which import the patterns:
 
+distributed  work beyond one process: steps on other machines, a queue of runs
 server       the graphs that LangGraph Studio serves, and who may use them
 cli          the `podium` command; imports storage, show and server, too
 """
