@@ -1,15 +1,7 @@
-"""Work beyond one process: steps on other machines, and a queue of runs for workers.
-
-executor     agents whose assignments are worked on elsewhere, behind any executor
-"""
-
-from typing import TYPE_CHECKING
+"""Work beyond one process: steps on other machines, and a queue of runs for workers."""
 
 from agents.runtime import lazily
 
-if TYPE_CHECKING:
-    from graphs.distributed.executor import on
+__all__: list[str] = []
 
-__all__ = ["on"]
-
-__getattr__ = lazily(__name__, {"on": "executor"})
+__getattr__ = lazily(__name__, {})
