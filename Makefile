@@ -5,13 +5,15 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PORT ?= 2024
 REQUEST ?= What do 12 chairs at 45.50 and 4 tables at 120 cost together? Name two things that make an office chair comfortable. Then write a note of two sentences with both.
 
+OTHER_PYTHONS ?= $(shell for v in 3.11 3.12 3.13 3.14; do ls $$HOME/.pyenv/versions/$$v.*/bin/python 2>/dev/null | tail -1 || true; command -v python$$v; done)
+
 ENGINE_TESTS := $(wildcard tests/test_workflow*.py tests/test_pattern.py tests/test_steps.py tests/test_langgraph_contracts.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest docs-check check format notebooks tour studio bench clean
+.PHONY: help demo test test-oldest test-others docs-check check format notebooks tour studio bench clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: .venv/base ## Answer a real request: with your key, or without one with a small local model (1.1 GB, asked for once)
 	@if [ -z "$$PODIUM_MODEL$$OPENAI_API_KEY$$OPENAI_BASE_URL" ]; then $(MAKE) --no-print-directory .venv/local && $(BIN)/podium model pull; fi
@@ -23,6 +25,9 @@ test: .venv/dev ## Run the tests (no key, no network; about five minutes)
 
 test-oldest: .venv-oldest/done ## Run the engine's tests with the oldest versions of LangGraph and LangChain admitted
 	.venv-oldest/bin/python -m pytest -q -p no:cacheprovider $(ENGINE_TESTS)
+
+test-others: ## Run the engine's tests with the wheel on each other Python of this machine (OTHER_PYTHONS)
+	@for python in $(OTHER_PYTHONS); do sh .ci/try_python "$$python" $(ENGINE_TESTS) || exit 1; done
 
 docs-check: .venv/dev ## Check the documentation: links, examples and their types, commands, drawings, tables of parameters
 	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_readme.py tests/test_types.py
@@ -56,7 +61,7 @@ bench: .venv/dev ## Measure the workflow engine, the router's classifiers, and w
 	$(BIN)/python -m benchmarks.many
 
 clean: ## Remove the environment and everything built
-	rm -rf .venv .venv-oldest dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-oldest .venv-3.* dist build .pytest_cache .mypy_cache .ruff_cache
 
 .venv/base: pyproject.toml constraints.txt
 	@echo "Making .venv (first use, about a minute) ..."
