@@ -8,9 +8,10 @@ REQUEST ?= What do 12 chairs at 45.50 and 4 tables at 120 cost together? Name tw
 OTHER_PYTHONS ?= $(shell for v in 3.11 3.12 3.13 3.14; do ls $$HOME/.pyenv/versions/$$v.*/bin/python 2>/dev/null | tail -1 || true; command -v python$$v; done)
 
 ENGINE_TESTS := $(wildcard tests/test_workflow*.py tests/test_pattern.py tests/test_steps.py tests/test_langgraph_contracts.py)
+CORE_TESTS := tests/test_workflow.py tests/test_pattern.py tests/test_steps.py tests/test_langgraph_contracts.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest test-others docs-check check format notebooks tour studio bench clean
+.PHONY: help demo test test-oldest test-others docs docs-check check format notebooks tour studio bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,8 +27,13 @@ test: .venv/dev ## Run the tests (no key, no network; about five minutes)
 test-oldest: .venv-oldest/done ## Run the engine's tests with the oldest versions of LangGraph and LangChain admitted
 	.venv-oldest/bin/python -m pytest -q -p no:cacheprovider $(ENGINE_TESTS)
 
-test-others: ## Run the engine's tests with the wheel on each other Python of this machine (OTHER_PYTHONS)
-	@for python in $(OTHER_PYTHONS); do sh .ci/try_python "$$python" $(ENGINE_TESTS) || exit 1; done
+test-others: ## Run core tests with the wheel on each other Python of this machine (OTHER_PYTHONS)
+	@for python in $(OTHER_PYTHONS); do sh .ci/try_python "$$python" $(CORE_TESTS) || exit 1; done
+
+docs: .venv/docs ## Build the documentation as a site in build/site, with search; a broken link is an error
+	$(BIN)/python docs/site.py
+	$(BIN)/zensical build --strict
+	@echo "Open build/site/index.html, or serve it, for the search: $(BIN)/python -m http.server --directory build/site"
 
 docs-check: .venv/dev ## Check the documentation: links, examples and their types, commands, drawings, tables of parameters
 	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_readme.py tests/test_types.py
@@ -80,6 +86,10 @@ clean: ## Remove the environment and everything built
 	@test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
 	@{ grep -vE '^(langchain|langgraph)' constraints.txt; cat constraints-oldest.txt; } > .venv-oldest/constraints.txt
 	@.venv-oldest/bin/python -m pip --quiet --disable-pip-version-check install -c .venv-oldest/constraints.txt -e . pytest pytest-socket hypothesis
+	@touch $@
+
+.venv/docs: .venv/base
+	@$(PIP) install -c constraints.txt -e . --group docs
 	@touch $@
 
 .venv/studio: .venv/base

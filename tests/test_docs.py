@@ -9,6 +9,7 @@ import inspect
 import os
 import pkgutil
 import re
+import runpy
 import shlex
 import tomllib
 from collections.abc import Iterator
@@ -71,6 +72,19 @@ def leads_somewhere(page: Page, link: str) -> bool:
 def test_the_readme_links_every_page() -> None:
     others = {name for name in PAGES if name.startswith(("docs/", "notebooks/"))}
     assert sorted(others - set(PAGES["README.md"].links)) == []
+
+
+@every_page
+def test_files_that_a_page_names_exist(name: str) -> None:
+    named_files = {span for span in PAGES[name].code_spans if re.fullmatch(r"(tests|benchmarks)/[\w/]+\.py", span)}
+    assert [file for file in sorted(named_files) if not (ROOT / file).exists()] == []
+
+
+def test_the_site_has_every_page() -> None:
+    collected = set(runpy.run_path(str(ROOT / "docs" / "site.py"))["pages"]())
+    assert set(re.findall(r'"([\w/]+\.md)"', (ROOT / "zensical.toml").read_text())) == {
+        place for place in collected if place.endswith(".md")
+    }
 
 
 # Examples

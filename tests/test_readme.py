@@ -14,7 +14,7 @@ FIRST_SCREEN = 60
 
 def test_the_first_screen_says_what_it_is_and_shows_it_running() -> None:
     screen = "\n".join(README.text.splitlines()[:FIRST_SCREEN])
-    assert all(words in screen for words in ("LangGraph state machines", "make demo", "make test", "terminal.svg"))
+    assert all(words in screen for words in ("LangGraph state machines", "make demo", "podium new", "terminal.svg"))
     assert all(f"subgraph {pattern.lower()}" in screen for pattern in PATTERNS if pattern != "Orchestrator")
 
 

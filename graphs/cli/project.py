@@ -18,19 +18,22 @@ _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 _TAKEN = ("agents", "graphs", "test", "tests")
 
 
-def new(name: Annotated[str, Parameter(help="Name of the project, and of its folder.")], /) -> int:
+def new(folder: Annotated[Path, Parameter(help="The folder to make; its name is that of the project.")], /) -> int:
     """Make a small project of your own: a team in Python, a test, a notebook and what Studio needs.
 
     Raises:
         ConfigurationError: The name cannot be that of a project and a module, or there is such a folder.
     """
+    name = folder.name
     module = name.replace("-", "_")
     if not _NAME.fullmatch(name) or module in _TAKEN:
         raise ConfigurationError(f"{name!r} cannot name a project; use small letters, digits and '-', as in my-team")
-    folder = Path(name)
-    if folder.exists():
-        raise ConfigurationError(f"There is a {folder} already; choose another name")
-    folder.mkdir()
+    try:
+        folder.mkdir()
+    except FileExistsError as error:
+        raise ConfigurationError(f"There is a {folder} already; choose another name") from error
+    except OSError as error:
+        raise ConfigurationError(f"Cannot make {folder}: {error.strerror}") from error
     for file in sorted(_FILES.iterdir()):
         text = Template(file.read_text(encoding="utf-8")).substitute(module=module, name=name)
         (folder / file.name.removesuffix(".template").replace("my_team", module)).write_text(text, encoding="utf-8")
