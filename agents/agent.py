@@ -61,9 +61,9 @@ Asked = Assignment | str
 class Agent(SyncAsyncRunnable[Asked, Answer]):
     """A named worker: one of a chat model with instructions, a Runnable or graph, or a function.
 
-    A function gets the task's text and, where it has parameters of these names, `context`, `data`, `request` (text),
-    `message`, `conversation` and `config`; it returns text or JSON data, and may be async. A pattern of ours gets the
-    assignment as it is, a chat model its messages, any other Runnable `{"messages": [...]}`.
+    A function gets the task's text and, where it has parameters of these names, `context` (results: data where they
+    have any, else text), `data`, `request` (text), `message`, `conversation` and `config`; it may be async. A pattern
+    of ours gets the assignment as it is, a chat model its messages, any other Runnable `{"messages": [...]}`.
 
     Args:
         name: An identifier, unique in its team.

@@ -24,6 +24,10 @@ class UnknownAgentError(ConfigurationError):
     """No agent of the team has this name."""
 
 
+class ChangedCodeError(ConfigurationError):
+    """A stored run cannot go on with this code; says what has changed and what to do, and ends the run at once."""
+
+
 class TeamFileError(ConfigurationError):
     """A team file that cannot be used; the message names file, line and what is allowed."""
 

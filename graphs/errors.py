@@ -4,6 +4,7 @@
     ├── ConfigurationError           put together wrongly: raised when built, before anything runs (a ValueError)
     │   ├── UnknownAgentError        a name that no agent of the team has
     │   ├── InvalidPlanError         steps that cannot be run; lists everything wrong with them
+    │   ├── ChangedCodeError         a stored run that this code cannot go on with; says what has changed; ends a run
     │   └── TeamFileError            a team file that cannot be used; says file and line
     ├── NoModelError           no chat model is configured; says what to set
     ├── DecisionError                a model gave no decision of the wanted form
@@ -22,6 +23,7 @@ and lost storage raise.
 from agents.errors import (
     AgentError,
     BudgetError,
+    ChangedCodeError,
     ConfigurationError,
     DecisionError,
     EmptyReplyError,
@@ -50,6 +52,7 @@ class ThreadBusyError(PodiumError):
 __all__ = [
     "AgentError",
     "BudgetError",
+    "ChangedCodeError",
     "ConfigurationError",
     "DecisionError",
     "EmptyReplyError",

@@ -84,7 +84,12 @@ class Workflow(Pattern[WorkflowState]):
         self.history = check_history(history)
         self.retry = retry
         self.execute = Execute(
-            self.agents, on_failure=on_failure, max_parallel=max_parallel, retry=retry, assignment=self.assignment
+            self.agents,
+            steps=self.steps,
+            on_failure=on_failure,
+            max_parallel=max_parallel,
+            retry=retry,
+            assignment=self.assignment,
         )
 
     def check(self, state: WorkflowState) -> dict[str, Any]:

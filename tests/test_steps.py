@@ -230,7 +230,7 @@ def test_when_a_step_is_skipped(waiting: Step, records: Any, on_failure: Any, re
     ],
 )
 def test_conditions(test: str, wanted: str, result: str, met: bool) -> None:
-    assert holds({"step": "a", test: wanted}, settled(done("a", result))) is met
+    assert holds({"step": "a", test: wanted}, result) is met
 
 
 def test_a_step_is_told_of_its_own_dependencies_only() -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
-from agents.errors import AgentError, ConfigurationError, StorageError
+from agents.errors import AgentError, ChangedCodeError, ConfigurationError, StorageError
 from agents.runtime.cancellation import Cancellation
 from agents.runtime.provider_errors import causes, explain, is_rate_limit, is_transient, provider_words, retry_after
 from agents.runtime.rate_limit import JITTER, new_ticket, rate_limit_of
@@ -243,7 +243,7 @@ class Attempts(SyncAsyncRunnable[Any, Outcome]):
                 reply = await effects.within(self.timeout, effects.invoke(self.work, value, own))
             except GraphInterrupt as asked:  # LangGraph raises a question of a nested graph's task twice
                 raise GraphInterrupt(tuple({question.id: question for question in asked.args[0]}.values())) from None
-            except (GraphBubbleUp, StorageError):
+            except (GraphBubbleUp, StorageError, ChangedCodeError):
                 raise
             except Exception as error:
                 cancellation.cancel()  # the thread of an attempt that timed out lives on

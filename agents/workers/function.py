@@ -66,6 +66,9 @@ def _argument(name: str, assignment: Assignment, config: RunnableConfig) -> obje
         return message.text if message else ""
     if name == "message":
         return message or HumanMessage(assignment["task"])
+    if name == "context":  # results that are data arrive as data
+        data = assignment.get("data", {})
+        return {label: data.get(label, text) for label, text in assignment.get("context", {}).items()}
     return assignment.get(name, [] if name == "conversation" else {})
 
 

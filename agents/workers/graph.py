@@ -16,6 +16,7 @@ from langgraph.pregel import Pregel
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.pregel.remote import RemoteException
 from langgraph_sdk.errors import BadRequestError, NotFoundError, UnprocessableEntityError
+from pydantic_core import to_jsonable_python
 
 from agents.assignment import Assignment, messages_of
 from agents.errors import AgentError
@@ -48,7 +49,9 @@ class GraphWorker:
     def input(self, assignment: Assignment) -> object:
         """Return what the graph or model gets; every message has an id, so that new ones can be recognised."""
         if self._is_pattern:
-            return {"messages": [HumanMessage(assignment["task"], id=str(uuid4()))], "assignment": assignment}
+            # It is stored with the pattern's state, which holds JSON and messages only.
+            plain: Assignment = {**assignment, "data": to_jsonable_python(assignment.get("data", {}))}
+            return {"messages": [HumanMessage(assignment["task"], id=str(uuid4()))], "assignment": plain}
         messages = messages_of(assignment, max_tokens=max_history_tokens(self._model))
         if self._model is not None:
             return messages

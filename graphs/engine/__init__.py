@@ -5,8 +5,9 @@ pattern              the base class; run_rules: how its runs begin and end; patt
 node                 `ask -> agent -> take`, and functions of the state
 state                the state that all patterns share, and how it opens and closes
 team                 agents by name
-steps                the rules of steps, on plain data
-execute              the node that runs steps; step_records: their records; open_calls: how many are open
+steps                the rules of steps, on plain data; plan_check: what is wrong with a plan
+execute              the node that runs steps; step_work: the work of one; step_records: their records
+durable_tasks        calls whose results are stored before anybody builds on them
 budget               what a run may use
 progress             events on LangGraph's custom stream
 chat_stream          what chat front ends see
@@ -25,6 +26,7 @@ from graphs.engine.execute import EXECUTE, Execute
 from graphs.engine.node import Node, Rule
 from graphs.engine.pattern import Pattern
 from graphs.engine.pattern_graph import PatternGraph
+from graphs.engine.plan_check import findings
 from graphs.engine.state import (
     KEPT,
     RUNNING,
@@ -41,7 +43,7 @@ from graphs.engine.state import (
     problems_inside,
 )
 from graphs.engine.step_records import conclude_steps, judge, questions_in, under_names
-from graphs.engine.steps import OnFailure, Step, StepRecord, critical_path, findings, new_record, read_plan
+from graphs.engine.steps import OnFailure, Step, StepRecord, critical_path, new_record, read_plan
 from graphs.engine.team import describe, member, team_of
 from graphs.engine.thread_lock import ThreadLock, WhenBusy, thread_lock
 

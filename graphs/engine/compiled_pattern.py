@@ -22,6 +22,7 @@ from agents.tracing import marked
 from graphs.engine.budget import with_budget
 from graphs.engine.drawing import display, look_into
 from graphs.engine.durability import STORAGE, NotesFailures
+from graphs.engine.langgraph_internals import CACHE
 from graphs.engine.progress import CALLERS_LIMIT
 from graphs.engine.recorded import CHECKPOINTER, noticing
 from graphs.engine.run_rules import RunRules
@@ -145,6 +146,8 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         saver = configurable.get(CHECKPOINTER, self.checkpointer)
         if isinstance(saver, BaseCheckpointSaver) and self.checkpointer is not False:
             configurable[CHECKPOINTER] = noticing(saver)
+        if self.cache is not None:
+            configurable[CACHE] = self.cache
         own["configurable"] = configurable
         prepared = with_budget(marked(own, type(pattern).__name__), context, synthesizes=self.synthesizes)
         return input_, prepared, {**self._durable(prepared, options), "context": context}

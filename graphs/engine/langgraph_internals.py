@@ -24,6 +24,8 @@ RESUME = "__resume__"
 START = "__start__"
 BRANCH = "branch:to:"
 PUSH = "__pregel_push"
+CACHE = "__pregel_cache"
+"""Key of `configurable` under which nested graphs find the cache of the graph around them."""
 DELTA_COUNTERS = "counters_since_delta_snapshot"
 
 # Streams

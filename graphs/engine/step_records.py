@@ -51,8 +51,12 @@ def missing_agent(step: Step, name: str, agents: Collection[str]) -> Problem:
     return problem(step.id, UnknownAgentError(f"{why}. Resume the run with the code that began it, or start it again"))
 
 
-def items_of(listed: StepRecord) -> list[Any]:
-    """Read the list that a `for_each` step runs over."""
+def items_of(listed: StepRecord, max_items: int) -> list[Any]:
+    """Read the list that a `for_each` step runs over.
+
+    Raises:
+        AgentError: It is not a list, or too long.
+    """
     try:
         data = listed["data"] if listed["data"] is not None else read_json(listed["result"] or "")
     except DecisionError as error:
@@ -61,6 +65,8 @@ def items_of(listed: StepRecord) -> list[Any]:
         data = next(iter(data.values()))  # a list that was wrapped, as schemas of providers demand
     if not isinstance(data, list):
         raise AgentError(f"the result of {listed['id']!r} is no JSON list to run over, but {type(data).__name__}")
+    if len(data) > max_items:
+        raise AgentError(f"{listed['id']!r} lists {len(data)} items; max_items is {max_items}")
     return data
 
 
@@ -84,6 +90,14 @@ def gathered(step: Step, parts: Sequence[StepRecord]) -> StepRecord:
         usage=_usage_of(parts),
         problems=[why for part in parts for why in part["problems"]],
     )
+
+
+def last_of(step: Step, rounds: Sequence[StepRecord], failed: StepRecord | None = None) -> StepRecord:
+    """Join the records of a loop's rounds: the last result, and why the loop failed if it did."""
+    problems = [why for part in (*rounds, *([failed] if failed else ())) for why in part["problems"]]
+    attempts = sum(part["attempts"] for part in rounds)
+    ending = {"status": failed["status"], "error": failed["error"]} if failed else {}
+    return {**rounds[-1], "attempts": attempts, "usage": _usage_of(rounds), "problems": problems, **ending}  # type: ignore[typeddict-item]
 
 
 class AtWork:

@@ -1,29 +1,31 @@
-"""The rules of a workflow, on plain data: what a step is, what is wrong with a plan, what a step waits for."""
+"""The rules of a workflow, on plain data: what a step is, what it waits for and gets."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
-from dataclasses import asdict, dataclass, field
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from langgraph.types import CachePolicy
+from pydantic import BaseModel, ConfigDict, InstanceOf, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from agents.assignment import fill, placeholders
 from agents.runtime import Retry, Usage, no_usage
 from graphs.engine.state import Problem
+from graphs.errors import ChangedCodeError
 
 OnFailure = Literal["skip", "stop", "continue"]
 Join = Literal["all", "any"]
 CONDITIONS = ("equals", "not_equals", "contains", "not_contains")
-SPECIAL = ("request", "item")
-"""Placeholders that are no step: the user's request, and in a `for_each` step the item."""
+LAST_ROUND = "last_round"
+SPECIAL = ("request", "item", LAST_ROUND)
+"""Placeholders that are not a step: the user's request, the item of a `for_each` step, the last round of a loop."""
+MAX_ITEMS, MAX_ROUNDS = 1000, 5
 
-_ID = re.compile(r"\w[\w.\-]*")
-_MOST_FINDINGS = 20
+Until = Callable[[Any], bool] | Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,31 @@ class Step:
     """`any`: start when one dependency has completed instead of all."""
     for_each: str | None = None
     """Id of a dependency whose result is a JSON list: the task runs once per `{item}` of it."""
+    max_items: int = MAX_ITEMS
+    """Items of that list; with more the step fails before any starts."""
+    returns: type[BaseModel] | None = None
+    """The form of the result: a chat model is asked for it, and the next steps get an object in their `data`."""
+    until: Until | None = None
+    """Repeat the step until its result fits: a function of the result (object, data or text), or a test as in `when`
+    without `step`. Each round is stored by itself, and the next one gets its result as `last_round`."""
+    max_rounds: int = MAX_ROUNDS
+    """Rounds before a step with `until` fails."""
+    cache: InstanceOf[CachePolicy[Any]] | None = None
+    """Reuse the result of an equal assignment, from the `cache` that the graph is compiled with."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the plain JSON form that states and plans use."""
-        plain = {**asdict(self), "dependencies": list(self.dependencies)}
-        return {**plain, "when": dict(self.when) if self.when else None}
+        """Return the plain JSON form that states and plans use, without what only code can hold.
+
+        That is `returns`, `cache`, and a function as `until`.
+        """
+        plain = {name: value for name, value in vars(self).items() if name not in ("returns", "cache")}
+        return {
+            **plain,
+            "dependencies": list(self.dependencies),
+            "retry": self.retry.as_dict() if self.retry else None,
+            "when": dict(self.when) if self.when else None,
+            "until": dict(self.until) if isinstance(self.until, Mapping) else None,
+        }
 
 
 class StepRecord(TypedDict):
@@ -85,18 +107,6 @@ class StepRecord(TypedDict):
     """What the step adds to the run's `errors`."""
 
 
-@dataclass(frozen=True)
-class Flaws:
-    """Collects what is wrong with a plan, one sentence each."""
-
-    found: list[str] = field(default_factory=list)
-
-    def add(self, wrong: bool, sentence: str) -> None:
-        """Add a sentence if something is wrong."""
-        if wrong:
-            self.found.append(sentence)
-
-
 _as_step: TypeAdapter[Step] = TypeAdapter(Step)
 
 
@@ -113,110 +123,6 @@ def read_plan(items: Iterable[Step | Mapping[str, Any]]) -> tuple[list[Step], li
             fields = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             flaws.append(f"Step number {number} is not a step: {fields}")
     return steps, flaws
-
-
-def findings(
-    items: Iterable[Step | Mapping[str, Any]], agents: Collection[str], *, most: int | None = None
-) -> list[str]:
-    """Return what is wrong with some steps, each as a sentence that a person or a model can act on.
-
-    The sentences never contradict each other: who does what they say gets, within a few rounds, to a sound plan.
-    """
-    if most is not None and isinstance(items, Sized) and len(items) > most:
-        return [f"There are {len(items)} steps; use at most {most}."]
-    steps, unreadable = read_plan(items)
-    flaws = Flaws(unreadable)
-    ids = Counter(step.id for step in steps)
-    flaws.add(not steps and not unreadable, "There are no steps; write at least one.")
-    for repeated in sorted(step_id for step_id, count in ids.items() if count > 1):
-        flaws.add(True, f"Two steps are called {repeated!r}; give every step an id of its own.")
-    order = Order(steps)
-    for step in steps:
-        _check_fields(step, agents, flaws)
-        _check_dependencies(step, ids, flaws)
-        _check_quotations(step, order, flaws)
-    cycle = find_cycle(steps)
-    flaws.add(
-        bool(cycle),
-        f"These steps wait for each other: {' -> '.join(cycle)}; remove one of the dependencies, and its quotation.",
-    )
-    if len(flaws.found) > _MOST_FINDINGS:
-        more = len(flaws.found) - _MOST_FINDINGS
-        return [*flaws.found[:_MOST_FINDINGS], f"And {more} more like these."]
-    return flaws.found
-
-
-class Order:
-    """Which step waits for which, with the dependencies that findings ask for."""
-
-    def __init__(self, steps: Iterable[Step]) -> None:
-        self.needs: dict[str, set[str]] = {}
-        for step in steps:
-            self.needs.setdefault(step.id, set()).update(step.dependencies)
-
-    def waits(self, step: str, other: str) -> bool:
-        """Return whether a step is the other one, or waits for it."""
-        seen, open_ = {step}, [step]
-        while open_:
-            for name in self.needs.get(open_.pop(), set()) - seen:
-                seen.add(name)
-                open_.append(name)
-        return other in seen
-
-    def add(self, step: str, other: str) -> bool:
-        """Let a step wait for another one; return False where that would close a circle."""
-        if self.waits(other, step):
-            return False
-        self.needs[step].add(other)
-        return True
-
-
-def _check_fields(step: Step, agents: Collection[str], flaws: Flaws) -> None:
-    who = f"Step {step.id!r}"
-    flaws.add(
-        not _ID.fullmatch(step.id) or step.id in SPECIAL,
-        f"{who} needs an id of letters, digits, '_', '-' and '.', other than 'request' and 'item'.",
-    )
-    for name in {step.agent, step.fallback} - {None}:
-        flaws.add(name not in agents, f"{who} needs agent {name!r}; known: {', '.join(sorted(agents))}.")
-    flaws.add(not step.task.strip(), f"{who} has an empty task; say what is to be done.")
-    flaws.add(
-        step.timeout is not None and step.timeout <= 0, f"{who} has a timeout of {step.timeout} s; use more than 0."
-    )
-
-
-def _check_dependencies(step: Step, known: Collection[str], flaws: Flaws) -> None:
-    who = f"Step {step.id!r}"
-    for name in step.dependencies:
-        flaws.add(name == step.id, f"{who} depends on itself; remove that dependency.")
-        flaws.add(name not in known, f"{who} depends on {name!r}, which is not a step.")
-    if step.for_each is not None:
-        flaws.add(
-            step.for_each not in step.dependencies, f"{who} runs for each of {step.for_each!r}: not a dependency."
-        )
-    if step.when is not None:
-        tests = [key for key in step.when if key in CONDITIONS]
-        flaws.add(
-            len(tests) != 1 or set(step.when) != {"step", *tests} or step.when["step"] not in step.dependencies,
-            f"{who} has the condition {dict(step.when)}; it needs 'step' (a dependency)"
-            f" and one of {', '.join(CONDITIONS)}.",
-        )
-
-
-def _check_quotations(step: Step, order: Order, flaws: Flaws) -> None:
-    for name in dict.fromkeys(placeholders(step.task)):
-        quotes = f"Step {step.id!r} quotes {{{name}}}"
-        if name == step.id:
-            flaws.add(True, f"{quotes}, its own result; take the quotation out.")
-        elif name in (*step.dependencies, "request") or (name == "item" and step.for_each):
-            continue
-        elif name not in order.needs:
-            sentence = f"{quotes}, which is neither 'request' nor a dependency; for plain braces write {{{{{name}}}}}."
-            flaws.add(not name[0].isdigit(), sentence)
-        elif order.add(step.id, name):
-            flaws.add(True, f"{quotes} but does not depend on it; add {name!r} to its dependencies.")
-        else:
-            flaws.add(True, f"{quotes}, which waits for {step.id!r} itself; take the quotation out.")
 
 
 def _sorter(steps: Sequence[Step]) -> TopologicalSorter[str]:
@@ -286,7 +192,7 @@ def reason_to_skip(step: Step, settled: Mapping[str, StepRecord], on_failure: On
         and not (on_failure == "continue" and any(record["status"] == "failed" for record in missing))
     ):
         return "it needs " + ", ".join(f"{record['id']!r}, which {_fate(record)}" for record in missing)
-    if step.when and not holds(step.when, settled):
+    if step.when and not holds(step.when, _result_of(settled.get(step.when["step"]))):
         condition = next(f"{key} {step.when[key]!r}" for key in CONDITIONS if key in step.when)
         return f"its condition is not met: {step.when['step']!r} {condition}"
     return None
@@ -297,11 +203,10 @@ def _fate(record: StepRecord) -> str:
     return fates.get(record["status"], f"was {record['status']}")
 
 
-def holds(when: Mapping[str, str], settled: Mapping[str, StepRecord]) -> bool:
-    """Tell whether a condition on a result is met; texts are compared without case and surrounding space."""
-    record = settled.get(when["step"])
-    text = (record["result"] if record and record["result"] is not None else "").strip().casefold()
-    for test, wanted in when.items():
+def holds(tests: Mapping[str, str], result: str) -> bool:
+    """Tell whether a result passes the tests of a `when` or `until`; case and surrounding space do not count."""
+    text = result.strip().casefold()
+    for test, wanted in tests.items():
         value = str(wanted).strip().casefold()
         if (test == "equals" and text != value) or (test == "not_equals" and text == value):
             return False
@@ -310,18 +215,48 @@ def holds(when: Mapping[str, str], settled: Mapping[str, StepRecord]) -> bool:
     return True
 
 
+def is_done(until: Until, result: Any, text: str) -> bool:
+    """Tell whether a result ends a loop.
+
+    Raises:
+        Exception: Whatever a function as `until` raises.
+    """
+    return holds(until, text) if isinstance(until, Mapping) else bool(until(result))
+
+
+def value_of(step: Step | None, record: StepRecord, *, is_item: bool = False) -> Any:
+    """Return a result as the object that `returns` describes (a list of them for `for_each`), else its data.
+
+    Args:
+        step: As this code defines it.
+        record: Its own, or that of one item or round of it.
+        is_item: Whether the record is that of one item.
+
+    Raises:
+        ChangedCodeError: It was stored by code with another form.
+    """
+    data = record["data"]
+    if step is None or step.returns is None or data is None or record["status"] != "completed":
+        return data
+    form, is_list = step.returns, step.for_each is not None and not is_item
+    try:
+        # As JSON, because a strict form takes a date as text only there.
+        items = [form.model_validate_json(json.dumps(item)) for item in (data if is_list else [data])]
+    except ValidationError as error:
+        raise ChangedCodeError(
+            f"The stored result of step {step.id!r} is not a {form.__name__} as this code defines it: {error};"
+            " resume the run with the code that began it, or start it again in a new thread"
+        ) from error
+    return items if is_list else items[0]
+
+
 def context_of(step: Step, settled: Mapping[str, StepRecord]) -> dict[str, str]:
-    """Return by id what a step is told of its dependencies: their results, or that they have none."""
+    """Return by id the results of a step's dependencies as text, or why there is none."""
     return {name: _result(settled[name]) if name in settled else "(no result yet)" for name in step.dependencies}
 
 
-def data_of(step: Step, settled: Mapping[str, StepRecord]) -> dict[str, Any]:
-    """Return by id the JSON data of those dependencies whose results have any."""
-    return {
-        name: settled[name]["data"]
-        for name in step.dependencies
-        if name in settled and settled[name]["data"] is not None
-    }
+def _result_of(record: StepRecord | None) -> str:
+    return (record["result"] or "") if record else ""
 
 
 def _result(record: StepRecord) -> str:

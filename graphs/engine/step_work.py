@@ -1,0 +1,288 @@
+"""The work of one step: an attempt of its agent, then of its fallback; for each item of a list, round after round."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from time import time
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.cache.base import BaseCache
+from langgraph.config import get_config
+from langgraph.errors import GraphDrained, GraphInterrupt
+from langgraph.runtime import get_runtime
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from agents.agent import Agent, Answer
+from agents.assignment import Assignment, escaped, put_into
+from agents.decisions import read_json
+from agents.errors import AgentError, DecisionError
+from agents.forms import Form
+from agents.runtime import Attempts, Effects, Outcome, Retry, SyncAsyncRunnable, is_cancelled, no_usage, sum_usage
+from graphs.engine.budget import within_budget
+from graphs.engine.chat_stream import inside
+from graphs.engine.durability import check_storage
+from graphs.engine.durable_tasks import Tasks, Window
+from graphs.engine.langgraph_internals import CACHE
+from graphs.engine.progress import report
+from graphs.engine.state import Problem, problem, recovered
+from graphs.engine.step_records import completed, failure, gathered, items_of, last_of, missing_agent
+from graphs.engine.steps import (
+    LAST_ROUND,
+    Step,
+    StepRecord,
+    context_of,
+    fill_task,
+    is_done,
+    new_record,
+    quoted,
+    value_of,
+)
+
+Begin = Callable[[], None]
+"""Called when the first agent of a step begins."""
+
+
+class Returning(SyncAsyncRunnable[Assignment, Answer]):
+    """An agent whose answers have a form: a chat model without one is asked for it, and every answer is validated.
+
+    Raises:
+        DecisionError: An answer is not of the form; the message says where.
+    """
+
+    def __init__(self, agent: Agent, form: type[BaseModel]) -> None:
+        if agent.is_chat_model and agent.response_format is None:
+            asked = Agent.__new__(Agent)
+            asked.__setstate__({**agent.__getstate__(), "response_format": form})
+            agent = asked
+        self.agent = agent
+        self.form = Form(form)
+
+    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:
+        """Return the answer with its data as JSON of the form."""
+        answer = await effects.invoke(self.agent, value, config)
+        if answer["status"] == "needs_input":
+            return answer
+        try:
+            data = answer["data"] if answer["data"] is not None else read_json(answer["text"])
+            return {**answer, "data": self.form.read(data)}
+        except DecisionError as error:
+            raise DecisionError(f"the result is not a {self.form.name}: {error}") from error
+
+
+class StepWork:
+    """Does the work of steps in one run of them.
+
+    Args:
+        agents: The team, by name.
+        retry: For steps that have none of their own.
+        steps: All steps of the run, by id.
+        assignment: What the run is asked to do.
+        slots: Admits so many attempts at once.
+        tasks: The durable calls of the run.
+    """
+
+    def __init__(
+        self,
+        agents: Mapping[str, Agent],
+        retry: Retry,
+        steps: Mapping[str, Step],
+        assignment: Assignment,
+        slots: AbstractAsyncContextManager[Any],
+        tasks: Tasks,
+    ) -> None:
+        self.agents = agents
+        self.retry = retry
+        self.steps = steps
+        self.base = assignment
+        self.slots = slots
+        self.tasks = tasks
+        self.effects = tasks.effects
+        self.config = tasks.config
+        self.control = get_runtime().control
+        """By which the caller asks that nothing new begins."""
+        self.failed: str | None = None
+        """The failed step because of which nothing new begins, under `on_failure="stop"`."""
+        self.abandoned = False
+
+    async def do(self, step: Step, settled: Mapping[str, StepRecord], begin: Begin) -> StepRecord:
+        """Return the record of a step whose dependencies have these."""
+        context = context_of(step, settled)
+        values = {name: value_of(self.steps.get(name), settled[name]) for name in step.dependencies if name in settled}
+        data = {name: value for name, value in values.items() if value is not None}
+        if step.for_each:
+            return await self._for_each(step, settled[step.for_each], context, data, begin)
+        return await self._item(step, step.id, context, data, begin)
+
+    async def _for_each(
+        self, step: Step, listed: StepRecord, context: Mapping[str, str], data: Mapping[str, Any], begin: Begin
+    ) -> StepRecord:
+        """Run a step once per item of a list, all at once; each item is a task, so durable by itself."""
+        try:
+            items = items_of(listed, step.max_items)
+        except AgentError as error:
+            return _failed(step, error)
+        objects = data.get(listed["id"])
+        calls, window = [], Window(self.effects)
+        # The list itself is not context of its items, unless the task quotes it.
+        hidden = () if listed["id"] in quoted(step) else (listed["id"],)
+        context = {name: text for name, text in context.items() if name not in hidden}
+        data = {name: value for name, value in data.items() if name not in hidden}
+        for number, item in enumerate(items):
+            name = f"{step.id}[{number + 1}]"
+            own = {**context, "item": item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)}
+            value = objects[number] if isinstance(objects, list) else item
+            work = partial(self._timed, self._item, step, name, own, {**data, "item": value}, begin)
+            calls.append((name, self.tasks.call(name, work, {"item": item})))
+            await window.add(calls[-1][1])
+        await window.close()
+        return gathered(step, await self.tasks.results(calls))
+
+    async def _timed(self, work: Callable[..., Any], *arguments: Any) -> StepRecord:
+        started = time()
+        record: StepRecord = await work(*arguments)
+        return {**record, "started": started, "ended": time()}
+
+    async def _item(
+        self, step: Step, name: str, context: Mapping[str, str], data: Mapping[str, Any], begin: Begin
+    ) -> StepRecord:
+        """Do the work once or, with `until`, round after round; each round is a task, so durable by itself."""
+        if step.until is None:
+            return await self._attempt(step, context, data, begin)
+        rounds: list[StepRecord] = []
+        context = {**context, LAST_ROUND: "(none yet)"} if LAST_ROUND in quoted(step) else context
+        while len(rounds) < step.max_rounds:
+            place = f"{name}({len(rounds) + 1})"
+            work = partial(self._timed, self._attempt, step, context, data, begin)
+            rounds += await self.tasks.results([(place, self.tasks.call(place, work, {"round": len(rounds) + 1}))])
+            last = rounds[-1]
+            if last["status"] != "completed":
+                return last_of(step, rounds)
+            value, text = value_of(step, last, is_item=True), last["result"] or ""
+            try:
+                if is_done(step.until, text if value is None else value, text):
+                    return last_of(step, rounds)
+            except Exception as error:
+                return last_of(step, rounds, _failed(step, error))
+            context = {**context, LAST_ROUND: text}
+            data = {**data, LAST_ROUND: value} if value is not None else data
+        return last_of(step, rounds, _failed(step, AgentError(f"not done in {step.max_rounds} rounds")))
+
+    async def _attempt(
+        self, step: Step, context: Mapping[str, str], data: Mapping[str, Any], begin: Begin
+    ) -> StepRecord:
+        """Give a step to its agent, and after that has failed for good to its fallback."""
+        async with self.slots:
+            if (stopped := self._reason_to_stop(step)) is not None:
+                return new_record(step, "skipped", error=stopped)
+            begin()
+            assignment = self._assignment(step, context, data)
+            cached = self._cached(step, assignment)
+            if cached and (hit := await cached.get(self.effects)):
+                return new_record(step, "completed", **hit)
+            return await self._by_agents(step, assignment, cached)
+
+    def _reason_to_stop(self, step: Step) -> str | None:
+        """Return why a step does not begin any more; raise where the whole run has stopped."""
+        if self.abandoned or is_cancelled(self.config):
+            raise GraphInterrupt(())
+        if self.control is not None and self.control.drain_requested:
+            raise GraphDrained(self.control.drain_reason or "shutdown")
+        if self.failed is not None:
+            return f"Step {step.id!r} was skipped: the run was stopped when {self.failed!r} failed"
+        check_storage(self.config)
+        return None
+
+    async def _by_agents(self, step: Step, assignment: Assignment, cached: Cached | None) -> StepRecord:
+        attempts, usage = 0, no_usage()
+        problems: list[Problem] = []
+        for name in filter(None, (step.agent, step.fallback)):
+            agent = self.agents.get(name)
+            if agent is None:  # the run was begun by other code
+                problems.append(missing_agent(step, name, self.agents))
+                continue
+            outcome = await self._outcome(step, agent, assignment)
+            attempts += outcome.attempts
+            usage = sum_usage([usage, agent.booked(outcome.usage)])
+            if outcome.error is None:
+                problems += recovered(step.id, outcome.faults)
+                record = completed(step, name, outcome.reply, attempts, usage, problems)
+                if cached and outcome.reply["status"] == "completed":
+                    await cached.set(self.effects, record)
+                return record
+            problems.append(failure(step, name, outcome))
+        error = problems[-1]["message"]
+        return new_record(step, "failed", error=error, attempts=attempts, usage=usage, problems=problems)
+
+    def _assignment(self, step: Step, context: Mapping[str, str], data: Mapping[str, Any]) -> Assignment:
+        """Return a step's assignment: that of the run, with the step's task and what it depends on."""
+        return {
+            **self.base,
+            "task": fill_task(step, context, self.base["task"]),
+            "template": self._template(step),
+            "context": {**self.base.get("context", {}), **context},
+            "data": {**self.base.get("data", {}), **data},
+        }
+
+    def _template(self, step: Step) -> str:
+        """Return a step's template; in a nested run `{request}` is that run's task, with what it quotes itself."""
+        request = self.base.get("request")
+        if request is not None and request.text == self.base["task"]:
+            return step.task
+        return put_into(step.task, "request", self.base.get("template") or escaped(self.base["task"]))
+
+    def _cached(self, step: Step, assignment: Assignment) -> Cached | None:
+        cache = self.config.get("configurable", {}).get(CACHE)
+        return Cached(step, assignment, cache) if step.cache and cache is not None else None
+
+    async def _outcome(self, step: Step, agent: Agent, assignment: Assignment) -> Outcome:
+        def again(attempt: int, error: Exception, pause: float) -> None:
+            message = problem(step.id, error)["message"]
+            report("retry", step=step.id, agent=agent.name, attempt=attempt, wait=pause, error=message)
+
+        asked: Runnable[Any, Any] = Returning(agent, step.returns) if step.returns else agent
+        work = Attempts(
+            within_budget(asked, self.config), step.retry or self.retry, timeout=step.timeout, on_retry=again
+        )
+        return await self.effects.invoke(work, assignment, inside(get_config(), agent))
+
+
+class Cached:
+    """The place of a step's result in LangGraph's cache: equal assignments of one step and agent have the same."""
+
+    def __init__(self, step: Step, assignment: Assignment, cache: BaseCache[dict[str, Any]]) -> None:
+        assert step.cache is not None  # noqa: S101 - for the type checker
+        asked = {**assignment, "request": _content(assignment.get("request"))}
+        asked["conversation"] = [(message.type, _content(message)) for message in assignment.get("conversation", ())]
+        # Read back from JSON, because pickle, the policy's default, writes equal values of one object differently.
+        key: str | bytes = step.cache.key_func(json.loads(json.dumps(to_jsonable_python(asked))))
+        text = key.encode() if isinstance(key, str) else key
+        self.key = (("podium", step.id, step.agent), hashlib.sha256(text).hexdigest())
+        self.ttl = step.cache.ttl
+        self.cache = cache
+
+    async def get(self, effects: Effects) -> dict[str, Any] | None:
+        """Return what is stored of a record."""
+        stored: dict[Any, dict[str, Any]] = await effects.function(partial(self.cache.get, [self.key]), {})
+        return stored.get(self.key)
+
+    async def set(self, effects: Effects, record: StepRecord) -> None:
+        """Store what is not particular to one run."""
+        kept = {"result": record["result"], "data": record["data"], "answered_by": record["answered_by"]}
+        await effects.function(partial(self.cache.set, {self.key: (kept, self.ttl)}), {})
+
+
+def _content(message: BaseMessage | None) -> object:
+    return message.content if message else ""
+
+
+def _failed(step: Step, error: Exception) -> StepRecord:
+    why = problem(step.id, error)
+    why = {**why, "message": f"Step {step.id!r} failed: {why['message']}"}
+    return new_record(step, "failed", error=why["message"], problems=[why])
