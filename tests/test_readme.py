@@ -8,14 +8,13 @@ from tests.markdown import ROOT, Page
 
 README = Page(ROOT / "README.md", (ROOT / "README.md").read_text())
 PATTERNS = ("Planner", "Workflow", "Router", "Supervisor", "Network", "Orchestrator")
-FIRST_SCREEN = 60
-"""Lines that are seen before anybody scrolls, with the drawing."""
+FIRST_SCREEN = 25
+"""Lines that are seen before anybody scrolls, with the picture."""
 
 
 def test_the_first_screen_says_what_it_is_and_shows_it_running() -> None:
     screen = "\n".join(README.text.splitlines()[:FIRST_SCREEN])
-    assert all(words in screen for words in ("LangGraph state machines", "make demo", "podium new", "terminal.svg"))
-    assert all(f"subgraph {pattern.lower()}" in screen for pattern in PATTERNS if pattern != "Orchestrator")
+    assert all(words in screen for words in ("state machines", "make demo", "podium new", "terminal.svg"))
 
 
 def test_it_stays_short() -> None:
