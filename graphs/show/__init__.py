@@ -8,7 +8,7 @@ turns         the turns in that record
 tables        the parts of a result as tables
 terminal      pictures and lines for the terminal, and the timeline
 notebook      `watch`, `Run`, `model_or`
-report        a run as one HTML page (page.html.j2, markdown)
+report        a run as one HTML page (page.html.j2, markdown); `render` makes other pages in its style
 svg, layout   pictures of runs and graphs
 drawing       the drawing of a compiled graph
 wording       status signs, durations, texts on one line
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphs.show.drawing import draw_graph, pictures
     from graphs.show.live_state import LiveState
     from graphs.show.notebook import Run, model_or, watch
-    from graphs.show.report import is_page, page
+    from graphs.show.report import is_page, page, render
     from graphs.show.run_summary import RunSummary
     from graphs.show.tables import decisions, table_of
     from graphs.show.terminal import moves, print_timeline, screen
@@ -43,6 +43,7 @@ __all__ = [
     "page",
     "pictures",
     "print_timeline",
+    "render",
     "screen",
     "table_of",
     "watch",
@@ -53,7 +54,7 @@ _MODULES = {
     "drawing": ("draw_graph", "pictures"),
     "live_state": ("LiveState",),
     "notebook": ("Run", "model_or", "watch"),
-    "report": ("is_page", "page"),
+    "report": ("is_page", "page", "render"),
     "run_summary": ("RunSummary",),
     "tables": ("decisions", "table_of"),
     "terminal": ("moves", "print_timeline", "screen"),

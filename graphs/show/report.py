@@ -17,7 +17,7 @@ from graphs.show.turns import mapping, text
 from graphs.show.wording import duration, look, one_line, signed
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment
 
 _GENERATOR = '<meta name="generator" content="Podium">'
 _LONGEST_HEADING = 90
@@ -37,7 +37,8 @@ def page(result: Record, title: str | None = None) -> str:
     """
     summary = RunSummary.of(result)
     usage = mapping(result.get("usage"))
-    return _template().render(
+    return render(
+        "page.html.j2",
         summary=summary,
         heading=title or one_line(summary.request, _LONGEST_HEADING) or "A run without a request",
         origin=[part for part in ("Podium", *_origin(result)) if part],
@@ -49,10 +50,13 @@ def page(result: Record, title: str | None = None) -> str:
         decisions=decisions(result),
         errors=table_of("errors", result.get("errors")),
         costs=costs(summary) if summary.costs else None,
-        palette=svg.PALETTE,
         tone=look(summary.status).tone,
-        generator=_GENERATOR,
     )
+
+
+def render(template: str, **values: object) -> str:
+    """Return a page made of one of this folder's templates."""
+    return _environment().get_template(template).render(values)
 
 
 def is_page(text: str) -> bool:
@@ -61,7 +65,7 @@ def is_page(text: str) -> bool:
 
 
 @cache
-def _template() -> Template:
+def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -76,8 +80,10 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(duration=duration, signed=signed, look=look)
-    return environment.get_template("page.html.j2")
+    environment.globals.update(
+        duration=duration, signed=signed, look=look, palette=svg.PALETTE, generator=_GENERATOR
+    )
+    return environment
 
 
 def _origin(result: Record) -> Iterator[str]:
