@@ -17,8 +17,9 @@ show         what a person sees of a run: terminal, notebook, page
 Rooms above them, which import the patterns:
 
 distributed  work beyond one process: steps on other machines, a queue of runs
+evaluation   which pattern is worth it, on cases with known answers; imports show, too
 server       the graphs that LangGraph Studio serves, and who may use them
-cli          the `podium` command; imports storage, show and server, too
+cli          the `podium` command; imports all others, too
 """
 
 from importlib import import_module
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         PodiumError,
         UnknownAgentError,
     )
+    from graphs.evaluation import aevaluate, evaluate
     from graphs.network import Network, NetworkState
     from graphs.orchestrator import Orchestrator, OrchestratorState
     from graphs.planner import Planner, PlannerState
@@ -86,6 +88,8 @@ __all__ = [
     "UnknownAgentError",
     "Workflow",
     "WorkflowState",
+    "aevaluate",
+    "evaluate",
     "handoff_tool",
 ]
 
@@ -93,6 +97,7 @@ _PATTERNS = ("Network", "Orchestrator", "Planner", "Router", "Supervisor", "Work
 _MODULES = {
     **dict.fromkeys(("EmbeddingClassifier", "handoff_tool"), "decisions"),
     **dict.fromkeys(("Pattern", "Step", "StepRecord"), "engine"),
+    **dict.fromkeys(("aevaluate", "evaluate"), "evaluation"),
     **{name: name.removesuffix("State").lower() for name in __all__ if name.removesuffix("State") in _PATTERNS},
 }
 """By public name the module that defines it; all others are errors."""

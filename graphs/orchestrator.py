@@ -60,7 +60,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         max_revisions: Times a rejected answer is sent back: first to the agent that wrote it, then to a new plan.
         review_steps: Review each step of a plan too, with one revision. It costs a call a step or more, and is worth
             it where a wrong step spoils all that follows.
-        baseline: Answer with a single agent and nothing else, to see what orchestration adds and costs.
+        baseline: Answer with a single agent that has all tools of the team, to see what orchestration adds and costs.
 
     Raises:
         ConfigurationError: As `Planner` and `Supervisor` do; or `review_steps` comes with a planner of your own.
@@ -94,7 +94,8 @@ class Orchestrator(Supervisor[OrchestratorState]):
             team = [_supervised(agent, **options) for agent in team]
         self.planner = planner or Planner(team, model=model, retry=retry)
         self.baseline = baseline
-        assistant = Agent("assistant", instructions=prompts.BASELINE, model=model)
+        tools = {tool.name: tool for agent in team for tool in agent.tools}
+        assistant = Agent("assistant", instructions=prompts.BASELINE, model=model, tools=list(tools.values()))
         super().__init__(
             assistant if baseline else self.planner.as_agent("planner"),
             reviewer=reviewer,

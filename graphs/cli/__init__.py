@@ -8,6 +8,7 @@ run         a run for a person: live, then its outcome
 outcome     answer, verdict, open questions, timeline, JSON
 questions   questions to people, answered in writing or at the terminal
 runs        the commands about stored runs
+evaluate    `podium eval`
 project     `podium new`
 output      all that is printed
 """

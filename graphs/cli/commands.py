@@ -49,9 +49,12 @@ _COMMANDS = {
     "graphs.cli.runs:inbox": "List the questions of all stored runs that wait for a person.",
     "graphs.cli.runs:resume": "Go on with a run that was killed or interrupted, or that waits for a person.",
     "graphs.cli.runs:fork": "Start a copy of a run again from a point; what was finished before it is kept.",
+    "graphs.cli.evaluate:evaluate_cases": "Run patterns on cases with known answers: is orchestration worth it?",
     "graphs.cli.runs:prune": "Reduce stored runs that have ended to their result; they can then no longer be forked.",
 }
 """By the place of each command, loaded when it runs, what it does."""
+_NAMES = {"graphs.cli.evaluate:evaluate_cases": "eval"}
+"""Names of commands that a function cannot have."""
 
 
 def _version() -> str:
@@ -75,7 +78,7 @@ app = App(
 )
 app.register_install_completion_command()
 for place, summary in _COMMANDS.items():
-    app.command(place, help=summary)
+    app.command(place, name=_NAMES.get(place), help=summary)
 models = App(name="model", help="Fetch and list the local models, which need no key.", help_format="plaintext")
 models.command("graphs.cli.models:pull", help="Fetch and verify the weights of a local model.")
 models.command("graphs.cli.models:list", help="List the local models, and which of them are on this machine.")

@@ -10,6 +10,8 @@ from cyclopts import Parameter
 
 PATTERNS = ("orchestrator", "planner", "router", "supervisor", "network")
 """Patterns that `--pattern` knows; a workflow has steps of its own and is used from Python."""
+BASELINE = "baseline"
+"""What `podium eval` calls a single agent with all tools of the team."""
 
 Flag = Parameter(negative="", show_default=False)
 Number = Parameter(show_default=False)

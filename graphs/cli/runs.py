@@ -92,7 +92,7 @@ def show(run: Run | None = None, /, *, as_json: AsJson = False, as_html: AsHtml 
     if as_html is None:
         _print_run(state, result, stdout())
     else:
-        _write_page(state["thread_id"], page(result), as_html)
+        write_page(state["thread_id"], page(result), as_html)
     return COMPLETED
 
 
@@ -129,7 +129,7 @@ def _print_run(state: State, result: dict[str, Any], console: Console) -> None:
         say(console, f"\nContinue it with: podium resume {state['thread_id']}")
 
 
-def _write_page(run: str, report: str, named: Sequence[str]) -> None:
+def write_page(run: str, report: str, named: Sequence[str]) -> None:
     """Write a run's page for its user only, and say where; another page of ours is replaced, another file never.
 
     Raises:

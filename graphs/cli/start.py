@@ -44,7 +44,7 @@ def ask(
     if thread.no_store:
         return begin(new.with_choices(choices), value, shown)
     with opened() as storage:
-        run = _check_name(thread.thread) if thread.thread else new_id(storage)
+        run = check_name(thread.thread) if thread.thread else new_id(storage)
         with storage.lock_thread(run, "refuse") as lock:
             before = _find(storage, run)
             spec = _continued(run, before, new, pattern, choices) if before else new.with_choices(choices)
@@ -105,9 +105,10 @@ def _find(storage: Storage, run: str) -> State | None:
     return stores.state(storage, run)
 
 
-def _check_name(name: str) -> str:
+def check_name(name: str) -> str:
+    """Return a name for stored runs, if it can be one."""
     if not _NAME.fullmatch(name):
-        raise ConfigurationError(f"{name!r} cannot name a conversation; use letters, digits, '-', '_' and '.'")
+        raise ConfigurationError(f"{name!r} cannot name a run; use letters, digits, '-', '_' and '.'")
     return name
 
 

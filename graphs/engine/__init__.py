@@ -18,7 +18,7 @@ langgraph_internals  all that depends on undocumented behaviour of LangGraph
 """
 
 from graphs.engine import langgraph_internals
-from graphs.engine.budget import RESERVED
+from graphs.engine.budget import RESERVED, Budget
 from graphs.engine.chat_stream import inside, speaking
 from graphs.engine.compiled_pattern import CompiledPattern
 from graphs.engine.drawing import Box, each, each_step, renderers
@@ -53,6 +53,7 @@ __all__ = [
     "RESERVED",
     "RUNNING",
     "Box",
+    "Budget",
     "CompiledPattern",
     "Conclusion",
     "Draft",

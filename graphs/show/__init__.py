@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graphs.show.notebook import Run, model_or, watch
     from graphs.show.report import is_page, page, render
     from graphs.show.run_summary import RunSummary
-    from graphs.show.tables import decisions, table_of
+    from graphs.show.tables import Table, decisions, table_of
     from graphs.show.terminal import moves, print_timeline, screen
     from graphs.show.wording import one_line
 
@@ -34,6 +34,7 @@ __all__ = [
     "LiveState",
     "Run",
     "RunSummary",
+    "Table",
     "decisions",
     "draw_graph",
     "is_page",
@@ -56,7 +57,7 @@ _MODULES = {
     "notebook": ("Run", "model_or", "watch"),
     "report": ("is_page", "page", "render"),
     "run_summary": ("RunSummary",),
-    "tables": ("decisions", "table_of"),
+    "tables": ("Table", "decisions", "table_of"),
     "terminal": ("moves", "print_timeline", "screen"),
     "wording": ("one_line",),
 }

@@ -80,9 +80,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(
-        duration=duration, signed=signed, look=look, palette=svg.PALETTE, generator=_GENERATOR
-    )
+    environment.globals.update(duration=duration, signed=signed, look=look, palette=svg.PALETTE, generator=_GENERATOR)
     return environment
 
 

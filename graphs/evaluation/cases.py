@@ -1,0 +1,149 @@
+"""A case: a request, and what a right answer is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from agents.errors import ConfigurationError
+
+_NAME = re.compile(r"\w[\w\-]{0,59}")
+_NUMBER = re.compile(r"(?<![\w.,])-?\d+(?:[.,]\d+)*")
+_THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
+_KEYS_SHOWN = "id, request, and expect, forbid, match, check, limits or judge"
+
+
+class Limits(BaseModel):
+    """Limits of an answer and of the run that gives it; None: no limit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    words: int | None = Field(default=None, gt=0)
+    sentences: int | None = Field(default=None, gt=0)
+    calls: int | None = Field(default=None, gt=0)
+    tokens: int | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=None, gt=0)
+
+
+class Case(BaseModel):
+    """A request, and what is right: an answer is if it meets everything that the case states."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    id: str
+    """Letters, digits, `_` and `-`; part of the ids of the stored runs."""
+    request: str = Field(min_length=1)
+    kind: str = ""
+    """Cases of a kind are also counted by themselves."""
+    files: list[str] = []
+    """Files in the folder that the team reads; they must be there."""
+    expect: list[float | str] = []
+    """Figures that must appear, and texts, in any case of letters."""
+    forbid: list[float | str] = []
+    """Figures and whole words that must not appear."""
+    tolerance: float = Field(0.005, ge=0)
+    """How far a figure may be from the expected one."""
+    match: list[str] = []
+    """Regular expressions that must be found, letters in any case, `.` also across lines."""
+    check: list[str | Callable[..., object]] = []
+    """Functions as for `Agent(checks=…)`, or `module:function`."""
+    limits: Limits = Limits()
+    judge: str = ""
+    """A criterion by which a model judges the answer if nothing else is wrong with it."""
+
+    @field_validator("expect", "forbid", "match", "check", "files", mode="before")
+    @classmethod
+    def _as_list(cls, value: Any) -> Any:
+        return value if isinstance(value, list | tuple) else [value]
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> Case:
+        if not _NAME.fullmatch(self.id):
+            raise ValueError(f"id {self.id!r:.80} must be up to 60 letters, digits, '_' and '-'")
+        limits = self.limits.model_dump(exclude_none=True)
+        if not (self.expect or self.forbid or self.match or self.check or limits or self.judge):
+            raise ValueError("nothing says what is right: add expect, forbid, match, check, limits or judge")
+        for pattern in self.match:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"match {pattern!r:.80} is not a regular expression: {error}") from error
+        return self
+
+
+def read_cases(cases: Path | str | Iterable[Case | Mapping[str, object]], *, folder: Path | str = "") -> list[Case]:
+    """Return cases, from a file with one JSON object a line, or of objects.
+
+    Args:
+        cases: The file, or the cases.
+        folder: Where the files of the cases must be; empty: they are not looked for.
+
+    Raises:
+        ConfigurationError: One of them cannot be used; the message says which, why, and what to do.
+    """
+    if isinstance(cases, Path | str):
+        try:
+            lines = Path(cases).read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"The cases {cases} cannot be read: {error}") from error
+        placed = [(f"{cases}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
+        read = [_case(_object(line, place), place, folder) for place, line in placed]
+    else:
+        read = [_case(case, f"case {number}", folder) for number, case in enumerate(cases, 1)]
+    if not read:
+        raise ConfigurationError(f"There are no cases; each is one line of JSON: {_KEYS_SHOWN}")
+    if twice := [name for name, number in Counter(case.id for case in read).items() if number > 1]:
+        raise ConfigurationError(f"Ids of cases must be unique; twice: {', '.join(twice)}")
+    return read
+
+
+def _object(line: str, place: str) -> object:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ConfigurationError(f"{place}: not JSON: {error}. Write each case as one line: {_KEYS_SHOWN}") from error
+
+
+def _case(value: object, place: str, folder: Path | str) -> Case:
+    try:
+        case = value if isinstance(value, Case) else Case.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"][:2]))
+        message = first["msg"].removeprefix("Value error, ")
+        known = f"; known: {', '.join(Case.model_fields)}" if first["type"] == "extra_forbidden" else ""
+        raise ConfigurationError(f"{place}: {where + ': ' if where else ''}{message}{known}") from None
+    missing = [name for name in case.files if folder and not (Path(folder) / name).is_file()]
+    if missing:
+        raise ConfigurationError(f"{place}: {missing[0]} is not in {folder}; put it there, or choose --folder")
+    return case
+
+
+def figures(text: str) -> list[float]:
+    """Return the figures in a text: 1,250.50 and 12,5 are one figure each."""
+    written = (_THOUSANDS.sub("", number) for number in _NUMBER.findall(text))
+    return [float(number.replace(",", ".")) for number in written if number.count(".") + number.count(",") < 2]
+
+
+def case_of_run(run: str, request: str, messages: Sequence[object]) -> dict[str, object]:
+    """Return a case that expects of a request what a run answered: its figures; without any, a judge compares.
+
+    Raises:
+        ConfigurationError: The run has no answer.
+    """
+    answer = messages[-1].text if messages and isinstance(messages[-1], AIMessage) else ""
+    if not answer.strip() or not request:
+        raise ConfigurationError(f"The run {run} has no answer that a case could expect")
+    asked = figures(request)
+    expected = [number for number in dict.fromkeys(figures(answer)) if number not in asked]
+    right: dict[str, object] = {"expect": expected}
+    if not expected:
+        right = {"judge": f"It agrees with this answer, whatever its wording: {answer}"}
+    return {"id": re.sub(r"[^\w\-]", "_", run)[:60], "request": request, **right}

@@ -1,0 +1,186 @@
+"""Patterns compared: what each did in all and by kind, and paired differences with their uncertainty."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from statistics import NormalDist, fmean, median
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+MEASURES = ("calls", "tokens", "seconds")
+_Z = NormalDist().inv_cdf(0.975)
+_RESAMPLES = 1000
+
+
+class Outcome(TypedDict):
+    """What a pattern did with a case."""
+
+    pattern: str
+    case: str
+    kind: str
+    run: str
+    """The id of the stored run."""
+    status: str
+    answer: str
+    right: bool
+    wrong: list[str]
+    """What is wrong; empty if the answer is right."""
+    calls: int
+    tokens: int
+    seconds: float
+    """Seconds of work."""
+    cost: NotRequired[float]
+    """Only there with a table of prices."""
+
+
+class Totals(TypedDict):
+    """What a pattern did with all cases, or those of a kind."""
+
+    pattern: str
+    kind: str
+    """Empty for all cases."""
+    right: int
+    run: int
+    calls: float
+    """Median per case, as are tokens and seconds."""
+    tokens: float
+    seconds: float
+    cost: NotRequired[float]
+    """In all."""
+
+
+Interval = tuple[float, float]
+"""Lower and upper bound of a 95 % confidence interval."""
+
+
+class Mean(TypedDict):
+    """A mean difference per case, first minus second."""
+
+    mean: float
+    interval: Interval
+
+
+class Difference(TypedDict):
+    """Two patterns on the cases that both have run."""
+
+    first: str
+    second: str
+    cases: int
+    only_first: int
+    """Cases that only the first got right."""
+    only_second: int
+    right: Mean
+    """Of the shares of right answers."""
+    p: float
+    """Probability of a difference as large, if both were equally good."""
+    calls: Mean
+    tokens: Mean
+    seconds: Mean
+
+
+def totals(outcomes: Sequence[Outcome]) -> list[Totals]:
+    """Return what each pattern did in all, then by kind."""
+    kinds = dict.fromkeys(outcome["kind"] for outcome in outcomes if outcome["kind"])
+    patterns = dict.fromkeys(outcome["pattern"] for outcome in outcomes)
+    found = []
+    for kind in ("", *kinds):
+        for pattern in patterns:
+            own = [item for item in outcomes if item["pattern"] == pattern and kind in ("", item["kind"])]
+            if own:
+                found.append(_totals(pattern, kind, own))
+    return found
+
+
+def _totals(pattern: str, kind: str, outcomes: Sequence[Outcome]) -> Totals:
+    middle = {name: float(median(item[name] for item in outcomes)) for name in MEASURES}  # type: ignore[literal-required]
+    costs = [item["cost"] for item in outcomes if "cost" in item]
+    right = sum(outcome["right"] for outcome in outcomes)
+    total: Totals = {"pattern": pattern, "kind": kind, "right": right, "run": len(outcomes), **middle}  # type: ignore[typeddict-item]
+    return {**total, "cost": sum(costs)} if costs else total
+
+
+def differences(outcomes: Sequence[Outcome]) -> list[Difference]:
+    """Return the paired differences of all patterns, each on the cases that both have run."""
+    by_pattern: dict[str, dict[str, Outcome]] = {}
+    for outcome in outcomes:
+        by_pattern.setdefault(outcome["pattern"], {})[outcome["case"]] = outcome
+    compared = []
+    for (first, own), (second, others) in combinations(by_pattern.items(), 2):
+        if pairs := [(own[case], others[case]) for case in own if case in others]:
+            compared.append(_difference(first, second, pairs))
+    return compared
+
+
+def _difference(first: str, second: str, pairs: Sequence[tuple[Outcome, Outcome]]) -> Difference:
+    right = [(one["right"], other["right"]) for one, other in pairs]
+    only_first, only_second = right.count((True, False)), right.count((False, True))
+    share = (only_first - only_second) / len(pairs)
+    interval = newcombe(right.count((True, True)), only_first, only_second, right.count((False, False)))
+    spent = {
+        name: _mean([one[name] - other[name] for one, other in pairs])  # type: ignore[literal-required]
+        for name in MEASURES
+    }
+    return {
+        "first": first,
+        "second": second,
+        "cases": len(pairs),
+        "only_first": only_first,
+        "only_second": only_second,
+        "right": {"mean": share, "interval": interval},
+        "p": mcnemar(only_first, only_second),
+        **spent,  # type: ignore[typeddict-item]
+    }
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the exact two-sided p of McNemar's test: a binomial test of the cases that only one got right.
+
+    Source: McNemar, Psychometrika 12 (1947), 153-157; exact as in Fagerland et al., BMC Medical Research Methodology
+    13 (2013), 91.
+    """
+    number = only_first + only_second
+    tail = sum(math.comb(number, k) for k in range(min(only_first, only_second) + 1)) / 2**number
+    return float(min(1.0, 2 * tail))
+
+
+def newcombe(both: int, only_first: int, only_second: int, neither: int) -> Interval:
+    """Return the 95 % interval of a difference of paired shares, which holds for few cases, too.
+
+    Source: Newcombe, Statistics in Medicine 17 (1998), 2635-2650, method 10.
+    """
+    number = both + only_first + only_second + neither
+    first, second = both + only_first, both + only_second
+    low_1, high_1 = _wilson(first, number)
+    low_2, high_2 = _wilson(second, number)
+    product = first * (number - first) * second * (number - second)
+    excess = both * neither - only_first * only_second
+    correlation = (max(excess - number / 2, 0) if excess > 0 else excess) / math.sqrt(product) if product else 0.0
+    share = (first - second) / number
+
+    def width(one: float, other: float) -> float:
+        return math.sqrt(max(one**2 - 2 * correlation * one * other + other**2, 0))
+
+    below = width(first / number - low_1, high_2 - second / number)
+    above = width(high_1 - first / number, second / number - low_2)
+    return share - below, share + above
+
+
+def _wilson(right: int, number: int) -> Interval:
+    """Return Wilson's interval of a share."""
+    middle = right + _Z**2 / 2
+    half = _Z * math.sqrt(_Z**2 / 4 + right * (number - right) / number)
+    return (middle - half) / (number + _Z**2), (middle + half) / (number + _Z**2)
+
+
+def _mean(values: Iterable[float]) -> Mean:
+    """Return a mean with its bootstrap percentile interval (Efron and Tibshirani, 1993, chapter 13).
+
+    Differences within a case are resampled, so what makes a case long or short does not count. The seed is fixed.
+    """
+    known, chance = list(values), random.Random(0)  # noqa: S311
+    means = sorted(fmean(chance.choices(known, k=len(known))) for _ in range(_RESAMPLES))
+    return {"mean": fmean(known), "interval": (means[int(0.025 * _RESAMPLES)], means[int(0.975 * _RESAMPLES)])}

@@ -1,0 +1,250 @@
+"""Every pattern on every case: in parallel, within one budget, each run stored under an id of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from agents.agent import Agent
+from agents.conversion import AnyAgent, agent_of
+from agents.errors import BudgetError, ConfigurationError, NoModelError, PodiumError, StorageError
+from agents.runtime import BUDGET, Effects, SyncAsyncRunnable, Tally, explain
+from agents.settings import Settings
+from graphs.engine import Budget, CompiledPattern, Pattern, out_of_budget
+from graphs.evaluation.cases import Case, read_cases
+from graphs.evaluation.compare import Difference, Outcome, Totals, differences, totals
+from graphs.evaluation.findings import findings, function_of
+from graphs.router import Router
+from graphs.supervisor import Supervisor
+
+Subject = Pattern[Any] | AnyAgent | StateGraph[Any, Any, Any, Any]
+"""What is evaluated: a pattern, a graph, or anything that is an agent."""
+Cases = Path | str | Iterable[Case | Mapping[str, object]]
+
+_ENDING = (ConfigurationError, NoModelError, StorageError)
+"""Errors that end the evaluation: no case could come out right after them."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcomes of an evaluation, in the order of its cases, and what they come to."""
+
+    name: str
+    outcomes: list[Outcome]
+    left: list[str] = field(default_factory=list)
+    """Ids of runs for which the budget was too small; the same evaluation goes on with them."""
+
+    @property
+    def totals(self) -> list[Totals]:
+        """What each pattern did in all, then by kind."""
+        return totals(self.outcomes)
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Paired differences between the patterns."""
+        return differences(self.outcomes)
+
+    @property
+    def all_right(self) -> bool:
+        """Whether all cases were run and all answers are right."""
+        return not self.left and all(outcome["right"] for outcome in self.outcomes)
+
+    def as_data(self) -> dict[str, object]:
+        """Return everything as plain data for JSON."""
+        return {**vars(self), "totals": self.totals, "differences": self.differences}
+
+
+def evaluate(cases: Cases, patterns: Mapping[str, Subject] | Sequence[Subject], **options: Any) -> Evaluation:
+    """Run every pattern on every case, and say what came out.
+
+    Runs are stored under `NAME-PATTERN-CASE`. An evaluation that was interrupted goes on under its name: finished runs
+    and verdicts are not repeated, a run that was under way continues.
+
+    Args:
+        cases: A file of cases, or cases; see `Case`.
+        patterns: Patterns, graphs or agents by name, or with names of their own.
+        options: `storage`, a checkpointer, by default in memory. `name` of the evaluation. `judge`, the chat model for
+            cases with a criterion; None for the default one. `max_concurrency`, how many run at once, by default 2.
+            `budget`, `Settings` whose limits hold for all runs together and whose `model` and `prices` for each.
+            `on_outcome`, called with each `Outcome` as it comes.
+
+    Raises:
+        ConfigurationError: A case or pattern cannot be used, or the evaluation of this name had other ones.
+    """
+    work = _Evaluate(cases, patterns, **options)
+    return work.evaluation(work.batch(work.jobs, {"max_concurrency": work.max_concurrency}))
+
+
+async def aevaluate(cases: Cases, patterns: Mapping[str, Subject] | Sequence[Subject], **options: Any) -> Evaluation:
+    """Run every pattern on every case, as `evaluate` does, from async code."""
+    work = _Evaluate(cases, patterns, **options)
+    return work.evaluation(await work.abatch(work.jobs, {"max_concurrency": work.max_concurrency}))
+
+
+Job = tuple[str, Case]
+
+
+class _Evaluate(SyncAsyncRunnable[Job, Outcome | None]):
+    """Runs one pattern on one case; None if the budget is used up."""
+
+    def __init__(
+        self,
+        cases: Cases,
+        patterns: Mapping[str, Subject] | Sequence[Subject],
+        *,
+        storage: BaseCheckpointSaver[Any] | None = None,
+        name: str | None = None,
+        judge: BaseChatModel | str | None = None,
+        max_concurrency: int = 2,
+        budget: Settings | None = None,
+        on_outcome: Callable[[Outcome], object] = lambda outcome: None,
+    ) -> None:
+        self.storage = storage or InMemorySaver()
+        self.evaluation_name = name or uuid4().hex[:8]
+        self.judge = judge
+        self.max_concurrency = max_concurrency
+        self.settings = budget or Settings()
+        self.budget = Budget(self.settings) if self.settings.limited else None
+        self.on_outcome = on_outcome
+        listed = patterns if isinstance(patterns, Mapping) else {_name_of(subject): subject for subject in patterns}
+        self.graphs = {pattern: _compiled(pattern, subject, self.storage) for pattern, subject in listed.items()}
+        read = read_cases(cases)
+        for check in (check for case in read for check in case.check if isinstance(check, str)):
+            function_of(check)
+        # Case by case, so that an evaluation that was cut short compares the same cases.
+        self.jobs: list[Job] = [(pattern, case) for case in read for pattern in self.graphs]
+        if not self.jobs or max_concurrency < 1:
+            raise ConfigurationError("An evaluation needs at least one pattern and a max_concurrency of 1 or more")
+
+    def evaluation(self, outcomes: Sequence[Outcome | None]) -> Evaluation:
+        left = [self.id_of(job) for job, outcome in zip(self.jobs, outcomes, strict=True) if outcome is None]
+        return Evaluation(self.evaluation_name, [outcome for outcome in outcomes if outcome is not None], left)
+
+    def id_of(self, job: Job) -> str:
+        pattern, case = job
+        return f"{self.evaluation_name}-{pattern}-{case.id}"
+
+    async def run(self, effects: Effects, value: Job, config: RunnableConfig) -> Outcome | None:
+        pattern, case = value
+        run, graph = self.id_of(value), self.graphs[pattern]
+        began, tally = time.perf_counter(), Tally(self.settings.prices)
+        result = await self._result(effects, graph, run, case.request, {"pattern": pattern}, tally)
+        if result is None:
+            return None
+        usage = result.get("usage") or tally.usage
+        spent = {
+            "calls": usage["calls"],
+            "tokens": usage["input_tokens"] + usage["output_tokens"],
+            "seconds": result.get("seconds") or time.perf_counter() - began,
+        }
+        answer, wrong = _answer(result)
+        if not wrong:
+            wrong = await findings(effects, case, answer, spent)
+        if case.judge and not wrong:
+            verdict = await self._judged(effects, run, case, answer)
+            if verdict is None:
+                return None
+            wrong = verdict
+        outcome: Outcome = {
+            "pattern": pattern,
+            "case": case.id,
+            "kind": case.kind,
+            "run": run,
+            "status": str(result.get("status") or "completed"),
+            "answer": answer,
+            "right": not wrong,
+            "wrong": wrong,
+            **spent,  # type: ignore[typeddict-item]
+            **({"cost": usage["cost"]} if "cost" in usage else {}),
+        }
+        self.on_outcome(outcome)
+        return outcome
+
+    async def _judged(self, effects: Effects, run: str, case: Case, answer: str) -> list[str] | None:
+        """Return what the judge finds wrong; None if the budget is used up. Its verdict is a stored run, too."""
+        given = Agent("answer", function=lambda task: answer)
+        judge = Supervisor(given, criteria=[case.judge], model=self.judge, max_revisions=0).compile(self.storage)
+        about = {"pattern": "judge", "criterion": case.judge}
+        result = await self._result(effects, judge, f"{run}-judge", case.request, about, Tally())
+        if result is None:
+            return None
+        if result.get("status") == "completed":
+            return []
+        review = next(iter(reversed(result.get("reviews") or [])), None)
+        reason = review["feedback"] if review else result.get("stop_reason")
+        return [f"The judge: {reason}"]
+
+    async def _result(
+        self, effects: Effects, graph: Any, run: str, request: str, about: dict[str, str], tally: Tally
+    ) -> dict[str, Any] | None:
+        """Return the stored result of a run, or what comes out of it now; None if the budget is used up."""
+        known = {**about, **((graph.config or {}).get("metadata") or {})}
+        digest = hashlib.sha256(json.dumps([request, known]).encode()).hexdigest()
+        config: RunnableConfig = {
+            "configurable": {"thread_id": run, **({BUDGET: self.budget} if self.budget else {})},
+            "metadata": {**known, "case": digest},
+            "callbacks": [tally, *([self.budget] if self.budget else [])],
+        }
+        stored = await effects.function(graph.get_state, {"config": {"configurable": {"thread_id": run}}})
+        if stored.values and (stored.metadata or {}).get("case") != digest:
+            raise ConfigurationError(f"The run {run} is of another request or other options; choose a new name")
+        if stored.interrupts or (stored.values and not stored.next):
+            return {**stored.values, "__interrupt__": stored.interrupts}
+        if isinstance(graph, CompiledPattern):
+            graph = graph.bind(context=Settings(model=self.settings.model, prices=self.settings.prices))
+        try:
+            result = await effects.invoke(graph, None if stored.next else {"messages": request}, config)
+            used_up = out_of_budget(result.get("errors") or ())
+        except BudgetError:
+            used_up = True
+        except _ENDING:
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, PodiumError) else explain(error)
+            return {"status": "failed", "stop_reason": reason, "messages": []}
+        if used_up:
+            await effects.function(self.storage.delete_thread, {"thread_id": run})
+            return None
+        return dict(result)
+
+
+def _answer(result: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return the answer, and why it cannot be right."""
+    last = next(iter(reversed(result.get("messages") or [])), None)
+    text = str(last.text) if isinstance(last, AIMessage) else ""
+    status = "needs_input" if result.get("__interrupt__") else result.get("status", "completed")
+    if status in ("failed", "needs_input"):
+        return text, [f"{status.replace('_', ' ')}: {result.get('stop_reason') or text or 'no reason'}"]
+    return text, [] if text.strip() else ["there is no answer"]
+
+
+def _name_of(subject: Subject) -> str:
+    return subject.name if isinstance(subject, Pattern) else agent_of(subject).name
+
+
+def _compiled(pattern: str, subject: Any, storage: BaseCheckpointSaver[Any]) -> Any:
+    if not pattern.isidentifier():
+        raise ConfigurationError(f"{pattern!r} cannot name what is evaluated: letters, digits and _ only")
+    if isinstance(subject, Pattern | StateGraph):
+        return subject.compile(storage)
+    if isinstance(subject, CompiledStateGraph):
+        own = copy(subject)
+        own.checkpointer = storage
+        return own
+    agent = agent_of(subject, name=pattern)
+    return Router([agent], classifier=lambda task: agent.name, model=False).compile(storage)
