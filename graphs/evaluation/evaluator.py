@@ -91,7 +91,7 @@ def evaluate(cases: Cases, patterns: Mapping[str, Subject] | Sequence[Subject], 
 
 
 async def aevaluate(cases: Cases, patterns: Mapping[str, Subject] | Sequence[Subject], **options: Any) -> Evaluation:
-    """Run every pattern on every case, as `evaluate` does, from async code."""
+    """Do what `evaluate` does, with the same `cases`, `patterns` and `options`, from async code."""
     work = _Evaluate(cases, patterns, **options)
     return work.evaluation(await work.abatch(work.jobs, {"max_concurrency": work.max_concurrency}))
 
