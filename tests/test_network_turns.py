@@ -13,6 +13,72 @@ from tests.networks import ASK, THREAD, hands, outcome, run, says, text, to
 
 # In turns
 
+TEAM = ("ann", "bob", "eve")
+
+
+def spoke(state: Any) -> str:
+    return " ".join(utterance["by"] for utterance in state["said"])
+
+
+def test_a_function_of_the_state_names_the_next_speaker(call: Any) -> None:
+    def after(state: Any) -> str | None:
+        return {"ann": "Eve", "eve": "the agent bob"}.get(state["said"][-1]["by"])
+
+    async def later(state: Any) -> str | None:
+        return after(state)
+
+    for turns in (after, later):
+        state = run(call, *map(says, TEAM, TEAM), turns=turns)
+        assert (spoke(state), *outcome(state)) == ("ann eve bob", "completed", "bob", "bob")
+
+
+@pytest.mark.parametrize(
+    ("turns", "reason"),
+    [
+        (lambda state: "zoe", "turns= named 'zoe'; known: ann, bob, eve, finish"),
+        (lambda state: state["nothing"], "Nobody was chosen to speak: KeyError"),
+        (lambda state: "ann", "Nobody finished in 2 turns"),
+    ],
+    ids=["unknown", "broken", "endless"],
+)
+def test_a_discussion_whose_function_fails_or_never_ends_is_partial(call: Any, turns: Any, reason: str) -> None:
+    state = run(call, *map(says, TEAM, TEAM), turns=turns, max_turns=2)
+    assert (state["status"], state["messages"][-1].text) == ("partial", "ann")
+    assert reason in state["stop_reason"]
+
+
+def choosing(*names: str) -> ScriptedModel:
+    return ScriptedModel([{"reason": "so", "speaker": name} for name in names])
+
+
+def test_a_model_names_each_speaker_and_the_end(call: Any) -> None:
+    model = choosing("**Bob**", "agent eve", "nobody", "bob", "finish")
+    state = run(call, *map(says, TEAM, TEAM), turns="chosen", model=model)
+    assert (spoke(state), *outcome(state)) == ("bob eve bob", "completed", "bob", "bob")
+    assert "- bob: Knows bob." in model.calls[0].prompt
+    assert "eve:\n```\neve\n```" in model.calls[2].prompt
+    assert state["usage"]["calls"] == 5
+    first = run(call, *map(says, TEAM, TEAM), turns="chosen", model=choosing("finish"), start="eve")
+    assert spoke(first) == "eve"
+
+
+def test_chosen_turns_that_have_ended_do_not_run_again_after_a_kill() -> None:
+    log: list[str] = []
+
+    def speak(task: str, context: dict[str, str]) -> str:
+        log.append(f"{len(context)}")
+        if len(log) == 2:
+            raise KeyboardInterrupt
+        return "words"
+
+    model = choosing("ann", "ann", "finish")
+    peers = [Agent("ann", function=speak), says("bob", "b")]
+    graph = Network(peers, turns="chosen", model=model).compile(InMemorySaver())
+    with pytest.raises(KeyboardInterrupt):
+        graph.invoke(ASK, THREAD)
+    state = graph.invoke(None, THREAD)
+    assert (log, len(model.calls), spoke(state)) == (["0", "1", "1"], 3, "ann ann")
+
 
 def finishing(answer: str, text: str = "") -> Reply:
     return Reply(text, tool_calls=[{"name": "finish", "args": {"answer": answer}}])
@@ -121,7 +187,7 @@ def test_peers_may_be_called_as_keys_and_tools_are(call: Any, name: str) -> None
         ({"links": {"eve": ["ann"]}}, UnknownAgentError, "link 'eve'"),
         ({"links": {"ann": ["eve"]}}, UnknownAgentError, "link 'eve'"),
         ({"links": {"ann": ["ann"]}}, ConfigurationError, "'ann' is linked to itself"),
-        ({"turns": "random"}, ConfigurationError, "turns must be 'handoff' or 'round_robin'"),
+        ({"turns": "random"}, ConfigurationError, "turns must be 'handoff', 'round_robin', 'chosen' or a function"),
         ({"max_handoffs": -1}, ConfigurationError, "max_handoffs must be 0 or more"),
         ({"max_turns": 0}, ConfigurationError, "max_turns 1 or more"),
     ],

@@ -6,6 +6,7 @@ plans          plans of steps, and the final answer
 classifiers    which agent suits a request
 verdicts       reviews of work
 handoffs       turns of peers that hand over to each other
+speakers       discussions in turns, and who speaks next
 triage         whether one agent can answer alone
 """
 
@@ -24,10 +25,21 @@ from graphs.decisions.classifiers import (
 from graphs.decisions.handoffs import FINISH, HANDOFF_TOOL, Handoff, TakeTurn, Turn, finish_tool, handoff_tool
 from graphs.decisions.plans import Quiet, Synthesis, briefly, plan_form, replan_text, result_text, team_examples
 from graphs.decisions.question import question_of
+from graphs.decisions.speakers import (
+    CHOOSE,
+    Discussion,
+    DiscussionState,
+    Turns,
+    Utterance,
+    ending,
+    stopped,
+    under_speakers,
+)
 from graphs.decisions.triage import Delegate, triage_examples, triage_form
 from graphs.decisions.verdicts import CRITERIA, Review, Reviewer, Verdict
 
 __all__ = [
+    "CHOOSE",
     "CRITERIA",
     "FINISH",
     "HANDOFF_TOOL",
@@ -37,6 +49,8 @@ __all__ = [
     "Classifier",
     "Classify",
     "Delegate",
+    "Discussion",
+    "DiscussionState",
     "EmbeddingClassifier",
     "Handoff",
     "ModelClassifier",
@@ -47,9 +61,12 @@ __all__ = [
     "Synthesis",
     "TakeTurn",
     "Turn",
+    "Turns",
+    "Utterance",
     "Verdict",
     "as_classifiers",
     "briefly",
+    "ending",
     "finish_tool",
     "handoff_tool",
     "plan_form",
@@ -57,7 +74,9 @@ __all__ = [
     "question_of",
     "replan_text",
     "result_text",
+    "stopped",
     "team_examples",
     "triage_examples",
     "triage_form",
+    "under_speakers",
 ]

@@ -1,0 +1,181 @@
+"""A discussion in turns: a peer speaks -> (choose) -> the next peer ... until one finishes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+from agents.agent import Agent
+from agents.assignment import Assignment, History, select_history
+from agents.decisions import Decided, Decision
+from agents.errors import ConfigurationError, UnknownAgentError
+from agents.forms import OneOf, Short, nearest
+from agents.runtime import Effects, SyncAsyncRunnable, no_usage
+from agents.workers import call, is_async
+from graphs.decisions import prompts
+from graphs.decisions.handoffs import FINISH, Turn
+from graphs.decisions.question import question_of
+from graphs.engine import KEPT, Conclusion, Node, PatternState, describe, problem
+
+CHOOSE = "choose"
+"""The name of the node that names the next speaker."""
+
+
+class Utterance(TypedDict):
+    """What one peer said in its turn."""
+
+    by: str
+    text: str
+    message_id: str | None
+    """The id of the chat message that shows the text, if there is one."""
+
+
+class DiscussionState(PatternState):
+    """The shared state, what was said, and who has the floor."""
+
+    active: Annotated[str, KEPT]
+    """The peer whose turn it is; between messages of a thread, the one that answered last."""
+    said: list[Utterance]
+    ending: Conclusion | None
+
+
+NextTurn = Callable[[Any], str | None] | Callable[[Any], Awaitable[str | None]]
+Turns = Literal["handoff", "round_robin", "chosen"] | NextTurn
+
+
+def speaker_form(names: Sequence[str]) -> type[BaseModel]:
+    """Return the form of the choice of the next speaker, or of the end."""
+
+    class Speaker(BaseModel):
+        reason: Short
+        speaker: Annotated[str, OneOf([*names, FINISH])]
+
+    return Speaker
+
+
+class NextSpeaker(SyncAsyncRunnable[Mapping[str, Any], Decided]):
+    """Has a user's function of the state, sync or async, name the next speaker, nearly at least; None ends.
+
+    Raises:
+        UnknownAgentError: It names somebody else.
+    """
+
+    def __init__(self, function: Callable[..., Any], names: Sequence[str]) -> None:
+        self.function = function
+        self.names = [*names, FINISH]
+
+    async def run(self, effects: Effects, value: Mapping[str, Any], config: RunnableConfig) -> Decided:
+        """Return the choice in the form that a model's choice has."""
+        named = await call(effects, lambda: self.function(value), {}, is_async=is_async(self.function))
+        speaker = FINISH if named is None else nearest(str(named), self.names)
+        if speaker is None:
+            raise UnknownAgentError(f"turns= named {named!r}; known: {', '.join(self.names)}")
+        return {"value": {"speaker": speaker}, "mistakes": [], "usage": no_usage()}
+
+
+def under_speakers(messages: Sequence[AIMessage], history: History) -> dict[str, str]:
+    """Return as context what peers said, as far as `history` passes it on: under their names, numbered from 2 on."""
+    labels: dict[str, str] = {}
+    words: Sequence[BaseMessage] = messages
+    for message in select_history(words, history):
+        label = message.name or "peer"
+        count = sum(1 for taken in labels if taken.rpartition("_")[0] == label or taken == label)
+        labels[f"{label}_{count + 1}" if count else label] = str(message.text)
+    return labels
+
+
+def last_words(said: Sequence[Utterance]) -> Utterance | None:
+    """Return the last utterance that has a text."""
+    return next((utterance for utterance in reversed(said) if utterance["text"]), None)
+
+
+def ending(text: str, message_id: str | None, status: str, reason: str | None) -> Conclusion:
+    """Return how a run ends."""
+    return {"text": text, "message_id": message_id, "status": status, "stop_reason": reason}
+
+
+def stopped(reason: str, said: Sequence[Utterance]) -> Conclusion:
+    """End with the last words of any peer, or the reason."""
+    last = last_words(said)
+    if last is None:
+        return ending(reason, None, "failed", reason)
+    return ending(last["text"], last["message_id"], "partial", reason)
+
+
+class Discussion:
+    """The rules of a discussion: who speaks next, and how it ends.
+
+    Args:
+        agents: The peers, in order.
+        turns: `round_robin`, `chosen`, or a function of the state that names the next speaker, None for the end.
+        model: Names the speakers of `chosen`; None for the default chat model.
+        max_turns: Turns in all.
+        assignment: State -> the request with what was said so far, for that model.
+    """
+
+    def __init__(
+        self,
+        agents: Mapping[str, Agent],
+        turns: Turns,
+        model: BaseChatModel | str | None,
+        max_turns: int,
+        assignment: Callable[[Any], Assignment],
+    ) -> None:
+        if not callable(turns) and turns not in ("round_robin", "chosen"):
+            raise ConfigurationError(f"turns must be 'handoff', 'round_robin', 'chosen' or a function, not {turns!r}")
+        self.max_turns = max_turns
+        self.assignment = assignment
+        names = list(agents)
+        self.following = {name: names[(place + 1) % len(names)] for place, name in enumerate(names)}
+        self.system = SystemMessage(prompts.SPEAKER.format(team=describe(agents.values())))
+        self.choose: Node[Any, Decided] | None = None
+        """The node that names the next speaker, where that is a decision."""
+        if callable(turns):
+            self.choose = Node(dict, NextSpeaker(turns, names), self.take_choice, failed=self.choice_failed)
+        elif turns == "chosen":
+            decision = Decision(speaker_form(names), model=model, name=CHOOSE)
+            self.choose = Node(self.ask_for_speaker, decision, self.take_choice, failed=self.choice_failed)
+
+    def ask_for_speaker(self, state: DiscussionState) -> list[BaseMessage]:
+        """Give the model the request and what was said so far."""
+        return [self.system, question_of(self.assignment(state))]
+
+    def take_choice(self, state: DiscussionState, decided: Decided) -> dict[str, Any]:
+        """Give the floor to the peer that was named, or end with the last words."""
+        speaker, said = decided["value"]["speaker"], state["said"]
+        if speaker != FINISH:
+            return {"ending": self._too_long(said)} if len(said) >= self.max_turns else {"active": speaker}
+        last = last_words(said)
+        if last is None:
+            return {"ending": stopped("The discussion was ended before anybody had spoken", said)}
+        return {"ending": ending(last["text"], last["message_id"], "completed", None)}
+
+    def choice_failed(self, state: DiscussionState, error: Exception) -> dict[str, Any]:
+        """End with what was said so far."""
+        failure = problem(CHOOSE, error)
+        end = stopped(f"Nobody was chosen to speak: {failure['message']}", state["said"])
+        return {"ending": end, "errors": [failure]}
+
+    def spoken(self, name: str, state: DiscussionState, turn: Turn) -> dict[str, Any]:
+        """Note what a peer said in its turn, and go on with the next one unless it is over."""
+        handoff = turn["handoff"]
+        text = turn["text"] or (handoff["task"] if handoff else "")
+        said: list[Utterance] = [*state["said"], {"by": name, "text": text, "message_id": turn["message_id"]}]
+        if handoff and handoff["to"] == FINISH:
+            last = last_words(said)
+            words = (last["text"], last["message_id"]) if last else (f"{name!r} finished without an answer", None)
+            answer = (handoff["task"], None) if handoff["task"] else words
+            return {"said": said, "ending": ending(*answer, "completed", None)}
+        if self.choose is not None:
+            return {"said": said}
+        end = self._too_long(said) if len(said) >= self.max_turns else None
+        return {"said": said, "ending": end, "active": name if end else self.following[name]}
+
+    def _too_long(self, said: Sequence[Utterance]) -> Conclusion:
+        return stopped(f"Nobody finished in {self.max_turns} turns", said)
