@@ -25,7 +25,7 @@ _SPEAKERS = {"human": "User", "ai": "Assistant", "system": "System", "tool": "To
 _BYTES_PER_TOKEN = 3
 """Of UTF-8 text: cautious for English (about 4), right for Chinese, where a token is about one character."""
 
-Part = str | dict[Any, Any]
+ContentPart = str | dict[Any, Any]
 """A content block of a message."""
 
 History = Literal["full", "last"] | int | Callable[[list[BaseMessage]], Sequence[BaseMessage]]
@@ -122,7 +122,7 @@ def users_words(assignment: Assignment) -> list[str]:
     return [message.text for message in messages if isinstance(message, HumanMessage)]
 
 
-def _content(assignment: Assignment) -> str | list[Part]:
+def _content(assignment: Assignment) -> str | list[ContentPart]:
     task, request = assignment["task"], assignment.get("request") or HumanMessage("")
     is_request = request.text.strip() == task.strip()
     if not is_request:
@@ -131,15 +131,15 @@ def _content(assignment: Assignment) -> str | list[Part]:
     quotes = _quotes(assignment.get("context", {}), "" if has_request else request.text)
     files = files_of(request)
     if is_request and files:
-        above: list[Part] = [{"type": "text", "text": "\n\n".join(quotes)}] if quotes else []
+        above: list[ContentPart] = [{"type": "text", "text": "\n\n".join(quotes)}] if quotes else []
         return [*above, *request.content]
     text = "\n\n".join([*quotes, f"Your task: {task}"]) if quotes or files else task
     return [*files, {"type": "text", "text": text}] if files else text
 
 
-def files_of(message: BaseMessage) -> list[Part]:
+def files_of(message: BaseMessage) -> list[ContentPart]:
     """Return the parts of a message that are not text: pictures, sound, files."""
-    parts: list[Part] = [] if isinstance(message.content, str) else message.content
+    parts: list[ContentPart] = [] if isinstance(message.content, str) else message.content
     return [part for part in parts if isinstance(part, dict) and part.get("type") != "text"]
 
 

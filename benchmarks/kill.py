@@ -81,8 +81,8 @@ class Count:
 
     def add(self, other: Count) -> None:
         """Add what happened in other runs."""
-        for one in fields(self):
-            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+        for count in fields(self):
+            setattr(self, count.name, getattr(self, count.name) + getattr(other, count.name))
 
     @property
     def failures(self) -> int:
@@ -145,7 +145,7 @@ class Run:
 
     def recorded(self) -> set[str]:
         """Return the keys of the calls whose results are in the database."""
-        return {found.group().decode() for one in self.database.writes(self.thread) for found in _KEY.finditer(one)}
+        return {found.group().decode() for write in self.database.writes(self.thread) for found in _KEY.finditer(write)}
 
 
 _KEY = re.compile(KEY.pattern.encode())
@@ -156,14 +156,14 @@ def comparable(value: Any) -> Any:
     if isinstance(value, BaseMessage):
         return {"role": value.type, "text": value.text}
     if isinstance(value, dict):
-        return {key: comparable(one) for key, one in value.items() if key not in TIMES}
-    return [comparable(one) for one in value] if isinstance(value, list) else value
+        return {key: comparable(item) for key, item in value.items() if key not in TIMES}
+    return [comparable(item) for item in value] if isinstance(value, list) else value
 
 
 def without_usage(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: without_usage(one) for key, one in value.items() if key != "usage"}
-    return [without_usage(one) for one in value] if isinstance(value, list) else value
+        return {key: without_usage(item) for key, item in value.items() if key != "usage"}
+    return [without_usage(item) for item in value] if isinstance(value, list) else value
 
 
 def disturb(run: Run, chance: random.Random, kills: int, seconds: float) -> Count:
@@ -304,7 +304,9 @@ COLUMNS = ("runs", "kills", "calls", "cut_off", "lost", "repeated", "differ", "u
 def report(graphs: list[str], databases: list[str], given: argparse.Namespace) -> int:
     """Print a line per graph and database, and return the number of failures."""
     failures = 0
-    head = "  ".join(one.upper() if one in ("repeated", "differ") else one.replace("_", " ") for one in COLUMNS)
+    head = "  ".join(
+        column.upper() if column in ("repeated", "differ") else column.replace("_", " ") for column in COLUMNS
+    )
     print(f"durability={given.durability}\n{'graph':13}{'database':10}{head}   seconds", flush=True)
     for name in databases:
         if reason := missing(name):
@@ -314,7 +316,7 @@ def report(graphs: list[str], databases: list[str], given: argparse.Namespace) -
             for graph in graphs:
                 began = time.monotonic()
                 total = measure(graph, database, Path(folder), given)
-                numbers = "  ".join(f"{getattr(total, one):{len(one)}}" for one in COLUMNS)
+                numbers = "  ".join(f"{getattr(total, column):{len(column)}}" for column in COLUMNS)
                 print(f"{graph:13}{name:10}{numbers}  {time.monotonic() - began:8.1f}", flush=True)
                 for error in total.broken[:3]:
                     print(error)

@@ -134,14 +134,14 @@ SUMS = [
 
 
 def numbers(text: str) -> set[float]:
-    return {float(one) for one in re.findall(r"\d+(?:\.\d+)?", re.sub(r"(?<=\d),(?=\d{3})", "", text))}
+    return {float(item) for item in re.findall(r"\d+(?:\.\d+)?", re.sub(r"(?<=\d),(?=\d{3})", "", text))}
 
 
 def ancestors(steps: Sequence[dict[str, Any]]) -> dict[str, set[str]]:
     """Return by id all the steps that a step builds on, directly or not."""
     above = {step["id"]: set(step["dependencies"]) for step in steps}
     for _ in steps:
-        above = {one: known | {far for near in known for far in above.get(near, ())} for one, known in above.items()}
+        above = {key: known | {far for near in known for far in above.get(near, ())} for key, known in above.items()}
     return above
 
 
@@ -149,15 +149,15 @@ def judge_plan(plan: Plan, steps: Sequence[dict[str, Any]], names: Sequence[str]
     agent = {step["id"]: step["agent"] for step in steps}
     above = ancestors(steps)
     used = set(agent.values())
-    pairs = {(agent[far], agent[one]) for one, known in above.items() for far in known if far in agent}
+    pairs = {(agent[far], agent[key]) for key, known in above.items() for far in known if far in agent}
     together = any(a not in above[b] and b not in above[a] for a, b in combinations(above, 2))
-    last = {agent[one] for one in agent if not any(one in known for known in above.values())}
+    last = {agent[item] for item in agent if not any(item in known for known in above.values())}
     wanted = numbers(plan.request)
     told = numbers(" ".join(step["task"] for step in steps))
     judged = (
         not findings(steps, names),
-        all(used & set(one.split("|")) for one in plan.agents),
-        all(one in pairs for one in plan.order),
+        all(used & set(agent.split("|")) for agent in plan.agents),
+        all(item in pairs for item in plan.order),
         together or not plan.parallel,
         last != {"critic"} or used == {"critic"},
         len(wanted & told) / len(wanted) if wanted else 1,
@@ -220,7 +220,7 @@ def close(wanted: float, text: str) -> bool:
 
 
 def call_in(messages: Sequence[Any]) -> tuple[str, Any]:
-    calls = [call for one in messages if isinstance(one, AIMessage) for call in one.tool_calls]
+    calls = [call for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
     return (calls[0]["name"], calls[0]["args"]) if calls else ("none", "")
 
 
@@ -248,8 +248,8 @@ def main() -> None:
         began = time.monotonic()
         outcomes = benches[name](given.details)
         seconds = (time.monotonic() - began) * SLOTS / len(outcomes)
-        for measure in dict.fromkeys(key for one in outcomes for key in one):
-            values = [float(one[measure]) for one in outcomes if measure in one]
+        for measure in dict.fromkeys(key for outcome in outcomes for key in outcome):
+            values = [float(outcome[measure]) for outcome in outcomes if measure in outcome]
             print(f"| {name} | {measure} | {sum(values):.3g} of {len(values)} | {seconds:.1f} |", flush=True)
 
 

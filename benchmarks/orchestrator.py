@@ -71,22 +71,23 @@ def told(whole: Run) -> Iterator[str]:
     triage = whole.state["triage"]
     size = f"small, for {triage['agent']}" if triage["small"] else "to be planned"
     yield f"Triage: {size} ({triage['reason']})."
-    for one in whole.state["steps"].values():
-        after = f" after {', '.join(one['dependencies'])}" if one["dependencies"] else ""
-        seconds = (one["ended"] or 0) - (one["started"] or 0)
-        heading = f"Step `{one['id']}` by {one['agent']}{after}, {one['status']} in {seconds:.0f} s: {one['task']}"
-        yield quote(heading, one["result"] or one["error"] or "")
+    for item in whole.state["steps"].values():
+        after = f" after {', '.join(item['dependencies'])}" if item["dependencies"] else ""
+        seconds = (item["ended"] or 0) - (item["started"] or 0)
+        heading = f"Step `{item['id']}` by {item['agent']}{after}, {item['status']} in {seconds:.0f} s: {item['task']}"
+        yield quote(heading, item["result"] or item["error"] or "")
     for step, review in whole.reviews:
         yield reviewed(f"Review of `{step}`" if step else "Final review", review)
     if whole.state["errors"]:
-        errors = (f"- {one['where']}: {one['kind']}: {one['message']}" for one in whole.state["errors"])
+        errors = (f"- {error['where']}: {error['kind']}: {error['message']}" for error in whole.state["errors"])
         yield "On the way:\n\n" + "\n".join(errors)
 
 
 def reviewed(heading: str, review: Any) -> str:
     ruling = "accepted" if review["acceptable"] else f"rejected: {review['feedback']}"
     found = (
-        f"- {'met' if one['met'] else 'not met'}: {one['criterion']} {one['evidence']}" for one in review["criteria"]
+        f"- {'met' if criterion['met'] else 'not met'}: {criterion['criterion']} {criterion['evidence']}"
+        for criterion in review["criteria"]
     )
     return f"{heading}, {ruling}\n\n" + "\n".join(found)
 
@@ -97,10 +98,10 @@ def ending(state: dict[str, Any]) -> str:
 
 def costs(whole: Run, alone: Run) -> str:
     lines = ["| | calls | tokens read | tokens written | seconds |", "|---|---|---|---|---|"]
-    for name, one in (("orchestrator", whole), ("single agent", alone)):
-        used = one.state["usage"]
+    for name, item in (("orchestrator", whole), ("single agent", alone)):
+        used = item.state["usage"]
         lines.append(
-            f"| {name} | {used['calls']} | {used['input_tokens']} | {used['output_tokens']} | {one.seconds:.0f} |"
+            f"| {name} | {used['calls']} | {used['input_tokens']} | {used['output_tokens']} | {item.seconds:.0f} |"
         )
     return "\n".join(lines)
 

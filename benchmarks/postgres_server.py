@@ -21,9 +21,9 @@ UNPRIVILEGED = ("postgres", "nobody")
 def binaries() -> Path | None:
     """Return the folder with `initdb` and `pg_ctl`; None if there is none."""
     found = shutil.which("initdb")
-    patterns = [one for pattern in FOLDERS for one in sorted(Path("/").glob(pattern), reverse=True)]
+    patterns = [file for pattern in FOLDERS for file in sorted(Path("/").glob(pattern), reverse=True)]
     folders = [*([Path(found).resolve().parent] if found else []), *patterns]
-    return next((one for one in folders if (one / "initdb").exists() and (one / "pg_ctl").exists()), None)
+    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None)
 
 
 @contextmanager
@@ -55,5 +55,5 @@ def server() -> Iterator[str]:
 
 
 def _unprivileged() -> pwd.struct_passwd:
-    known = {one.pw_name: one for one in pwd.getpwall()}
+    known = {item.pw_name: item for item in pwd.getpwall()}
     return next(known[name] for name in UNPRIVILEGED if name in known)

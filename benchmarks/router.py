@@ -94,11 +94,11 @@ def cases(folder: Path | None) -> tuple[dict[str, str], list[Query]]:
     if folder is None:
         asked: list[tuple[str | None, str]] = [(name, texts) for name, (_, texts) in MADE_HERE.items()]
         asked.append((None, OUT_OF_SCOPE))
-        queries = [{"query": one, "agent": name} for name, texts in asked for one in texts.split("; ")]
+        queries = [{"query": part, "agent": name} for name, texts in asked for part in texts.split("; ")]
         return {name: description for name, (description, _) in MADE_HERE.items()}, queries
     agents = json.loads((folder / "routing_agents.json").read_text())
     lines = (folder / "routing_queries.jsonl").read_text().splitlines()
-    return {one["name"]: one["description"] for one in agents}, [json.loads(line) for line in lines]
+    return {agent["name"]: agent["description"] for agent in agents}, [json.loads(line) for line in lines]
 
 
 def split(descriptions: dict[str, str], queries: list[Query], seed: int) -> Split:
@@ -107,13 +107,13 @@ def split(descriptions: dict[str, str], queries: list[Query], seed: int) -> Spli
     team: list[Agent] = []
     halves: tuple[list[Query], list[Query]] = ([], [])
     for name in (*descriptions, None):
-        own = [one for one in queries if one["agent"] == name]
+        own = [query for query in queries if query["agent"] == name]
         chance.shuffle(own)
         examples, rest = (own[:EXAMPLES], own[EXAMPLES:]) if name else ([], own)
-        for place, one in enumerate(rest):
-            halves[place % 2].append(one)
+        for place, item in enumerate(rest):
+            halves[place % 2].append(item)
         if name:
-            team.append(answering(name, descriptions[name], [one["query"] for one in examples]))
+            team.append(answering(name, descriptions[name], [example["query"] for example in examples]))
     return Split(team, *(chance.sample(half, len(half)) for half in halves))
 
 
@@ -123,7 +123,7 @@ def answering(name: str, description: str, examples: Sequence[str] = ()) -> Agen
 
 def by_words(team: Sequence[Agent]) -> Classifier:
     """Find the agent whose description, or one of whose examples, shares the weightiest words with a query."""
-    texts = [(one.name, words) for one in team for words in (one.description, *one.examples)]
+    texts = [(item.name, words) for item in team for words in (item.description, *item.examples)]
     weights = TfidfVectorizer(stop_words="english")
     known = weights.fit_transform([words for _, words in texts])
 
@@ -138,10 +138,10 @@ def measure(router: Router, queries: Sequence[Query]) -> Score:
     graph = router.compile()
     right: dict[bool, list[bool]] = {True: [], False: []}
     asked, began = 0, time.perf_counter()
-    for one in queries:
-        state = graph.invoke({"messages": one["query"]})
+    for query in queries:
+        state = graph.invoke({"messages": query["query"]})
         chosen = next(iter(state["route"]["chosen"]), None)
-        right[one["agent"] is not None].append(chosen == one["agent"])
+        right[query["agent"] is not None].append(chosen == query["agent"])
         asked += state["usage"]["calls"] > 0
     spent = (time.perf_counter() - began) * 1000 / len(queries)
     return Score(share(right[True]), share(right[False]), asked / len(queries), spent, len(queries))
@@ -153,7 +153,7 @@ def share(right: Sequence[bool]) -> float:
 
 def rows(given: Split, model: Any, sample: int) -> Iterator[tuple[str, Score]]:
     team, _, queries = given
-    bare = [answering(one.name, one.description) for one in team]
+    bare = [answering(item.name, item.description) for item in team]
     embeddings = EmbeddingClassifier(LocalEmbeddings())
     embeddings.scores("", team)  # so that loading the model is not counted
     nearest = EmbeddingClassifier(LocalEmbeddings(), threshold=-1, margin=0, floor=-1)
@@ -171,10 +171,10 @@ def rows(given: Split, model: Any, sample: int) -> Iterator[tuple[str, Score]]:
 
 def print_table(table: Iterator[tuple[str, Score]]) -> None:
     print(f"{'classifier':26} {'in scope':>9} {'out of scope':>13} {'asked model':>12} {'ms/query':>9} {'queries':>8}")
-    for name, one in table:
+    for name, score in table:
         print(
-            f"{name:26} {one.in_scope:9.0%} {one.out_of_scope:13.0%} {one.asked_model:12.0%} {one.milliseconds:9.0f}"
-            f" {one.queries:8}",
+            f"{name:26} {score.in_scope:9.0%} {score.out_of_scope:13.0%} {score.asked_model:12.0%}"
+            f" {score.milliseconds:9.0f} {score.queries:8}",
             flush=True,
         )
 
@@ -191,11 +191,11 @@ class Guess(NamedTuple):
 def guesses(given: Split) -> list[Guess]:
     classifier = EmbeddingClassifier(LocalEmbeddings())
     found = []
-    for one in given.tuning:
-        scores = classifier.scores(one["query"], given.team)
+    for item in given.tuning:
+        scores = classifier.scores(item["query"], given.team)
         first, second = sorted(scores, key=lambda name: -scores[name])[:2]
         lead = scores[first] - scores[second]
-        found.append(Guess(scores[first], lead, first == one["agent"], one["agent"] is not None))
+        found.append(Guess(scores[first], lead, first == item["agent"], item["agent"] is not None))
     return found
 
 
@@ -205,16 +205,16 @@ def tune(given: Split) -> None:
     best = (0.0, 0.0, 0.0)
     print(f"{'threshold':>9} {'margin':>7} {'routed':>7} {'rightly':>8}   of {len(found)} queries for tuning")
     for threshold, margin in product((0.2, 0.225, 0.25, 0.275, 0.3, 0.325, 0.35, 0.4), (0.0, 0.02, 0.04, 0.06, 0.08)):
-        sure = [one for one in found if one.best >= threshold and one.lead >= margin]
-        routed, rightly = len(sure) / len(found), share([one.right for one in sure])
+        sure = [item for item in found if item.best >= threshold and item.lead >= margin]
+        routed, rightly = len(sure) / len(found), share([item.right for item in sure])
         print(f"{threshold:9} {margin:7} {routed:7.0%} {rightly:8.0%}")
         if rightly >= RIGHT_WHEN_SURE:
             best = max(best, (routed, threshold, margin))
-    in_scope = sorted(one.best for one in found if one.in_scope)
+    in_scope = sorted(item.best for item in found if item.in_scope)
     floor = in_scope[int(LOST * len(in_scope))]
     print(
         f"best: threshold={best[1]}, margin={best[2]}, sharpness={sharpness(found, best[1])}, floor={floor:.2f},"
-        f" beneath which are {share([one.best < floor for one in found if not one.in_scope]):.0%} out of scope"
+        f" beneath which are {share([item.best < floor for item in found if not item.in_scope]):.0%} out of scope"
     )
 
 
@@ -223,7 +223,7 @@ def sharpness(found: Sequence[Guess], threshold: float) -> int:
 
     def surprise(steepness: int) -> float:
         classifier = EmbeddingClassifier(LocalEmbeddings(), threshold=threshold, sharpness=steepness)
-        sure = [(classifier.confidence(one.best), one.right) for one in found]
+        sure = [(classifier.confidence(item.best), item.right) for item in found]
         return -sum(math.log(max(confidence if right else 1 - confidence, 1e-9)) for confidence, right in sure)
 
     return min(range(5, 105, 5), key=surprise)

@@ -95,7 +95,7 @@ class Scripted:
         """Return a chat model whose reply is made from the messages and the key."""
 
         def call(messages: list[BaseMessage]) -> Any:
-            asked = "\n".join(one.text for one in messages)
+            asked = "\n".join(message.text for message in messages)
             return self.call(name, lambda key: answer(messages, key))(asked)
 
         async def waiting(messages: list[BaseMessage]) -> Any:
@@ -171,7 +171,7 @@ def router(make: Scripted) -> Pattern:
     """Let the best candidate fail, so that the next best answers."""
 
     def rank(messages: Sequence[BaseMessage], key: str) -> Any:
-        return {"reason": key, "candidates": [{"agent": one, "confidence": 0.9} for one in ("broken", "researcher")]}
+        return {"reason": key, "candidates": [{"agent": item, "confidence": 0.9} for item in ("broken", "researcher")]}
 
     broken = make.function("broken", lambda key: AgentError(f"Cannot do that {key}"))
     return Router([broken, make.role("researcher"), make.function("clerk")], model=make.model("router", rank))
@@ -214,7 +214,7 @@ def supervisor(make: Scripted) -> Pattern:
 def network(make: Scripted) -> Pattern:
     """Hand over four times, then answer."""
     names = ["ann", "ben", "cid", "dee", "eve"]
-    peers = [make.role(one, hand_to=other) for one, other in zip(names, [*names[1:], ""], strict=True)]
+    peers = [make.role(name, hand_to=other) for name, other in zip(names, [*names[1:], ""], strict=True)]
     return Network(peers)
 
 

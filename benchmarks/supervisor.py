@@ -100,8 +100,8 @@ def reviewed(case: tuple[str, str]) -> Verdict | None:
 
 def show(case: tuple[str, str], verdict: Verdict | None) -> None:
     print(f"  {case[0]}\n    {case[1]}")
-    for one in verdict["criteria"] if verdict else ():
-        print(f"      {'met' if one['met'] else 'not met'}: {one['criterion']} {one['evidence']}")
+    for item in verdict["criteria"] if verdict else ():
+        print(f"      {'met' if item['met'] else 'not met'}: {item['criterion']} {item['evidence']}")
     print(f"      feedback: {verdict['feedback'] or 'none'}" if verdict else "      no verdict")
 
 
@@ -124,7 +124,7 @@ def main() -> None:
     seconds = (time.monotonic() - began) * SLOTS / (2 * len(CASES))
     print("| | accepted | rejected | no verdict |\n|---|---|---|---|")
     for kind in ("good", "bad"):
-        print(f"| {kind} | {' | '.join(str(counts[kind, one]) for one in ('accepted', 'rejected', 'no verdict'))} |")
+        print(f"| {kind} | {' | '.join(str(counts[kind, item]) for item in ('accepted', 'rejected', 'no verdict'))} |")
     print(f"\n{seconds:.1f} seconds per review, {SLOTS} at a time")
 
 

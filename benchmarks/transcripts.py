@@ -63,11 +63,11 @@ def transcript(request: str, folder: str) -> Iterator[str]:
 def plan_table(steps: Mapping[str, StepRecord], began: float) -> Iterator[str]:
     yield "| step | agent | task | builds on | status | seconds | tokens read + written |"
     yield "|---|---|---|---|---|---|---|"
-    for one in steps.values():
-        builds_on = ", ".join(one["dependencies"]) or "-"
-        usage = one["usage"]
+    for step in steps.values():
+        builds_on = ", ".join(step["dependencies"]) or "-"
+        usage = step["usage"]
         tokens = f"{usage['input_tokens']} + {usage['output_tokens']}"
-        cells = [one["id"], one["agent"], one["task"], builds_on, one["status"], span(one, began), tokens]
+        cells = [step["id"], step["agent"], step["task"], builds_on, step["status"], span(step, began), tokens]
         yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
@@ -83,8 +83,8 @@ def told(record: StepRecord) -> str:
 
 def totals(state: Mapping[str, Any], seconds: float) -> str:
     usage = state["usage"]
-    calls = ", ".join(f"{name} {one['calls']}" for name, one in usage["agents"].items())
-    problems = "".join(f"\n- {one['where']}: {one['message']}" for one in state["errors"])
+    calls = ", ".join(f"{name} {item['calls']}" for name, item in usage["agents"].items())
+    problems = "".join(f"\n- {error['where']}: {error['message']}" for error in state["errors"])
     reason = f" ({state['stop_reason']})" if state["stop_reason"] else ""
     return (
         f"{state['status']}{reason} in {seconds:.0f} s; {usage['calls']} model calls ({calls}), "

@@ -31,10 +31,10 @@ def layered(levels: int, width: int, seed: int) -> list[Task]:
     chance = random.Random(seed)
     tasks: list[Task] = []
     for level in range(levels):
-        above = [f"s{level - 1}_{one}" for one in range(width)] if level else []
-        for one in range(width):
+        above = [f"s{level - 1}_{number}" for number in range(width)] if level else []
+        for item in range(width):
             deps = sorted(chance.sample(above, min(2, len(above))))
-            tasks.append({"id": f"s{level}_{one}", "deps": deps, "seconds": chance.uniform(1, 10)})
+            tasks.append({"id": f"s{level}_{item}", "deps": deps, "seconds": chance.uniform(1, 10)})
     return tasks
 
 
@@ -51,40 +51,40 @@ def from_folder(folder: Path) -> dict[str, list[Task]]:
 
 
 def levels_of(tasks: list[Task]) -> dict[str, int]:
-    deps = {one["id"]: one["deps"] for one in tasks}
+    deps = {task["id"]: task["deps"] for task in tasks}
     level: dict[str, int] = {}
     while len(level) < len(deps):
-        for one, before in deps.items():
-            if one not in level and all(dep in level for dep in before):
-                level[one] = max((level[dep] + 1 for dep in before), default=0)
+        for key, before in deps.items():
+            if key not in level and all(dep in level for dep in before):
+                level[key] = max((level[dep] + 1 for dep in before), default=0)
     return level
 
 
 def critical_path(tasks: list[Task]) -> float:
-    seconds = {one["id"]: one for one in tasks}
+    seconds = {task["id"]: task for task in tasks}
     level = levels_of(tasks)
     end: dict[str, float] = {}
-    for one in sorted(level, key=lambda name: level[name]):
-        end[one] = seconds[one]["seconds"] + max((end[dep] for dep in seconds[one]["deps"]), default=0.0)
+    for item in sorted(level, key=lambda name: level[name]):
+        end[item] = seconds[item]["seconds"] + max((end[dep] for dep in seconds[item]["deps"]), default=0.0)
     return max(end.values())
 
 
 def barrier(tasks: list[Task]) -> float:
     level = levels_of(tasks)
     slowest: dict[int, float] = {}
-    for one in tasks:
-        slowest[level[one["id"]]] = max(slowest.get(level[one["id"]], 0.0), one["seconds"])
+    for task in tasks:
+        slowest[level[task["id"]]] = max(slowest.get(level[task["id"]], 0.0), task["seconds"])
     return sum(slowest.values())
 
 
 def podium_graph(tasks: list[Task], scale: float) -> Any:
-    seconds = {one["id"]: one["seconds"] * scale for one in tasks}
+    seconds = {task["id"]: task["seconds"] * scale for task in tasks}
 
     async def work(task: str) -> str:
         await asyncio.sleep(seconds[task])
         return "done"
 
-    steps = [Step(one["id"], "worker", one["id"], one["deps"]) for one in tasks]
+    steps = [Step(task["id"], "worker", task["id"], task["deps"]) for task in tasks]
     return Workflow(steps, agents=[Agent("worker", function=work)]).compile()
 
 
@@ -98,13 +98,13 @@ def static_graph(tasks: list[Task], scale: float) -> Any:
 
         return work
 
-    used = {dep for one in tasks for dep in one["deps"]}
-    for one in tasks:
-        graph.add_node(one["id"], node(one["seconds"] * scale))
-    for one in tasks:
-        graph.add_edge(one["deps"] or START, one["id"])
-        if one["id"] not in used:
-            graph.add_edge(one["id"], END)
+    used = {dep for task in tasks for dep in task["deps"]}
+    for entry in tasks:
+        graph.add_node(entry["id"], node(entry["seconds"] * scale))
+    for item in tasks:
+        graph.add_edge(item["deps"] or START, item["id"])
+        if item["id"] not in used:
+            graph.add_edge(item["id"], END)
     return graph.compile()
 
 
@@ -145,9 +145,11 @@ def compare(runs: dict[str, list[Task]], seconds: float, mode: str) -> None:
 def cpu_per_step(sizes: list[int], mode: str) -> None:
     print(f"CPU per step of steps that do nothing, {mode}\n{'steps':>6} {'wide':>8} {'layers':>8} {'chain':>8}  ms")
     for size in sizes:
-        wide = [{"id": f"s{one}", "deps": [], "seconds": 0.0} for one in range(size)]
-        chain = [{"id": f"s{one}", "deps": [f"s{one - 1}"] if one else [], "seconds": 0.0} for one in range(size)]
-        layers = [{**one, "seconds": 0.0} for one in layered(size // 20, 20, 1)]
+        wide = [{"id": f"s{number}", "deps": [], "seconds": 0.0} for number in range(size)]
+        chain = [
+            {"id": f"s{number}", "deps": [f"s{number - 1}"] if number else [], "seconds": 0.0} for number in range(size)
+        ]
+        layers = [{**item, "seconds": 0.0} for item in layered(size // 20, 20, 1)]
         each = [measure(podium_graph(tasks, 1), mode)[1] * 1000 / len(tasks) for tasks in (wide, layers, chain)]
         print(f"{size:6} {each[0]:8.2f} {each[1]:8.2f} {each[2]:8.2f}", flush=True)
 
@@ -160,7 +162,7 @@ def main() -> None:
     parser.add_argument("--steps", help="measure CPU per step for these numbers of steps, as 500,1000,2000")
     given = parser.parse_args()
     if given.steps:
-        cpu_per_step([int(one) for one in given.steps.split(",")], given.mode)
+        cpu_per_step([int(part) for part in given.steps.split(",")], given.mode)
     else:
         compare(from_folder(given.folder) if given.folder else made_here(), given.seconds, given.mode)
 

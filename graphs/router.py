@@ -62,7 +62,7 @@ class Route(TypedDict):
     """The agents asked so far, `fallback` included, in that order."""
 
 
-class Reply(TypedDict):
+class RouterReply(TypedDict):
     """The answer of one agent: `text` is None if it failed."""
 
     agent: str
@@ -76,7 +76,7 @@ class RouterState(PatternState):
     """The shared state, the decision, and the answers of the agents that were asked."""
 
     route: Route
-    replies: Annotated[list[Reply], operator.add]
+    replies: Annotated[list[RouterReply], operator.add]
     merged: Answer | None
 
 
@@ -237,14 +237,14 @@ class Router(Pattern[RouterState]):
             status, reason = ("partial" if state["stop_reason"] else "completed"), ""
         return {**self._text(state, answered), "status": status, "stop_reason": reason or state["stop_reason"]}  # type: ignore[typeddict-item]
 
-    def _text(self, state: RouterState, answered: Sequence[Reply]) -> dict[str, str | None]:
+    def _text(self, state: RouterState, answered: Sequence[RouterReply]) -> dict[str, str | None]:
         if state["merged"]:
             return {"text": state["merged"]["text"], "message_id": state["merged"].get("message_id")}
         if len(answered) == 1:
             return {"text": answered[0]["text"], "message_id": answered[0]["message_id"]}
         return {"text": "\n\n".join(reply["text"] or "" for reply in answered), "message_id": None}
 
-    def _answered(self, state: RouterState) -> list[Reply]:
+    def _answered(self, state: RouterState) -> list[RouterReply]:
         """Return the replies of those that did not fail, from the best candidate down."""
         chosen = state["route"]["chosen"]
         answered = [reply for reply in state["replies"] if reply["text"] is not None]
@@ -295,7 +295,7 @@ class Router(Pattern[RouterState]):
 
         def answered(state: RouterState, answer: Answer) -> dict[str, Any]:
             message = closing(state["messages"], answer["text"], answer.get("message_id"))
-            reply: Reply = {
+            reply: RouterReply = {
                 "agent": name,
                 "text": answer["text"],
                 "message_id": message.id if alone else None,
@@ -305,7 +305,7 @@ class Router(Pattern[RouterState]):
             return {"replies": [reply], "errors": errors, "messages": [message] if alone else []}
 
         def failed(state: RouterState, error: Exception) -> dict[str, Any]:
-            reply: Reply = {"agent": name, "text": None, "message_id": None, "status": "failed"}
+            reply: RouterReply = {"agent": name, "text": None, "message_id": None, "status": "failed"}
             return {"replies": [reply], "errors": [problem(name, error)]}
 
         # With several agents at once it is the merger whose words are the answer.

@@ -74,10 +74,10 @@ class SupervisorState(PatternState):
     """What a person decided: `approve`, `edit` or `reject`; empty if nobody was asked."""
 
 
-StateT = TypeVar("StateT", bound=SupervisorState, default=SupervisorState)
+SupervisorT = TypeVar("SupervisorT", bound=SupervisorState, default=SupervisorState)
 
 
-class Supervisor(Pattern[StateT]):
+class Supervisor(Pattern[SupervisorT]):
     """Has work reviewed and revised until it is accepted.
 
     Args:
@@ -131,7 +131,7 @@ class Supervisor(Pattern[StateT]):
         """Return the revisions that are allowed at first."""
         return {"allowed": self.max_revisions}
 
-    def assign(self, state: StateT) -> Assignment:
+    def assign(self, state: SupervisorT) -> Assignment:
         """Give the worker the task, and when it is sent back its last version with the feedback."""
         task = self.assignment(state)
         feedback = state["feedback"] or (state["reviews"][-1]["feedback"] if state["reviews"] else "")
@@ -174,7 +174,7 @@ class Supervisor(Pattern[StateT]):
         """Review the work, unless there is nothing new to review."""
         return "escalate" if state["stop_reason"] else "review"
 
-    def submit(self, state: StateT) -> Assignment:
+    def submit(self, state: SupervisorT) -> Assignment:
         """Give the reviewer the task and the current work, without earlier verdicts."""
         task = self.assignment(state)
         return {**task, "context": {**task.get("context", {}), "result": state["work"]}}
@@ -215,7 +215,7 @@ class Supervisor(Pattern[StateT]):
             return "escalate"
         return "answer" if state["reviews"][-1]["acceptable"] else "work"
 
-    def ask_agent(self, state: StateT) -> Assignment:
+    def ask_agent(self, state: SupervisorT) -> Assignment:
         """Give the case to the agent that takes over."""
         task = self.assignment(state)
         return {**task, "context": {**task.get("context", {}), **self._case(state)}}
@@ -234,7 +234,7 @@ class Supervisor(Pattern[StateT]):
         errors = problems_inside(answer["errors"], "escalate")
         return {"status": "escalated", "messages": messages, "errors": errors}
 
-    def ask_person(self, state: StateT) -> Question | None:
+    def ask_person(self, state: SupervisorT) -> Question | None:
         """Give the case to a person, unless no more work could come of it."""
         if out_of_budget(state["errors"]):
             return None
@@ -315,9 +315,9 @@ class Supervisor(Pattern[StateT]):
         agents = {node: each([agent]) for node, agent in others.items() if isinstance(agent, Agent)}
         return {"work": each([self.worker]), **agents}
 
-    def build(self) -> PatternGraph[StateT]:
+    def build(self) -> PatternGraph[SupervisorT]:
         """Return the uncompiled graph."""
-        graph: PatternGraph[StateT] = PatternGraph(self, SupervisorState)  # type: ignore[arg-type]
+        graph: PatternGraph[SupervisorT] = PatternGraph(self, SupervisorState)  # type: ignore[arg-type]
         graph.add_node("work", Node(self.assign, self.worker, self.take_work, failed=self.work_failed))
         graph.add_node("review", Node(self.submit, self.reviewing, self.take_verdict, failed=self.review_failed))
         self.add_escalation(graph)

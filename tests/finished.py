@@ -92,19 +92,19 @@ def orchestrator() -> Any:
 
 
 _MAKERS: tuple[Callable[[], Any], ...] = (planner, workflow, router, supervisor, network, orchestrator)
-PATTERNS = tuple(one.__name__ for one in _MAKERS)
+PATTERNS = tuple(maker.__name__ for maker in _MAKERS)
 
 
 @cache
 def finished(pattern: str) -> Any:
     """Return the result of a real run."""
-    return next(one for one in _MAKERS if one.__name__ == pattern)()
+    return next(maker for maker in _MAKERS if maker.__name__ == pattern)()
 
 
 @cache
 def asking() -> Any:
     """Return a run that waits for a person to approve its plan."""
-    agents = [Agent(one, one, function=lambda task: task) for one in ("forecaster", "timetable", "editor")]
+    agents = [Agent(item, item, function=lambda task: task) for item in ("forecaster", "timetable", "editor")]
     graph = Planner(agents, model=ScriptedModel([{"steps": PLAN}]), approval=True).compile(InMemorySaver())
     return graph.invoke({"messages": "Plan it"}, {"configurable": {"thread_id": "1"}})
 
@@ -123,7 +123,9 @@ def timed(*steps: tuple[str, float, float, list[str]], **known: Any) -> dict[str
 
 def large(number: int) -> dict[str, Any]:
     """Return a run of many steps, every tenth of which has failed."""
-    result = timed(*((f"s{one}", one / 10, one / 10 + 1, [f"s{one // 2}"] if one else []) for one in range(number)))
-    for one in range(0, number, 10):
-        result["steps"][f"s{one}"] |= {"status": "failed", "result": None, "error": "it broke"}
+    result = timed(
+        *((f"s{item}", item / 10, item / 10 + 1, [f"s{item // 2}"] if item else []) for item in range(number))
+    )
+    for entry in range(0, number, 10):
+        result["steps"][f"s{entry}"] |= {"status": "failed", "result": None, "error": "it broke"}
     return result

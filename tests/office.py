@@ -42,10 +42,10 @@ class Office(FaultyProvider):
 
     def reply_to(self, request: dict[str, Any], headers: dict[str, str]) -> Reply | str:
         super().reply_to(request, headers)
-        prompt = "\n".join(str(one["content"]) for one in request["messages"])
+        prompt = "\n".join(str(message["content"]) for message in request["messages"])
         role = next((name for key, name in _ROLES.items() if key in prompt), "")
         task = prompt.rpartition("Your task: ")[2]
-        step = next((one["id"] for one in self.plan if one["task"] in task), "")
+        step = next((item["id"] for item in self.plan if item["task"] in task), "")
         self.asked.append(role or step or "agent")
         if role:
             return self._said(role)

@@ -50,4 +50,4 @@ class Team:
 
 
 def statuses(state: Any) -> str:
-    return " ".join(f"{one}:{record['status']}" for one, record in state["steps"].items())
+    return " ".join(f"{key}:{record['status']}" for key, record in state["steps"].items())

@@ -25,13 +25,13 @@ TEAM = [BILLING, WEATHER, SPORTS, BROKEN, BUST]
 
 
 def ranking(**candidates: float) -> dict[str, Any]:
-    named = [{"agent": one, "confidence": confidence} for one, confidence in candidates.items()]
+    named = [{"agent": key, "confidence": confidence} for key, confidence in candidates.items()]
     return {"reason": "because", "candidates": named}
 
 
 def route(call: Any, *replies: Any, ask: Any = ASK, config: Any = None, **options: Any) -> Any:
     """Route a request by a model that answers with these rankings, errors or texts."""
-    model = ScriptedModel([ranking(**one) if isinstance(one, dict) else one for one in replies])
+    model = ScriptedModel([ranking(**reply) if isinstance(reply, dict) else reply for reply in replies])
     checkpointer = options.pop("checkpointer", None)
     router = Router(options.pop("agents", TEAM), model=model, retry=AT_ONCE, **options)
     return call(router.compile(checkpointer), ask, config)

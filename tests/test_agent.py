@@ -118,7 +118,7 @@ def test_every_kind_of_worker_streams_the_same_answer(agent: Agent) -> None:
 
     for *deltas, answer in (list(agent.stream("two words")), asyncio.run(streamed())):
         assert answer["text"] == "TWO WORDS!"
-        assert "".join(one["delta"] for one in deltas) in ("", "TWO WORDS!")
+        assert "".join(delta["delta"] for delta in deltas) in ("", "TWO WORDS!")
 
 
 @pytest.mark.parametrize("kind", ["role", "role with tools", "create_agent"])
@@ -374,7 +374,7 @@ def test_the_config_of_the_caller_reaches_the_worker() -> None:
 def test_a_chat_model_is_told_context_request_and_task(call: Any) -> None:
     model = ScriptedModel("fine")
     call(Agent("a", instructions="Be brief.", model=model), ASSIGNMENT)
-    (asked,) = [one.messages for one in model.calls]
+    (asked,) = [call.messages for call in model.calls]
     assert asked[0] == SystemMessage("Be brief.")
     assert quote("a", "A") in asked[1].text
 
@@ -436,7 +436,7 @@ def test_the_status_and_errors_of_a_pattern_are_passed_on() -> None:
     errors = [{"where": "a", "kind": "ValueError", "message": "bad"}]
     answer = Agent("a", runnable=pattern(status="partial", errors=errors)).invoke("x")
     assert (answer["text"], answer["status"]) == ("text", "partial")
-    assert [one["kind"] for one in answer["errors"]] == ["ValueError", "partial"]
+    assert [error["kind"] for error in answer["errors"]] == ["ValueError", "partial"]
 
 
 def test_a_failed_pattern_is_an_error_with_its_reason_and_cost() -> None:

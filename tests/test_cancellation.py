@@ -205,7 +205,7 @@ def test_an_agent_that_timed_out_makes_no_more_calls() -> None:
     graph = Workflow([Step("a", "ann", "go", timeout=0.3)], agents=[ann], retry=Retry(2, wait=0)).compile()
     assert graph.invoke(ASK)["messages"][-1].text == "from the second attempt"
     assert over.wait(PATIENCE)
-    until(lambda: not any("podium-attempt" in one.name for one in threading.enumerate()))
+    until(lambda: not any("podium-attempt" in item.name for item in threading.enumerate()))
     assert len(model.calls) == 2
 
 

@@ -301,7 +301,7 @@ def decisions(**replies: Any) -> ScriptedModel:
         "answer": roles.SYNTHESIZER,
         "write": "You are a writer",
     }
-    return ScriptedModel({keys[one]: iter(r) if isinstance(r, list) else r for one, r in replies.items()})
+    return ScriptedModel({keys[key]: iter(r) if isinstance(r, list) else r for key, r in replies.items()})
 
 
 def two_steps() -> Any:

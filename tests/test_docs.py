@@ -27,7 +27,7 @@ import agents
 import agents.testing
 import graphs
 import graphs.storage
-from graphs.cli.commands import app
+from graphs.cli.commands import podium
 from graphs.engine import CompiledPattern, PatternState
 from graphs.engine.state import PRIVATE
 from tests.markdown import ROOT, Block, Page, Table, edges, pages
@@ -231,7 +231,7 @@ def test_commands_exist(name: str) -> None:
 def exists(program: str, *arguments: str) -> bool:
     if program == "podium":
         try:
-            app.parse_args(list(arguments), exit_on_error=False, print_error=False)
+            podium.parse_args(list(arguments), exit_on_error=False, print_error=False)
         except MissingArgumentError:  # a command that is only named
             return True
         except CycloptsError:

@@ -103,15 +103,22 @@ def chain(noted: Noted) -> Pattern:
     def reply(number: int) -> Any:
         return lambda _: noted.die_once(f"call{number}") if number == 3 else noted(f"call{number}")
 
-    agents = [Agent(f"a{one}", instructions="Work.", model=ScriptedModel(reply(one))) for one in range(1, 7)]
-    steps = [Step(f"s{one}", f"a{one}", "Work", [f"s{one - 1}"] if one > 1 else []) for one in range(1, 7)]
+    agents = [Agent(f"a{number}", instructions="Work.", model=ScriptedModel(reply(number))) for number in range(1, 7)]
+    steps = [
+        Step(f"s{number}", f"a{number}", "Work", [f"s{number - 1}"] if number > 1 else []) for number in range(1, 7)
+    ]
     return Workflow(steps, agents=agents)
 
 
 def planned(noted: Noted) -> Pattern:
     steps = [
-        {"id": f"s{one}", "agent": "a", "task": f"Step{one}", "dependencies": [f"s{one - 1}"] if one > 1 else []}
-        for one in range(1, 6)
+        {
+            "id": f"s{number}",
+            "agent": "a",
+            "task": f"Step{number}",
+            "dependencies": [f"s{number - 1}"] if number > 1 else [],
+        }
+        for number in range(1, 6)
     ]
 
     def plan(_: Any) -> Any:
@@ -143,7 +150,7 @@ def with_tool(noted: Noted) -> Pattern:
 
     asks = Agent("asks", instructions="Work.", tools=[look_up], model=ScriptedModel(speak))
     says = Agent("says", instructions="Work.", model=ScriptedModel(lambda _: noted("call")))
-    steps = [Step("s1", "asks", "Work"), *(Step(f"s{one}", "says", "Work", [f"s{one - 1}"]) for one in (2, 3, 4))]
+    steps = [Step("s1", "asks", "Work"), *(Step(f"s{item}", "says", "Work", [f"s{item - 1}"]) for item in (2, 3, 4))]
     return Workflow(steps, agents=[asks, says])
 
 
@@ -166,7 +173,7 @@ def test_a_budget_counts_what_was_used_before_the_process_died(name: str, tmp_pa
     calls = Noted(tmp_path).calls
     assert state["status"] == "partial"
     assert "is used up" in state["stop_reason"]
-    calls = [one for one in calls if one != "tool"]
+    calls = [call for call in calls if call != "tool"]
     assert state["usage"]["calls"] == len(calls) == BUDGETED[name][1]
 
 
@@ -197,8 +204,8 @@ def converse(folder: Path, given: Any, asynchronous: bool = False) -> None:
     with sqlite(folder / "runs.sqlite") as saver:
         graph = asking(folder).compile(saver)
         state = asyncio.run(graph.ainvoke(given, CONFIG)) if asynchronous else graph.invoke(given, CONFIG)
-        questions = {one["value"]["question"]: one["id"] for one in stored(saver, "t")["questions"]}
-    surfaced = [one.value["question"] for one in state.get("__interrupt__", ())]
+        questions = {question["value"]["question"]: question["id"] for question in stored(saver, "t")["questions"]}
+    surfaced = [item.value["question"] for item in state.get("__interrupt__", ())]
     told = {"open": questions, "surfaced": sorted(surfaced), "text": state["messages"][-1].text}
     (folder / "told").write_text(json.dumps(told))
 
@@ -218,7 +225,7 @@ def test_parallel_questions_are_asked_and_answered_together_in_another_process(
     assert told(tmp_path) == {"open": {}, "surfaced": [], "text": "last one: ONE two: TWO done"}
     calls = Noted(tmp_path).calls
     assert calls.count("free") == 1
-    assert [calls.count(f"{one}-goes-on") for one in ("one", "two")] == [1, 1]
+    assert [calls.count(f"{item}-goes-on") for item in ("one", "two")] == [1, 1]
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -232,7 +239,7 @@ def test_parallel_questions_are_answered_one_by_one(tmp_path: Path, asynchronous
     assert told(tmp_path)["text"] == "last one: ONE two: TWO done"
     calls = Noted(tmp_path).calls
     assert calls.count("free") == 1
-    assert [calls.count(f"{one}-goes-on") for one in ("one", "two")] == [1, 1]
+    assert [calls.count(f"{item}-goes-on") for item in ("one", "two")] == [1, 1]
 
 
 def mailer(name: str, noted: Noted) -> Agent:
@@ -259,7 +266,7 @@ def mailing(folder: Path) -> Pattern:
         if messages[0].text.startswith(prompts.TRIAGE[:40]):
             return {"reason": noted("triage"), "small": False, "agent": "ann"}
         if messages[0].text.startswith(prompts.PLAN[:40]):
-            return {"steps": [{"id": one, "agent": one, "task": noted(one), "dependencies": []} for one in PEOPLE]}
+            return {"steps": [{"id": item, "agent": item, "task": noted(item), "dependencies": []} for item in PEOPLE]}
         return noted("synthesis")
 
     def judge(task: str, context: dict[str, str]) -> Any:

@@ -36,7 +36,7 @@ def test_vectors_are_of_one_length_in_every_way_of_asking() -> None:
 def test_threads_share_one_model() -> None:
     with ThreadPoolExecutor(4) as pool:
         vectors = list(pool.map(lambda _: LocalEmbeddings().embed_query("Hello."), range(8)))
-    assert all(one == vectors[0] for one in vectors)
+    assert all(vector == vectors[0] for vector in vectors)
 
 
 @installed

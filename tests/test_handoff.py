@@ -30,7 +30,8 @@ def look_up(order: int) -> str:
 
 def handing(*handoffs: dict[str, str], text: str = "", beside: Any = ()) -> Reply:
     calls = [
-        {"name": f"handoff_to_{one['to']}", "args": {"task": one["task"], "reason": one["reason"]}} for one in handoffs
+        {"name": f"handoff_to_{to_agent['to']}", "args": {"task": to_agent["task"], "reason": to_agent["reason"]}}
+        for to_agent in handoffs
     ]
     return Reply(text, tool_calls=[*beside, *calls])
 
@@ -136,9 +137,9 @@ def test_tools_that_are_the_answer_by_themselves_still_are(call: Any) -> None:
 def test_every_tool_call_is_answered() -> None:
     turn = TakeTurn(role(handing(TO_EVE, TO_BOB, beside=[LOOK_UP]), tools=[look_up]), TOOLS)
     messages = finish(turn.agent.reply(SyncEffects(), "the task", {}, Tally()))["messages"]
-    (asked,) = [one for one in messages if isinstance(one, AIMessage)]
-    answered = {one.tool_call_id: one.text for one in messages if isinstance(one, ToolMessage)}
-    assert [answered[str(one["id"])] for one in asked.tool_calls] == [
+    (asked,) = [message for message in messages if isinstance(message, AIMessage)]
+    answered = {message.tool_call_id: message.text for message in messages if isinstance(message, ToolMessage)}
+    assert [answered[str(call["id"])] for call in asked.tool_calls] == [
         "order 5 is on its way",
         "Handed over to eve.",
         "Handed over to bob.",
@@ -238,7 +239,7 @@ def going(goto: Any) -> Agent:
 def test_a_command_to_the_graph_around_is_a_handoff(call: Any, goto: Any, to: str, ignored: list[str]) -> None:
     turn = take(call, going(goto))
     assert (turn["handoff"], turn["usage"]["calls"]) == ({"to": to, "task": "", "reason": ""}, 1)
-    assert [one["to"] for one in turn["ignored"]] == ignored
+    assert [item["to"] for item in turn["ignored"]] == ignored
 
 
 def test_a_graph_of_ones_own_hands_over_by_a_command(call: Any) -> None:

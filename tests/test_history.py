@@ -17,7 +17,7 @@ DECIDED = {
     "small": True,
     "agent": "ann",
     "candidates": [{"agent": "ann", "confidence": 1}],
-    "steps": [{"id": one, "agent": "ann", "task": "Answer", "dependencies": []} for one in ("a", "b")],
+    "steps": [{"id": item, "agent": "ann", "task": "Answer", "dependencies": []} for item in ("a", "b")],
     "criteria": {"criterion_1": MET, "criterion_2": MET},
     "feedback": "",
 }

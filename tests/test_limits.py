@@ -37,7 +37,7 @@ def chain(number: int = 4) -> Any:
 
 
 def completed(state: Any) -> int:
-    return sum(one["status"] == "completed" for one in state["steps"].values())
+    return sum(step["status"] == "completed" for step in state["steps"].values())
 
 
 def test_without_limits_nothing_is_limited(call: Any) -> None:
@@ -117,7 +117,7 @@ def test_a_planner_inside_another_graph_has_its_share(call: Any) -> None:
 def merging() -> Any:
     models = {name: ScriptedModel(Reply(name, usage=(1000, 1000))) for name in ("ann", "bob")}
     team = [Agent(name, f"For {name}.", instructions="Work.", model=model) for name, model in models.items()]
-    ranked = [{"agent": one.name, "confidence": 0.9} for one in team]
+    ranked = [{"agent": item.name, "confidence": 0.9} for item in team]
     script = ScriptedModel([{"reason": "both", "candidates": ranked}, "Ann and Bob."])
     return Router(team, model=script, multiple=True).compile()
 
@@ -130,7 +130,7 @@ def test_the_merging_of_answers_has_a_share_of_its_own(call: Any) -> None:
 def test_answers_that_may_not_be_merged_any_more_are_partial(call: Any) -> None:
     whole = call(merging(), ASK)["usage"]
     merger = whole["agents"]["merger"]
-    before = sum(whole[one] - merger[one] for one in ("input_tokens", "output_tokens"))
+    before = sum(whole[item] - merger[item] for item in ("input_tokens", "output_tokens"))
     state = call(merging(), ASK, context={"max_tokens": before})
     assert (state["status"], state["messages"][-1].text) == ("partial", "ann\n\nbob")
     assert state["stop_reason"].startswith(f"The answers could not be merged: The budget of {before} tokens is used up")
@@ -193,7 +193,7 @@ def test_the_seconds_of_finished_steps_count_once_after_a_resume(call: Any, nap:
 )
 def test_what_was_done_at_the_same_time_counts_once(spans: list[Any], seconds: float) -> None:
     at_work = AtWork()
-    new = [at_work.add(new_record(Step("a", "w", "go"), "completed", started=one, ended=end)) for one, end in spans]
+    new = [at_work.add(new_record(Step("a", "w", "go"), "completed", started=key, ended=end)) for key, end in spans]
     assert (at_work.seconds, sum(new)) == (seconds, seconds)
 
 

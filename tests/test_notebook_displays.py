@@ -140,14 +140,14 @@ def test_a_large_graph_is_drawn_without_the_insides() -> None:
     assert "synthesizer" not in shown
 
 
-@pytest.mark.parametrize("name", [one for one in PATTERNS if one != "orchestrator"])
+@pytest.mark.parametrize("name", [pattern for pattern in PATTERNS if pattern != "orchestrator"])
 def test_a_run_and_its_parts_show_themselves(name: str) -> None:
     run = Run(PATTERNS[name].compile().invoke({"messages": f"Say A {NASTY}"}))
     shown = [bundle(run), *(bundle(part) for part in run.values() if hasattr(part, "_repr_mimebundle_"))]
     assert len(shown) > 2
     assert "completed" in shown[0]["text/html"]
-    assert not any("<script" in one["text/html"].lower() for one in shown)
-    assert any("&lt;script&gt;" in one["text/html"].lower() for one in shown)
+    assert not any("<script" in item["text/html"].lower() for item in shown)
+    assert any("&lt;script&gt;" in item["text/html"].lower() for item in shown)
 
 
 def test_a_run_is_the_plain_result() -> None:

@@ -112,7 +112,7 @@ def test_a_flawed_plan_goes_back_with_what_is_wrong_and_is_mended(call: Any, fla
 def test_the_flawed_plan_itself_is_shown_to_the_model() -> None:
     team = Team()
     team.planner(plan(step("a", "z", task="the flawed one")), plan(step("red"))).invoke(ASK)
-    assert [one.type for one in team.model.calls[1].messages] == ["system", "human", "ai", "human"]
+    assert [message.type for message in team.model.calls[1].messages] == ["system", "human", "ai", "human"]
     assert "the flawed one" in team.model.calls[1].messages[2].text
 
 
@@ -139,7 +139,7 @@ def test_when_the_default_agent_fails_too_the_run_has_failed(call: Any) -> None:
     state = call(Team().planner(*[plan()] * 3), {"messages": "fail"})
     assert (state["status"], statuses(state)) == ("failed", "answer:failed")
     assert "no sound plan" in state["stop_reason"]
-    assert {one["where"] for one in state["errors"]} == {"check", "answer"}
+    assert {error["where"] for error in state["errors"]} == {"check", "answer"}
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_after_a_failure_the_rest_is_planned_anew_and_what_is_done_stays(call: A
     assert team.tasks.count("do red") == 1
     assert statuses(state) == "red:completed other:completed"
     assert (state["status"], state["replans"]) == ("completed", 1)
-    assert [(one["id"], one["status"]) for one in state["abandoned"]] == [("bad", "failed")]
+    assert [(item["id"], item["status"]) for item in state["abandoned"]] == [("bad", "failed")]
     assert state["steps"]["other"]["result"] == "[with [do red]]"
     assert state["errors"][0]["where"] == "bad"
 
@@ -250,7 +250,7 @@ def test_a_model_may_see_that_nothing_more_can_be_done(call: Any) -> None:
     state = call(team.planner(HALF, plan(), ANSWER), ASK)
     assert (state["status"], statuses(state)) == ("partial", "red:completed")
     assert "Step 'bad' failed" in state["stop_reason"]
-    assert [one["id"] for one in state["abandoned"]] == ["bad"]
+    assert [item["id"] for item in state["abandoned"]] == ["bad"]
 
 
 def test_the_answer_says_what_was_given_up() -> None:

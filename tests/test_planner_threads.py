@@ -29,7 +29,7 @@ def test_the_next_message_of_a_thread_is_planned_anew(call: Any) -> None:
     assert (second["status"], second["errors"], second["stop_reason"]) == ("completed", [], None)
     assert (statuses(second), second["replans"], second["abandoned"]) == ("green:completed", 0, [])
     assert (statuses(third), third["usage"]["calls"]) == ("red:completed", 1)
-    assert [one.text for one in third["messages"]] == [
+    assert [message.text for message in third["messages"]] == [
         *["Compare red and blue", "The answer.", "And green?", "[do green]", "And red again?", "[new red]"]
     ]
     assert "The answer." in team.prompts[5]
@@ -56,7 +56,9 @@ def test_the_same_result_however_it_is_called() -> None:
         *graph().batch([ASK]),
         *asyncio.run(graph().abatch([ASK])),
     ]
-    told = [(statuses(one), one["status"], one["usage"], one["errors"], one["plan"]) for one in results]
+    told = [
+        (statuses(result), result["status"], result["usage"], result["errors"], result["plan"]) for result in results
+    ]
     assert told == [told[0]] * len(told)
 
 
@@ -72,7 +74,7 @@ def test_runs_at_once_do_not_see_each_other() -> None:
         return await asyncio.gather(*(graph.ainvoke({"messages": f"r{at}"}) for at in range(10)))
 
     for states in (asyncio.run(run()), graph.batch([{"messages": f"r{at}"} for at in range(10)])):
-        assert [one["messages"][-1].text for one in states] == [f"r{at}!" for at in range(10)]
+        assert [state["messages"][-1].text for state in states] == [f"r{at}!" for at in range(10)]
 
 
 def once(error: type[BaseException]) -> Callable[[], None]:
@@ -130,7 +132,7 @@ def test_a_planner_may_be_one_of_the_team(call: Any) -> None:
 
 def test_events_of_steps_are_streamed() -> None:
     chunks = list(Team().planner(SOUND, ANSWER).stream(ASK, stream_mode="custom"))
-    events = [(one["step"], one["status"]) for one in chunks if one.get("event") == "step"]
+    events = [(chunk["step"], chunk["status"]) for chunk in chunks if chunk.get("event") == "step"]
     assert len(events) == 6
     assert events[-1] == ("both", "completed")
 

@@ -43,10 +43,10 @@ def test_one_storage_serves_sync_and_async_callers(uri: str) -> None:
         compiled = graph.compile(saver)
         assert compiled.invoke({"messages": "go"}, config("sync"))["status"] == "completed"
         assert asyncio.run(compiled.ainvoke({"messages": "go"}, config("async")))["status"] == "completed"
-        assert [one["thread_id"] for one in runs(saver, most=2)] == ["async", "sync"]
+        assert [run["thread_id"] for run in runs(saver, most=2)] == ["async", "sync"]
         assert state(saver, "sync")["values"]["steps"]["one"]["result"] == "one!"
         saver.delete_thread("sync")
-        assert [one["status"] for one in runs(saver)] == ["completed"]
+        assert [run["status"] for run in runs(saver)] == ["completed"]
 
 
 def test_every_graph_runs_on_it(uri: str, tmp_path: Path) -> None:

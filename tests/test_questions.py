@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 
 from graphs.cli.exit_codes import COMPLETED, NEEDS_INPUT, PARTIAL
-from graphs.cli.questions import AnswerError, Question, read_answers
+from graphs.cli.questions import AnswerError, ShownQuestion, read_answers
 from graphs.engine import Step
 from graphs.people import plan_question, request_for
 from tests.office import PLAN, Office, latest
 from tests.processes import Processes
 
 STEPS = [Step("one", "writer", "Write one").as_dict()]
-PLAN_QUESTION = Question(
+PLAN_QUESTION = ShownQuestion(
     "a1b2c3d4e5", request_for(plan_question(STEPS, approved=[], done=[], agents=["writer"], max_steps=9))
 )
 ACTION = {"name": "send", "args": {"to": "Ann"}, "description": "Send it?"}
 MAY = ["approve", "reject"]
-CALL = Question("aaaa1111", {"type": "tool_approval", "tool_call_id": "1", **ACTION})
-TWO = Question(
+CALL = ShownQuestion("aaaa1111", {"type": "tool_approval", "tool_call_id": "1", **ACTION})
+TWO = ShownQuestion(
     "bbbb2222",
     {
         "action_requests": [ACTION, {**ACTION, "name": "drop"}],
@@ -35,10 +35,10 @@ TEXT: Any = {
     "description": "Accept?",
     "allowed": ["approve", "edit"],
 }
-CASE = Question("cccc3333", request_for(TEXT))
-WHO = Question("eeee5555", request_for({**TEXT, "args": {}, "description": "Who?", "allowed": ["respond"]}))
-LINE = Question("dddd4444", "How many?")
-END = Question("", "Do you mean one of these?")
+CASE = ShownQuestion("cccc3333", request_for(TEXT))
+WHO = ShownQuestion("eeee5555", request_for({**TEXT, "args": {}, "description": "Who?", "allowed": ["respond"]}))
+LINE = ShownQuestion("dddd4444", "How many?")
+END = ShownQuestion("", "Do you mean one of these?")
 TEXT_EDIT = {"name": "accept_work", "args": {"text": "Another text"}}
 BRIEF = [{"id": "one", "agent": "writer", "task": "Write one", "dependencies": []}]
 
@@ -64,7 +64,7 @@ BRIEF = [{"id": "one", "agent": "writer", "task": "Write one", "dependencies": [
         (END, "[urgent] the writer", "[urgent] the writer"),
     ],
 )
-def test_an_answer_in_writing(question: Question, written: str, expected: Any) -> None:
+def test_an_answer_in_writing(question: ShownQuestion, written: str, expected: Any) -> None:
     assert question.read(written) == expected
 
 
@@ -81,7 +81,7 @@ def test_an_answer_in_writing(question: Question, written: str, expected: Any) -
         (CASE, "reject:no", "answer with approve, edit:@file"),
     ],
 )
-def test_what_is_no_answer(question: Question, written: str, complaint: str) -> None:
+def test_what_is_no_answer(question: ShownQuestion, written: str, complaint: str) -> None:
     with pytest.raises(AnswerError, match=re.escape(complaint)):
         question.read(written)
 

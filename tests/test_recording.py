@@ -194,7 +194,7 @@ def test_texts_are_replayed_as_they_were(tmp_path: Path, text: str) -> None:
 )
 def test_a_reply_keeps_all_that_matters(call: Any, tmp_path: Path, reply: Reply) -> None:
     def parts(message: AIMessage) -> Any:
-        calls = [(one["name"], one["args"]) for one in [*message.tool_calls, *message.invalid_tool_calls]]
+        calls = [(item["name"], item["args"]) for item in [*message.tool_calls, *message.invalid_tool_calls]]
         about = message.response_metadata["finish_reason"], message.additional_kwargs.get("refusal")
         return message.text, calls, about, message.usage_metadata
 
@@ -213,10 +213,10 @@ def test_structured_replies_and_streams_are_replayed(tmp_path: Path) -> None:
     file = tmp_path / "forms.yaml"
     with FaultyProvider(['{"answer": 42}', "a b c"]) as endpoint:
         model = RecordedModel(file, real(endpoint))
-        first = model.with_structured_output(Answer).invoke("6 * 7"), [one.text for one in model.stream("letters")]
+        first = model.with_structured_output(Answer).invoke("6 * 7"), [item.text for item in model.stream("letters")]
     assert endpoint.requests[0]["response_format"]["json_schema"]["schema"]["required"] == ["answer"]
     with RecordedModel(file) as model:
-        again = model.with_structured_output(Answer).invoke("6 * 7"), [one.text for one in model.stream("letters")]
+        again = model.with_structured_output(Answer).invoke("6 * 7"), [item.text for item in model.stream("letters")]
     assert again == first
     assert first[0] == Answer(answer=42)
     assert [text for text in first[1] if text] == ["a", " b", " c"]
@@ -315,8 +315,8 @@ def test_a_recording_needs_a_file_or_a_model(tmp_path: Path) -> None:
 
 def test_the_page_shows_the_file_that_its_example_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    page = next(one for one in pages() if one.name == "docs/testing.md")
-    example = next(one.text for one in page.blocks if "RecordedModel(" in one.text)
+    page = next(page for page in pages() if page.name == "docs/testing.md")
+    example = next(block.text for block in page.blocks if "RecordedModel(" in block.text)
     exec(compile(example, page.name, "exec"), {"__name__": "example"})
-    shown = next(one.text for one in page.blocks if one.language == "yaml")
+    shown = next(block.text for block in page.blocks if block.language == "yaml")
     assert (tmp_path / "recordings" / "haiku.yaml").read_text() == shown

@@ -63,13 +63,13 @@ def marked(value: Any, mark: Callable[[str], str], *, kept: tuple[str, ...] = ()
     if isinstance(value, str):
         return mark(value)
     if isinstance(value, list):
-        return [marked(one, mark, kept=kept) for one in value]
+        return [marked(item, mark, kept=kept) for item in value]
     if isinstance(value, dict):
         names = value.keys() - kept
-        renamed = names and all(isinstance(one, dict) for one in value.values())
+        renamed = names and all(isinstance(item, dict) for item in value.values())
         return {
-            mark(key) if renamed else key: one if key in kept else marked(one, mark, kept=kept)
-            for key, one in value.items()
+            mark(key) if renamed else key: item if key in kept else marked(item, mark, kept=kept)
+            for key, item in value.items()
         }
     return value
 

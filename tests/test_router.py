@@ -144,9 +144,9 @@ def test_each_message_of_a_thread_has_a_record_of_its_own(call: Any) -> None:
     assert first["status"] == "needs_input"
     state = route(call, {"broken": 0.9, "weather": 0.8}, checkpointer=saver, config=THREAD)
     assert (state["status"], state["stop_reason"], state["usage"]["calls"]) == ("completed", None, 1)
-    assert [one["agent"] for one in state["replies"]] == ["broken", "weather"]
+    assert [reply["agent"] for reply in state["replies"]] == ["broken", "weather"]
     state = route(call, {"billing": 0.9}, checkpointer=saver, config=THREAD)
-    assert ([one["agent"] for one in state["replies"]], state["errors"]) == (["billing"], [])
+    assert ([reply["agent"] for reply in state["replies"]], state["errors"]) == (["billing"], [])
     assert len(state["messages"]) == 6
 
 
@@ -156,7 +156,7 @@ def test_each_message_of_a_thread_has_a_record_of_its_own(call: Any) -> None:
 def test_the_next_best_candidate_takes_over(call: Any) -> None:
     state = route(call, {"broken": 0.9, "bust": 0.8, "weather": 0.7, "billing": 0.6})
     assert outcome(state) == ("completed", ["broken", "bust", "weather"], "weather: the request")
-    assert [(one["where"], one["kind"]) for one in state["errors"]] == [
+    assert [(error["where"], error["kind"]) for error in state["errors"]] == [
         ("broken", "ValueError"),
         ("bust", "ValueError"),
     ]
@@ -177,7 +177,7 @@ def test_the_fallback_comes_last(call: Any) -> None:
 def test_when_all_have_failed_the_run_has(call: Any) -> None:
     state = route(call, {"broken": 0.9}, fallback=BUST)
     assert (state["status"], state["route"]["chosen"]) == ("failed", ["broken", "fallback"])
-    assert [one["where"] for one in state["errors"]] == ["broken", "fallback"]
+    assert [error["where"] for error in state["errors"]] == ["broken", "fallback"]
 
 
 def test_an_agent_of_the_team_can_be_the_fallback_and_is_asked_once(call: Any) -> None:

@@ -46,7 +46,7 @@ def test_several_agents_are_asked_and_their_answers_merged(call: Any) -> None:
     assert outcome(state) == ("completed", ["weather", "billing"], "Rain, and 3 euros.")
     prompt = model.calls[1].prompt
     assert prompt.index("weather: the request") < prompt.index("billing: the request")
-    assert {name: one["calls"] for name, one in state["usage"]["agents"].items()} == {"classifier": 1, "merger": 1}
+    assert {name: item["calls"] for name, item in state["usage"]["agents"].items()} == {"classifier": 1, "merger": 1}
 
 
 def test_several_agents_work_at_the_same_time(call: Any) -> None:
@@ -94,7 +94,7 @@ def test_if_the_merger_fails_the_answers_follow_each_other(call: Any) -> None:
     state = route(call, MANY, Reply(refusal="No."), multiple=True)
     assert outcome(state) == ("partial", ["weather", "billing"], "weather: the request\n\nbilling: the request")
     assert state["stop_reason"].startswith("The answers could not be merged: ")
-    assert [one["where"] for one in state["errors"]] == ["merge"]
+    assert [error["where"] for error in state["errors"]] == ["merge"]
 
 
 def test_without_a_model_the_answers_follow_each_other(call: Any) -> None:

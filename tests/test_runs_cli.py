@@ -15,7 +15,7 @@ from rich.text import Text
 
 from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED, NEEDS_INPUT, PARTIAL
 from graphs.cli.runs import print_runs
-from graphs.storage import Run
+from graphs.storage import StoredRun
 from tests.office import PLAN, Office, clean, latest, listed
 from tests.processes import Processes
 
@@ -46,7 +46,9 @@ def test_a_run_is_stored_listed_and_shown_without_any_model(processes: Processes
 def test_the_list_of_runs_cuts_requests_and_never_an_id(columns: int | None) -> None:
     long = "a-conversation-about-everything"
     runs = [
-        Run(thread_id=name, pattern="orchestrator", request="tea " * 9000, status="completed", started="", ended=None)
+        StoredRun(
+            thread_id=name, pattern="orchestrator", request="tea " * 9000, status="completed", started="", ended=None
+        )
         for name in ("ab3de", long)
     ]
     console = Console(file=StringIO(), force_terminal=columns is not None, width=columns or 80)
@@ -146,7 +148,7 @@ def test_a_conversation_goes_on_under_its_name(processes: Processes) -> None:
     assert (first.code, second.code, other.code) == (COMPLETED, COMPLETED, BAD_USAGE)
     assert "My name is Ada" in str(office.requests[-1])
     assert "goes on with its pattern, router" in other.told
-    assert [one["thread_id"] for one in listed(processes)] == ["ada"]
+    assert [item["thread_id"] for item in listed(processes)] == ["ada"]
 
 
 def test_a_conversation_waits_for_its_unfinished_run(processes: Processes) -> None:
@@ -186,8 +188,8 @@ def test_a_run_goes_on_with_the_team_it_began_with_or_not_at_all(processes: Proc
 def test_several_processes_use_the_file_at_once(processes: Processes) -> None:
     with Office() as office:
         ones = [processes.start(f"Do {number}", "--quiet", "--baseline", **office.environment) for number in range(4)]
-        assert [clean(one.wait()).code for one in ones] == [COMPLETED] * 4
-    assert sorted(one["request"] for one in listed(processes)) == ["Do 0", "Do 1", "Do 2", "Do 3"]
+        assert [clean(item.wait()).code for item in ones] == [COMPLETED] * 4
+    assert sorted(item["request"] for item in listed(processes)) == ["Do 0", "Do 1", "Do 2", "Do 3"]
 
 
 def foreign(file: Path) -> None:

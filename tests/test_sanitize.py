@@ -183,7 +183,7 @@ def test_what_databases_refuse_is_replaced_in_the_answer_of_a_pattern() -> None:
     errors = [{"where": "a", "kind": "ValueError", "message": "b\x00d"}]
     given = {**told, "messages": [AIMessage("\x00")], "errors": errors}
     answer = Agent("a", runnable=RunnableLambda(lambda _: given)).invoke("x")
-    assert [answer["text"], *(one["message"] for one in answer["errors"])] == ["\ufffd", "b\ufffdd", "\ufffd"]
+    assert [answer["text"], *(error["message"] for error in answer["errors"])] == ["\ufffd", "b\ufffdd", "\ufffd"]
 
 
 class Choice(BaseModel):

@@ -39,8 +39,8 @@ def assistant(client: SyncLangGraphClient, graph: str) -> str:
 
 def test_the_six_graphs_are_listed_with_what_they_are_for(client: SyncLangGraphClient) -> None:
     listed = client.assistants.search()
-    assert sorted(one["graph_id"] for one in listed) == NAMES
-    assert all(len(one["description"] or "") > 40 for one in listed)
+    assert sorted(item["graph_id"] for item in listed) == NAMES
+    assert all(len(item["description"] or "") > 40 for item in listed)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_six_graphs_are_listed_with_what_they_are_for(client: SyncLangGraphC
 )
 def test_a_drawing_has_every_agent_and_step_as_a_node(client: SyncLangGraphClient, graph: str, expected: Any) -> None:
     drawn = client.assistants.get_graph(assistant(client, graph), xray=True)
-    nodes = {str(one["id"]) for one in drawn["nodes"]}
+    nodes = {str(node["id"]) for node in drawn["nodes"]}
     assert {part for node in nodes for part in node.split(":")} >= expected
     assert {str(edge[end]) for edge in drawn["edges"] for end in ("source", "target")} <= nodes
 
@@ -88,11 +88,11 @@ def test_every_graph_answers(client: SyncLangGraphClient) -> None:
 def test_tokens_steps_and_events_are_streamed(client: SyncLangGraphClient) -> None:
     modes: Any = ["messages-tuple", "updates", "custom"]
     parts = [
-        (one.event.partition("|")[0], one.data)
-        for one in client.runs.stream(None, "planner", input=ASK, stream_mode=modes, stream_subgraphs=True)
+        (item.event.partition("|")[0], item.data)
+        for item in client.runs.stream(None, "planner", input=ASK, stream_mode=modes, stream_subgraphs=True)
     ]
     tokens = [data[0]["content"] for mode, data in parts if mode == "messages" and data[0]["type"] == "AIMessageChunk"]
-    assert [one for one in tokens if one][-3:] == ["The", " *final*", " answer"]
+    assert [token for token in tokens if token][-3:] == ["The", " *final*", " answer"]
     steps = [(data["path"], data["status"]) for mode, data in parts if mode == "custom"]
     assert steps.index(("execute/one", "completed")) < steps.index(("execute/two", "running"))
     updates = [data for mode, data in parts if mode == "updates"]

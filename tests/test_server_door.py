@@ -130,7 +130,7 @@ def test_only_studio_and_pages_of_this_machine_may_talk_to_the_server(
     asked = {"origin": page, "access-control-request-method": "POST", "access-control-request-headers": "authorization"}
     before = httpx.options(f"{shut.url}/runs/wait", headers=asked)
     refused = httpx.post(f"{shut.url}/runs/wait", headers={"origin": page}, json={})
-    assert [one.headers.get("access-control-allow-origin") for one in (before, refused)] == [
+    assert [item.headers.get("access-control-allow-origin") for item in (before, refused)] == [
         page if allowed else None
     ] * 2
     assert (before.status_code, refused.status_code) == (200 if allowed else 400, 401)

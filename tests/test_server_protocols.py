@@ -44,9 +44,9 @@ async def tools(url: str) -> list[Any]:
 
 def test_every_graph_is_an_mcp_tool_that_takes_a_message(langgraph: ServerProcess) -> None:
     listed = asyncio.run(tools(langgraph.url))
-    assert sorted(one.name for one in listed) == NAMES
-    assert {one.input_schema["properties"]["messages"]["type"] for one in listed} == {"string"}
-    assert all(len(one.description) > 40 for one in listed)
+    assert sorted(item.name for item in listed) == NAMES
+    assert {item.input_schema["properties"]["messages"]["type"] for item in listed} == {"string"}
+    assert all(len(item.description) > 40 for item in listed)
 
 
 def test_an_mcp_client_gets_the_whole_record(langgraph: ServerProcess, desk: Desk) -> None:
@@ -67,7 +67,7 @@ async def by_a2a(url: str, graph: str, text: str, context: str | None = None) ->
         config = ClientConfig(streaming=False, httpx_client=http)
         async with await create_client(f"{url}/a2a/{agent}", config, resolver_http_kwargs={}) as remote:
             message = new_text_message(text, context_id=context, role=Role.ROLE_USER)
-            replies = [one async for one in remote.send_message(SendMessageRequest(message=message))]
+            replies = [item async for item in remote.send_message(SendMessageRequest(message=message))]
     return get_stream_response_text(replies[-1]), replies[-1].task
 
 
@@ -142,7 +142,7 @@ THREAD = {"configurable": {"thread_id": "not an id of the server"}}
 def test_a_remote_graph_is_an_agent(call: Any, far: RemoteGraph) -> None:
     state = call(local(far, {"steps": [step("a"), step("b")]}, "Both are done."), ASK, THREAD)
     assert (state["status"], state["messages"][-1].text) == ("completed", "Both are done.")
-    assert [one["result"] for one in state["steps"].values()] == [FINAL, FINAL]
+    assert [step["result"] for step in state["steps"].values()] == [FINAL, FINAL]
     assert state["usage"]["agents"]["remote/synthesizer"]["calls"] == 2
     assert state["usage"]["calls"] == 12
 

@@ -31,7 +31,7 @@ def skipped(id: str) -> StepRecord:  # noqa: A002
 
 
 def settled(*records: StepRecord) -> dict[str, StepRecord]:
-    return {one["id"]: one for one in records}
+    return {record["id"]: record for record in records}
 
 
 FLAWED: dict[str, tuple[list[Any], list[str]]] = {
@@ -101,12 +101,12 @@ SOUND = [
 
 def test_nothing_is_wrong_with_sound_steps() -> None:
     assert findings(SOUND, AGENTS) == []
-    assert findings([one.as_dict() for one in SOUND], AGENTS) == []
+    assert findings([item.as_dict() for item in SOUND], AGENTS) == []
 
 
 def test_the_plain_form_reads_back_the_same() -> None:
-    steps, flaws = read_plan([one.as_dict() for one in SOUND])
-    assert ([one.as_dict() for one in steps], flaws) == ([one.as_dict() for one in SOUND], [])
+    steps, flaws = read_plan([item.as_dict() for item in SOUND])
+    assert ([step.as_dict() for step in steps], flaws) == ([item.as_dict() for item in SOUND], [])
 
 
 @pytest.mark.parametrize(("most", "found"), [(None, 0), (3, 0), (2, 1)])
@@ -136,36 +136,36 @@ def test_very_many_flaws_are_cut_short() -> None:
     ],
 )
 def test_a_cycle_is_named_in_waiting_order(edges: dict[str, str], cycle: list[str]) -> None:
-    found = find_cycle([step(one, *others) for one, others in edges.items()])
+    found = find_cycle([step(key, *others) for key, others in edges.items()])
     assert found[:1] == found[-1:]
     assert set(found) == set(cycle)
-    assert all(edges[one] == other for one, other in pairwise(found))
+    assert all(edges[earlier] == other for earlier, other in pairwise(found))
 
 
 def random_steps(seed: int, number: int = 30) -> list[Step]:
     """Make steps that depend on earlier ones."""
     chance = random.Random(seed)
     ids = [f"s{chance.randrange(10**6)}" for _ in range(number)]
-    return [step(one, *chance.sample(ids[:at], min(at, chance.randrange(4)))) for at, one in enumerate(ids)]
+    return [step(id_, *chance.sample(ids[:at], min(at, chance.randrange(4)))) for at, id_ in enumerate(ids)]
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_the_order_keeps_dependencies_and_never_varies(seed: int) -> None:
     steps = random_steps(seed)
-    ordered = [one.id for one in in_order(steps)]
+    ordered = [item.id for item in in_order(steps)]
     shuffled = random.Random(seed).sample(steps, len(steps))
-    assert [one.id for one in in_order(shuffled)] == ordered
-    place = {one: at for at, one in enumerate(ordered)}
-    assert all(place[other] < place[one.id] for one in steps for other in one.dependencies)
+    assert [item.id for item in in_order(shuffled)] == ordered
+    place = {item: at for at, item in enumerate(ordered)}
+    assert all(place[other] < place[step.id] for step in steps for other in step.dependencies)
 
 
 def test_ties_are_ordered_by_id() -> None:
-    assert [one.id for one in in_order([step("c"), step("a"), step("b", "c")])] == ["a", "c", "b"]
+    assert [item.id for item in in_order([step("c"), step("a"), step("b", "c")])] == ["a", "c", "b"]
 
 
 def test_a_long_chain_has_an_order() -> None:
     chain = [step(f"s{number}", *([f"s{number - 1}"] if number else [])) for number in range(3000)]
-    assert [one.id for one in in_order(chain[::-1])] == [one.id for one in chain]
+    assert [item.id for item in in_order(chain[::-1])] == [item.id for item in chain]
 
 
 @pytest.mark.parametrize(

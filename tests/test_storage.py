@@ -46,7 +46,7 @@ def test_one_storage_serves_sync_and_async_callers(file: Path, call: Any) -> Non
 
         async def later() -> list[Any]:
             assert (await graph.aget_state(config())).next == ()
-            return [one async for one in graph.aget_state_history(config())]
+            return [item async for item in graph.aget_state_history(config())]
 
         assert len(asyncio.run(later())) > 2
 
@@ -162,7 +162,7 @@ def test_a_file_of_langgraphs_own_saver_can_be_used(file: Path) -> None:
         two_steps().compile(saver).invoke({"messages": "go"}, config())
     execute(file, "PRAGMA user_version = 0")
     with sqlite(file) as saver:
-        assert [one["status"] for one in runs(saver)] == ["completed"]
+        assert [run["status"] for run in runs(saver)] == ["completed"]
 
 
 def test_a_file_that_stays_locked_is_explained(file: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(file: Path, call: Any) -> No
                 limit_size(saver)
             return big(task)
 
-        later = [Step(f"s{one}", "fill", f"s{one}", [f"s{one - 1}"]) for one in range(1, 9)]
+        later = [Step(f"s{number}", "fill", f"s{number}", [f"s{number - 1}"]) for number in range(1, 9)]
         steps = [Step("one", "echo", "one"), Step("s0", "fill", "s0", ["one"]), *later]
         return Workflow(steps, agents=[Agent("echo", function=echo), Agent("fill", function=fill)]).compile(saver)
 
@@ -205,7 +205,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(file: Path, call: Any) -> No
     assert len(ran) < 9  # what could not be kept was not started, but for a step that was just starting
     with sqlite(file) as saver:
         assert state(saver, "t")["status"] == "stopped"
-        assert [one["id"] for one in state(saver, "t")["finished"]] == ["one"]
+        assert [item["id"] for item in state(saver, "t")["finished"]] == ["one"]
         assert call(build(saver, False), None, config())["status"] == "completed"
     connection = sqlite3.connect(file)
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -242,9 +242,9 @@ JSON = (str, int, float, bool, type(None))
 def odd(value: Any, allowed: tuple[type, ...] = ()) -> Iterator[str]:
     """Name every type in a value that is neither JSON nor a message."""
     if isinstance(value, dict):
-        yield from (one for pair in value.items() for part in pair for one in odd(part, allowed))
+        yield from (item for pair in value.items() for part in pair for item in odd(part, allowed))
     elif isinstance(value, list | tuple):
-        yield from (one for part in value for one in odd(part, allowed))
+        yield from (item for part in value for item in odd(part, allowed))
     elif isinstance(value, BaseMessage):
         yield from odd(value.model_dump(), allowed)
     elif isinstance(value, allowed):
@@ -298,11 +298,11 @@ def test_runs_are_listed_newest_first(file: Path) -> None:
         for name in ("a", "b", "c"):
             graph.invoke({"messages": f"go {name}"}, config(name, pattern="workflow"))
         found = runs(saver, most=2)
-    assert [(one["thread_id"], one["pattern"], one["request"], one["status"]) for one in found] == [
+    assert [(item["thread_id"], item["pattern"], item["request"], item["status"]) for item in found] == [
         ("c", "workflow", "go c", "completed"),
         ("b", "workflow", "go b", "completed"),
     ]
-    assert all(one["ended"] and one["started"] < one["ended"] for one in found)
+    assert all(item["ended"] and item["started"] < item["ended"] for item in found)
 
 
 def test_a_run_is_shown_with_its_record(file: Path) -> None:
@@ -322,8 +322,8 @@ def test_a_run_that_waits_for_people_shows_its_question(file: Path) -> None:
         graph.invoke({"messages": "go"}, config())
         shown = state(saver, "t")
         assert (shown["status"], shown["ended"]) == ("needs_input", None)
-        assert [one["value"] for one in shown["questions"]] == [{"question": "Which?"}]
-        assert [one["id"] for one in shown["finished"]] == ["one"]
+        assert [question["value"] for question in shown["questions"]] == [{"question": "Which?"}]
+        assert [item["id"] for item in shown["finished"]] == ["one"]
         graph.invoke(Command(resume={shown["questions"][0]["id"]: "This"}), config())
         assert (state(saver, "t")["status"], state(saver, "t")["questions"]) == ("completed", [])
 
@@ -335,7 +335,7 @@ def test_an_unknown_or_unreadable_run_is_explained(file: Path) -> None:
             state(saver, "x")
     execute(file, "UPDATE checkpoints SET type = 'pickle'")
     with sqlite(file) as saver:
-        assert [one["status"] for one in runs(saver)] == ["unreadable"]
+        assert [run["status"] for run in runs(saver)] == ["unreadable"]
         with pytest.raises(StorageError, match="holds a run that cannot be read"):
             state(saver, "t")
     execute(file, "UPDATE checkpoints SET type = 'msgpack', checkpoint = x'c1c1'")

@@ -35,13 +35,18 @@ def _dotted(file: Path) -> str:
 
 
 @cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text(encoding="utf-8"))
+
+
+@cache
 def imports(module: str, *, top_level: bool = False) -> list[tuple[str, str]]:
     """Return (module, name) for each import of our own code, those for type checkers too."""
     return list(_imports(module, top_level))
 
 
 def _imports(module: str, top_level: bool) -> Iterator[tuple[str, str]]:
-    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    tree = parsed(module)
     for node in tree.body if top_level else ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ENTRY_POINTS:
             yield from ((node.module, alias.name) for alias in node.names)
@@ -128,7 +133,7 @@ def test_patterns_import_only_the_patterns_they_are_made_of() -> None:
 
 @cache
 def public_names(package: str) -> set[str]:
-    for node in ast.parse(modules()[package].read_text(encoding="utf-8")).body:
+    for node in parsed(package).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and getattr(_assigned(node), "id", "") == "__all__":
             return set(ast.literal_eval(node.value or ast.List([])))
     return set()
@@ -169,3 +174,37 @@ def reached(start: str) -> set[str]:
             seen.add(module)
             waiting += [target(*found) for found in imports(module, top_level=True)]
     return seen
+
+
+def defined(module: str) -> Iterator[str]:
+    """Yield the public names that a module defines itself; type variables are its own business."""
+    for node in parsed(module).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and not _is_type_variable(node.value):
+            yield getattr(_assigned(node), "id", "_")
+
+
+def _is_type_variable(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "TypeVar"
+
+
+def test_a_public_name_is_defined_once() -> None:
+    places: dict[str, list[str]] = {}
+    for module in modules():
+        for name in defined(module):
+            if not name.startswith("_"):
+                places.setdefault(name, []).append(module)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_loops_name_what_they_go_over() -> None:
+    files = [file for folder in ("agents", "graphs", "tests", "benchmarks") for file in (ROOT / folder).rglob("*.py")]
+    targets = [
+        (file, name)
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension)
+        for name in ast.walk(node.target)
+    ]
+    assert [f"{file.name}:{name.lineno}" for file, name in targets if getattr(name, "id", "") == "one"] == []

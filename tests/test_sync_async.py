@@ -158,9 +158,9 @@ async def use_tasks(effects: Effects, value: list[int]) -> list[int]:
         return await effects.coroutine(async_double, {"number": number})
 
     pending = [effects.task(f"double {number}", lambda number=number: work(number), number) for number in value]
-    while not all(one.done() for one in pending):
-        await effects.first([one for one in pending if not one.done()])
-    return [one.result() for one in pending]
+    while not all(item.done() for item in pending):
+        await effects.first([item for item in pending if not item.done()])
+    return [item.result() for item in pending]
 
 
 def test_tasks_run_in_a_graph(call: Any) -> None:

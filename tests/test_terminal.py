@@ -11,7 +11,7 @@ from graphs import Step
 from graphs.engine import new_record
 from graphs.show.live_state import Change, LiveState, LiveTask
 from graphs.show.run_summary import Gap, RunSummary
-from graphs.show.terminal import draw, news, print_timeline, timeline_lines
+from graphs.show.terminal import drawn_live, news, print_timeline, timeline_lines
 from graphs.show.turns import Work
 from tests.finished import finished, timed
 
@@ -33,7 +33,7 @@ def live(*tasks: LiveTask, answer: str = "") -> LiveState:
 
 def shown(state: LiveState, *, now: float = 2, width: int = 80, height: int = 24, ended: bool = False) -> str:
     console = Console(file=StringIO(), width=width, height=height, force_terminal=False)
-    console.print(draw(state, ZERO + now, console, ended=ended))
+    console.print(drawn_live(state, ZERO + now, console, ended=ended))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 
@@ -105,8 +105,8 @@ def test_a_bar_is_to_scale_and_never_empty(started: float, ended: float, drawn: 
     work = Work("a", "w", started=started, ended=ended, critical=True)
     gap = Gap(0.0, 5.0, asked=True)
     line = timeline_lines(RunSummary(**{**vars(summary), "work": (work,), "gaps": (gap,)}), 0, 10, 47)
-    assert any(drawn in one for one in line)
-    assert any("·····     " in one for one in line)
+    assert any(drawn in item for item in line)
+    assert any("·····     " in item for item in line)
 
 
 def test_statuses_agents_gaps_and_the_critical_path_are_in_the_timeline() -> None:

@@ -185,7 +185,7 @@ def test_arguments_that_are_no_json_make_an_invalid_tool_call() -> None:
 def test_copies_share_the_script_and_the_record() -> None:
     model = ScriptedModel(["1", "2", "3", "4"])
     copies = [model.bind(stop=["."]), model.bind_tools([add]), model.model_copy(), copy.deepcopy(model)]
-    assert [one.invoke("x").text for one in copies] == ["1", "2", "3", "4"]
+    assert [copy.invoke("x").text for copy in copies] == ["1", "2", "3", "4"]
     assert (len(model.calls), model.calls[0].stop, model.calls[1].tools) == (4, ["."], ["add"])
 
 

@@ -54,7 +54,7 @@ def test_the_chosen_tool_is_called_and_its_result_quoted(call: Any) -> None:
 def test_no_tool_need_be_used(call: Any) -> None:
     model = unable(NONE, "Nothing to add.")
     assert ask(call, model)["text"] == "Nothing to add."
-    assert [one.type for one in model.calls[1].messages] == ["human"]
+    assert [message.type for message in model.calls[1].messages] == ["human"]
 
 
 def test_the_choice_names_tools_in_one_line_each() -> None:

@@ -272,7 +272,7 @@ def test_a_setting_that_is_neither_is_refused() -> None:
 
 
 def test_the_page_shows_the_tree_that_its_example_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    page = next(one for one in pages() if one.name == "docs/tracing.md")
-    example, shown = (next(one.text for one in page.blocks if one.language == kind) for kind in ("python", ""))
+    page = next(page for page in pages() if page.name == "docs/tracing.md")
+    example, shown = (next(block.text for block in page.blocks if block.language == kind) for kind in ("python", ""))
     exec(compile(example, page.name, "exec"), {"__name__": "example"})
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == shown.rstrip().splitlines()

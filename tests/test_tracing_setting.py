@@ -77,7 +77,7 @@ def test_the_server_traces_its_runs(tmp_path: Path) -> None:
         with ServerProcess(tmp_path, PODIUM_TRACING=collector.url, **office.environment) as server:
             thread = asyncio.run(wait(server.url))
             until(lambda: any(span.name == "planner" for span in collector.spans))
-        attributes = [one for span in collector.spans for one in span.attributes]
+        attributes = [attribute for span in collector.spans for attribute in span.attributes]
     assert {attribute.value.string_value for attribute in attributes if attribute.key == "session.id"} == {thread}
     assert {"one", "agent:writer", "ChatOpenAI"} <= {span.name for span in collector.spans}
 

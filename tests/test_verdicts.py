@@ -55,8 +55,8 @@ def with_tools(*replies: Any) -> tuple[Agent, ScriptedModel]:
 
 def test_a_verdict_names_every_criterion_with_its_evidence(call: Any) -> None:
     verdict = call(by_model(BAD)[0], work())
-    assert [one["criterion"] for one in verdict["criteria"]] == list(CRITERIA)
-    assert [one["met"] for one in verdict["criteria"]] == [True, False]
+    assert [criterion["criterion"] for criterion in verdict["criteria"]] == list(CRITERIA)
+    assert [criterion["met"] for criterion in verdict["criteria"]] == [True, False]
     assert (verdict["acceptable"], verdict["feedback"], verdict["by"]) == (False, "Mention rain.", "reviewer")
 
 
@@ -110,7 +110,7 @@ def test_a_reviewer_with_a_role_keeps_its_instructions_and_its_model(call: Any) 
 def test_the_reviewer_sees_criteria_task_context_and_result(call: Any) -> None:
     review, model = by_model(GOOD, criteria=["It rains.", "It pours."])
     call(review, work("drip", draft="drop"))
-    system, *_, asked = (one.text for one in model.calls[0].messages)
+    system, *_, asked = (message.text for message in model.calls[0].messages)
     assert "1. It rains.\n2. It pours." in system
     assert re.findall(r"```\n(.*?)\n```", asked, re.DOTALL) == ["Write of rain.", "drop", "drip"]
 
@@ -145,7 +145,7 @@ KINDS = [saying, runnable, tool_user]
 @pytest.mark.parametrize(("said", "met"), [(GOOD, [True, True]), (BAD, [True, False]), (LIST, [True, False])])
 def test_any_agent_may_give_a_typed_verdict(call: Any, reviewer: Callable[..., Agent], said: Any, met: Any) -> None:
     verdict = call(review_by(reviewer(said)), work())
-    assert [one["met"] for one in verdict["criteria"]] == met
+    assert [criterion["met"] for criterion in verdict["criteria"]] == met
     assert (verdict["acceptable"], verdict["feedback"], verdict["by"]) == (all(met), said["feedback"], "critic")
 
 
@@ -262,13 +262,13 @@ def test_checks_come_first_and_cost_no_call(call: Any, result: str, feedback: st
     review, model = by_model(checks=CHECKS)
     verdict = call(review, work(result))
     assert (verdict["acceptable"], verdict["feedback"], verdict["by"]) == (False, feedback, "checks")
-    assert [one["met"] for one in verdict["criteria"]] == [False] * len(feedback.splitlines())
+    assert [criterion["met"] for criterion in verdict["criteria"]] == [False] * len(feedback.splitlines())
     assert model.calls == []
 
 
 def test_checks_that_pass_are_a_criterion_that_is_met(call: Any) -> None:
     verdict = call(by_model(BAD, checks=CHECKS)[0], work("rain in the night"))
-    assert [(one["criterion"], one["met"]) for one in verdict["criteria"]] == [
+    assert [(criterion["criterion"], criterion["met"]) for criterion in verdict["criteria"]] == [
         ("checks", True),
         (CRITERIA[0], True),
         (CRITERIA[1], False),
@@ -301,6 +301,6 @@ def test_an_empty_sentence_of_a_check_is_no_pass(call: Any) -> None:
 def test_reviews_know_nothing_of_each_other(call: Any) -> None:
     review, model = by_model(BAD, GOOD)
     verdicts = [call(review, work(text)) for text in ("draft A", "draft B")]
-    assert [one["acceptable"] for one in verdicts] == [False, True]
+    assert [verdict["acceptable"] for verdict in verdicts] == [False, True]
     assert "draft A" not in model.calls[1].prompt
-    assert len({len(one.messages) for one in model.calls}) == 1
+    assert len({len(call.messages) for call in model.calls}) == 1

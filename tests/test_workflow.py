@@ -85,20 +85,26 @@ def test_the_same_result_however_it_is_called() -> None:
         *graph.batch([ASK, ASK]),
         *asyncio.run(graph.abatch([ASK, ASK])),
     ]
-    assert [timeless(one) for one in results] == [timeless(results[0])] * len(results)
+    assert [timeless(result) for result in results] == [timeless(results[0])] * len(results)
     assert statuses(results[0]) == "a:completed b:failed c:skipped d:completed"
 
 
 def timeless(state: Any) -> Any:
     """Return a result without what differs from run to run."""
-    steps = {one: {**record, "started": None, "ended": None} for one, record in state["steps"].items()}
-    return {**state, "steps": steps, "turn": "", "seconds": 0, "messages": [one.text for one in state["messages"]]}
+    steps = {key: {**record, "started": None, "ended": None} for key, record in state["steps"].items()}
+    return {
+        **state,
+        "steps": steps,
+        "turn": "",
+        "seconds": 0,
+        "messages": [message.text for message in state["messages"]],
+    }
 
 
 def test_events_tell_each_steps_beginning_and_end(call: Any) -> None:
     graph = graph_of(step("a"), step("b", "a", agent="fail"), step("c", "b"))
     events = [event for event in graph.stream(ASK, stream_mode="custom") if event["event"] == "step"]
-    assert [(one["step"], one["status"]) for one in events] == [
+    assert [(event["step"], event["status"]) for event in events] == [
         *[("a", "running"), ("a", "completed"), ("b", "running"), ("b", "failed"), ("c", "skipped")]
     ]
     assert events[0]["path"] == "execute/a"
@@ -118,7 +124,7 @@ def test_the_words_of_a_model_in_a_step_are_streamed() -> None:
 def test_a_step_named_like_its_agent_streams_nothing_but_its_answer() -> None:
     graph = graph_of(step("ann", agent="ann"), agents=[Agent("ann", model=ScriptedModel("two words"))])
     said = [chunk for chunk, _ in graph.stream(ASK, stream_mode="messages") if chunk.type != "tool"]
-    assert [one.text for one in said if one.text] == ["two words"]
+    assert [item.text for item in said if item.text] == ["two words"]
 
 
 def test_its_schemas_are_known() -> None:
@@ -189,7 +195,7 @@ def test_runs_at_once_in_threads_do_not_see_each_other() -> None:
     graph = graph_of(step("a", task="{request}"), step("b", "a", task="{a}{a}"))
     with ThreadPoolExecutor(10) as pool:
         states = list(pool.map(lambda at: graph.invoke({"messages": f"r{at};"}), range(10)))
-    assert [one["steps"]["b"]["result"] for one in states] == [f"r{at};" * 2 for at in range(10)]
+    assert [state["steps"]["b"]["result"] for state in states] == [f"r{at};" * 2 for at in range(10)]
 
 
 def test_runs_at_once_in_one_loop_do_not_see_each_other() -> None:
@@ -203,7 +209,7 @@ def test_runs_at_once_in_one_loop_do_not_see_each_other() -> None:
     async def run() -> Any:
         return await asyncio.gather(*(graph.ainvoke({"messages": f"r{at};"}) for at in range(10)))
 
-    assert [one["steps"]["b"]["result"] for one in asyncio.run(run())] == [f"r{at};" * 2 for at in range(10)]
+    assert [item["steps"]["b"]["result"] for item in asyncio.run(run())] == [f"r{at};" * 2 for at in range(10)]
 
 
 @pytest.mark.parametrize("messages", [[], [("assistant", "hello")]])

@@ -18,7 +18,7 @@ def test_a_condition_chooses_the_way(call: Any, result: str, ran: str) -> None:
     bug, other = ({"step": "a", key: "bug"} for key in ("equals", "not_equals"))
     ways = [step("b", "a", when=bug), step("c", "a", when=other)]
     state = call(graph_of(step("a", task=result), *ways, step("d", "b", "c", join="any")), ASK)
-    assert {one for one, status in field(state, "status").items() if status == "skipped"} == {"b", "c"} - {ran}
+    assert {key for key, status in field(state, "status").items() if status == "skipped"} == {"b", "c"} - {ran}
     assert (state["status"], state["steps"]["d"]["status"]) == ("completed", "completed")
 
 

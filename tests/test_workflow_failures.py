@@ -137,7 +137,7 @@ def test_a_server_is_waited_for_as_long_as_it_asks(call: Any) -> None:
 def test_waiting_to_try_again_is_told() -> None:
     ann = Agent("ann", function=scripted(LimitedError(0.01), "fine"))
     events = list(graph_of(step("a", agent="ann"), agents=[ann]).stream(ASK, stream_mode="custom"))
-    (retry,) = [one for one in events if one["event"] == "retry"]
+    (retry,) = [event for event in events if event["event"] == "retry"]
     assert (retry["step"], retry["agent"], retry["attempt"], retry["wait"]) == ("a", "ann", 1, 0.01)
 
 
@@ -222,7 +222,7 @@ def test_the_fallback_gets_the_step_after_the_agent_has_failed_for_good(call: An
 
 def test_when_the_fallback_fails_too_both_are_told(call: Any) -> None:
     state = call(graph_of(step("a", agent="fail", fallback="fail2"), agents=[Agent("fail2", function=fail)]), ASK)
-    assert [one["message"].split(":")[0] for one in state["errors"]] == [
+    assert [error["message"].split(":")[0] for error in state["errors"]] == [
         "Step 'a' failed with agent 'fail'",
         "Step 'a' failed with agent 'fail2'",
     ]

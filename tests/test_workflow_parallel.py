@@ -50,7 +50,7 @@ def test_a_step_starts_the_moment_its_last_dependency_ends_in_async() -> None:
 def random_steps(seed: int, number: int = 25) -> list[Step]:
     chance = random.Random(seed)
     ids = [f"s{at}" for at in range(number)]
-    return [step(one, *chance.sample(ids[:at], min(at, chance.randrange(4)))) for at, one in enumerate(ids)]
+    return [step(id_, *chance.sample(ids[:at], min(at, chance.randrange(4)))) for at, id_ in enumerate(ids)]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -70,9 +70,9 @@ def test_no_step_runs_before_its_dependencies(call: Any, seed: int, max_parallel
     assert call(graph, ASK)["status"] == "completed"
     place = {event: at for at, event in enumerate(log)}
     assert len(place) == len(log) == 2 * len(steps)
-    for one in steps:
-        for other in one.dependencies:
-            assert place["end", f"do {other}"] < place["start", f"do {one.id}"]
+    for task in steps:
+        for other in task.dependencies:
+            assert place["end", f"do {other}"] < place["start", f"do {task.id}"]
 
 
 def test_all_steps_that_are_ready_work_at_once(call: Any) -> None:

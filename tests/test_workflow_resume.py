@@ -30,7 +30,7 @@ def test_the_next_message_of_a_thread_starts_a_new_record(call: Any) -> None:
     second = call(graph, {"messages": "two"}, THREAD)
     assert (first["status"], len(first["errors"])) == ("failed", 1)
     assert (second["status"], second["errors"], second["stop_reason"]) == ("completed", [], None)
-    assert [one.text for one in second["messages"]][::3] == ["one", "two"]
+    assert [message.text for message in second["messages"]][::3] == ["one", "two"]
 
 
 def test_usage_is_that_of_the_last_message(call: Any) -> None:
@@ -129,7 +129,7 @@ def asker() -> tuple[Agent, list[str]]:
 
 def answers(state: Any) -> Command[Any]:
     """Answer every question with its own words in capitals."""
-    return Command(resume={one.id: one.value["question"].upper() for one in state["__interrupt__"]})
+    return Command(resume={item.id: item.value["question"].upper() for item in state["__interrupt__"]})
 
 
 def test_an_agent_may_ask_and_goes_on_with_the_answer(call: Any) -> None:
@@ -139,7 +139,7 @@ def test_an_agent_may_ask_and_goes_on_with_the_answer(call: Any) -> None:
     steps = [step("a"), step("q", "a", agent="ask"), step("b", "q", task="{q}")]
     graph = graph_of(*steps, agents=[ask, echo], checkpointer=InMemorySaver())
     asked = call(graph, ASK, THREAD)
-    assert [one.value for one in asked["__interrupt__"]] == [{"question": "do q"}]
+    assert [item.value for item in asked["__interrupt__"]] == [{"question": "do q"}]
     assert call(graph, answers(asked), THREAD)["steps"]["b"]["result"] == "do q: DO Q"
     assert counted == ["do a", "do q: DO Q"]
 
@@ -149,7 +149,7 @@ def test_parallel_questions_are_asked_together_and_answered_by_id(call: Any) -> 
     steps = [step(f"q{at}", agent="ask") for at in range(4)] + [step("a"), step("b", "q1", "a", task="{q1}")]
     graph = graph_of(*steps, agents=[ask], checkpointer=InMemorySaver())
     asked = call(graph, ASK, THREAD)
-    assert sorted(one.value["question"] for one in asked["__interrupt__"]) == ["do q0", "do q1", "do q2", "do q3"]
+    assert sorted(item.value["question"] for item in asked["__interrupt__"]) == ["do q0", "do q1", "do q2", "do q3"]
     state = call(graph, answers(asked), THREAD)
     assert {state["steps"][f"q{at}"]["result"] for at in range(4)} == {f"do q{at}: DO Q{at}" for at in range(4)}
     assert (state["steps"]["b"]["result"], len(log)) == ("do q1: DO Q1", 4)
@@ -160,7 +160,7 @@ def test_questions_may_be_answered_one_at_a_time(call: Any) -> None:
     graph = graph_of(step("p", agent="ask"), step("q", agent="ask"), agents=[ask], checkpointer=InMemorySaver())
     first, second = call(graph, ASK, THREAD)["__interrupt__"]
     left = call(graph, Command(resume={first.id: "yes"}), THREAD)["__interrupt__"]
-    assert [one.id for one in left] == [second.id]
+    assert [item.id for item in left] == [second.id]
     state = call(graph, Command(resume={second.id: "no"}), THREAD)
     assert (field(state, "result"), len(log)) == ({"p": "do p: yes", "q": "do q: no"}, 2)
 
@@ -170,7 +170,7 @@ def test_the_questions_of_items_are_asked_together(call: Any) -> None:
     each = step("q", "a", for_each="a", agent="ask", task="{item}")
     graph = graph_of(step("a", agent="list", task='["x", "y"]'), each, agents=[ask], checkpointer=InMemorySaver())
     asked = call(graph, ASK, THREAD)
-    assert sorted(one.value["question"] for one in asked["__interrupt__"]) == ["x", "y"]
+    assert sorted(item.value["question"] for item in asked["__interrupt__"]) == ["x", "y"]
     state = call(graph, answers(asked), THREAD)
     assert (state["steps"]["q"]["data"], len(log)) == (["x: X", "y: Y"], 2)
 
@@ -212,7 +212,7 @@ def test_a_planner_is_an_agent_of_a_workflow(call: Any) -> None:
 def test_what_went_wrong_inside_is_told_with_its_place(call: Any) -> None:
     inner = Workflow([step("x"), step("y", agent="fail")], agents=[ECHO, FAIL]).as_agent("inner")
     state = call(graph_of(step("a", agent="inner"), agents=[inner]), ASK)
-    assert (statuses(state), [one["where"] for one in state["errors"]]) == ("a:completed", ["a/y", "a/inner"])
+    assert (statuses(state), [error["where"] for error in state["errors"]]) == ("a:completed", ["a/y", "a/inner"])
 
 
 def test_a_failed_pattern_is_a_failed_step(call: Any) -> None:

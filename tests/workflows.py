@@ -29,16 +29,16 @@ def step(id: str, *dependencies: str, agent: str = "echo", task: str = "", **mor
 
 def graph_of(*steps: Step, agents: Any = (), **options: Any) -> Any:
     checkpointer = options.pop("checkpointer", None)
-    team = {one.name: one for one in (ECHO, CONTEXT, FAIL, LIST, *agents)}
+    team = {item.name: item for item in (ECHO, CONTEXT, FAIL, LIST, *agents)}
     return Workflow(steps, agents=team.values(), **options).compile(checkpointer)
 
 
 def field(state: Any, name: str) -> dict[str, Any]:
-    return {one: record[name] for one, record in state["steps"].items()}
+    return {key: record[name] for key, record in state["steps"].items()}
 
 
 def statuses(state: Any) -> str:
-    return " ".join(f"{one}:{status}" for one, status in field(state, "status").items())
+    return " ".join(f"{key}:{status}" for key, status in field(state, "status").items())
 
 
 MANY = 40

@@ -50,7 +50,7 @@ class FinishedStream(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         return part[: done.start()] + _FINISH + part[done.start() :]
 
 
-def finish(response: httpx2.Response) -> httpx2.Response:
+def with_finish_reason(response: httpx2.Response) -> httpx2.Response:
     """Add the finish reason to the response if it is a stream of chat completions."""
     is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
     if is_stream and response.request.url.path.endswith("/chat/completions"):

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 import httpx2
 import openai
 
-from agents.models.event_streams import finish
+from agents.models.event_streams import with_finish_reason
 
 KEEP_ALIVE = httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=30)
 """The OpenAI client's own limits, except that an idle connection is kept for 30 seconds, not 5: agents pause."""
@@ -23,7 +23,7 @@ class SyncClient(openai.DefaultHttpxClient):
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send a request; a streamed reply that is whole has a finish reason."""
-        return finish(super().send(request, **options))
+        return with_finish_reason(super().send(request, **options))
 
     def __del__(self) -> None:
         if not self.is_closed:
@@ -54,7 +54,7 @@ class AsyncClient(openai.DefaultAsyncHttpxClient):
                 for closed in [other for other in self._by_loop if other.is_closed()]:  # without shutting down
                     del self._by_loop[closed]
                 self._by_loop[loop] = client, open_until_end
-        return finish(await self._by_loop[loop][0].send(request, **options))
+        return with_finish_reason(await self._by_loop[loop][0].send(request, **options))
 
     async def _open_until_end(
         self, loop: asyncio.AbstractEventLoop, client: httpx2.AsyncClient

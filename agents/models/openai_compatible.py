@@ -15,7 +15,7 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 
 from agents.models.http_clients import shared_clients
 
-TIMEOUT_SECONDS = 120.0
+MODEL_TIMEOUT_SECONDS = 120.0
 """For one answer of a remote model, or for the silence between two pieces of a streamed one."""
 LOOKUP_SECONDS = 5.0
 LOADING_SECONDS = 60.0
@@ -38,7 +38,7 @@ def openai_chat(
     settings: dict[str, Any] = {
         "base_url": base_url,
         "max_retries": 0,
-        "timeout": TIMEOUT_SECONDS,
+        "timeout": MODEL_TIMEOUT_SECONDS,
         "stream_usage": True,
         "http_client": sync,
         "http_async_client": asynchronous,

@@ -21,7 +21,7 @@ from agents.runtime.own_run import OwnRun
 from agents.runtime.per_model import PerModel
 from agents.runtime.provider_errors import explain, is_rejection, is_transient, provider_words, raised_ending
 from agents.runtime.replies import check_reply
-from agents.runtime.retry import Attempts, Fault, InPlace, Outcome, Retry, in_place, is_exhausted
+from agents.runtime.retry import AttemptOutcome, Attempts, FailedAttempt, InPlace, Retry, in_place, is_exhausted
 from agents.runtime.run_config import current, extended
 from agents.runtime.run_scope import RunScope, in_run, in_run_scope, run_scope
 from agents.runtime.sanitize import clean, clean_data, masked, reads_foreign_text, visible
@@ -41,14 +41,14 @@ __all__ = [
     "BUDGET",
     "COUNTS",
     "AsyncEffects",
+    "AttemptOutcome",
     "Attempts",
     "Cancellation",
     "Effects",
-    "Fault",
+    "FailedAttempt",
     "In",
     "InPlace",
     "Out",
-    "Outcome",
     "OwnRun",
     "PerModel",
     "Retry",

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any
 
 from agents.runtime.per_model import PerModel
-from agents.runtime.sync_async import Effects, Event
+from agents.runtime.sync_async import Effects, Wakeup
 
 PACE_WINDOW = 1.0
 """Seconds, at least, over which the calls that a server accepted are counted to estimate its rate."""
@@ -49,7 +49,7 @@ class RateLimit:
         self._interval = 0.0
         """Seconds between the starts of two calls; 0: no pace."""
         self._starts: deque[float] = deque(maxlen=MAX_STARTS)
-        self._line: list[tuple[int, Event]] = []
+        self._line: list[tuple[int, Wakeup]] = []
 
     async def enter(self, effects: Effects, ticket: int) -> float:
         """Wait for a call's turn; return the clock time of its start.

@@ -62,7 +62,7 @@ class Retry:
         return asdict(self)
 
 
-class Fault(NamedTuple):
+class FailedAttempt(NamedTuple):
     """A failed call that was made again."""
 
     attempt: int
@@ -74,14 +74,14 @@ class Fault(NamedTuple):
     """False for a refusal by a rate limit that let other calls of the model pass: that is waiting, not an attempt."""
 
 
-class Outcome(NamedTuple):
+class AttemptOutcome(NamedTuple):
     """How some attempts ended: either `reply` or `error` is set."""
 
     reply: Any
     error: Exception | None
     attempts: int
     usage: Usage
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[FailedAttempt, ...] = ()
     """What failed and was repeated, model calls inside an agent included; to be booked as recovered."""
 
 
@@ -100,7 +100,7 @@ class InPlace:
     on_retry: OnRetry = lambda attempt, error, pause: None
     attempt: int = 1
     """The number of the attempt around the calls; the attempts of each call are counted from it."""
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[FailedAttempt] = field(default_factory=list)
     """What failed and was repeated."""
     has_acted: bool = False
     """Whether a tool has run: the attempt around it must not be repeated."""
@@ -178,7 +178,7 @@ class InPlace:
             raise error
         if wait > self.retry.max_wait:
             raise _asked_too_much(explain(error).rstrip("."), wait, self.retry) from error
-        self.faults.append(Fault(attempt, error, wait, counts=not competing))
+        self.faults.append(FailedAttempt(attempt, error, wait, counts=not competing))
         self.on_retry(attempt, error, wait)
         if competing is None:
             await effects.sleep(wait)
@@ -209,11 +209,11 @@ def is_exhausted(error: BaseException) -> bool:
     return any(getattr(cause, _EXHAUSTED, False) for cause in causes(error))
 
 
-class Attempts(SyncAsyncRunnable[Any, Outcome]):
+class Attempts(SyncAsyncRunnable[Any, AttemptOutcome]):
     """Calls a Runnable until it succeeds or trying again is no use.
 
     Work is not repeated if a call inside has used up its attempts (`InPlace`), or if a tool has run.
-    Faults end in the `Outcome`, never raised, except that what was done can no longer be stored.
+    Faults end in the `AttemptOutcome`, never raised, except that what was done can no longer be stored.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class Attempts(SyncAsyncRunnable[Any, Outcome]):
         self.timeout = timeout
         """Seconds for each attempt. In sync code a call under way when it is abandoned goes on until it returns."""
 
-    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Outcome:
+    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> AttemptOutcome:
         """Return the first success, or the last failure."""
         spent = no_usage()
         inside = InPlace(self.retry, self.on_retry)
@@ -259,9 +259,11 @@ class Attempts(SyncAsyncRunnable[Any, Outcome]):
             else:
                 return self._outcome(inside, add_usage(spent, reply["usage"]), reply)
 
-    def _outcome(self, inside: InPlace, usage: Usage, reply: Any = None, error: Exception | None = None) -> Outcome:
+    def _outcome(
+        self, inside: InPlace, usage: Usage, reply: Any = None, error: Exception | None = None
+    ) -> AttemptOutcome:
         last = error and _timed(error, self.timeout)
-        return Outcome(reply, last, inside.attempts, usage, tuple(inside.faults))
+        return AttemptOutcome(reply, last, inside.attempts, usage, tuple(inside.faults))
 
 
 def _with(inside: InPlace, config: RunnableConfig) -> RunnableConfig:

@@ -57,9 +57,9 @@ class Effects:
         """Wait for a time."""
         await asyncio.sleep(seconds)
 
-    def event(self) -> Event:
+    def event(self) -> Wakeup:
         """Return an event that any thread may set."""
-        return Event()
+        return Wakeup()
 
     def signal(self) -> Any:
         """Return a future for `first` and `as_completed`, which only code of the same kind of caller may set."""
@@ -99,7 +99,7 @@ class Effects:
 AsyncEffects = Effects
 
 
-class Event:
+class Wakeup:
     """Wakes one waiting coroutine; any thread may set it, also before anybody waits."""
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ class SyncEffects(Effects):
     async def sleep(self, seconds: float) -> None:
         await self.event().wait(seconds)
 
-    def event(self) -> Event:
+    def event(self) -> Wakeup:
         return _SyncEvent(self)
 
     def signal(self) -> futures.Future[None]:
@@ -216,7 +216,7 @@ class SyncEffects(Effects):
         return future.result()
 
 
-class _SyncEvent(Event):
+class _SyncEvent(Wakeup):
     """A plain lock: unlike those of queues and conditions, it may be released by a signal handler at any moment."""
 
     def __init__(self, effects: SyncEffects) -> None:

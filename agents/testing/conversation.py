@@ -55,7 +55,7 @@ def _message(message: BaseMessage, messages: Sequence[BaseMessage]) -> dict[str,
         calls = (call for caller in messages if isinstance(caller, AIMessage) for call in caller.tool_calls)
         names = (call["name"] for call in calls if call["id"] == message.tool_call_id)
         result = {"result_of": message.name or next(names, ""), "status": "error" * (message.status == "error")}
-    more = {**result, "calls": _calls(message), "media": [{str(one.get("type")): _digest(one)} for one in media]}
+    more = {**result, "calls": _calls(message), "media": [{str(item.get("type")): _digest(item)} for item in media]}
     return {_ROLES.get(message.type, message.type): str(message.text), **_without_empty(more)}
 
 

@@ -27,7 +27,7 @@ from agents.runtime import AsyncEffects, Effects, SyncEffects, cancellations_of,
 from agents.workers.tool_calls import NOT_ANSWERS, SyncTool, error_message, retried
 from agents.workers.tool_choice import without_calls
 
-Reply = ModelResponse[Any]
+ModelReply = ModelResponse[Any]
 
 
 class ToolErrors(AgentMiddleware[Any, Any]):
@@ -66,15 +66,15 @@ class ModelCalls(AgentMiddleware[Any, Any]):
         self.who = who
         self.max_turns = max_turns
 
-    def wrap_model_call(self, request: Any, handler: Callable[[Any], Reply]) -> Any:
+    def wrap_model_call(self, request: Any, handler: Callable[[Any], ModelReply]) -> Any:
         effects = _sync_effects()
         return finish(self._turn(effects, request, lambda asked: effects.function(partial(handler, asked), {})))
 
-    async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Reply]]) -> Any:
+    async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[ModelReply]]) -> Any:
         return await self._turn(AsyncEffects(), request, handler)
 
     async def _turn(
-        self, effects: Effects, request: ModelRequest[Any], handler: Callable[[Any], Awaitable[Reply]]
+        self, effects: Effects, request: ModelRequest[Any], handler: Callable[[Any], Awaitable[ModelReply]]
     ) -> ExtendedModelResponse[Any]:
         state: Any = request.state
         calls = state.get("model_calls", 0)
@@ -84,11 +84,11 @@ class ModelCalls(AgentMiddleware[Any, Any]):
         reply = await inside.call(effects, request.model, lambda: self._call(request, handler))
         return ExtendedModelResponse(reply, Command(update={"model_calls": calls + 1}))
 
-    async def _call(self, request: ModelRequest[Any], handler: Callable[[Any], Awaitable[Reply]]) -> Reply:
+    async def _call(self, request: ModelRequest[Any], handler: Callable[[Any], Awaitable[ModelReply]]) -> ModelReply:
         written = WrittenArguments()
         system = [] if request.system_message is None else [request.system_message]
 
-        async def call(model: Any, sent: list[Any]) -> Reply:
+        async def call(model: Any, sent: list[Any]) -> ModelReply:
             rules = sent[0] if isinstance(sent[0], SystemMessage) else None
             asked = request.override(model=model, messages=sent[1:] if rules else sent, system_message=rules)
             with current(extended(ensure_config(), callbacks=[written])):

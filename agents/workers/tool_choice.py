@@ -22,7 +22,7 @@ from agents.decisions import Decision
 from agents.runtime import Effects, SyncAsyncRunnable
 from agents.workers.tool_calls import call_tool
 
-CHOOSE = """{instructions}
+CHOOSE_TOOL = """{instructions}
 
 Before you answer you may use one tool. Choose the tool that the task needs, or none.
 {tools}
@@ -92,7 +92,7 @@ class Choose(SyncAsyncRunnable[MessagesState, dict[str, Any]]):
         self.tools = {tool.name: tool for tool in tools}
         self.decision = Decision(choice_form(tools), model=model)
         listed = "\n".join(f"- {tool.name}: {tool.description.splitlines()[0]}" for tool in tools)
-        text = CHOOSE.format(instructions=instructions, tools=listed, examples=examples_of(tools))
+        text = CHOOSE_TOOL.format(instructions=instructions, tools=listed, examples=examples_of(tools))
         self.system = SystemMessage(text.lstrip())
 
     async def run(self, effects: Effects, value: MessagesState, config: RunnableConfig) -> dict[str, Any]:

@@ -33,4 +33,4 @@ def command(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; an error is a line on stderr, never a traceback."""
     from graphs.cli import commands
 
-    return commands.command(arguments)
+    return commands.dispatch(arguments)

@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
 
 from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED, PARTIAL
-from graphs.cli.options import Choices, Flag, Pattern, Request, Shown, Thread
+from graphs.cli.options import Choices, Flag, PatternOption, Request, Shown, Thread
 from graphs.cli.signals import interrupted
 
 HELP = """Give a request to a team of AI agents and get one answer.
@@ -40,21 +40,19 @@ _IN_OPTIONS = (
 """Names of Python in messages, and what they are called here."""
 
 _COMMANDS = {
-    "graphs.cli.start:run": "Run a request by a graph of your own, as module:name; shown and stored like every run.",
-    "graphs.cli.project:new": "Make a small project of your own: a team, a test, a notebook and what Studio needs.",
-    "graphs.cli.start:draw": "Print a graph as Mermaid or SVG; needs no model.",
-    "graphs.cli.start:team": "List the agents of the team with their tools.",
-    "graphs.cli.runs:runs": "List the stored runs, newest first.",
-    "graphs.cli.runs:show": "Show a stored run: its plan, steps, reviews, route, handoffs, errors, cost and answer.",
-    "graphs.cli.runs:inbox": "List the questions of all stored runs that wait for a person.",
-    "graphs.cli.runs:resume": "Go on with a run that was killed or interrupted, or that waits for a person.",
-    "graphs.cli.runs:fork": "Start a copy of a run again from a point; what was finished before it is kept.",
-    "graphs.cli.evaluate:evaluate_cases": "Run patterns on cases with known answers: is orchestration worth it?",
-    "graphs.cli.runs:prune": "Reduce stored runs that have ended to their result; they can then no longer be forked.",
+    "start:run": "Run a request by a graph of your own, as module:name; shown and stored like every run.",
+    "project:new": "Make a small project of your own: a team, a test, a notebook and what Studio needs.",
+    "start:draw": "Print a graph as Mermaid or SVG; needs no model.",
+    "start:team": "List the agents of the team with their tools.",
+    "runs:runs": "List the stored runs, newest first.",
+    "runs:show": "Show a stored run: its plan, steps, reviews, route, handoffs, errors, cost and answer.",
+    "runs:inbox": "List the questions of all stored runs that wait for a person.",
+    "runs:resume": "Go on with a run that was killed or interrupted, or that waits for a person.",
+    "runs:fork": "Start a copy of a run again from a point; what was finished before it is kept.",
+    "evaluate:eval": "Run patterns on cases with known answers: is orchestration worth it?",
+    "runs:prune": "Reduce stored runs that have ended to their result; they can then no longer be forked.",
 }
-"""By the place of each command, loaded when it runs, what it does."""
-_NAMES = {"graphs.cli.evaluate:evaluate_cases": "eval"}
-"""Names of commands that a function cannot have."""
+"""Summaries by module and name of the command, whose function `…_command` is loaded when it runs."""
 
 
 def _version() -> str:
@@ -66,7 +64,7 @@ def _version() -> str:
         return "not installed as a package"
 
 
-app = App(
+podium = App(
     name="podium",
     help=HELP,
     help_format="plaintext",
@@ -76,21 +74,23 @@ app = App(
     print_error=False,
     suppress_keyboard_interrupt=False,
 )
-app.register_install_completion_command()
+podium.register_install_completion_command()
 for place, summary in _COMMANDS.items():
-    app.command(place, name=_NAMES.get(place), help=summary)
+    podium.command(f"graphs.cli.{place}_command", name=place.rpartition(":")[2], help=summary)
 models = App(name="model", help="Fetch and list the local models, which need no key.", help_format="plaintext")
-models.command("graphs.cli.models:pull", help="Fetch and verify the weights of a local model.")
-models.command("graphs.cli.models:list", help="List the local models, and which of them are on this machine.")
-app.command(models)
+models.command("graphs.cli.models:pull_command", name="pull", help="Fetch and verify the weights of a local model.")
+models.command(
+    "graphs.cli.models:list_command", name="list", help="List the local models, and which of them are on this machine."
+)
+podium.command(models)
 
 
-@app.default
+@podium.default
 def answer(
     request: Request = None,
     /,
     *,
-    pattern: Pattern = None,
+    pattern: PatternOption = None,
     choices: Choices = Choices(),  # noqa: B008 - frozen
     baseline: Annotated[bool, Parameter(help="Answer with a single agent, for comparison."), Flag] = False,
     thread: Thread = Thread(),  # noqa: B008 - frozen
@@ -98,7 +98,7 @@ def answer(
 ) -> int:
     """Run a request."""
     if request is None and sys.stdin is not None and sys.stdin.isatty():
-        app.help_print()
+        podium.help_print()
         return COMPLETED
     if request and request != "-" and request.startswith("-") and len(request.split()) == 1:
         return _complain(misspelt_option([request]) or f"Unknown option {request}.", BAD_USAGE)
@@ -107,13 +107,13 @@ def answer(
     return ask(request, pattern, choices, thread, shown, baseline=baseline)
 
 
-def command(arguments: Sequence[str] | None = None) -> int:
+def dispatch(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; an error is a line on stderr, never a traceback."""
     tokens = sys.argv[1:] if arguments is None else list(arguments)
     try:
         if misspelt := misspelt_command(tokens):
             return _complain(misspelt, BAD_USAGE)
-        code = app(tokens)
+        code = podium(tokens)
     except KeyboardInterrupt:
         return _complain("interrupted", PARTIAL)
     except Exception as error:
@@ -124,7 +124,7 @@ def command(arguments: Sequence[str] | None = None) -> int:
 def misspelt_command(tokens: Sequence[str]) -> str:
     """Say which command was meant, where the first word is nearly one; a request of one word is rarely meant."""
     word = tokens[0] if tokens else ""
-    names = [name for name in app if not name.startswith("-")]
+    names = [name for name in podium if not name.startswith("-")]
     close = get_close_matches(word, names, cutoff=0.7)
     if word in names or not close or not word.isidentifier():
         return ""
@@ -136,7 +136,7 @@ def misspelt_option(tokens: Sequence[str]) -> str:
     for option in tokens:
         if option.startswith("--") and len(option.split()) == 1:
             try:
-                app.parse_args(["-", option], exit_on_error=False, print_error=False)
+                podium.parse_args(["-", option], exit_on_error=False, print_error=False)
             except UnknownOptionError as error:
                 return f"{error} `podium --help` lists them."
             except CycloptsError:  # a known one, without its value
@@ -163,10 +163,10 @@ def _explained(error: Exception, tokens: Sequence[str]) -> int:
 def _complain(message: str, code: int) -> int:
     for pattern, words in _IN_OPTIONS:
         message = pattern.sub(words, message)
-    sys.stderr.write(f"podium: {visible(message)}\n")
+    sys.stderr.write(f"podium: {_escaped(message)}\n")
     return code
 
 
-def visible(text: str) -> str:
+def _escaped(text: str) -> str:
     """Return a text with hidden characters escaped; that of agents.runtime would load LangChain."""
     return "".join(letter if letter.isprintable() or letter in "\n\t" else ascii(letter)[1:-1] for letter in text)

@@ -16,23 +16,23 @@ from langchain_core.language_models import BaseChatModel
 from agents.errors import ConfigurationError
 from graphs import storage as stored
 from graphs.cli.exit_codes import COMPLETED, FAILED, PARTIAL
-from graphs.cli.options import BASELINE, PATTERNS, AsJson, Choices, Flag
+from graphs.cli.options import PATTERNS, SINGLE_AGENT, AsJson, Choices, Flag
 from graphs.cli.output import print_json, print_table, say, stderr, stdout
 from graphs.cli.run_spec import RunSpec
 from graphs.cli.runs import AsHtml, write_page
-from graphs.cli.start import check_name, new_id, opened, ready
+from graphs.cli.start import check_name, new_id, opened_storage, ready
 from graphs.evaluation import Evaluation, Outcome, case_of_run, evaluate, evaluation_page, read_cases, tables
 from graphs.show import one_line
 from graphs.storage import Storage
 
 
-def evaluate_cases(
+def eval_command(
     cases: Annotated[Path | None, Parameter(help="File of cases, one JSON object a line.")] = None,
     /,
     *,
     pattern: Annotated[
-        str, Parameter(help=f"Patterns, with commas between: {', '.join(PATTERNS)}, {BASELINE}, or module:name.")
-    ] = f"orchestrator,{BASELINE}",
+        str, Parameter(help=f"Patterns, with commas between: {', '.join(PATTERNS)}, {SINGLE_AGENT}, or module:name.")
+    ] = f"orchestrator,{SINGLE_AGENT}",
     choices: Choices = Choices(),  # noqa: B008 - frozen
     judge: Annotated[str | None, Parameter(help="Chat model that judges cases with a criterion.")] = None,
     max_concurrency: Annotated[int, Parameter(help="How many runs are at work at once.")] = 1,
@@ -52,7 +52,7 @@ def evaluate_cases(
     for spec in specs.values():
         spec.check()
     model = None if all(spec.is_own for spec in specs.values()) else ready(choices.model, quiet=quiet)
-    with opened() as storage:
+    with opened_storage() as storage:
         name = check_name(name) if name else new_id(storage)
         if not quiet:
             say(stderr(), f"evaluation {name}; if it is interrupted, --name {name} goes on with it", "dim")
@@ -73,13 +73,15 @@ def _specs(patterns: str) -> dict[str, RunSpec]:
     """Return the specs of the patterns by label; that of a graph of the user's own is its name."""
     specs: dict[str, RunSpec] = {}
     for pattern in filter(None, (part.strip() for part in patterns.split(","))):
-        is_baseline = pattern == BASELINE
+        is_baseline = pattern == SINGLE_AGENT
         label = pattern.rpartition(":")[2]
         if label in specs:
             raise ConfigurationError(f"--pattern names {label!r} twice")
         specs[label] = RunSpec("orchestrator" if is_baseline else pattern, baseline=is_baseline)
     if not specs:
-        raise ConfigurationError(f"--pattern needs at least one of {', '.join(PATTERNS)}, {BASELINE}, or module:name")
+        raise ConfigurationError(
+            f"--pattern needs at least one of {', '.join(PATTERNS)}, {SINGLE_AGENT}, or module:name"
+        )
     return specs
 
 
@@ -90,7 +92,7 @@ def _graph(spec: RunSpec, model: BaseChatModel | None, storage: Storage) -> Any:
 
 
 def _print_case(run: str) -> int:
-    with opened(only_if_there=True) as storage:
+    with opened_storage(only_if_there=True) as storage:
         state = stored.state(storage, run)
     case = case_of_run(run, state["request"], state["values"].get("messages") or [])
     sys.stdout.write(json.dumps(case) + "\n")

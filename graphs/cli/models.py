@@ -13,7 +13,9 @@ from graphs.cli.exit_codes import COMPLETED
 from graphs.cli.output import print_table, say, stderr, stdout
 
 
-def pull(name: Annotated[str | None, Parameter(help="Its name, as `podium model list` shows it.")] = None, /) -> int:
+def pull_command(
+    name: Annotated[str | None, Parameter(help="Its name, as `podium model list` shows it.")] = None, /
+) -> int:
     """Fetch and verify the weights of a local model; goes on where an earlier pull stopped."""
     name = name or DEFAULT
     path = find(name)
@@ -30,7 +32,7 @@ def pull(name: Annotated[str | None, Parameter(help="Its name, as `podium model 
     return COMPLETED
 
 
-def list() -> int:  # noqa: A001 - the command's name
+def list_command() -> int:
     """List the local models, and which of them are on this machine."""
     rows = [
         (weights.name, f"{weights.size / 1e9:.2f} GB", _state(weights), str(weights.path))

@@ -10,20 +10,20 @@ from cyclopts import Parameter
 
 PATTERNS = ("orchestrator", "planner", "router", "supervisor", "network")
 """Patterns that `--pattern` knows; a workflow has steps of its own and is used from Python."""
-BASELINE = "baseline"
+SINGLE_AGENT = "baseline"
 """What `podium eval` calls a single agent with all tools of the team."""
 
 Flag = Parameter(negative="", show_default=False)
 Number = Parameter(show_default=False)
 
-Pattern = Annotated[str | None, Parameter(help=f"How the agents are coordinated: {', '.join(PATTERNS)}.")]
-TeamFile = Annotated[
+PatternOption = Annotated[str | None, Parameter(help=f"How the agents are coordinated: {', '.join(PATTERNS)}.")]
+TeamFileOption = Annotated[
     Path | None, Parameter("--team", help="TOML file with a team of agents instead of the default one.")
 ]
 Request = Annotated[
     str | None, Parameter(allow_leading_hyphen=True, help="What you want, in quotes; - reads it from stdin.")
 ]
-Run = Annotated[str, Parameter(help="Its id, as `podium runs` lists it, or the name of a conversation.")]
+RunArgument = Annotated[str, Parameter(help="Its id, as `podium runs` lists it, or the name of a conversation.")]
 AsJson = Annotated[bool, Parameter("--json", help="Print JSON."), Flag]
 
 
@@ -41,7 +41,7 @@ class Shown:
 class Choices:
     """Options of a run that may also be changed when it is resumed."""
 
-    team_file: TeamFile = None
+    team_file: TeamFileOption = None
     folder: Annotated[Path | None, Parameter(help="Folder that the default team may read, if not this one.")] = None
     model: Annotated[str | None, Parameter(help="Chat model as provider:model, or local.")] = None
     approve: Annotated[bool, Parameter(help="Ask before a plan is run."), Flag] = False

@@ -13,7 +13,7 @@ from agents.errors import StorageError
 from agents.runtime import explain, no_usage, sum_usage
 from graphs.cli.options import Shown
 from graphs.cli.output import plain, print_answer, print_json, say, stderr, stdout
-from graphs.cli.questions import Question, short_id
+from graphs.cli.questions import ShownQuestion, short_id
 from graphs.show import LiveState, RunSummary, one_line, print_timeline
 from graphs.storage import State
 
@@ -24,7 +24,7 @@ def final_state(live: LiveState, fault: BaseException | None, now: float) -> dic
     """Return the state a run ended with; of one that was cut short the part that was finished, in the same form."""
     state: dict[str, Any] = {"stop_reason": None, "errors": [], "messages": [], **live.values}
     state["usage"] = state.get("usage") or no_usage()
-    questions = [Question(item.id, item.value) for item in state.pop("__interrupt__", ())]
+    questions = [ShownQuestion(item.id, item.value) for item in state.pop("__interrupt__", ())]
     if fault is None:
         if not questions:
             return {"status": "completed", "questions": [], **state}
@@ -63,12 +63,12 @@ def as_result(state: State) -> dict[str, Any]:
     }
 
 
-def open_questions(state: Mapping[str, Any]) -> list[Question]:
+def open_questions(state: Mapping[str, Any]) -> list[ShownQuestion]:
     """Return the questions that a run waits for: its interrupts, or the question that it ended with."""
-    questions = [Question(item["id"], item["value"]) for item in state.get("questions") or ()]
+    questions = [ShownQuestion(item["id"], item["value"]) for item in state.get("questions") or ()]
     last = state["messages"][-1] if state.get("messages") else None
     if not questions and state.get("status") == "needs_input" and isinstance(last, AIMessage):
-        return [Question("", last.text)]
+        return [ShownQuestion("", last.text)]
     return questions
 
 
@@ -113,7 +113,7 @@ def _print_verdict(state: Mapping[str, Any], console: Console) -> None:
         say(console, f"- and {len(errors) - _MAX_ERRORS} more", "dim")
 
 
-def print_questions(questions: Sequence[Question], run: str | None, console: Console) -> None:
+def print_questions(questions: Sequence[ShownQuestion], run: str | None, console: Console) -> None:
     """Print open questions, and the command that answers them."""
     for question in questions if any(question.id for question in questions) else ():
         mark = f" {short_id(question, questions)}" if len(questions) > 1 else ""

@@ -18,7 +18,9 @@ _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 _TAKEN = ("agents", "graphs", "test", "tests")
 
 
-def new(folder: Annotated[Path, Parameter(help="The folder to make; its name is that of the project.")], /) -> int:
+def new_command(
+    folder: Annotated[Path, Parameter(help="The folder to make; its name is that of the project.")], /
+) -> int:
     """Make a small project of your own: a team in Python, a test, a notebook and what Studio needs.
 
     Raises:

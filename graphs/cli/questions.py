@@ -50,7 +50,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Question:
+class ShownQuestion:
     """A question that a run waits for; one without id ended the run, and its answer is the next message."""
 
     id: str
@@ -113,7 +113,7 @@ class Question:
         return "; ".join(one_line(item.title) for item in self.items())
 
 
-def read_answers(questions: Sequence[Question], written: Sequence[str]) -> dict[str, Any]:
+def read_answers(questions: Sequence[ShownQuestion], written: Sequence[str]) -> dict[str, Any]:
     """Return the answers by the ids of their questions; with several open each is written as `ID=answer`.
 
     Raises:
@@ -132,7 +132,7 @@ def read_answers(questions: Sequence[Question], written: Sequence[str]) -> dict[
     return answers
 
 
-def short_id(question: Question, questions: Sequence[Question]) -> str:
+def short_id(question: ShownQuestion, questions: Sequence[ShownQuestion]) -> str:
     """Return the beginning of an id that no other open question shares."""
     length = _SHORTEST_ID
     while sum(item.id.startswith(question.id[:length]) for item in questions) > 1 and length < len(question.id):
@@ -140,7 +140,7 @@ def short_id(question: Question, questions: Sequence[Question]) -> str:
     return question.id[:length]
 
 
-def _ids(questions: Sequence[Question]) -> str:
+def _ids(questions: Sequence[ShownQuestion]) -> str:
     return "Open: " + "; ".join(f"{short_id(item, questions)} ({item.headline()})" for item in questions)
 
 
@@ -209,7 +209,9 @@ def can_ask() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask(questions: Sequence[Question], console: Console, drafts: dict[str, str]) -> dict[str, Any] | None:
+def ask_on_terminal(
+    questions: Sequence[ShownQuestion], console: Console, drafts: dict[str, str]
+) -> dict[str, Any] | None:
     """Ask a person one question after the other and return the answers by id; None if they would rather not now.
 
     Args:

@@ -19,7 +19,7 @@ from graphs.cli.exit_codes import FAILED, OF_STATUS
 from graphs.cli.options import Shown
 from graphs.cli.outcome import final_state, open_questions, print_outcome
 from graphs.cli.output import stderr
-from graphs.cli.questions import ask, can_ask
+from graphs.cli.questions import ask_on_terminal, can_ask
 from graphs.cli.signals import interrupted, noting_signals
 from graphs.engine import StepRecord
 from graphs.show import BackgroundRun, LiveState, screen
@@ -76,7 +76,7 @@ def _watched(job: Job, live: LiveState) -> tuple[BackgroundRun, BaseException | 
 def _answers(job: Job, state: Mapping[str, Any], drafts: dict[str, str]) -> dict[str, Any] | None:
     """Ask a person what the run asks; return None if it asks nothing or nobody answers."""
     questions = open_questions(state)
-    return ask(questions, stderr(), drafts) if questions and job.graph.checkpointer and can_ask() else None
+    return ask_on_terminal(questions, stderr(), drafts) if questions and job.graph.checkpointer and can_ask() else None
 
 
 def resumption(answers: Mapping[str, Any]) -> Any:

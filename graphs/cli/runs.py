@@ -16,13 +16,13 @@ from rich.console import Console
 from agents.errors import ConfigurationError, StorageError
 from graphs import storage as stored
 from graphs.cli.exit_codes import COMPLETED, NEEDS_INPUT
-from graphs.cli.options import AsJson, Choices, Run, Shown
+from graphs.cli.options import AsJson, Choices, RunArgument, Shown
 from graphs.cli.outcome import as_result, open_questions, print_questions
 from graphs.cli.output import print_json, print_table, say, stderr, stdout
-from graphs.cli.questions import Question, ask, can_ask, read_answers
+from graphs.cli.questions import ShownQuestion, ask_on_terminal, can_ask, read_answers
 from graphs.cli.run import resumption
 from graphs.cli.run_spec import RunSpec, origin_of
-from graphs.cli.start import begin, new_id, opened
+from graphs.cli.start import begin, new_id, opened_storage
 from graphs.engine import ThreadLock
 from graphs.show import RunSummary, decisions, is_page, one_line, page, print_timeline, table_of
 from graphs.storage import ForkPoint, State, Storage
@@ -56,9 +56,11 @@ _HEAD = 2_000
 _NOT_IN_NAMES = re.compile(r"[^\w.\-]+")
 
 
-def runs(*, as_json: AsJson = False, most: Annotated[int, Parameter(help="How many of the latest runs.")] = 50) -> int:
+def runs_command(
+    *, as_json: AsJson = False, most: Annotated[int, Parameter(help="How many of the latest runs.")] = 50
+) -> int:
     """List the stored runs, newest first."""
-    with opened(only_if_there=True) as storage:
+    with opened_storage(only_if_there=True) as storage:
         latest = stored.runs(storage, most=most)
     if as_json:
         print_json(stdout(), [{"run": run["thread_id"], **run} for run in latest])
@@ -67,7 +69,7 @@ def runs(*, as_json: AsJson = False, most: Annotated[int, Parameter(help="How ma
     return COMPLETED
 
 
-def print_runs(runs: Sequence[stored.Run], console: Console) -> None:
+def print_runs(runs: Sequence[stored.StoredRun], console: Console) -> None:
     """Print runs, one to a line, or two where a terminal is narrow; requests are cut, ids never."""
     if console.is_terminal and console.width < _WIDE:
         for run in runs:
@@ -79,9 +81,9 @@ def print_runs(runs: Sequence[stored.Run], console: Console) -> None:
     print_table(console, head, table, whole=head[:-1], cut="request")
 
 
-def show(run: Run | None = None, /, *, as_json: AsJson = False, as_html: AsHtml = None) -> int:
+def show_command(run: RunArgument | None = None, /, *, as_json: AsJson = False, as_html: AsHtml = None) -> int:
     """Show a stored run, or the last one: its plan, steps, reviews, route, handoffs, errors, cost and answer."""
-    with opened(only_if_there=True) as storage:
+    with opened_storage(only_if_there=True) as storage:
         state = stored.state(storage, run or _last(storage))
         plan = [point.step for point in stored.fork_points(storage, state["thread_id"]) if point.kind == "step"]
     result = as_result(state)
@@ -149,9 +151,9 @@ def write_page(run: str, report: str, named: Sequence[str]) -> None:
     say(stdout(), f"written to {path.resolve()}")
 
 
-def inbox(*, as_json: AsJson = False) -> int:
+def inbox_command(*, as_json: AsJson = False) -> int:
     """List the questions of all stored runs that wait for a person."""
-    with opened(only_if_there=True) as storage:
+    with opened_storage(only_if_there=True) as storage:
         waiting = stored.inbox(storage)
     if as_json:
         print_json(stdout(), [{"run": item["thread_id"], **item} for item in waiting])
@@ -161,15 +163,15 @@ def inbox(*, as_json: AsJson = False) -> int:
     for run in dict.fromkeys(item["thread_id"] for item in waiting):
         items = [item for item in waiting if item["thread_id"] == run]
         say(stdout(), f"\n{run} ({items[0]['pattern']}): {one_line(items[0]['request'], 200)}", "bold")
-        questions = [Question(item["id"], item["value"]) for item in items]
+        questions = [ShownQuestion(item["id"], item["value"]) for item in items]
         if not questions[0].id:
             say(stdout(), str(questions[0].value))
         print_questions(questions, run, stdout())
     return COMPLETED
 
 
-def resume(
-    run: Run,
+def resume_command(
+    run: RunArgument,
     /,
     *,
     answer: Answers = (),
@@ -177,7 +179,7 @@ def resume(
     shown: Shown = Shown(),  # noqa: B008 - frozen
 ) -> int:
     """Go on with a run that was killed or interrupted, or that waits for a person."""
-    with opened(only_if_there=True) as storage, storage.lock_thread(run, "refuse") as lock:
+    with opened_storage(only_if_there=True) as storage, storage.lock_thread(run, "refuse") as lock:
         state = stored.state(storage, run)
         if state["status"] not in ("stopped", "running", "needs_input"):
             raise ConfigurationError(
@@ -202,17 +204,17 @@ def _resume(
     return begin(spec, value, shown, storage=storage, lock=lock, run=run, before=state)
 
 
-def _asked_again(run: str, questions: Sequence[Question]) -> Any:
+def _asked_again(run: str, questions: Sequence[ShownQuestion]) -> Any:
     """Put the question that a run has ended with once more; return None if nobody answers."""
-    if can_ask() and (answers := ask(questions, stderr(), {})) is not None:
+    if can_ask() and (answers := ask_on_terminal(questions, stderr(), {})) is not None:
         return resumption(answers)
     say(stderr(), str(questions[0].value))
     print_questions(questions, run, stderr())
     return None
 
 
-def fork(
-    run: Run,
+def fork_command(
+    run: RunArgument,
     /,
     *,
     at: Annotated[str | None, Parameter(help="The step or node that runs again; without it they are listed.")] = None,
@@ -220,7 +222,7 @@ def fork(
     shown: Shown = Shown(),  # noqa: B008 - frozen
 ) -> int:
     """Start a copy of a run again from a point; what was finished before it keeps its results."""
-    with opened(only_if_there=True) as storage:
+    with opened_storage(only_if_there=True) as storage:
         state = stored.state(storage, run)
         points = stored.fork_points(storage, run)
         if at is None:
@@ -248,12 +250,12 @@ def _rerun(point: ForkPoint) -> str:
     return ", ".join(dict.fromkeys([point.name, *point.rerun])) + ", and the answer"
 
 
-def prune(
+def prune_command(
     *,
     older_than: Annotated[float | None, Parameter(help="Delete runs that ended more than so many days ago.")] = None,
 ) -> int:
     """Reduce stored runs that have ended to their result; they can then no longer be forked."""
-    with opened(only_if_there=True) as storage:
+    with opened_storage(only_if_there=True) as storage:
         ended = {run["thread_id"]: run["ended"] for run in stored.runs(storage, most=None) if run["ended"]}
         limit = None if older_than is None else datetime.now(UTC) - timedelta(days=older_than)
         old = [run for run, moment in ended.items() if limit and datetime.fromisoformat(moment) < limit]

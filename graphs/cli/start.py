@@ -19,7 +19,7 @@ from agents.errors import ConfigurationError, StorageError
 from agents.models import chat_model, model_name
 from graphs import storage as stores
 from graphs.cli.exit_codes import COMPLETED
-from graphs.cli.options import Choices, Flag, Request, Shown, TeamFile, Thread
+from graphs.cli.options import Choices, Flag, Request, Shown, TeamFileOption, Thread
 from graphs.cli.output import print_table, say, stderr, stdout
 from graphs.cli.run import Job, work
 from graphs.cli.run_spec import RunSpec
@@ -43,7 +43,7 @@ def ask(
     new = RunSpec(pattern=pattern or "orchestrator", baseline=baseline)
     if thread.no_store:
         return begin(new.with_choices(choices), value, shown)
-    with opened() as storage:
+    with opened_storage() as storage:
         run = check_name(thread.thread) if thread.thread else new_id(storage)
         with storage.lock_thread(run, "refuse") as lock:
             before = _find(storage, run)
@@ -73,7 +73,7 @@ def _continued(run: str, before: State, new: RunSpec, pattern: str | None, choic
 
 
 @contextmanager
-def opened(*, only_if_there: bool = False) -> Iterator[Storage]:
+def opened_storage(*, only_if_there: bool = False) -> Iterator[Storage]:
     """Open the storage of runs: the file or Postgres database that PODIUM_RUNS names, else the default file.
 
     Raises:
@@ -175,7 +175,7 @@ def ready(name: str | None, *, quiet: bool) -> BaseChatModel:
     return model
 
 
-def run(
+def run_command(
     graph: Annotated[str, Parameter(help="The graph or pattern, as module:name or file.py:name.")],
     request: Request = None,
     /,
@@ -188,13 +188,13 @@ def run(
     return ask(request, graph, choices, thread, shown)
 
 
-def draw(
+def draw_command(
     graph: Annotated[str, Parameter(help="A pattern, or a graph of your own as module:name.")] = "orchestrator",
     /,
     *,
     xray: Annotated[bool, Parameter(help="Show what is inside the nodes too."), Flag] = False,
     svg: Annotated[bool, Parameter(help="Print an SVG picture instead, with what is inside."), Flag] = False,
-    team_file: TeamFile = None,
+    team_file: TeamFileOption = None,
 ) -> int:
     """Print a graph as Mermaid or SVG; needs no model."""
     compiled: Any
@@ -206,7 +206,7 @@ def draw(
     return COMPLETED
 
 
-def team(*, team_file: TeamFile = None) -> int:
+def team_command(*, team_file: TeamFileOption = None) -> int:
     """List the agents of the team with their tools."""
     spec = RunSpec("orchestrator").with_choices(Choices(team_file=team_file))
     rows = [

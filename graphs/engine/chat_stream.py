@@ -20,7 +20,7 @@ from agents.agent import Agent
 from agents.models import VisibleText, without_thinking
 from agents.runtime import current, extended
 from graphs.engine.langgraph_internals import push_event
-from graphs.engine.progress import place
+from graphs.engine.progress import place_in_run
 
 ANSWERS_FOR = "__answers_for"
 """Where a config says which graph inside answers for the one that calls it: its namespace, and where it is heard."""
@@ -59,7 +59,7 @@ class Voice(BaseCallbackHandler):
             if isinstance(message.content, str) and message.content:
                 seen = self.speaking[run_id].see(message.content)
                 message = message.model_copy(update={"content": seen})
-            say(self.config, message)
+            show_message(self.config, message)
 
     def on_stream_event(self, event: Any, *, run_id: Any, **about: Any) -> None:
         """Pass an event of LangChain's v3 protocol on, which takes the place of pieces where that is streamed."""
@@ -109,7 +109,7 @@ def _visible(event: Any, visible: VisibleText) -> Any:
     return event
 
 
-def say(config: RunnableConfig, message: BaseMessage) -> None:
+def show_message(config: RunnableConfig, message: BaseMessage) -> None:
     """Stream a message of the graph whose node has this config."""
     if _METADATA not in config.get("metadata", {}) or not isinstance(config.get("callbacks"), BaseCallbackManager):
         return  # called outside of any graph
@@ -127,20 +127,20 @@ def begin_call(config: RunnableConfig, name: str, label: str, shown: dict[str, A
     """Show that work begins, as the call of a tool; return the call's id, which begins with the label."""
     known_as = f"{label}-{uuid4().hex[:8]}"
     asked = AIMessage("", id=str(uuid4()), tool_calls=[{"name": name, "args": shown, "id": known_as}])
-    say(config, asked)
+    show_message(config, asked)
     return known_as
 
 
 def end_call(config: RunnableConfig, name: str, known_as: str, text: str, *, failed: bool = False) -> None:
     """Show what has come of it."""
     status: Any = "error" if failed else "success"
-    say(config, ToolMessage(text, id=str(uuid4()), name=name, tool_call_id=known_as, status=status))
+    show_message(config, ToolMessage(text, id=str(uuid4()), name=name, tool_call_id=known_as, status=status))
 
 
 def _heard_in(config: RunnableConfig) -> str:
     """Return the namespace of the graph as which a node is heard: its own, or the one that it answers for."""
     inside, outside = config.get("configurable", {}).get(ANSWERS_FOR, ("", ""))
-    here = place(config)
+    here = place_in_run(config)
     return outside if inside and _parts(inside) == _parts(here) else here
 
 

@@ -26,7 +26,7 @@ from graphs.engine.langgraph_internals import CACHE
 from graphs.engine.progress import CALLERS_LIMIT
 from graphs.engine.recorded import CHECKPOINTER, noticing
 from graphs.engine.run_rules import RunRules
-from graphs.engine.state import PatternState, check_keys, opened
+from graphs.engine.state import PatternState, check_keys, open_input
 from graphs.engine.thread_lock import thread_lock
 
 ENOUGH_THREADS = 1_000_000
@@ -129,7 +129,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         if input_ is not None and not isinstance(input_, Command):
             state = self.builder.state_schema
             asked = input_
-            input_ = opened(asked, state, pattern.opening(), request_optional=pattern.request_optional)
+            input_ = open_input(asked, state, pattern.opening(), request_optional=pattern.request_optional)
             if not (config or {}).get("configurable", {}).get("checkpoint_ns"):  # a node gets its graph's whole state
                 check_keys(asked, state)
         context = run_context(options.get("context"))

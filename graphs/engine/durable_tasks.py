@@ -16,7 +16,7 @@ from langgraph.errors import GraphInterrupt
 
 from agents.runtime import Effects
 from graphs.engine.budget import take_over
-from graphs.engine.progress import place
+from graphs.engine.progress import place_in_run
 from graphs.engine.recorded import notices_of, task_id_of
 from graphs.engine.step_records import AtWork
 from graphs.engine.steps import StepRecord
@@ -25,7 +25,7 @@ WINDOW = 1000
 """Steps that are open (waiting or working) at once. LangGraph looks at all open calls whenever one ends, so their
 number decides the cost of a step: 10,000 opened at once took over a minute."""
 
-Work = Callable[[], Coroutine[Any, Any, StepRecord]]
+StartStep = Callable[[], Coroutine[Any, Any, StepRecord]]
 
 
 class Tasks:
@@ -52,7 +52,7 @@ class Tasks:
         self._notices = notices_of(config)
         self._lock = threading.Lock()
 
-    def call(self, name: str, work: Work, shown: object) -> Any:
+    def call(self, name: str, work: StartStep, shown: object) -> Any:
         """Call a task and return its future; the body does not run for what had finished before a resume."""
 
         async def body() -> StepRecord:
@@ -90,7 +90,7 @@ class Tasks:
         if name not in self._ran:
             with self._lock:
                 seconds = self.earlier.add(record)
-            take_over(self.config, f"{place(self.config)}|{name}", record["usage"], seconds)
+            take_over(self.config, f"{place_in_run(self.config)}|{name}", record["usage"], seconds)
         self.ended(record)
 
 

@@ -13,11 +13,11 @@ from langgraph.config import get_config
 from langgraph.types import Command
 
 from agents.agent import Agent
-from agents.runtime import Attempts, Effects, Outcome, Retry, SyncAsyncRunnable, Tally, Usage, current, named
+from agents.runtime import AttemptOutcome, Attempts, Effects, Retry, SyncAsyncRunnable, Tally, Usage, current, named
 from agents.settings import settings
 from graphs.engine.budget import take_over, within_budget
 from graphs.engine.chat_stream import speaking
-from graphs.engine.progress import place
+from graphs.engine.progress import place_in_run
 from graphs.engine.state import Worked, recovered
 
 S = TypeVar("S", contravariant=True)
@@ -67,7 +67,7 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         """Return the update of the state."""
         started = time.time()
         began = time.monotonic()
-        take_over(config, place(config), value.get("usage"), value.get("seconds", 0.0))
+        take_over(config, place_in_run(config), value.get("usage"), value.get("seconds", 0.0))
         request = self.ask(value)
         if request is None:
             return {**self.take(value, None), "seconds": time.monotonic() - began}
@@ -88,7 +88,7 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
             **update,
         }
 
-    def _taken(self, state: Any, outcome: Outcome) -> Update:
+    def _taken(self, state: Any, outcome: AttemptOutcome) -> Update:
         if outcome.error is None:
             return self.take(state, outcome.reply)
         if self.failed is None:

@@ -17,7 +17,7 @@ def report(event: str, **fields: Any) -> None:
     get_stream_writer()({"event": event, "path": path(), "time": time.time(), **fields})
 
 
-def place(config: RunnableConfig) -> str:
+def place_in_run(config: RunnableConfig) -> str:
     """Return the checkpoint namespace of the graph in which a node is called; that of the outermost is empty."""
     namespace: str = config.get("configurable", {}).get("checkpoint_ns", "")
     return namespace.rpartition("|")[0]

@@ -27,7 +27,7 @@ from langgraph.types import Interrupt, Overwrite
 from typing_extensions import TypedDict, is_typeddict
 
 from agents.assignment import Assignment, History, select_history
-from agents.runtime import Fault, Usage, add_usage, explain, no_usage, provider_words
+from agents.runtime import FailedAttempt, Usage, add_usage, explain, no_usage, provider_words
 from graphs.errors import BudgetError, ConfigurationError
 
 KEPT = object()
@@ -121,7 +121,7 @@ class Conclusion(TypedDict):
     stop_reason: str | None
 
 
-def opened(input_: Any, state: type, own: Mapping[str, Any], *, request_optional: bool) -> dict[str, Any]:
+def open_input(input_: Any, state: type, own: Mapping[str, Any], *, request_optional: bool) -> dict[str, Any]:
     """Return an input with an empty record: every key of the state but the messages and those marked `KEPT`.
 
     Args:
@@ -259,7 +259,7 @@ def problem(where: str, error: BaseException) -> Problem:
     return {**record, "detail": words} if words else record
 
 
-def recovered(where: str, faults: Iterable[Fault]) -> list[Problem]:
+def recovered(where: str, faults: Iterable[FailedAttempt]) -> list[Problem]:
     """Return the records of faults that passed when the call was repeated, one for each cause."""
     records: dict[str, Problem] = {}
     times: Counter[str] = Counter()

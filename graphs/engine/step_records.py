@@ -10,7 +10,7 @@ from typing import Any
 from agents.agent import Answer
 from agents.decisions import read_json
 from agents.errors import AgentError, DecisionError, UnknownAgentError
-from agents.runtime import Outcome, Usage, sum_usage
+from agents.runtime import AttemptOutcome, Usage, sum_usage
 from graphs.engine.state import Conclusion, Problem, problem, problems_inside
 from graphs.engine.steps import Step, StepRecord, new_record
 
@@ -37,7 +37,7 @@ def completed(
     )
 
 
-def failure(step: Step, name: str, outcome: Outcome) -> Problem:
+def failure(step: Step, name: str, outcome: AttemptOutcome) -> Problem:
     """Record that a step has failed for good with one agent."""
     assert outcome.error is not None  # noqa: S101 - for the type checker
     why = problem(step.id, outcome.error)

@@ -24,7 +24,16 @@ from agents.assignment import Assignment, escaped, put_into
 from agents.decisions import read_json
 from agents.errors import AgentError, DecisionError
 from agents.forms import Form
-from agents.runtime import Attempts, Effects, Outcome, Retry, SyncAsyncRunnable, is_cancelled, no_usage, sum_usage
+from agents.runtime import (
+    AttemptOutcome,
+    Attempts,
+    Effects,
+    Retry,
+    SyncAsyncRunnable,
+    is_cancelled,
+    no_usage,
+    sum_usage,
+)
 from graphs.engine.budget import within_budget
 from graphs.engine.chat_stream import inside
 from graphs.engine.durability import check_storage
@@ -241,7 +250,7 @@ class StepWork:
         cache = self.config.get("configurable", {}).get(CACHE)
         return Cached(step, assignment, cache) if step.cache and cache is not None else None
 
-    async def _outcome(self, step: Step, agent: Agent, assignment: Assignment) -> Outcome:
+    async def _outcome(self, step: Step, agent: Agent, assignment: Assignment) -> AttemptOutcome:
         def again(attempt: int, error: Exception, pause: float) -> None:
             message = problem(step.id, error)["message"]
             report("retry", step=step.id, agent=agent.name, attempt=attempt, wait=pause, error=message)

@@ -34,11 +34,11 @@ _PATIENCE = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2
 """Seconds between two attempts."""
 
-Release = Callable[[], None]
-Key = tuple[Hashable, str]
+_Release = Callable[[], None]
+LockKey = tuple[Hashable, str]
 """A checkpointer's identity in this process, and the id of a thread."""
 
-_lines: dict[Key, list[ThreadLock]] = {}
+_lines: dict[LockKey, list[ThreadLock]] = {}
 """The locks of this process by thread: the first in line holds it, the others wait."""
 _guard = threading.Lock()
 
@@ -62,14 +62,14 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
     """
 
     def __init__(
-        self, key: Key, when_busy: WhenBusy = "wait", take: Callable[[], Release | None] | None = None
+        self, key: LockKey, when_busy: WhenBusy = "wait", take: Callable[[], _Release | None] | None = None
     ) -> None:
         if when_busy not in get_args(WhenBusy):
             raise ConfigurationError(f"when_busy is 'wait' or 'refuse', not {when_busy!r}")
         self.key = key
         self._when_busy = when_busy
         self._take = take
-        self._release: Release | None = None
+        self._release: _Release | None = None
         self._left = False
         self._owner: tuple[int, asyncio.Task[Any] | None] = (0, None)
 

@@ -116,12 +116,12 @@ def differences(outcomes: Sequence[Outcome]) -> list[Difference]:
 
 
 def _difference(first: str, second: str, pairs: Sequence[tuple[Outcome, Outcome]]) -> Difference:
-    right = [(one["right"], other["right"]) for one, other in pairs]
+    right = [(key["right"], other["right"]) for key, other in pairs]
     only_first, only_second = right.count((True, False)), right.count((False, True))
     share = (only_first - only_second) / len(pairs)
     interval = newcombe(right.count((True, True)), only_first, only_second, right.count((False, False)))
     spent = {
-        name: _mean([one[name] - other[name] for one, other in pairs])  # type: ignore[literal-required]
+        name: _mean([key[name] - other[name] for key, other in pairs])  # type: ignore[literal-required]
         for name in MEASURES
     }
     return {

@@ -28,7 +28,7 @@ from agents.settings import Settings
 from graphs.engine import Budget, CompiledPattern, Pattern, out_of_budget
 from graphs.evaluation.cases import Case, read_cases
 from graphs.evaluation.compare import Difference, Outcome, Totals, differences, totals
-from graphs.evaluation.findings import findings, function_of
+from graphs.evaluation.findings import function_of, wrong_in
 from graphs.router import Router
 from graphs.supervisor import Supervisor
 
@@ -96,10 +96,10 @@ async def aevaluate(cases: Cases, patterns: Mapping[str, Subject] | Sequence[Sub
     return work.evaluation(await work.abatch(work.jobs, {"max_concurrency": work.max_concurrency}))
 
 
-Job = tuple[str, Case]
+EvaluationJob = tuple[str, Case]
 
 
-class _Evaluate(SyncAsyncRunnable[Job, Outcome | None]):
+class _Evaluate(SyncAsyncRunnable[EvaluationJob, Outcome | None]):
     """Runs one pattern on one case; None if the budget is used up."""
 
     def __init__(
@@ -127,7 +127,7 @@ class _Evaluate(SyncAsyncRunnable[Job, Outcome | None]):
         for check in (check for case in read for check in case.check if isinstance(check, str)):
             function_of(check)
         # Case by case, so that an evaluation that was cut short compares the same cases.
-        self.jobs: list[Job] = [(pattern, case) for case in read for pattern in self.graphs]
+        self.jobs: list[EvaluationJob] = [(pattern, case) for case in read for pattern in self.graphs]
         if not self.jobs or max_concurrency < 1:
             raise ConfigurationError("An evaluation needs at least one pattern and a max_concurrency of 1 or more")
 
@@ -135,11 +135,11 @@ class _Evaluate(SyncAsyncRunnable[Job, Outcome | None]):
         left = [self.id_of(job) for job, outcome in zip(self.jobs, outcomes, strict=True) if outcome is None]
         return Evaluation(self.evaluation_name, [outcome for outcome in outcomes if outcome is not None], left)
 
-    def id_of(self, job: Job) -> str:
+    def id_of(self, job: EvaluationJob) -> str:
         pattern, case = job
         return f"{self.evaluation_name}-{pattern}-{case.id}"
 
-    async def run(self, effects: Effects, value: Job, config: RunnableConfig) -> Outcome | None:
+    async def run(self, effects: Effects, value: EvaluationJob, config: RunnableConfig) -> Outcome | None:
         pattern, case = value
         run, graph = self.id_of(value), self.graphs[pattern]
         began, tally = time.perf_counter(), Tally(self.settings.prices)
@@ -154,7 +154,7 @@ class _Evaluate(SyncAsyncRunnable[Job, Outcome | None]):
         }
         answer, wrong = _answer(result)
         if not wrong:
-            wrong = await findings(effects, case, answer, spent)
+            wrong = await wrong_in(effects, case, answer, spent)
         if case.judge and not wrong:
             verdict = await self._judged(effects, run, case, answer)
             if verdict is None:

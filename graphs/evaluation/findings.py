@@ -14,7 +14,7 @@ from graphs.evaluation.cases import Case, figures
 _SENTENCE_ENDS = re.compile(r"[.!?]+(?=[\s\"')\]]|$)")
 
 
-async def findings(effects: Effects, case: Case, answer: str, spent: Mapping[str, float]) -> list[str]:
+async def wrong_in(effects: Effects, case: Case, answer: str, spent: Mapping[str, float]) -> list[str]:
     """Return what is wrong with an answer, a judge's verdict aside; `spent`: the calls, tokens and seconds."""
     checks = [check if callable(check) else function_of(check) for check in case.check]
     checked = [await finding(effects, check, answer) for check in checks]

@@ -10,7 +10,7 @@ from graphs.supervisor import Supervisor
 from graphs.workflow import Workflow
 
 _team = team()
-_named = {one.name: one for one in _team}
+_named = {agent.name: agent for agent in _team}
 
 planner = Planner(_team).compile()
 router = Router(_team, fallback=_named["writer"]).compile()

@@ -11,7 +11,7 @@ from contextlib import suppress
 from queue import Empty, Queue
 from typing import Any
 
-from graphs.show.live_state import MODES, Change, Event, LiveState
+from graphs.show.live_state import MODES, Change, LiveState, RunEvent
 
 _TICK = 0.1
 """Seconds between two pictures; also the longest that a wish to stop waits."""
@@ -36,7 +36,7 @@ class BackgroundRun:
         self, graph: Any, value: Any, config: Mapping[str, object] | None = None, context: object = None
     ) -> None:
         # Not a SimpleQueue: a signal at the end of its time-out can make it wait for ever.
-        self._events: Queue[tuple[Event, float] | BaseException | None] = Queue()
+        self._events: Queue[tuple[RunEvent, float] | BaseException | None] = Queue()
         self._cancel: Callable[[], object] = lambda: None
         options = {"stream_mode": list(MODES), "subgraphs": True, **({} if context is None else {"context": context})}
         work = self._stream(graph.astream(value, config, **options))
@@ -73,10 +73,10 @@ class BackgroundRun:
             if ending or stop():
                 raise ending or KeyboardInterrupt
 
-    def _batches(self) -> Iterator[tuple[list[tuple[Event, float]], BaseException | None]]:
+    def _batches(self) -> Iterator[tuple[list[tuple[RunEvent, float]], BaseException | None]]:
         ended = False
         while not ended:
-            batch: list[tuple[Event, float]] = []
+            batch: list[tuple[RunEvent, float]] = []
             ending: BaseException | None = None
             until = time.monotonic() + _TICK
             while not ended and (left := until - time.monotonic()) > 0:

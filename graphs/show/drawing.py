@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.runnables.graph import Graph, Node
 
-from graphs.show.svg import Arrow, Shape, draw
+from graphs.show.svg import Arrow, Shape, draw_svg
 
 _START, _END = "__start__", "__end__"
 _HUB = "hand over or end"
@@ -51,7 +51,7 @@ def draw_graph(graph: Any) -> str:
     for dot in [shape for shape in shapes if shape.kind == "dot"]:
         edges, is_gone = _without(dot.id, edges)
         shapes = [shape for shape in shapes if shape is not dot or not is_gone]
-    return draw(shapes, _arrows([shape.id for shape in shapes], edges), _IN_A_ROW)
+    return draw_svg(shapes, _arrows([shape.id for shape in shapes], edges), _IN_A_ROW)
 
 
 def _agents(graph: Any) -> dict[str, str]:

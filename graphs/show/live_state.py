@@ -18,7 +18,7 @@ from graphs.show.wording import WAITING
 MODES = ("tasks", "custom", "messages", "values")
 """Stream modes to be applied, with `subgraphs=True`."""
 
-Event = tuple[Sequence[str], str, Any]
+RunEvent = tuple[Sequence[str], str, Any]
 """Namespace, mode and chunk, as LangGraph streams them."""
 
 _AGENT_LOOP = ("model", "tools")
@@ -100,7 +100,7 @@ class LiveState:
         """Keys of the steps, by the key of the task around them and their name."""
         self._answer_id: str | None = None
 
-    def apply(self, event: Event, now: float) -> Change | None:
+    def apply(self, event: RunEvent, now: float) -> Change | None:
         """Take in one event, and return the task that it changed, if any."""
         namespace, mode, chunk = event
         if mode == "values" and not namespace and isinstance(chunk, Mapping):

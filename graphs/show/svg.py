@@ -70,7 +70,7 @@ class Arrow:
     critical: bool = False
 
 
-def draw(shapes: Iterable[Shape], arrows: Mapping[tuple[str, str], Arrow], in_a_row: int) -> str:
+def draw_svg(shapes: Iterable[Shape], arrows: Mapping[tuple[str, str], Arrow], in_a_row: int) -> str:
     """Draw shapes from top to bottom; the arrows, by (upper, lower), must have no circle."""
     shape_of = {shape.id: shape for shape in shapes}
     above: dict[str, list[str]] = {name: [] for name in shape_of}
@@ -94,7 +94,7 @@ def steps(summary: RunSummary, in_a_row: int = 5) -> str:
         before = [name for name in item.after if any(name == other.id for other in shown)]
         held_by = max((name for name in before if name in critical), key=lambda name: critical[name], default="")
         arrows |= {(name, item.id): Arrow(critical=item.critical and name == held_by) for name in before}
-    return draw(map(_work_box, shown), arrows, in_a_row) if arrows else ""
+    return draw_svg(map(_work_box, shown), arrows, in_a_row) if arrows else ""
 
 
 def _work_box(item: Work) -> Shape:

@@ -45,8 +45,8 @@ def screen(state: LiveState, console: Console, *, quiet: bool = False) -> Iterat
         yield lambda changes: None
     elif moves(console):
         with Live(console=console, auto_refresh=False) as live:
-            yield lambda changes: live.update(draw(state, time.time(), console), refresh=True)
-            live.update(draw(state, time.time(), console, ended=True), refresh=True)
+            yield lambda changes: live.update(drawn_live(state, time.time(), console), refresh=True)
+            live.update(drawn_live(state, time.time(), console, ended=True), refresh=True)
     else:
 
         def write(changes: list[Change]) -> None:
@@ -61,7 +61,7 @@ def moves(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal
 
 
-def draw(state: LiveState, now: float, console: Console, *, ended: bool = False) -> RenderableType:
+def drawn_live(state: LiveState, now: float, console: Console, *, ended: bool = False) -> RenderableType:
     """Draw the run as it is now: its tasks, and the end of the answer as far as there is room."""
     heading = Text.assemble(
         (f"{_frame(now)} {one_line(state.doing() or 'working')}", "bold cyan"), f"  {now - state.began:.0f} s"

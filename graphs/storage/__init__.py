@@ -10,7 +10,7 @@ fork          copies of a run that start again at a point
 
 from graphs.storage.checkpointer import Keep, Storage
 from graphs.storage.fork import ForkPoint, copy_run, find_point, fork_points
-from graphs.storage.history import Question, Run, State, Waiting, inbox, runs, state
+from graphs.storage.history import OpenQuestion, State, StoredRun, Waiting, inbox, runs, state
 from graphs.storage.postgres import postgres
 from graphs.storage.sqlite import PATH_VARIABLE, default_path, make_private, sqlite
 
@@ -18,10 +18,10 @@ __all__ = [
     "PATH_VARIABLE",
     "ForkPoint",
     "Keep",
-    "Question",
-    "Run",
+    "OpenQuestion",
     "State",
     "Storage",
+    "StoredRun",
     "Waiting",
     "copy_run",
     "default_path",

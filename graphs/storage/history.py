@@ -20,7 +20,7 @@ _RECORD = {"id", "agent", "status", "attempts", "answered_by"}
 """Keys of a step's record, by which it is recognised among the writes of tasks."""
 
 
-class Run(TypedDict):
+class StoredRun(TypedDict):
     """A run in short."""
 
     thread_id: str
@@ -35,7 +35,7 @@ class Run(TypedDict):
     ended: str | None
 
 
-class Question(TypedDict):
+class OpenQuestion(TypedDict):
     """A question that people have not answered; `Command(resume={id: answer})` answers it."""
 
     id: str
@@ -43,19 +43,19 @@ class Question(TypedDict):
     value: Any
 
 
-class State(Run):
+class State(StoredRun):
     """All that is stored of a run."""
 
     values: dict[str, Any]
     """The graph's state at the end of its last node."""
     finished: list[dict[str, Any]]
     """The records of steps that have ended since then, also of graphs within the graph."""
-    questions: list[Question]
+    questions: list[OpenQuestion]
     metadata: dict[str, Any]
     """That of the run's config, and what LangGraph adds to it."""
 
 
-class Waiting(Question):
+class Waiting(OpenQuestion):
     """A question in the inbox, with its run."""
 
     thread_id: str
@@ -63,7 +63,7 @@ class Waiting(Question):
     request: str
 
 
-def runs(storage: Storage, *, most: int | None = 50) -> list[Run]:
+def runs(storage: Storage, *, most: int | None = 50) -> list[StoredRun]:
     """Return the latest runs, newest first; all of them with None."""
     return [_run(storage, *ids) for ids in storage.threads()[:most]]
 
@@ -97,7 +97,7 @@ def inbox(storage: Storage) -> list[Waiting]:
             continue
         checkpoint = _checkpoint(storage, thread_id, last)
         message: Any = (internals.state_values(checkpoint).get("messages") or [AIMessage("")])[-1]
-        questions = _questions(checkpoint) or [Question(id="", value=message.text)]
+        questions = _questions(checkpoint) or [OpenQuestion(id="", value=message.text)]
         found += [
             Waiting(**question, thread_id=thread_id, pattern=run["pattern"], request=run["request"])
             for question in questions
@@ -105,14 +105,14 @@ def inbox(storage: Storage) -> list[Waiting]:
     return found
 
 
-def _run(storage: Storage, thread_id: str, first: str, last: str) -> Run:
+def _run(storage: Storage, thread_id: str, first: str, last: str) -> StoredRun:
     try:
         return _short(storage, _checkpoint(storage, thread_id, last), _checkpoint(storage, thread_id, first))
     except StorageError:
-        return Run(thread_id=thread_id, pattern="", request="", status="unreadable", started="", ended=None)
+        return StoredRun(thread_id=thread_id, pattern="", request="", status="unreadable", started="", ended=None)
 
 
-def _short(storage: Storage, last: CheckpointTuple, first: CheckpointTuple) -> Run:
+def _short(storage: Storage, last: CheckpointTuple, first: CheckpointTuple) -> StoredRun:
     values = internals.state_values(last)
     messages = values.get("messages") or []
     # Every graph's output ends in an AIMessage; an input that no node has taken yet may come after it.
@@ -146,7 +146,7 @@ def _checkpoint(storage: Storage, thread_id: str, checkpoint_id: str) -> Checkpo
     return checkpoint
 
 
-def _questions(checkpoint: CheckpointTuple) -> list[Question]:
+def _questions(checkpoint: CheckpointTuple) -> list[OpenQuestion]:
     return [{"id": item.id, "value": item.value} for item in internals.open_interrupts(checkpoint)]
 
 

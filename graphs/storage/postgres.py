@@ -19,7 +19,7 @@ from graphs.engine import langgraph_internals as internals
 from graphs.storage.checkpointer import Keep, Storage, strict
 from graphs.storage.locks import AdvisoryLocks
 
-WAIT = 30.0
+LOCK_SECONDS = 30.0
 """Seconds to wait for the server, and for another process that changes the tables."""
 
 _PAUSE = 0.05
@@ -30,7 +30,9 @@ _NOT_A_URI = "This is not a Postgres address; one looks like postgresql://user:p
 
 
 @contextmanager
-def postgres(uri: str, *, keep: Keep = "turns", when_busy: WhenBusy = "wait", wait: float = WAIT) -> Iterator[Storage]:
+def postgres(
+    uri: str, *, keep: Keep = "turns", when_busy: WhenBusy = "wait", wait: float = LOCK_SECONDS
+) -> Iterator[Storage]:
     """Open a Postgres database; its tables are made or brought up to date. Needs the extra `postgres`.
 
     Args:

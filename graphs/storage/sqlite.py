@@ -32,7 +32,7 @@ PATH_VARIABLE = "PODIUM_RUNS"
 SCHEMA = 1
 """Version of what Podium writes into a SQLite file; raise it when releases cannot read each other's files."""
 
-WAIT = 30.0
+BUSY_SECONDS = 30.0
 """Seconds to wait for another process that is writing."""
 
 _WAL_PAGES = 256
@@ -57,7 +57,7 @@ def default_path() -> Path:
 
 @contextmanager
 def sqlite(
-    path: Path | str | None = None, *, keep: Keep = "turns", when_busy: WhenBusy = "wait", wait: float = WAIT
+    path: Path | str | None = None, *, keep: Keep = "turns", when_busy: WhenBusy = "wait", wait: float = BUSY_SECONDS
 ) -> Iterator[Storage]:
     """Open a SQLite file, made if there is none, for any number of runs, threads and processes at once.
 

