@@ -30,9 +30,6 @@ SAMPLE = 40
 EXAMPLES = 2
 RIGHT_WHEN_SURE = 0.95
 """The tuning takes the settings that route the most queries with at least this share of them rightly routed."""
-LOST = 0.03
-"""Share of the queries in scope that may be nearer to nobody than the floor."""
-
 MADE_HERE = {
     "billing": (
         "Invoices, payments, refunds, prices and discounts.",
@@ -59,9 +56,6 @@ OUT_OF_SCOPE = (
     "who won the match last night; write a poem about autumn; what is the capital of peru;"
     " convert 5 miles to kilometres; recommend a good film; how do i boil an egg"
 )
-
-ALONE = 0.2
-"""Similarity from which embeddings decide where there is no chat model to ask when they are not sure."""
 
 Query = dict[str, Any]
 Classifier = Callable[[str], Any]
@@ -156,15 +150,13 @@ def rows(given: Split, model: Any, sample: int) -> Iterator[tuple[str, Score]]:
     bare = [answering(item.name, item.description) for item in team]
     embeddings = EmbeddingClassifier(LocalEmbeddings())
     embeddings.scores("", team)  # so that loading the model is not counted
-    nearest = EmbeddingClassifier(LocalEmbeddings(), threshold=-1, margin=0, floor=-1)
-    alone = EmbeddingClassifier(LocalEmbeddings(), threshold=ALONE, margin=0)
+    nearest = EmbeddingClassifier(LocalEmbeddings(), threshold=-1, margin=0)
     yield "TF-IDF, descriptions", measure(Router(bare, classifier=by_words(bare), model=False), queries)
     yield "TF-IDF, with examples", measure(Router(team, classifier=by_words(team), model=False), queries)
     yield "embeddings, the nearest", measure(Router(team, classifier=nearest, model=False), queries)
-    yield f"embeddings, from {ALONE}", measure(Router(team, classifier=alone, model=False), queries)
-    yield "embeddings, when sure", measure(Router(team, classifier=embeddings, model=False), queries)
+    yield "embeddings, no model", measure(Router(team, classifier=embeddings, model=False), queries)
+    yield "the same, no examples", measure(Router(bare, classifier=embeddings, model=False), queries)
     if model is not None:
-        yield "embeddings, when sure", measure(Router(team, classifier=embeddings, model=False), queries[:sample])
         yield "chat model", measure(Router(team, model=model), queries[:sample])
         yield "embeddings, else model", measure(Router(team, classifier=embeddings, model=model), queries[:sample])
 
@@ -210,12 +202,7 @@ def tune(given: Split) -> None:
         print(f"{threshold:9} {margin:7} {routed:7.0%} {rightly:8.0%}")
         if rightly >= RIGHT_WHEN_SURE:
             best = max(best, (routed, threshold, margin))
-    in_scope = sorted(item.best for item in found if item.in_scope)
-    floor = in_scope[int(LOST * len(in_scope))]
-    print(
-        f"best: threshold={best[1]}, margin={best[2]}, sharpness={sharpness(found, best[1])}, floor={floor:.2f},"
-        f" beneath which are {share([item.best < floor for item in found if not item.in_scope]):.0%} out of scope"
-    )
+    print(f"best: threshold={best[1]}, margin={best[2]}, sharpness={sharpness(found, best[1])}")
 
 
 def sharpness(found: Sequence[Guess], threshold: float) -> int:

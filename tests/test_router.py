@@ -228,7 +228,7 @@ def test_an_embedding_model_finds_its_examples(call: Any) -> None:
         lambda text: None,
         lambda text: {"weather": 0.3},
         fail,
-        EmbeddingClassifier(Lengths(), margin=3, floor=-1),
+        EmbeddingClassifier(Lengths(), margin=3),
         [lambda text: None, lambda text: ("weather", 0.1), EmbeddingClassifier(Lengths(), threshold=0.99)],
     ],
 )

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import fmean
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
@@ -33,8 +33,17 @@ from graphs.errors import ConfigurationError, DecisionError
 NOBODY = "none"
 """What a classifier names when no agent of the team suits the request."""
 
-NO_WORDS = -1.0
-"""Similarity of an agent that has neither a description nor examples."""
+NO_LEAD = -1.0
+"""The least similarity: that of a second agent where there is one alone."""
+
+
+class _Defaults(NamedTuple):
+    threshold: float
+    margin: float
+
+
+BEFORE_OTHERS, ALONE = _Defaults(0.3, 0.02), _Defaults(0.22, 0.0)
+"""Of an `EmbeddingClassifier`, measured for `LocalEmbeddings`; see docs/measurements.md."""
 
 LEAST_PER_CENT = 2
 """A confidence from here on is read as per cent; what is a little over 1 was rounded."""
@@ -105,15 +114,17 @@ class ModelClassifier(SyncAsyncRunnable[Assignment, Classified]):
 class EmbeddingClassifier:
     """Compares a task with the agents' descriptions and example requests; passes on when it is not sure.
 
-    An agent's similarity is the mean of two: to its whole description, and to the nearest clause of it or example.
+    An agent's similarity is the mean of two: to its whole description, and to the nearest clause of it or example. An
+    agent without a description has its name instead; capital letters do not count.
     The defaults fit `agents.models.LocalEmbeddings`; `benchmarks/router.py --tune` measures them for others.
 
     Args:
         embeddings: The embedding model; it is asked for the team's texts once, and for each request.
-        threshold: The similarity, -1 to 1, that counts as a confidence of one half; less where no model follows.
-        margin: Least lead in similarity of the best agent over the second; 0 where several may be meant.
+        threshold: The similarity, -1 to 1, that counts as a confidence of one half; None: 0.3 where another classifier
+            or a model follows, which gets what is below, and 0.22 where none does.
+        margin: Least lead in similarity of the best agent over the second; None: 0.02 where another one follows, else
+            0. Choose 0 where several may be meant.
         sharpness: How fast confidence rises with similarity (the steepness of a logistic curve).
-        floor: The similarity below which nobody suits the task; -1 to leave that to others.
     """
 
     name = "embeddings"
@@ -122,47 +133,41 @@ class EmbeddingClassifier:
         self,
         embeddings: Embeddings,
         *,
-        threshold: float = 0.3,
-        margin: float = 0.02,
+        threshold: float | None = None,
+        margin: float | None = None,
         sharpness: float = 20.0,
-        floor: float = 0.18,
     ) -> None:
         self.embeddings = embeddings
         self.threshold = threshold
         self.margin = margin
         self.sharpness = sharpness
-        self.floor = floor
         self._vectors_of: dict[tuple[str, ...], dict[str, list[float]]] = {}
         self._lock = threading.Lock()
 
-    def classify(self, task: str, team: Sequence[Agent], *, is_first: bool) -> Classified | None:
-        """Return a ranking, unless the best two agents are too close together; `none` where all are far away."""
-        scores = self.scores(task, team)
-        ranked = sorted(scores.items(), key=lambda item: -item[1])
-        best, second = [score for _, score in (*ranked, ("", NO_WORDS))][:2]
-        reason = f"similarity {best:.2f}, ahead by {best - second:.2f}"
-        # What follows in a conversation is often too short to be near any agent.
-        if is_first and best < self.floor and NO_WORDS not in scores.values():
-            candidates = [_candidate(NOBODY, 1)]
-        elif best - second >= self.margin:
-            candidates = [_candidate(name, self.confidence(score)) for name, score in ranked]
-        else:
+    def classify(self, task: str, team: Sequence[Agent], *, is_last: bool) -> Classified | None:
+        """Return a ranking, unless the best two agents are too close together; `is_last`: no classifier follows."""
+        ranked = sorted(self.scores(task, team).items(), key=lambda item: -item[1])
+        best, second = [score for _, score in (*ranked, ("", NO_LEAD))][:2]
+        least = (ALONE if is_last else BEFORE_OTHERS).margin if self.margin is None else self.margin
+        if best - second < least:
             return None
+        candidates = [_candidate(name, self.confidence(score, is_last=is_last)) for name, score in ranked]
+        reason = f"similarity {best:.2f}, ahead by {best - second:.2f}"
         return {"candidates": candidates, "reason": reason, "decided_by": self.name, "usage": no_usage()}
 
-    def confidence(self, similarity: float) -> float:
+    def confidence(self, similarity: float, *, is_last: bool = False) -> float:
         """Return the confidence that a similarity stands for."""
-        return (1 + math.tanh(self.sharpness * (similarity - self.threshold) / 2)) / 2
+        half = (ALONE if is_last else BEFORE_OTHERS).threshold if self.threshold is None else self.threshold
+        return (1 + math.tanh(self.sharpness * (similarity - half) / 2)) / 2
 
     def scores(self, text: str, team: Sequence[Agent]) -> dict[str, float]:
         """Return each agent's similarity to a text, -1 to 1."""
         vectors = self._vectors(tuple(words for agent in team for words in _utterances(agent)))
-        asked = _unit(self.embeddings.embed_query(text))
+        asked = _unit(self.embeddings.embed_query(text.casefold()))
         scores = {}
         for agent in team:
             near = [sum(a * b for a, b in zip(asked, vectors[words], strict=True)) for words in _utterances(agent)]
-            whole = near[:1] if agent.description else []
-            scores[agent.name] = fmean([*whole, max(near)]) if near else NO_WORDS
+            scores[agent.name] = fmean([near[0], max(near)])
         return scores
 
     def _vectors(self, texts: tuple[str, ...]) -> dict[str, list[float]]:
@@ -176,17 +181,17 @@ class EmbeddingClassifier:
 class _Asked(SyncAsyncRunnable[Assignment, Classified]):
     """Asks one classifier; one that passes on has no candidates."""
 
-    def __init__(self, classifier: Any, team: Sequence[Agent]) -> None:
+    def __init__(self, classifier: Any, team: Sequence[Agent], *, is_last: bool) -> None:
         self.classifier = classifier
         self.team = team
+        self.is_last = is_last
         self.name = getattr(classifier, "name", None) or getattr(classifier, "__name__", type(classifier).__name__)
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Classified:
         if isinstance(self.classifier, ModelClassifier):
             return await effects.invoke(self.classifier, value, config)
         if isinstance(self.classifier, EmbeddingClassifier):
-            is_first = not value.get("conversation")
-            arguments = {"task": value["task"], "team": self.team, "is_first": is_first}
+            arguments = {"task": value["task"], "team": self.team, "is_last": self.is_last}
             return await effects.function(self.classifier.classify, arguments) or _undecided()
         own = isinstance(self.classifier, Classifier)
         function: Any = partial(self.classifier.rank, team=self.team) if own else self.classifier
@@ -207,7 +212,7 @@ class Classify(SyncAsyncRunnable[Assignment, Ranking]):
     def __init__(
         self, classifiers: Sequence[Any], team: Sequence[Agent], threshold: float, retry: Retry | None = None
     ) -> None:
-        asked = [_Asked(classifier, team) for classifier in classifiers]
+        asked = [_Asked(classifier, team, is_last=classifier is classifiers[-1]) for classifier in classifiers]
         self.attempts = [(str(classifier.name), Attempts(classifier, retry)) for classifier in asked]
         self.threshold = threshold
 
@@ -299,10 +304,10 @@ def _undecided() -> Classified:
 
 
 def _utterances(agent: Agent) -> list[str]:
-    """Return an agent's description, its clauses, and the example requests."""
-    whole = agent.description.strip().rstrip(".")
+    """Return an agent's description, or its name, the clauses of it, and the example requests, in small letters."""
+    whole = agent.description.strip().rstrip(".") or agent.name.replace("_", " ")
     clauses = [clause.strip() for clause in _CLAUSE_ENDS.split(whole)]
-    return [text for text in dict.fromkeys([whole, *clauses, *agent.examples]) if text]
+    return [text.casefold() for text in dict.fromkeys([whole, *clauses, *agent.examples]) if text]
 
 
 def _candidate(name: str, confidence: float) -> Candidate:
