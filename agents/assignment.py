@@ -179,6 +179,8 @@ def cut_history(messages: Sequence[BaseMessage], max_tokens: int) -> list[BaseMe
     A tool call stays together with its results; one without results, which no provider accepts, and empty messages
     are left out.
     """
+    if not messages:
+        return []
     rules = [message for message in messages if isinstance(message, SystemMessage)]
     others = _whole([message for message in messages if not isinstance(message, SystemMessage)])
     room = max_tokens - count_tokens(rules)

@@ -6,9 +6,8 @@ from typing import Any
 
 from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ensure_config
 
-from agents.runtime.run_config import current
+from agents.runtime.run_config import current, whole
 from agents.runtime.sync_async import In, Out, SyncAsyncRunnable
 
 
@@ -16,14 +15,14 @@ class OwnRun(SyncAsyncRunnable[In, Out]):
     """Calls `run` as a run of its own, whose config the Runnables that it calls inherit."""
 
     def invoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
-        config = ensure_config(config)
+        config = whole(config)
         if _is_watched(config):
             return self._call_with_config(super().invoke, input, config)
         with current(config):
             return super().invoke(input, config)
 
     async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
-        config = ensure_config(config)
+        config = whole(config)
         if _is_watched(config):
             return await self._acall_with_config(super().ainvoke, input, config)
         with current(config):

@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
+from langchain_core.language_models import BaseChatModel
+
 T = TypeVar("T")
 
 _NAMES = ("model_name", "model", "model_id", "deployment_name", "azure_deployment")
@@ -24,10 +26,11 @@ class PerModel(Generic[T]):
 
     def of(self, model: Any) -> T:
         """Return the record of a chat model, wrapped or not; a new one if there is none."""
-        while hasattr(model, "bound"):  # model.bind(...), model.with_retry(...)
+        while not isinstance(model, BaseChatModel) and hasattr(model, "bound"):  # model.bind(...), .with_retry(...)
             model = model.bound
-        urls = [str(getattr(model, name)) for name in _URLS if hasattr(model, name)]
-        names = [str(getattr(model, name)) for name in _NAMES if hasattr(model, name)]
+        known = getattr(model, "__dict__", {})  # getattr of what a pydantic object does not have is slow
+        urls = [str(known[name]) for name in _URLS if name in known]
+        names = [str(known[name]) for name in _NAMES if name in known]
         key = (type(model).__qualname__, *names, *urls) if urls else id(model)
         with self._adding:
             if key not in self._records:

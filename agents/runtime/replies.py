@@ -75,7 +75,7 @@ def _finish_reason(message: AIMessage) -> str:
 
 
 def _blocks(message: AIMessage) -> list[dict[str, Any]]:
-    return [block for block in message.content if isinstance(block, dict)]
+    return [] if isinstance(message.content, str) else [block for block in message.content if isinstance(block, dict)]
 
 
 def _refusal(message: AIMessage) -> str:

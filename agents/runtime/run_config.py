@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import merge_configs, var_child_runnable_config
+from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT, ensure_config, var_child_runnable_config
+
+_WHOLE = {"metadata", "callbacks", "configurable"}
 
 
-def extended(config: RunnableConfig, **more: Any) -> RunnableConfig:
-    """Return a config with more `callbacks`, `tags` or a `run_name`.
+def whole(config: RunnableConfig | None) -> RunnableConfig:
+    """Return a config with the keys of a run: itself if it has them, as every config within a run has."""
+    return config if config is not None and config.keys() >= _WHOLE else ensure_config(config)
 
-    LangChain's `merge_configs` would put back what the run around this one has in `configurable` and `metadata`.
+
+def extended(
+    config: RunnableConfig,
+    *,
+    callbacks: Sequence[BaseCallbackHandler] = (),
+    tags: Sequence[str] = (),
+    run_name: str | None = None,
+) -> RunnableConfig:
+    """Return a config with more callbacks and tags, or a name.
+
+    LangChain's `merge_configs` would put back what the run around this one has in `configurable` and `metadata`, and
+    copies the whole config twice.
     """
-    merged = merge_configs(config, more)  # type: ignore[arg-type]
-    configurable, metadata = dict(config.get("configurable") or {}), dict(config.get("metadata") or {})
-    return {**merged, "configurable": configurable, "metadata": metadata}
+    around: RunnableConfig = {"configurable": {}, "metadata": {}}
+    own: RunnableConfig = {**whole(config), **around, **config}
+    if own.get("recursion_limit") == DEFAULT_RECURSION_LIMIT:  # LangChain's, which would count for graphs inside
+        del own["recursion_limit"]
+    if callbacks:
+        before = own.get("callbacks") or []
+        if isinstance(before, BaseCallbackManager):
+            own["callbacks"] = manager = before.copy()
+            for handler in callbacks:
+                manager.add_handler(handler, inherit=True)
+        else:
+            own["callbacks"] = [*before, *callbacks]
+    if tags:
+        own["tags"] = sorted({*(own.get("tags") or ()), *tags})
+    if run_name is not None:
+        own["run_name"] = run_name
+    return own
 
 
 @contextmanager

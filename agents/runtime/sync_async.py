@@ -19,10 +19,11 @@ from functools import cache, partial
 from typing import Any, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config, run_in_executor
+from langchain_core.runnables.config import run_in_executor
 from langgraph import func
 
 from agents.runtime.cancellation import Cancellation, cancellations_of
+from agents.runtime.run_config import whole
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -79,6 +80,8 @@ class Effects:
 
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
         """Do some work, raising `TimeoutError` after so many seconds (None: no limit)."""
+        if seconds is None:
+            return await work
         async with asyncio.timeout(seconds):
             return await work
 
@@ -308,8 +311,8 @@ class SyncAsyncRunnable(Runnable[In, Out]):
         """Do the work; wait for nothing but `effects`."""
 
     def invoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
-        config = ensure_config(config)
+        config = whole(config)
         return finish(self.run(SyncEffects(cancellations_of(config)), input, config))
 
     async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
-        return await self.run(AsyncEffects(), input, ensure_config(config))
+        return await self.run(AsyncEffects(), input, whole(config))

@@ -3,7 +3,8 @@
     ToolErrors( user's( pattern's( ModelCalls | FormedAnswer ) ) )
 
 The first is outermost: a user's middleware sees a tool's exception before it becomes an answer, and a model call after
-it has been retried.
+it has been retried. The async hooks are functions that return coroutines: around an `async def`, LangChain starts two
+threads per call, whether or not anything is traced.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ class ToolErrors(AgentMiddleware[Any, Any]):
         except Exception as error:
             return error_message(error, request.tool_call)
 
-    async def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+    def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+        return self._answered(request, handler)
+
+    async def _answered(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
         try:
             return await handler(request)
         except (GraphBubbleUp, *NOT_ANSWERS):
@@ -70,8 +74,8 @@ class ModelCalls(AgentMiddleware[Any, Any]):
         effects = _sync_effects()
         return finish(self._turn(effects, request, lambda asked: effects.function(partial(handler, asked), {})))
 
-    async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[ModelReply]]) -> Any:
-        return await self._turn(AsyncEffects(), request, handler)
+    def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[ModelReply]]) -> Any:
+        return self._turn(AsyncEffects(), request, handler)
 
     async def _turn(
         self, effects: Effects, request: ModelRequest[Any], handler: Callable[[Any], Awaitable[ModelReply]]
@@ -108,8 +112,8 @@ class ModelCalls(AgentMiddleware[Any, Any]):
         asked = request if request.tool is None else request.override(tool=SyncTool(request.tool, effects))
         return finish(retried(effects, config, lambda: effects.function(partial(handler, asked), {})))
 
-    async def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
-        return await retried(AsyncEffects(), request.runtime.config, lambda: handler(request))
+    def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+        return retried(AsyncEffects(), request.runtime.config, lambda: handler(request))
 
 
 class FormedAnswer(AgentMiddleware[Any, Any]):

@@ -61,8 +61,12 @@ def handoff_tool(to: str, description: str = "") -> BaseTool:
     def hand_over(task: str, reason: str) -> tuple[str, dict[str, Any]]:
         return f"Handed over to {to}.", {HANDOFF: {"to": to, "task": task, "reason": reason}}
 
+    async def hand_over_async(task: str, reason: str) -> tuple[str, dict[str, Any]]:  # else it is called in a thread
+        return hand_over(task, reason)
+
     return StructuredTool.from_function(
         hand_over,
+        hand_over_async,
         name=f"{HANDOFF_TOOL}{to}",
         description=f"Hand the work over to {to}. {description} Say what it is to do, completely, and why.".strip(),
         return_direct=True,
@@ -87,13 +91,18 @@ def finish_tool() -> BaseTool:
 
 def stop_after_handoff() -> AgentMiddleware[Any, Any]:
     """Return what ends an agent's turn once it has handed over, also when it called other tools in the same turn."""
-    from langchain.agents.middleware import before_model
+    from langchain.agents.middleware import AgentMiddleware, hook_config
 
-    @before_model(can_jump_to=["end"])
-    def stop(state: AgentState[Any], runtime: Any) -> dict[str, Any] | None:
-        return {"jump_to": "end"} if _handoffs(state["messages"]) else None
+    class StopAfterHandoff(AgentMiddleware[Any, Any]):
+        @hook_config(can_jump_to=["end"])
+        def before_model(self, state: AgentState[Any], runtime: Any) -> dict[str, Any] | None:
+            return {"jump_to": "end"} if _handoffs(state["messages"]) else None
 
-    return stop
+        @hook_config(can_jump_to=["end"])
+        async def abefore_model(self, state: AgentState[Any], runtime: Any) -> dict[str, Any] | None:
+            return self.before_model(state, runtime)
+
+    return StopAfterHandoff()
 
 
 def _since_last(kind: type[BaseMessage], messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:

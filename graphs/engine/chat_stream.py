@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
@@ -19,7 +19,7 @@ from langgraph.graph.message import push_message
 from agents.agent import Agent
 from agents.models import VisibleText, without_thinking
 from agents.runtime import current, extended
-from graphs.engine.langgraph_internals import push_event
+from graphs.engine.langgraph_internals import push_event, streams_messages
 from graphs.engine.progress import place_in_run
 
 ANSWERS_FOR = "__answers_for"
@@ -111,8 +111,8 @@ def _visible(event: Any, visible: VisibleText) -> Any:
 
 def show_message(config: RunnableConfig, message: BaseMessage) -> None:
     """Stream a message of the graph whose node has this config."""
-    if _METADATA not in config.get("metadata", {}) or not isinstance(config.get("callbacks"), BaseCallbackManager):
-        return  # called outside of any graph
+    if _METADATA not in config.get("metadata", {}) or not streams_messages(config):
+        return
     with current(_heard(config)):
         push_message(message, state_key=None)
 
@@ -125,6 +125,8 @@ def _heard(config: RunnableConfig) -> RunnableConfig:
 
 def begin_call(config: RunnableConfig, name: str, label: str, shown: dict[str, Any]) -> str:
     """Show that work begins, as the call of a tool; return the call's id, which begins with the label."""
+    if not streams_messages(config):
+        return label
     known_as = f"{label}-{uuid4().hex[:8]}"
     asked = AIMessage("", id=str(uuid4()), tool_calls=[{"name": name, "args": shown, "id": known_as}])
     show_message(config, asked)
@@ -133,6 +135,8 @@ def begin_call(config: RunnableConfig, name: str, label: str, shown: dict[str, A
 
 def end_call(config: RunnableConfig, name: str, known_as: str, text: str, *, failed: bool = False) -> None:
     """Show what has come of it."""
+    if not streams_messages(config):
+        return
     status: Any = "error" if failed else "success"
     show_message(config, ToolMessage(text, id=str(uuid4()), name=name, tool_call_id=known_as, status=status))
 

@@ -46,6 +46,15 @@ def push_event(config: RunnableConfig, event: Any, run_id: object) -> None:
             handler.stream((namespace, "messages", (event, {**config["metadata"], "run_id": str(run_id)})))
 
 
+def streams_messages(config: RunnableConfig) -> bool:
+    """Tell whether anybody listens to the `messages` stream."""
+    from langgraph.pregel._messages import StreamMessagesHandler
+
+    return any(
+        isinstance(handler, StreamMessagesHandler) for handler in getattr(config.get("callbacks"), "handlers", ())
+    )
+
+
 def _namespace_of_graph(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the namespace of the graph in which a task runs: without its own part, and those of tasks that call it."""
     path = metadata.get("langgraph_path", ())

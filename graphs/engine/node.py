@@ -96,15 +96,18 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         return self.failed(state, outcome.error)
 
 
-class Rule(SyncAsyncRunnable[Any, Update]):
-    """A node that only computes: a pure function of the state, called without a thread of its own."""
+class Rule(Runnable[Any, Any]):
+    """A node or route that only computes: a pure function of the state, called without a thread of its own."""
 
-    def __init__(self, function: Callable[[Any], Update]) -> None:
+    def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function = function
+        self.name = getattr(function, "__name__", None)
 
-    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Update:
-        """Return the update of the state."""
-        return self.function(value)
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002, D102
+        return self.function(input)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002, D102
+        return self.function(input)
 
 
 def counted(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from functools import wraps
+from inspect import iscoroutinefunction, signature
 from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from langchain_core.runnables import Runnable
@@ -75,6 +76,8 @@ class PatternGraph(PatternBuilder[StateT]):
                 self.implied.add(source)
             targets[END] = targets[ANSWER] = self.target(END)
             path = _until_ended(path)
+        if len(signature(path).parameters) == 1 and not iscoroutinefunction(path):
+            path = Rule(path)  # LangGraph would call the function in a thread
         return super().add_conditional_edges(source, path, targets)
 
     def put_before(self, name: str, guard: str, action: Any) -> Self:
