@@ -19,6 +19,7 @@ from graphs.cli.exit_codes import COMPLETED, NEEDS_INPUT
 from graphs.cli.options import AsJson, Choices, RunArgument, Shown
 from graphs.cli.outcome import as_result, open_questions, print_questions
 from graphs.cli.output import print_json, print_table, say, stderr, stdout
+from graphs.cli.queued import ACTIVE, is_queued, jobs, prune_queue, put_again, state_of, with_jobs
 from graphs.cli.questions import ShownQuestion, ask_on_terminal, can_ask, read_answers
 from graphs.cli.run import resumption
 from graphs.cli.run_spec import RunSpec, origin_of
@@ -61,7 +62,7 @@ def runs_command(
 ) -> int:
     """List the stored runs, newest first."""
     with opened_storage(only_if_there=True) as storage:
-        latest = stored.runs(storage, most=most)
+        latest = with_jobs(stored.runs(storage, most=most), most)
     if as_json:
         print_json(stdout(), [{"run": run["thread_id"], **run} for run in latest])
     else:
@@ -84,7 +85,7 @@ def print_runs(runs: Sequence[stored.StoredRun], console: Console) -> None:
 def show_command(run: RunArgument | None = None, /, *, as_json: AsJson = False, as_html: AsHtml = None) -> int:
     """Show a stored run, or the last one: its plan, steps, reviews, route, handoffs, errors, cost and answer."""
     with opened_storage(only_if_there=True) as storage:
-        state = stored.state(storage, run or _last(storage))
+        state = state_of(storage, run or _last(storage))
         plan = [point.step for point in stored.fork_points(storage, state["thread_id"]) if point.kind == "step"]
     result = as_result(state)
     if as_json:
@@ -127,7 +128,7 @@ def _print_run(state: State, result: dict[str, Any], console: Console) -> None:
     if state["ended"]:
         say(console, f"\n{result['messages'][-1].text}")
     print_questions(open_questions(result), state["thread_id"], console)
-    if state["status"] == "stopped":
+    if state["status"] in ("stopped", "cancelled") or (state["status"] == "failed" and not state["ended"]):
         say(console, f"\nContinue it with: podium resume {state['thread_id']}")
 
 
@@ -154,7 +155,8 @@ def write_page(run: str, report: str, named: Sequence[str]) -> None:
 def inbox_command(*, as_json: AsJson = False) -> int:
     """List the questions of all stored runs that wait for a person."""
     with opened_storage(only_if_there=True) as storage:
-        waiting = stored.inbox(storage)
+        queued = {run for run, job in jobs().items() if job["status"] in ACTIVE}  # answered, or at work again
+        waiting = [item for item in stored.inbox(storage) if item["thread_id"] not in queued]
     if as_json:
         print_json(stdout(), [{"run": item["thread_id"], **item} for item in waiting])
         return COMPLETED
@@ -179,14 +181,43 @@ def resume_command(
     shown: Shown = Shown(),  # noqa: B008 - frozen
 ) -> int:
     """Go on with a run that was killed or interrupted, or that waits for a person."""
-    with opened_storage(only_if_there=True) as storage, storage.lock_thread(run, "refuse") as lock:
-        state = stored.state(storage, run)
-        if state["status"] not in ("stopped", "running", "needs_input"):
-            raise ConfigurationError(
-                f"The run {run} has ended ({state['status']}); `podium show {run}` shows it,"
-                f" `podium fork {run}` lists from where it can start again"
-            )
-        return _resume(storage, lock, state, answer, RunSpec.of(run, state["metadata"], choices), shown)
+    with opened_storage(only_if_there=True) as storage:
+        state = state_of(storage, run)
+        if is_queued(state):
+            return _resume_on_worker(state, answer)
+        with storage.lock_thread(run, "refuse") as lock:
+            state = stored.state(storage, run)
+            _check_open(state)
+            return _resume(storage, lock, state, answer, RunSpec.of(run, state["metadata"], choices), shown)
+
+
+def _check_open(state: State) -> None:
+    run = state["thread_id"]
+    if state["ended"] and state["status"] != "needs_input":
+        raise ConfigurationError(
+            f"The run {run} has ended ({state['status']}); `podium show {run}` shows it,"
+            f" `podium fork {run}` lists from where it can start again"
+        )
+
+
+def _resume_on_worker(state: State, answers: Sequence[str]) -> int:
+    """Queue a run again, with the answers to its questions."""
+    run, asked = state["thread_id"], open_questions(as_result(state))
+    if state["status"] in ACTIVE:
+        raise ConfigurationError(f"The run {run} is {state['status']} already; `podium watch {run}` follows it")
+    _check_open(state)
+    value = _answered(run, asked, answers)
+    if value is None and asked and (value := _asked_again(run, asked)) is None:
+        return NEEDS_INPUT
+    put_again(run, state["pattern"], value)
+    return COMPLETED
+
+
+def _answered(run: str, questions: Sequence[ShownQuestion], answers: Sequence[str]) -> Any:
+    """Return the input with which a run goes on after answers; None without any."""
+    if answers and not questions:
+        raise ConfigurationError(f"The run {run} waits for no answer; leave --answer out to go on with it")
+    return resumption(read_answers(questions, answers)) if answers else None
 
 
 def _resume(
@@ -194,9 +225,7 @@ def _resume(
 ) -> int:
     run = state["thread_id"]
     questions = open_questions(as_result(state))
-    if answers and not questions:
-        raise ConfigurationError(f"The run {run} waits for no answer; leave --answer out to go on with it")
-    value = resumption(read_answers(questions, answers)) if answers else None
+    value = _answered(run, questions, answers)
     if value is None and state["ended"]:  # it ended with a question; without an answer there is nothing to do
         value = _asked_again(run, questions)
         if value is None:
@@ -263,6 +292,8 @@ def prune_command(
         storage.prune(old, strategy="delete")
         storage.prune(kept)
         storage.compact()
+    if limit:
+        prune_queue(limit)
     say(stdout(), f"{len(old)} runs deleted, {len(kept)} reduced to their result")
     return COMPLETED
 

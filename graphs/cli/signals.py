@@ -25,10 +25,11 @@ _SHOW_CURSOR = "\x1b[?25h"
 def catch_signals() -> None:
     """End the process on a signal; whatever is stored is safe, and child processes end with their standard input."""
     for number in SIGNALS:
-        signal.signal(number, _end)
+        signal.signal(number, end)
 
 
-def _end(*_: object) -> None:
+def end(*_: object) -> None:
+    """End the process at once."""
     cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
     os.write(2, f"{cursor}\npodium: interrupted\n".encode())
     os._exit(PARTIAL)
@@ -36,7 +37,7 @@ def _end(*_: object) -> None:
 
 def _note(*_: object) -> None:
     if interrupted.is_set():
-        _end()
+        end()
     interrupted.set()
 
 

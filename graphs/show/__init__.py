@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graphs.show.report import is_page, page, render
     from graphs.show.run_summary import RunSummary
     from graphs.show.tables import Table, decisions, table_of
-    from graphs.show.terminal import moves, print_timeline, screen
+    from graphs.show.terminal import moves, news, print_timeline, screen
     from graphs.show.wording import one_line
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "is_page",
     "model_or",
     "moves",
+    "news",
     "one_line",
     "page",
     "pictures",
@@ -58,7 +59,7 @@ _MODULES = {
     "report": ("is_page", "page", "render"),
     "run_summary": ("RunSummary",),
     "tables": ("Table", "decisions", "table_of"),
-    "terminal": ("moves", "print_timeline", "screen"),
+    "terminal": ("moves", "news", "print_timeline", "screen"),
     "wording": ("one_line",),
 }
 __getattr__ = lazily(__name__, {name: module for module, names in _MODULES.items() for name in names})

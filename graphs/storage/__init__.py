@@ -8,10 +8,10 @@ history       stored runs, and the questions that wait for people
 fork          copies of a run that start again at a point
 """
 
-from graphs.storage.checkpointer import Keep, Storage
+from graphs.storage.checkpointer import Keep, Storage, strict
 from graphs.storage.fork import ForkPoint, copy_run, find_point, fork_points
 from graphs.storage.history import OpenQuestion, State, StoredRun, Waiting, inbox, runs, state
-from graphs.storage.postgres import postgres
+from graphs.storage.postgres import connected, connection_pool, postgres
 from graphs.storage.sqlite import PATH_VARIABLE, default_path, make_private, sqlite
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "Storage",
     "StoredRun",
     "Waiting",
+    "connected",
+    "connection_pool",
     "copy_run",
     "default_path",
     "find_point",
@@ -33,4 +35,5 @@ __all__ = [
     "runs",
     "sqlite",
     "state",
+    "strict",
 ]

@@ -148,7 +148,8 @@ class AdvisoryLocks:
         from psycopg import OperationalError
 
         try:
-            self._connection.pgconn.consume_input()
+            for _ in range(2):  # the first reads the server's last words, the second the end of the connection
+                self._connection.pgconn.consume_input()
         except OperationalError:
             self._connection.close()
         return not self._connection.closed

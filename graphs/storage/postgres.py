@@ -46,18 +46,11 @@ def postgres(
     """
     _check_uri(uri)
     from langgraph.checkpoint.postgres import PostgresSaver
-    from psycopg import Error
-    from psycopg_pool import ConnectionPool
 
     locks = AdvisoryLocks(uri, partial(_connect, uri, wait, autocommit=False))
-    try:
-        with _connect(uri, wait) as connection:
-            _migrate(PostgresSaver(connection), locks, wait)
-    except Error as error:
-        raise _explain(error) or error from error
-    check = ConnectionPool.check_connection
-    pool: Any = ConnectionPool(uri, kwargs=_options(), min_size=1, max_size=2, timeout=wait, check=check, open=False)
-    with pool:
+    with connected(uri, wait=wait) as connection:
+        _migrate(PostgresSaver(connection), locks, wait)
+    with connection_pool(uri, wait=wait) as pool:
         saver = PostgresSaver(pool, serde=strict())
         query = partial(_query, pool)
         storage = Storage(
@@ -65,6 +58,31 @@ def postgres(
         )
         with closing(storage):
             yield storage
+
+
+def connection_pool(uri: str, *, wait: float = WAIT) -> Any:
+    """Return a pool of connections that commit each statement, to be opened; those that were lost are replaced."""
+    from psycopg_pool import ConnectionPool
+
+    check = ConnectionPool.check_connection
+    return ConnectionPool(uri, kwargs=_options(), min_size=1, max_size=2, timeout=wait, check=check, open=False)
+
+
+@contextmanager
+def connected(uri: str, *, pool: Any = None, wait: float = WAIT) -> Iterator[Any]:
+    """Yield a connection to the database, of its own or of a pool.
+
+    Raises:
+        StorageError: The extra is missing, the server cannot be reached, or refuses what is asked of it.
+    """
+    _check_uri(uri)
+    from psycopg import Error
+
+    try:
+        with _connect(uri, wait) if pool is None else pool.connection() as connection:
+            yield connection
+    except (Error, TimeoutError) as error:
+        raise _explain(error) or error from error
 
 
 def _check_uri(uri: str) -> None:

@@ -1,0 +1,168 @@
+"""A run of the queue at work: begun, or gone on with from its checkpoints, and its progress notified."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.graph import StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import RunControl
+from langgraph.types import Command
+
+from agents.errors import ConfigurationError
+from agents.runtime import masked
+from graphs.distributed.jobs import Arguments
+from graphs.distributed.queue import decode
+from graphs.engine import Pattern
+from graphs.engine import langgraph_internals as internals
+from graphs.show import LiveState, news
+from graphs.storage import Storage
+
+JOB = "queue_job"
+"""Key of the metadata of a run's checkpoints: the job that wrote them."""
+
+_PAUSE = 0.2
+"""Seconds between two notifications of a run's progress."""
+_LONGEST_PAYLOAD = 7_900
+"""Bytes of a notification; Postgres allows 7,999."""
+_MODES = ["tasks", "custom", "values"]
+_QUESTION_ID = re.compile("[0-9a-f]{32}")
+
+
+class WaitsForAnswerError(Exception):
+    """A new message for a thread that waits for an answer."""
+
+
+async def work(
+    graph: Any,
+    job_id: int | None,
+    arguments: Arguments,
+    *,
+    storage: Storage,
+    control: RunControl,
+    note_questions: Callable[[dict[str, str]], None],
+    notify: Callable[[str], object],
+) -> None:
+    """Do a run, or what is left of it.
+
+    Args:
+        graph: The compiled graph.
+        job_id: The run's job.
+        arguments: What the job holds.
+        storage: The graph's checkpointer.
+        control: Drains the run.
+        note_questions: Stores digests of the questions that the job answers.
+        notify: Sends a payload to those who watch the run.
+
+    Raises:
+        WaitsForAnswerError: It is a new message, and the thread waits for an answer.
+        ConfigurationError: There is no such run to go on with, or an answer does not say which question it answers.
+        GraphDrained: The control has asked the run to stop.
+    """
+    thread = arguments["thread_id"]
+    config: RunnableConfig = {
+        "configurable": {"thread_id": thread},
+        "metadata": {"pattern": arguments["graph"], JOB: job_id},
+    }
+    async with storage.lock_thread(thread, "wait") as lock:
+        config = lock.mark(config)
+        last = await storage.aget_tuple(config)
+        begun = last is not None and last.metadata.get(JOB) == job_id
+        value = None if begun else _input(last, arguments, note_questions)
+        if value is None:
+            if last is None:
+                raise ConfigurationError(f"There is no run {thread!r} to go on with")
+            if not (await graph.aget_state(config)).next:
+                return  # it has ended already; only that was not noted
+        state = LiveState(time.time())
+        lines = _Lines(notify)
+        options = {"stream_mode": _MODES, "subgraphs": True, "control": control, "context": arguments["context"]}
+        async for event in graph.astream(value, config, **options):
+            if change := state.apply(event, time.time()):
+                lines.add(f"[{time.time() - state.began:6.1f} s] {line}" for line in news(state, change))
+        lines.send()
+
+
+def _input(last: CheckpointTuple | None, arguments: Arguments, note_questions: Callable[[dict[str, str]], None]) -> Any:
+    """Return the input of a run whose job has written no checkpoint yet; None to go on."""
+    asked = _questions(last)
+    if "input" in arguments:
+        if asked:
+            raise WaitsForAnswerError("the thread waits for an answer")
+        return decode(arguments["input"])
+    if "resume" not in arguments:
+        return None
+    if (before := arguments.get("asked")) is None:
+        note_questions(asked)
+    else:  # an earlier worker may have answered, and died when the run asked something else
+        asked = {key: digest for key, digest in asked.items() if before.get(key) == digest}
+    answers = _answers(arguments["resume"], asked)
+    return Command(resume=answers) if answers else None
+
+
+def _questions(last: CheckpointTuple | None) -> dict[str, str]:
+    """Return digests of a thread's open questions by their ids."""
+    questions = internals.open_interrupts(last) if last else ()
+    return {
+        question.id: hashlib.sha256(json.dumps(question.value, sort_keys=True, default=str).encode()).hexdigest()
+        for question in questions
+    }
+
+
+def _answers(resume: Any, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Return the answers to open questions, by id."""
+    if isinstance(resume, Mapping) and resume and all(map(_QUESTION_ID.fullmatch, resume)):
+        return {key: answer for key, answer in resume.items() if key in asked}
+    if len(asked) > 1:
+        raise ConfigurationError(f"{len(asked)} questions are open; answer by id: {', '.join(asked)}")
+    return dict.fromkeys(asked, resume)
+
+
+class _Lines:
+    """Lines about a run, sent at most every so often, without keys, in notifications that are not too long."""
+
+    def __init__(self, send: Callable[[str], object]) -> None:
+        self._send = send
+        self._lines: list[str] = []
+        self._sent = 0.0
+
+    def add(self, lines: Iterable[str]) -> None:
+        self._lines += map(masked, lines)
+        if self._lines and time.monotonic() - self._sent > _PAUSE:
+            self.send()
+
+    def send(self) -> None:
+        payload: list[str] = []
+        for line in self._lines:
+            if len(json.dumps([*payload, line])) > _LONGEST_PAYLOAD:
+                self._send(json.dumps(payload))
+                payload = []
+            payload.append(line)
+        if payload:
+            self._send(json.dumps(payload))
+        self._lines, self._sent = [], time.monotonic()
+
+
+def compiled(graph: Any, checkpointer: Any) -> Any:
+    """Return a pattern or a graph, compiled or not, or what a function returns, compiled with a checkpointer.
+
+    Raises:
+        ConfigurationError: It is none of these.
+    """
+    if callable(graph) and not isinstance(graph, Pattern | StateGraph | CompiledStateGraph):
+        graph = graph()
+    if isinstance(graph, Pattern | StateGraph):
+        return graph.compile(checkpointer)
+    if not isinstance(graph, CompiledStateGraph):
+        raise ConfigurationError(f"A {type(graph).__name__} cannot run; name a pattern, or a graph, compiled or not")
+    own = copy(graph)
+    own.checkpointer = checkpointer
+    return own

@@ -1,0 +1,245 @@
+"""The jobs of the queue: rows of procrastinate's tables in Postgres, read and written by SQL.
+
+A job is a run that waits for a worker or is at work, or a timer that puts a run when it is due. A job that has
+succeeded is deleted: its run is in the storage. One that failed or was cancelled stays until its thread goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, cast
+
+from typing_extensions import TypedDict
+
+RUN, TIMER = "podium.run", "podium.timer"
+"""Names of procrastinate's tasks."""
+
+JobStatus = Literal["scheduled", "queued", "running", "failed", "cancelled"]
+
+_SCHEMA_LOCK = 7_033_862_401
+"""Number of the advisory lock of the process that makes the tables."""
+
+_WAKE = """
+CREATE OR REPLACE FUNCTION podium_wake_workers() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('procrastinate_queue_v1#' || queue_name, '{"type": "job_inserted", "job_id": 0}')
+        FROM procrastinate_jobs WHERE lock = OLD.lock AND status = 'todo';
+    RETURN NULL;
+END $$;
+DROP TRIGGER IF EXISTS podium_wake_workers ON procrastinate_jobs;
+CREATE TRIGGER podium_wake_workers AFTER UPDATE OF status OR DELETE ON procrastinate_jobs
+    FOR EACH ROW WHEN (OLD.status <> 'todo' AND OLD.task_name = 'podium.run') EXECUTE FUNCTION podium_wake_workers();
+"""
+"""Wakes workers for a run that was put back, or that waited for the run before it on its thread; procrastinate itself
+wakes them for new jobs only."""
+
+_JOBS = """
+SELECT DISTINCT ON (args->>'thread_id') id, task_name, status, scheduled_at, args FROM procrastinate_jobs
+WHERE task_name = ANY(%(tasks)s) AND status <> 'succeeded'
+    AND (%(thread)s::text IS NULL OR args->>'thread_id' = %(thread)s)
+ORDER BY args->>'thread_id', (status = 'doing') DESC, (status = 'todo') DESC, (task_name = 'podium.run') DESC, id DESC
+"""
+_CANCEL = """
+SELECT procrastinate_cancel_job_v1(id, true, task_name = 'podium.timer') AS id FROM procrastinate_jobs
+WHERE task_name = ANY(%(tasks)s) AND args->>'thread_id' = %(thread)s AND status IN ('todo', 'doing')
+"""
+_REVIVE = """
+UPDATE procrastinate_jobs SET status = 'todo', abort_requested = false, scheduled_at = NULL, attempts = attempts + 1,
+    priority = %(priority)s, args = args || '{"takeovers": 0, "error": ""}'
+WHERE id = (SELECT max(id) FROM procrastinate_jobs WHERE lock = %(thread)s AND task_name = 'podium.run')
+    AND status IN ('failed', 'cancelled', 'aborted')
+RETURNING id
+"""
+_PRUNE = """
+DELETE FROM procrastinate_jobs WHERE task_name = ANY(%(tasks)s) AND status IN ('failed', 'cancelled', 'aborted')
+    AND (args->>'put')::timestamptz < %(before)s
+RETURNING id
+"""
+TAKE_OVER = """
+WITH stalled AS (
+    SELECT id FROM procrastinate_workers WHERE last_heartbeat < now() - make_interval(secs => %(seconds)s)
+        FOR UPDATE SKIP LOCKED
+), ended AS (  -- a worker that is stalled, not dead, would keep its locks of threads
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN stalled ON application_name = 'podium worker ' || id
+), freed AS (
+    UPDATE procrastinate_jobs SET worker_id = NULL, attempts = attempts + 1, abort_requested = false,
+        status = (CASE WHEN abort_requested THEN 'aborted'
+            WHEN (args->>'takeovers')::int >= %(most)s THEN 'failed' ELSE 'todo' END)::procrastinate_job_status,
+        args = args || jsonb_build_object('takeovers', (args->>'takeovers')::int + 1)
+            || CASE WHEN (args->>'takeovers')::int >= %(most)s
+                THEN jsonb_build_object('error', %(error)s::text) ELSE '{}' END
+    WHERE status = 'doing' AND task_name = ANY(%(tasks)s)
+        AND (worker_id IS NULL OR worker_id IN (SELECT id FROM stalled))
+    RETURNING status::text, args->>'thread_id' AS thread_id
+)
+SELECT freed.*, (SELECT count(*) FROM ended) AS connections FROM freed
+"""
+"""Puts the runs of workers without heartbeat back, and gives those up that were taken over too often."""
+
+FINISH = """
+WITH mine AS (
+    SELECT id, lock FROM procrastinate_jobs WHERE id = %(id)s AND worker_id = %(worker)s AND status = 'doing' FOR UPDATE
+), earlier AS (
+    DELETE FROM procrastinate_jobs WHERE %(delete)s AND lock = (SELECT lock FROM mine) AND id < %(id)s
+        AND task_name = 'podium.run' AND status IN ('failed', 'cancelled', 'aborted')
+)
+SELECT procrastinate_finish_job_v1(id, %(status)s, %(delete)s), pg_notify(%(channel)s, '[]') FROM mine
+"""
+"""Ends a job, unless another worker has taken it over."""
+
+PUT_BACK = """
+WITH mine AS (
+    SELECT id, abort_requested FROM procrastinate_jobs
+    WHERE id = %(id)s AND worker_id = %(worker)s AND status = 'doing' FOR UPDATE
+)
+SELECT CASE WHEN abort_requested THEN procrastinate_finish_job_v1(id, 'aborted', false)
+    ELSE procrastinate_retry_job_v2(id, %(at)s, NULL, NULL, NULL) END FROM mine
+"""
+NOTE_ERROR = """
+UPDATE procrastinate_jobs SET args = args || jsonb_build_object('error', %(error)s::text)
+WHERE id = %(id)s AND worker_id = %(worker)s RETURNING id
+"""
+NOTE_ASKED = """
+UPDATE procrastinate_jobs SET args = args || jsonb_build_object('asked', %(asked)s::jsonb) WHERE id = %(id)s
+RETURNING id
+"""
+BEAT = "UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = %(worker)s RETURNING id"
+NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"
+
+
+class Arguments(TypedDict, total=False):
+    """What is stored with a job."""
+
+    graph: str
+    thread_id: str
+    input: str
+    """As `encode` writes it."""
+    resume: Any
+    """An answer, or answers by the ids of their questions."""
+    asked: dict[str, str]
+    """Digests of the questions that `resume` answers, by their ids: it answers no later question."""
+    context: dict[str, Any] | None
+    request: str
+    """The beginning of the request, for lists."""
+    put: str
+    """When it was put: ISO 8601, UTC."""
+    takeovers: int
+    error: str
+    cron: str
+
+
+class Job(TypedDict):
+    """A run that waits for a worker, is at work, failed for good or was cancelled; or one that is scheduled."""
+
+    thread_id: str
+    """Of a schedule (`cron`): its own name, with which those of its runs begin."""
+    graph: str
+    status: JobStatus
+    request: str
+    put: str
+    at: str | None
+    """When a scheduled run is put: ISO 8601."""
+    takeovers: int
+    """Times it was taken over from a worker that died or stalled."""
+    error: str
+    """Why it failed for good."""
+
+
+def make_tables(connection: Any) -> None:
+    """Make procrastinate's tables and our trigger, if they are missing; of several processes one at a time."""
+    from procrastinate.schema import SchemaManager
+
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
+        if not tables_exist(connection):
+            connection.execute(SchemaManager.get_schema())
+        if connection.execute("SELECT to_regproc('podium_wake_workers') AS wake").fetchone()["wake"] is None:
+            connection.execute(_WAKE)
+
+
+def tables_exist(connection: Any) -> bool:
+    """Tell whether the queue was ever used."""
+    return connection.execute("SELECT to_regclass('procrastinate_jobs') AS jobs").fetchone()["jobs"] is not None
+
+
+def insert(
+    connection: Any, arguments: Arguments, *, priority: int, at: datetime | None = None, schedule: str | None = None
+) -> None:
+    """Insert a run, or with `at` its timer; `schedule` names a timer that exists once."""
+    from procrastinate.jobs import Job as Row
+    from procrastinate.manager import JobManager
+    from procrastinate.sync_psycopg_connector import SyncPsycopgConnector
+
+    if schedule:
+        connection.execute("DELETE FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo'", (schedule,))
+    row = Row(
+        queue=queue_of(arguments["graph"]),
+        task_name=TIMER if at else RUN,
+        lock=None if at else arguments["thread_id"],
+        queueing_lock=schedule,
+        scheduled_at=at,
+        priority=priority,
+        task_kwargs=cast(dict[str, Any], arguments),
+    )
+    JobManager(SyncPsycopgConnector()).defer_job(row, connection=connection)
+
+
+def revive(connection: Any, thread_id: str, priority: int) -> bool:
+    """Queue the last run of a thread again, if it failed or was cancelled."""
+    return connection.execute(_REVIVE, {"thread": thread_id, "priority": priority}).fetchone() is not None
+
+
+def prune(connection: Any, before: datetime) -> int:
+    """Delete the jobs that failed or were cancelled and were put before some time; return how many."""
+    if not tables_exist(connection):
+        return 0
+    return len(connection.execute(_PRUNE, {"tasks": [RUN, TIMER], "before": before}).fetchall())
+
+
+def delete(connection: Any, job_id: int | None) -> bool:
+    """Delete a job that is at work, if there still is one."""
+    statement = "DELETE FROM procrastinate_jobs WHERE id = %s AND status = 'doing' RETURNING id"
+    return connection.execute(statement, (job_id,)).fetchone() is not None
+
+
+def list_jobs(connection: Any, thread_id: str | None = None) -> list[Job]:
+    """Return the job of each thread that says how it stands, the latest first."""
+    if not tables_exist(connection):
+        return []
+    rows = connection.execute(_JOBS, {"tasks": [RUN, TIMER], "thread": thread_id}).fetchall()
+    return [_job(row) for row in sorted(rows, key=lambda row: row["id"], reverse=True)]
+
+
+def _job(row: Any) -> Job:
+    arguments, waits = row["args"], "scheduled" if row["task_name"] == TIMER else "queued"
+    names: dict[str, JobStatus] = {"doing": "running", "failed": "failed", "todo": waits}  # type: ignore[dict-item]
+    return {
+        "thread_id": arguments["thread_id"],
+        "graph": arguments["graph"],
+        "status": names.get(row["status"], "cancelled"),
+        "request": arguments["request"],
+        "put": arguments["put"],
+        "at": row["scheduled_at"].isoformat() if row["scheduled_at"] else None,
+        "takeovers": arguments["takeovers"],
+        "error": arguments.get("error", ""),
+    }
+
+
+def cancel_jobs(connection: Any, thread_id: str) -> int:
+    """Cancel all jobs of a thread that wait, and ask the workers of those at work to stop; return how many."""
+    rows: Sequence[Any] = ()
+    if tables_exist(connection):
+        rows = connection.execute(_CANCEL, {"tasks": [RUN, TIMER], "thread": thread_id}).fetchall()
+    return sum(row["id"] is not None for row in rows)
+
+
+def queue_of(graph: str) -> str:
+    """Return procrastinate's queue of a graph: a worker takes only runs of graphs that it has."""
+    return f"podium.{graph}"
+
+
+def channel_of(thread_id: str) -> str:
+    """Return the channel on which a run's progress is notified."""
+    return f"podium_{hashlib.sha256(thread_id.encode(errors='surrogatepass')).hexdigest()[:32]}"

@@ -1,0 +1,326 @@
+"""A queue of runs in Postgres: put a run here, and `podium worker` on any machine does it.
+
+    queue = Queue("postgresql://...", {"planner": planner})
+    run = queue.put("planner", "Compare tea and coffee")
+    for line in queue.watch(run):
+        print(line)
+
+Runs of one thread are done in the order in which they were put, each by one worker at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import re
+import secrets
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import convert_to_messages
+from langgraph.types import Command
+
+from agents.errors import ConfigurationError, StorageError
+from agents.runtime import install_hint
+from agents.settings import Settings
+from graphs.distributed import jobs
+from graphs.distributed.jobs import Arguments, Job
+from graphs.engine import last_request
+from graphs.storage import PATH_VARIABLE, connected, connection_pool, strict
+
+if TYPE_CHECKING:
+    from graphs.distributed.worker import Worker
+
+Graphs = Mapping[str, Any]
+"""By name what runs: patterns, graphs (compiled or not), or functions that return one."""
+
+ANSWERS_FIRST = 1_000_000
+"""Priority of a run that goes on: it comes before the messages that wait for it on its thread."""
+
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+"""Of run ids: no characters that look alike."""
+_ID_LENGTH = 10
+_GRAPH_NAME = re.compile(r"[\w.\-]{1,32}", re.ASCII)
+"""Names of Postgres' channels have 63 characters."""
+_LONGEST_REQUEST = 200
+_ACTIVE = ("queued", "running")
+_LOOK = 1.0
+"""Seconds between two looks at whether a run that is watched has ended: a notification may be lost."""
+
+
+class Queue:
+    """A queue of runs, kept in Postgres by procrastinate. Needs the extra `queue`.
+
+    Args:
+        uri: As `postgresql://user:password@host:5432/database`; None for that of the environment variable PODIUM_RUNS.
+        graphs: By name what may be put: patterns, graphs, or functions that return one; or where such a mapping is, as
+            `my_team:graphs`. None for a program that puts and watches only: any name may then be put.
+
+    Raises:
+        ConfigurationError: The graphs cannot be loaded, or there is no address.
+        StorageError: The extra is missing.
+    """
+
+    def __init__(self, uri: str | None = None, graphs: Graphs | str | None = None) -> None:
+        self.uri = uri or os.environ.get(PATH_VARIABLE, "")
+        if not self.uri.startswith(("postgres://", "postgresql://")):
+            raise ConfigurationError(
+                "A queue needs a Postgres database: postgresql://user:password@host:5432/database, as its uri or in"
+                f" {PATH_VARIABLE}"
+            )
+        self.graphs = load_graphs(graphs) if isinstance(graphs, str) else graphs
+        for name in self.graphs or ():
+            _check_name(name)
+        try:
+            import procrastinate as _  # noqa: F401
+        except ImportError as error:
+            raise StorageError(f"A queue of runs needs an extra: {install_hint('queue')}") from error
+
+    def put(
+        self,
+        graph: str,
+        input: object = None,  # noqa: A002 - as LangGraph calls it
+        *,
+        thread_id: str | None = None,
+        context: Settings | Mapping[str, Any] | None = None,
+        priority: int = 0,
+        delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        cron: str | None = None,
+    ) -> str:
+        """Put a run into the queue and return its thread's id.
+
+        Args:
+            graph: The name of the graph.
+            input: A text, the graph's input, `Command(resume=...)` with answers, or None to go on with a run that was
+                cut off, failed or was cancelled.
+            thread_id: The conversation to continue; None for a new one. With `cron` the name of the schedule, which
+                replaces an earlier one of that name; each of its runs has a thread of its own.
+            context: The settings of the run.
+            priority: Runs with a higher one come first.
+            delay: Seconds, or a timedelta, to wait before.
+            at: When it is put, with a time zone.
+            cron: When it is put again and again, as `0 8 * * 1-5`, in UTC.
+
+        Raises:
+            ConfigurationError: The graph is unknown, the input cannot be stored, or there are two times.
+            StorageError: The database cannot be used.
+        """
+        if self.graphs is not None and graph not in self.graphs:
+            raise ConfigurationError(f"Unknown graph {graph!r}; known: {', '.join(self.graphs) or 'none'}")
+        _check_name(graph)
+        due = _due(delay, at, cron)
+        goes_on = input is None or isinstance(input, Command)
+        if goes_on and (thread_id is None or due):
+            raise ConfigurationError("Name the run that is to go on, as thread_id, and no time: it goes on at once")
+        arguments = _arguments(graph, input, thread_id or new_id(), context, cron)
+        schedule = _schedule(arguments["thread_id"]) if cron else None
+        priority = ANSWERS_FIRST if goes_on else priority
+        with self._connection() as connection, connection.transaction():
+            if input is not None or not jobs.revive(connection, arguments["thread_id"], priority):
+                jobs.insert(connection, arguments, priority=priority, at=due, schedule=schedule)
+        return arguments["thread_id"]
+
+    async def aput(self, graph: str, input: object = None, **options: Any) -> str:  # noqa: A002 - as in `put`
+        """Put a run into the queue, as `put` does."""
+        return await asyncio.to_thread(partial(self.put, graph, input, **options))
+
+    def jobs(self, thread_id: str | None = None) -> list[Job]:
+        """Return the runs that wait, are at work, failed for good or were cancelled, the latest first.
+
+        A run that has ended in any other way is in the storage: `graphs.storage.runs`.
+        """
+        with connected(self.uri) as connection:
+            return jobs.list_jobs(connection, thread_id)
+
+    def cancel(self, thread_id: str) -> int:
+        """Cancel all runs of a thread, or a schedule, and return how many; those at work stop within seconds."""
+        with connected(self.uri) as connection:
+            return jobs.cancel_jobs(connection, thread_id)
+
+    def prune(self, before: datetime) -> int:
+        """Forget the runs that failed or were cancelled and were put before some time, and return how many."""
+        with connected(self.uri) as connection:
+            return jobs.prune(connection, before)
+
+    def watch(self, thread_id: str) -> Iterator[str]:
+        """Yield lines about a run's progress from now on, until it ends, asks a person or fails."""
+        with connected(self.uri) as connection:
+            connection.execute(f"LISTEN {jobs.channel_of(thread_id)}")  # letters and digits
+            before = ""
+            while True:
+                status = next((job["status"] for job in jobs.list_jobs(connection, thread_id)), "")
+                is_active = status in _ACTIVE
+                if is_active and status != before:
+                    yield f"{thread_id} is {status}"
+                for notification in connection.notifies(timeout=_LOOK if is_active else 0):
+                    lines = json.loads(notification.payload)
+                    yield from lines
+                    if not lines and is_active:  # it ended, or was put back
+                        break
+                if not is_active:
+                    return
+                before = status
+
+    def wait(self, thread_id: str, timeout: float | None = None) -> None:
+        """Wait until a run has ended, asks a person or failed.
+
+        Raises:
+            TimeoutError: That took longer, in seconds, than `timeout`.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while any(job["status"] in _ACTIVE for job in self.jobs(thread_id)):
+            if until is not None and time.monotonic() > until:
+                raise TimeoutError(f"The run {thread_id} has not ended within {timeout:g} seconds")
+            time.sleep(_LOOK / 10)
+
+    def worker(self, **options: Any) -> Worker:
+        """Return a worker of this queue's graphs; `options` are those of `Worker`."""
+        from graphs.distributed.worker import Worker
+
+        return Worker(self, **options)
+
+    def prepare(self) -> None:
+        """Make the queue's tables where they are missing."""
+        with connected(self.uri) as connection:
+            jobs.make_tables(connection)
+
+    def ring(self, timer: int | None, arguments: Arguments, priority: int) -> None:
+        """Put a run that is due, and the next timer of its schedule, in one transaction with the end of its timer."""
+        cron, name = arguments.get("cron"), arguments["thread_id"]
+        thread = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}" if cron else name
+        run: Arguments = {**arguments, "thread_id": thread, "put": datetime.now(UTC).isoformat()}
+        run.pop("cron", None)
+        with self._connection() as connection, connection.transaction():
+            if not jobs.delete(connection, timer):
+                return  # another worker has rung it
+            jobs.insert(connection, run, priority=priority)
+            if cron:
+                jobs.insert(connection, arguments, priority=priority, at=next_time(cron), schedule=_schedule(name))
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        with connected(self.uri, pool=self._pool) as connection:
+            yield connection
+
+    @cached_property
+    def _pool(self) -> Any:
+        self.prepare()
+        pool = connection_pool(self.uri)
+        pool.open()
+        weakref.finalize(self, pool.close)
+        return pool
+
+
+def load_graphs(target: str) -> Graphs:
+    """Load a mapping of graphs that a module of the user's has, as `my_team:graphs`.
+
+    Raises:
+        ConfigurationError: It cannot be loaded, or is not a mapping.
+    """
+    module, _, name = target.rpartition(":")
+    try:
+        graphs = getattr(import_module(module), name)
+    except Exception as error:
+        raise ConfigurationError(f"{target} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not isinstance(graphs, Mapping):
+        raise ConfigurationError(f'{target} is a {type(graphs).__name__}; a worker needs {{"name": graph, …}}')
+    return graphs
+
+
+def new_id() -> str:
+    """Return an id for a new thread."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
+
+
+def encode(value: object) -> str:
+    """Write an input as text: messages and plain data, as checkpoints hold them."""
+    kind, data = strict().dumps_typed(value)
+    return f"{kind}:{base64.b64encode(data).decode()}"
+
+
+def decode(text: str) -> Any:
+    """Read an input; constructs nothing but messages and plain types."""
+    kind, _, data = text.partition(":")
+    return strict().loads_typed((kind, base64.b64decode(data)))
+
+
+def next_time(cron: str) -> datetime:
+    """Return when a schedule is due next.
+
+    Raises:
+        ConfigurationError: It is not one.
+    """
+    from croniter import croniter
+
+    try:
+        due: datetime = croniter(cron, datetime.now(UTC)).get_next(datetime)
+    except ValueError as error:
+        raise ConfigurationError(f"cron={cron!r} is not a schedule such as '0 8 * * 1-5': {error}") from error
+    return due
+
+
+def _arguments(graph: str, value: object, thread_id: str, context: Any, cron: str | None) -> Arguments:
+    if isinstance(context, Settings):
+        context = asdict(context)
+    arguments: Arguments = {
+        "graph": graph,
+        "thread_id": thread_id,
+        "context": dict(context) if context else None,
+        "request": "",
+        "put": datetime.now(UTC).isoformat(),
+        "takeovers": 0,
+    }
+    if isinstance(value, str):
+        value = {"messages": value}
+    try:
+        if isinstance(value, Command):
+            arguments["resume"] = json.loads(json.dumps(value.resume))
+        elif value is not None:
+            arguments["input"] = encode(value)
+            arguments["request"] = _request(value)
+        json.dumps(arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"A run for a queue is plain data and messages: {error}") from error
+    if cron:
+        arguments["cron"] = cron
+    return arguments
+
+
+def _request(value: object) -> str:
+    messages = value.get("messages") if isinstance(value, Mapping) else None
+    if not messages:
+        return ""
+    return last_request(convert_to_messages(messages if isinstance(messages, list) else [messages])).text[
+        :_LONGEST_REQUEST
+    ]
+
+
+def _due(delay: float | timedelta | None, at: datetime | None, cron: str | None) -> datetime | None:
+    if sum(time is not None for time in (delay, at, cron)) > 1:
+        raise ConfigurationError("Say delay, at or cron, not two of them")
+    if at is not None and at.tzinfo is None:
+        raise ConfigurationError(f"at={at} needs a time zone")
+    if delay is not None:
+        return datetime.now(UTC) + (delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
+    return next_time(cron) if cron else at
+
+
+def _schedule(name: str) -> str:
+    return f"podium cron {name}"
+
+
+def _check_name(name: str) -> None:
+    if not _GRAPH_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{name!r} cannot name a graph of a queue; use letters, digits, '_', '-', '.': 32 at most"
+        )

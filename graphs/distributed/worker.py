@@ -1,0 +1,275 @@
+"""A worker: takes runs from the queue, does them with their checkpoints in Postgres, and takes over those of the dead.
+
+    take -> (lock of the thread) -> begin | go on -> ended, or waits for a person
+                                                  -> put back (drained) | failed | cancelled
+
+A worker sends a heartbeat. Of one that has sent none for `takeover_after` seconds any other ends the connections, and
+with them its locks, and puts its runs back; they go on from their checkpoints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, cast
+
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
+from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+from procrastinate.job_context import AbortReason, JobContext
+from procrastinate.jobs import Job as Row
+from procrastinate.jobs import Status
+from procrastinate.manager import JobManager
+from procrastinate.retry import BaseRetryStrategy, RetryDecision
+from procrastinate.worker import Worker as ProcrastinateWorker
+
+from agents.errors import ConfigurationError, StorageError
+from agents.runtime import masked
+from graphs.distributed import jobs
+from graphs.distributed.at_work import WaitsForAnswerError, compiled, work
+from graphs.distributed.jobs import Arguments
+from graphs.distributed.own_loops import OwnLoops
+from graphs.distributed.queue import Queue
+from graphs.storage import connected, postgres
+
+TAKEOVER_AFTER = 15.0
+DRAIN = 60.0
+MAX_TAKEOVERS = 3
+
+_BEATS = 3
+"""Heartbeats within the time after which a worker counts as stalled."""
+_POLL = 2.0
+"""Seconds between two looks for runs, beside notifications."""
+_PUT_OFF = 10.0
+"""Seconds before a message is tried again whose thread waits for an answer."""
+_FORGOTTEN = 60.0
+"""Seconds for which a stalled worker's row is kept after its runs were taken over."""
+
+
+class _PutBackError(Exception):
+    """The run goes back into the queue, to be taken after so many seconds."""
+
+    def __init__(self, reason: str, seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
+class _PutBack(BaseRetryStrategy):
+    def get_retry_decision(self, *, exception: BaseException, job: Row) -> RetryDecision | None:
+        if not isinstance(exception, _PutBackError):
+            return None
+        return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=exception.seconds))
+
+
+class _OwnJobs(JobManager):
+    """Procrastinate's job manager for one worker, which ends no job that another worker has taken over."""
+
+    def __init__(self, connector: PsycopgConnector, worker_id: int) -> None:
+        super().__init__(connector)
+        self.worker_id = worker_id
+        self.failed: dict[int | None, str] = {}
+        """By id of a job, why it failed for good; procrastinate would log it, with its input, if it were raised."""
+
+    async def query(self, statement: Any, **values: Any) -> list[dict[str, Any]]:
+        return await self.connector.execute_query_all_async(statement, **values)
+
+    async def register_worker(self) -> int:
+        return self.worker_id
+
+    async def prune_stalled_workers(self, seconds_since_heartbeat: float) -> list[int]:
+        """Do nothing: their runs are put back first."""
+        return []
+
+    async def finish_job(self, job: Row, status: Status, delete_job: bool) -> None:
+        mine: dict[str, Any] = {"id": job.id, "worker": self.worker_id}
+        if reason := self.failed.pop(job.id, None):
+            status, delete_job = Status.FAILED, False
+            await self.query(jobs.NOTE_ERROR, **mine, error=reason)
+        channel = jobs.channel_of(str(job.task_kwargs["thread_id"]))
+        await self.query(jobs.FINISH, **mine, status=status.value, delete=delete_job, channel=channel)
+
+    async def retry_job(self, job: Row, retry_at: datetime | None = None, *_: object, **__: object) -> None:
+        await self.query(jobs.PUT_BACK, id=job.id, worker=self.worker_id, at=retry_at)
+
+
+class Worker:
+    """Does the runs of a queue until it is told to stop.
+
+    Args:
+        queue: The queue, with its graphs.
+        concurrency: Runs at work at a time.
+        takeover_after: Seconds without a heartbeat after which other workers take its runs over, and it theirs.
+        drain: Seconds that steps at work have when it stops; then they are cut off, and run again elsewhere.
+        max_takeovers: Takeovers after which a run has failed: it may be what kills its workers.
+        report: Gets a line about everything that happens.
+
+    Raises:
+        ConfigurationError: The queue has no graphs.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        *,
+        concurrency: int = 1,
+        takeover_after: float = TAKEOVER_AFTER,
+        drain: float = DRAIN,
+        max_takeovers: int = MAX_TAKEOVERS,
+        report: Callable[[str], object] = lambda line: None,
+    ) -> None:
+        if not queue.graphs:
+            raise ConfigurationError('A worker needs graphs: Queue(uri, {"name": graph, …})')
+        self._queue = queue
+        self._concurrency = concurrency
+        self._takeover_after = takeover_after
+        self._drain = drain
+        self._max_takeovers = max_takeovers
+        self._report = report
+        self._controls: set[RunControl] = set()
+        self._is_stopping = False
+        self._stop: Callable[[], object] = lambda: None
+
+    def stop(self) -> None:
+        """Take no more runs, begin no more steps, and put the runs at work back; from any thread."""
+        self._is_stopping = True
+        for control in tuple(self._controls):
+            control.request_drain("the worker stops")
+        self._stop()
+
+    async def run(self) -> None:
+        """Work until `stop`.
+
+        Raises:
+            ConfigurationError: A graph cannot be built.
+            StorageError: The database cannot be used, or for too long could not.
+        """
+        self._queue.prepare()
+        pool: dict[str, Any] = {"min_size": 1, "max_size": 4, "kwargs": {"prepare_threshold": None}}
+        connector = PsycopgConnector(conninfo=self._queue.uri, **pool)
+        app = App(connector=connector)
+        try:
+            async with app.open_async():
+                worker_id = await app.job_manager.register_worker()
+                self._jobs = app.job_manager = _OwnJobs(connector, worker_id)
+                with postgres(_named(self._queue.uri, worker_id)) as storage, OwnLoops(self._concurrency) as loops:
+                    self._storage, self._loops = storage, loops
+                    graphs = self._queue.graphs or {}
+                    self._graphs = {name: compiled(graph, storage) for name, graph in graphs.items()}
+                    await self._work(app)
+        except ConnectorException as error:
+            with connected(self._queue.uri):  # explains why the database cannot be used
+                pass
+            raise StorageError(f"Postgres cannot be used: {error.__cause__ or error}") from error
+
+    async def _work(self, app: App) -> None:
+        app.task(name=jobs.RUN, pass_context=True, retry=_PutBack())(self._run)
+        app.task(name=jobs.TIMER, pass_context=True)(self._ring)
+        worker: Any = ProcrastinateWorker(
+            app,
+            queues=[jobs.queue_of(name) for name in self._graphs],
+            concurrency=self._concurrency,
+            fetch_job_polling_interval=_POLL,
+            abort_job_polling_interval=_POLL,
+            shutdown_graceful_timeout=self._drain,
+            delete_jobs="successful",
+            install_signal_handlers=False,
+        )
+        self._stop = worker.stop
+        alive = asyncio.create_task(self._stay_alive())
+        alive.add_done_callback(lambda _: worker.stop())
+        self._report(f"worker {self._jobs.worker_id} waits for runs of {', '.join(self._graphs)}")
+        try:
+            if not self._is_stopping:
+                await worker.run()
+        finally:
+            alive.cancel()
+            with suppress(asyncio.CancelledError):
+                await alive
+
+    async def _stay_alive(self) -> None:
+        """Send heartbeats, and take over the runs of workers that send none."""
+        worker = self._jobs.worker_id
+        error = (
+            f"Gave up after {self._max_takeovers + 1} workers died or stalled at work on this run, which may be what"
+            " ends them; what it has finished is kept: podium resume goes on with it"
+        )
+        limits = {"seconds": self._takeover_after, "most": self._max_takeovers, "error": error}
+        while await self._jobs.query(jobs.BEAT, worker=worker):
+            for freed in await self._jobs.query(jobs.TAKE_OVER, tasks=[jobs.RUN, jobs.TIMER], **limits):
+                what = "put back" if freed["status"] == "todo" else freed["status"]
+                self._report(f"{freed['thread_id']}: {what}, because its worker died or stalled")
+            await JobManager.prune_stalled_workers(self._jobs, self._takeover_after + _FORGOTTEN)
+            await asyncio.sleep(self._takeover_after / _BEATS)
+        raise StorageError("This worker sent no heartbeat for so long that others have struck it off")
+
+    async def _ring(self, context: JobContext, /, **arguments: Any) -> None:
+        """Put a run that is due."""
+        await asyncio.to_thread(self._queue.ring, context.job.id, cast(Arguments, arguments), context.job.priority)
+
+    async def _run(self, context: JobContext, /, **arguments: Any) -> None:
+        """Do a run."""
+        job, control = context.job, RunControl()
+        name = f"{arguments['thread_id']} ({arguments['graph']})"
+        began = time.monotonic()
+        self._controls.add(control)
+        if self._is_stopping:
+            control.request_drain("the worker stops")
+        self._report(f"{name}: at work")
+        try:
+            await self._at_work(job, cast(Arguments, arguments), control)
+            self._report(f"{name}: done in {time.monotonic() - began:.1f} s")
+        except GraphDrained as drained:
+            raise self._put_back(name, "the worker stops") from drained
+        except WaitsForAnswerError as waits:
+            raise self._put_back(name, str(waits), _PUT_OFF) from waits
+        except asyncio.CancelledError as cut:
+            if context.abort_reason() is AbortReason.SHUTDOWN:
+                raise self._put_back(name, "cut off: the worker stops") from cut
+            self._report(f"{name}: cancelled")
+            raise
+        except Exception as error:
+            self._jobs.failed[job.id] = reason = masked(f"{type(error).__name__}: {error}")
+            self._report(f"{name}: failed: {reason}")
+        finally:
+            self._controls.discard(control)
+
+    def _put_back(self, name: str, reason: str, seconds: float = 0.0) -> _PutBackError:
+        self._report(f"{name}: put back: {reason}")
+        return _PutBackError(reason, seconds)
+
+    async def _at_work(self, job: Row, arguments: Arguments, control: RunControl) -> None:
+        loop = asyncio.get_running_loop()
+
+        def note_questions(asked: dict[str, str]) -> None:
+            note = self._jobs.query(jobs.NOTE_ASKED, id=job.id, asked=json.dumps(asked))
+            asyncio.run_coroutine_threadsafe(note, loop).result()
+
+        async def notify(payload: str) -> None:
+            with suppress(ConnectorException):  # a run does not fail because nobody hears of it
+                await self._jobs.query(jobs.NOTIFY, channel=jobs.channel_of(arguments["thread_id"]), payload=payload)
+
+        await self._loops.run(
+            partial(
+                work,
+                self._graphs[arguments["graph"]],
+                job.id,
+                arguments,
+                storage=self._storage,
+                control=control,
+                note_questions=note_questions,
+                notify=lambda payload: asyncio.run_coroutine_threadsafe(notify(payload), loop),
+            )
+        )
+
+
+def _named(uri: str, worker_id: int) -> str:
+    """Return the address with a name for its connections, by which another worker finds and ends them."""
+    from psycopg.conninfo import make_conninfo
+
+    return make_conninfo(uri, application_name=f"podium worker {worker_id}")

@@ -1,0 +1,298 @@
+"""Runs over workers: real workers, a real Postgres, and what becomes of runs whose workers are killed or stopped."""
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from langgraph.types import Command
+
+from benchmarks.postgres_server import binaries, server
+from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED, NEEDS_INPUT
+from graphs.errors import ConfigurationError, StorageError
+from graphs.storage import postgres, state
+from tests import crew
+from tests.processes import One, Processes
+
+psycopg = pytest.importorskip("psycopg")
+pytest.importorskip("procrastinate", reason="the extra podium[queue] is not installed")
+pytestmark = pytest.mark.skipif(binaries() is None, reason="no initdb and pg_ctl on this system")
+
+from graphs.distributed import Queue  # noqa: E402
+
+TAKEOVER = 0.6
+"""Seconds without heartbeat after which the workers of these tests take over."""
+PATIENCE = 20.0
+
+
+@pytest.fixture(scope="module")
+def uri() -> Iterator[str]:
+    with server() as address:
+        yield address
+
+
+@pytest.fixture
+def queue(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    monkeypatch.setenv("CREW", str(tmp_path))
+    return Queue(uri, crew.graphs)
+
+
+@pytest.fixture
+def office(uri: str, processes: Processes) -> Processes:
+    """Run commands as processes."""
+    processes.environment |= {"PODIUM_RUNS": uri, "CREW": str(processes.folder)}
+    return processes
+
+
+@pytest.fixture
+def worker(office: Processes) -> Iterator[Callable[[], One]]:
+    """Start workers as processes."""
+    started: list[One] = []
+
+    def start() -> One:
+        started.append(office.start("worker", "--graphs", "tests.crew:graphs", "--takeover-after", str(TAKEOVER)))
+        started[-1].until("waits for runs")
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll(process.pid) is None:
+            process.send(signal.SIGKILL)
+
+
+@contextmanager
+def working(queue: Queue, max_takeovers: int = 3) -> Iterator[None]:
+    """Have a worker in a thread of this process."""
+    worker = queue.worker(takeover_after=TAKEOVER, concurrency=2, max_takeovers=max_takeovers)
+    with ThreadPoolExecutor(1) as thread:
+        ended = thread.submit(lambda: asyncio.run(worker.run()))
+        try:
+            yield
+        finally:
+            worker.stop()
+        ended.result(PATIENCE)
+
+
+def log() -> list[str]:
+    file = crew.folder() / "log"
+    return file.read_text().split("\n")[:-1] if file.exists() else []
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def status(uri: str, run: str) -> str:
+    with postgres(uri) as storage:
+        return state(storage, run)["status"]
+
+
+def test_a_run_is_put_done_watched_and_listed(queue: Queue, uri: str, office: Processes) -> None:
+    (crew.folder() / "go").touch()
+    run = queue.put("slow", "Do it")
+    assert [(job["thread_id"], job["status"], job["request"]) for job in queue.jobs()] == [(run, "queued", "Do it")]
+    assert f"{run}  " in office.podium("runs").out
+    assert "queued" in office.podium("show", run).out
+    watching = office.start("watch", run)
+    watching.until("is queued")
+    with working(queue):
+        done = watching.wait()
+    assert (done.code, done.out) == (COMPLETED, "three done\n")
+    assert "one: completed" in done.told
+    assert "three: running (work)" in done.told
+    assert queue.jobs() == []
+    assert status(uri, run) == "completed"
+
+
+def test_messages_on_one_thread_take_turns_and_a_priority_comes_first(queue: Queue) -> None:
+    first, second, third = (asyncio.run(queue.aput("short", text, thread_id="talk")) for text in ("a", "b", "c"))
+    urgent = queue.put("short", "now", priority=1)
+    seen: list[str] = []
+    worker = queue.worker(concurrency=3, report=seen.append)
+    thread = threading.Thread(target=lambda: asyncio.run(worker.run()))
+    thread.start()
+    for run in (first, second, third, urgent):
+        queue.wait(run, PATIENCE)
+    worker.stop()
+    thread.join()
+    steps = [line.split()[2] for line in seen if line.startswith("talk")]
+    assert steps == ["at", "done"] * 3
+    assert seen[1].startswith(urgent)
+
+
+def test_a_killed_workers_run_is_taken_over_and_repeats_nothing_that_was_finished(
+    queue: Queue, uri: str, worker: Callable[[], One]
+) -> None:
+    run = queue.put("slow", "Do it")
+    first = worker()
+    until(lambda: "two" in log())
+    second = worker()
+    first.send(signal.SIGKILL)
+    began = time.monotonic()
+    second.until("put back")
+    assert time.monotonic() - began < 2 * TAKEOVER + 1
+    until(lambda: log().count("two") == 2)
+    (crew.folder() / "go").touch()
+    queue.wait(run, PATIENCE)
+    assert log() == ["one", "two", "two", "three"]
+    assert status(uri, run) == "completed"
+    second.send(signal.SIGTERM)
+    assert second.wait().code == COMPLETED
+
+
+def test_a_stalled_worker_loses_its_run_and_does_not_disturb_it_when_it_wakes(
+    queue: Queue, uri: str, worker: Callable[[], One]
+) -> None:
+    run = queue.put("slow", "Do it")
+    stalled = worker()
+    until(lambda: "two" in log())
+    stalled.send(signal.SIGSTOP)
+    with working(queue):
+        until(lambda: log().count("two") == 2)
+        stalled.send(signal.SIGCONT)
+        (crew.folder() / "go").touch()
+        queue.wait(run, PATIENCE)
+        stalled.until("failed: StorageError: The connection with the lock")
+        assert log() == ["one", "two", "two", "three"]
+        assert status(uri, run) == "completed"
+        assert queue.jobs() == []
+    stalled.send(signal.SIGTERM)
+    assert stalled.wait().code == COMPLETED
+
+
+def test_sigterm_drains_and_another_worker_goes_on(queue: Queue, uri: str, worker: Callable[[], One]) -> None:
+    run = queue.put("slow", "Do it")
+    first = worker()
+    until(lambda: "two" in log())
+    first.send(signal.SIGTERM)
+    first.until("stops when")
+    (crew.folder() / "go").touch()
+    assert first.wait().code == COMPLETED
+    assert log() == ["one", "two"]
+    assert [(job["status"], job["takeovers"]) for job in queue.jobs(run)] == [("queued", 0)]
+    with working(queue):
+        queue.wait(run, PATIENCE)
+    assert log() == ["one", "two", "three"]
+    assert status(uri, run) == "completed"
+
+
+def test_a_question_frees_the_worker_and_its_answer_is_queued(queue: Queue, uri: str, office: Processes) -> None:
+    run = queue.put("asking", {"note": ""})
+    with working(queue):
+        assert office.podium("watch", run).code == NEEDS_INPUT
+        assert run in office.podium("inbox").out
+        queue.put("asking", {"note": "later"}, thread_id=run)  # waits: nobody has answered
+        time.sleep(0.3)
+        queue.cancel(run)
+        assert office.podium("resume", run).code == NEEDS_INPUT
+        assert "podium watch" in office.podium("resume", run, "--answer", "blue").told
+        queue.wait(run, PATIENCE)
+        assert log() == ["answered blue"]
+        queue.put("asking", Command(resume="red"), thread_id=run)  # is open no more
+        queue.wait(run, PATIENCE)
+    assert log() == ["answered blue"]
+    assert run not in office.podium("inbox").out
+
+
+def test_a_run_is_cancelled_while_it_waits_and_while_it_is_at_work(queue: Queue, office: Processes) -> None:
+    waiting = queue.put("slow", "Do it")
+    assert office.podium("cancel", waiting).code == COMPLETED
+    assert [job["status"] for job in queue.jobs(waiting)] == ["cancelled"]
+    assert "cancelled" in office.podium("show", waiting).out
+    assert office.podium("cancel", "nobody").code == BAD_USAGE
+    with working(queue):
+        running = queue.put("slow", "Do it")
+        until(lambda: "two" in log())
+        assert queue.cancel(running) == 1
+        (crew.folder() / "go").touch()
+        until(lambda: queue.jobs(running)[0]["status"] == "cancelled")
+        assert log() == ["one", "two"]
+        assert office.podium("resume", running).code == COMPLETED
+        queue.wait(running, PATIENCE)
+    assert log()[-1] == "three"
+
+
+def test_a_failed_run_is_recorded_not_retried_and_goes_on_when_it_is_told_to(queue: Queue, office: Processes) -> None:
+    run = queue.put("failing", {"note": ""})
+    with working(queue):
+        queue.wait(run, PATIENCE)
+        (job,) = queue.jobs(run)
+        assert (job["status"], job["error"]) == ("failed", "SystemError: broken, with ***")
+        assert office.podium("watch", run).code == FAILED
+        assert "SystemError: broken" in office.podium("show", run).out
+        (crew.folder() / "go").touch()
+        queue.put("failing", thread_id=run)
+        queue.wait(run, PATIENCE)
+        assert queue.jobs(run) == []
+
+
+def test_a_run_that_kills_its_workers_is_given_up(queue: Queue, office: Processes) -> None:
+    run = queue.put("deadly", "Do it")
+    for _ in range(2):
+        assert office.start(script=_DEADLY).wait().code == -signal.SIGKILL
+    with working(queue, max_takeovers=1):
+        until(lambda: queue.jobs(run)[0]["status"] == "failed")
+    (job,) = queue.jobs(run)
+    assert "Gave up after 2 workers died" in job["error"]
+    assert log() == ["one", "two", "two"]
+
+
+_DEADLY = f"""
+import asyncio
+from graphs.distributed import Queue
+asyncio.run(Queue(graphs="tests.crew:graphs").worker(takeover_after={TAKEOVER}, max_takeovers=1).run())
+"""
+
+
+def test_a_timer_and_a_schedule_put_runs_when_they_are_due(queue: Queue, uri: str) -> None:
+    daily = queue.put("short", "report", cron="0 8 * * *", thread_id="daily")
+    assert queue.put("short", "report", cron="0 9 * * *", thread_id="daily") == daily
+    later = queue.put("short", "later", delay=3600)
+    assert {(job["thread_id"], job["status"]) for job in queue.jobs()} >= {(daily, "scheduled"), (later, "scheduled")}
+    assert (queue.jobs(daily)[0]["at"] or "")[11:16] == "09:00"
+    with psycopg.connect(uri) as connection:
+        connection.execute("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE status = 'todo'")
+    with working(queue):
+        until(lambda: len(log()) == 2)
+        queue.wait(later, PATIENCE)
+    assert queue.jobs(later) == []
+    assert [job["status"] for job in queue.jobs(daily)] == ["scheduled"]
+    assert queue.cancel(daily) == 1
+    assert queue.jobs(daily) == []
+
+
+def test_many_at_once_make_the_tables(uri: str) -> None:
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE empty")
+    there = uri.replace("/postgres?", "/empty?")
+    assert Queue(there).jobs() == []
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda _: Queue(there).prepare(), range(6)))
+    assert Queue(there).put("any", "of a program that only puts")
+
+
+def test_what_cannot_be_put_is_explained(queue: Queue, uri: str, office: Processes) -> None:
+    for wrong in (
+        lambda: queue.put("unknown", "Do it"),
+        lambda: queue.put("short", object()),
+        lambda: queue.put("short", "Do it", cron="every day"),
+        lambda: queue.put("short", "Do it", delay=1, cron="0 8 * * *"),
+        lambda: queue.put("short"),
+        lambda: Queue(uri, {"a name with spaces": None}),
+        lambda: Queue("runs.sqlite"),
+        lambda: Queue(uri, "tests.crew:nothing"),
+        lambda: Queue(uri, "tests.crew:TEAM"),
+    ):
+        with pytest.raises(ConfigurationError):
+            wrong()
+    with pytest.raises(StorageError, match="Postgres cannot be used"):
+        Queue("postgresql://me:secret@/db?host=/nowhere").put("short", "Do it")
+    assert "tests.crew:nothing cannot be loaded" in office.podium("worker", "--graphs", "tests.crew:nothing").told
