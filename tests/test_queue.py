@@ -23,7 +23,7 @@ psycopg = pytest.importorskip("psycopg")
 pytest.importorskip("procrastinate", reason="the extra podium[queue] is not installed")
 pytestmark = pytest.mark.skipif(binaries() is None, reason="no initdb and pg_ctl on this system")
 
-from graphs.distributed import Queue  # noqa: E402
+from graphs.distributed import Queue, Worker  # noqa: E402
 
 TAKEOVER = 0.6
 """Seconds without heartbeat after which the workers of these tests take over."""
@@ -68,7 +68,7 @@ def worker(office: Processes) -> Iterator[Callable[[], One]]:
 @contextmanager
 def working(queue: Queue, max_takeovers: int = 3) -> Iterator[None]:
     """Have a worker in a thread of this process."""
-    worker = queue.worker(takeover_after=TAKEOVER, concurrency=2, max_takeovers=max_takeovers)
+    worker = Worker(queue, takeover_after=TAKEOVER, concurrency=2, max_takeovers=max_takeovers)
     with ThreadPoolExecutor(1) as thread:
         ended = thread.submit(lambda: asyncio.run(worker.run()))
         try:
@@ -116,7 +116,7 @@ def test_messages_on_one_thread_take_turns_and_a_priority_comes_first(queue: Que
     first, second, third = (asyncio.run(queue.aput("short", text, thread_id="talk")) for text in ("a", "b", "c"))
     urgent = queue.put("short", "now", priority=1)
     seen: list[str] = []
-    worker = queue.worker(concurrency=3, report=seen.append)
+    worker = Worker(queue, concurrency=3, report=seen.append)
     thread = threading.Thread(target=lambda: asyncio.run(worker.run()))
     thread.start()
     for run in (first, second, third, urgent):
@@ -247,8 +247,8 @@ def test_a_run_that_kills_its_workers_is_given_up(queue: Queue, office: Processe
 
 _DEADLY = f"""
 import asyncio
-from graphs.distributed import Queue
-asyncio.run(Queue(graphs="tests.crew:graphs").worker(takeover_after={TAKEOVER}, max_takeovers=1).run())
+from graphs.distributed import Queue, Worker
+asyncio.run(Worker(Queue(graphs="tests.crew:graphs"), takeover_after={TAKEOVER}, max_takeovers=1).run())
 """
 
 

@@ -44,10 +44,13 @@ def worker_command(
     sys.path.insert(0, str(Path.cwd()))
     queue = Queue(graphs=load_graphs(graphs) if graphs else _team_graphs(team_file))
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # it logs inputs
-    options = {"concurrency": concurrency, "takeover_after": takeover_after, "drain": drain}
+    from graphs.distributed import Worker
+
+    report = partial(say, stderr())
+    worker = Worker(queue, concurrency=concurrency, takeover_after=takeover_after, drain=drain, report=report)
     gc.collect()
-    gc.freeze()
-    asyncio.run(_work(queue.worker(**options, report=partial(say, stderr()))))
+    gc.freeze()  # what stays is not looked through again
+    asyncio.run(_work(worker))
     return COMPLETED
 
 

@@ -24,7 +24,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.messages import convert_to_messages
 from langgraph.types import Command
@@ -36,9 +36,6 @@ from graphs.distributed import jobs
 from graphs.distributed.jobs import Arguments, Job
 from graphs.engine import last_request
 from graphs.storage import PATH_VARIABLE, connected, connection_pool, strict
-
-if TYPE_CHECKING:
-    from graphs.distributed.worker import Worker
 
 Graphs = Mapping[str, Any]
 """By name what runs: patterns, graphs (compiled or not), or functions that return one."""
@@ -182,12 +179,6 @@ class Queue:
             if until is not None and time.monotonic() > until:
                 raise TimeoutError(f"The run {thread_id} has not ended within {timeout:g} seconds")
             time.sleep(_LOOK / 10)
-
-    def worker(self, **options: Any) -> Worker:
-        """Return a worker of this queue's graphs; `options` are those of `Worker`."""
-        from graphs.distributed.worker import Worker
-
-        return Worker(self, **options)
 
     def prepare(self) -> None:
         """Make the queue's tables where they are missing."""

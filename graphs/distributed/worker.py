@@ -20,23 +20,27 @@ from typing import Any, cast
 
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
-from procrastinate import App, PsycopgConnector
-from procrastinate.exceptions import ConnectorException
-from procrastinate.job_context import AbortReason, JobContext
-from procrastinate.jobs import Job as Row
-from procrastinate.jobs import Status
-from procrastinate.manager import JobManager
-from procrastinate.retry import BaseRetryStrategy, RetryDecision
-from procrastinate.worker import Worker as ProcrastinateWorker
 
 from agents.errors import ConfigurationError, StorageError
-from agents.runtime import masked
+from agents.runtime import install_hint, masked
 from graphs.distributed import jobs
 from graphs.distributed.at_work import WaitsForAnswerError, compiled, work
 from graphs.distributed.jobs import Arguments
 from graphs.distributed.own_loops import OwnLoops
 from graphs.distributed.queue import Queue
 from graphs.storage import connected, postgres
+
+try:
+    from procrastinate import App, PsycopgConnector
+    from procrastinate.exceptions import ConnectorException
+    from procrastinate.job_context import AbortReason, JobContext
+    from procrastinate.jobs import Job as Row
+    from procrastinate.jobs import Status
+    from procrastinate.manager import JobManager
+    from procrastinate.retry import BaseRetryStrategy, RetryDecision
+    from procrastinate.worker import Worker as ProcrastinateWorker
+except ImportError as error:
+    raise ImportError(f"A worker needs an extra: {install_hint('queue')}") from error
 
 TAKEOVER_AFTER = 15.0
 DRAIN = 60.0
