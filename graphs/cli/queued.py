@@ -10,11 +10,9 @@ from typing import Any
 from agents.errors import StorageError
 from graphs import storage as stored
 from graphs.cli.output import say, stderr
-from graphs.distributed import Job, Queue
+from graphs.distributed import QUEUE_JOB, Queue, QueuedRun
 from graphs.storage import State, Storage
 
-JOB = "queue_job"
-"""Key of a stored run's metadata that a worker writes."""
 ACTIVE = ("queued", "running")
 
 
@@ -28,7 +26,7 @@ def queue() -> Queue | None:
         return None
 
 
-def jobs(run: str | None = None) -> dict[str, Job]:
+def jobs(run: str | None = None) -> dict[str, QueuedRun]:
     """Return the queue's jobs by their runs."""
     there = queue()
     return {job["thread_id"]: job for job in there.jobs(run)} if there else {}
@@ -62,7 +60,7 @@ def state_of(storage: Storage, run: str) -> State:
 
 def is_queued(state: State) -> bool:
     """Tell whether a run is one of the queue's workers', not of this command's."""
-    return JOB in state["metadata"] or not state["metadata"]
+    return QUEUE_JOB in state["metadata"] or not state["metadata"]
 
 
 def put_again(run: str, graph: str, value: Any) -> None:
@@ -77,11 +75,11 @@ def prune_queue(before: datetime) -> None:
         there.prune(before)
 
 
-def _as_queued(run: Any, job: Job | None) -> Any:
+def _as_queued(run: Any, job: QueuedRun | None) -> Any:
     return run if job is None else {**run, "status": job["status"], "ended": None}
 
 
-def _only_queued(job: Job) -> stored.StoredRun:
+def _only_queued(job: QueuedRun) -> stored.StoredRun:
     return {
         "thread_id": job["thread_id"],
         "pattern": job["graph"],
@@ -92,5 +90,5 @@ def _only_queued(job: Job) -> stored.StoredRun:
     }
 
 
-def _outcome(job: Job) -> dict[str, Any]:
+def _outcome(job: QueuedRun) -> dict[str, Any]:
     return {"stop_reason": job["error"] or None}

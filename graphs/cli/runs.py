@@ -19,8 +19,8 @@ from graphs.cli.exit_codes import COMPLETED, NEEDS_INPUT
 from graphs.cli.options import AsJson, Choices, RunArgument, Shown
 from graphs.cli.outcome import as_result, open_questions, print_questions
 from graphs.cli.output import print_json, print_table, say, stderr, stdout
-from graphs.cli.queued import ACTIVE, is_queued, jobs, prune_queue, put_again, state_of, with_jobs
 from graphs.cli.questions import ShownQuestion, ask_on_terminal, can_ask, read_answers
+from graphs.cli.queued import ACTIVE, is_queued, jobs, prune_queue, put_again, state_of, with_jobs
 from graphs.cli.run import resumption
 from graphs.cli.run_spec import RunSpec, origin_of
 from graphs.cli.start import begin, new_id, opened_storage

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from agents.runtime import lazily
 
 if TYPE_CHECKING:
-    from graphs.distributed.jobs import Job
+    from graphs.distributed.jobs import QUEUE_JOB, QueuedRun
     from graphs.distributed.queue import Graphs, Queue, load_graphs
     from graphs.distributed.worker import Worker
 
-__all__ = ["Graphs", "Job", "Queue", "Worker", "load_graphs"]
+__all__ = ["QUEUE_JOB", "Graphs", "Queue", "QueuedRun", "Worker", "load_graphs"]
 
-_MODULES = {"Graphs": "queue", "Job": "jobs", "Queue": "queue", "Worker": "worker", "load_graphs": "queue"}
-__getattr__ = lazily(__name__, _MODULES)
+_MODULES = {"jobs": ("QUEUE_JOB", "QueuedRun"), "queue": ("Graphs", "Queue", "load_graphs"), "worker": ("Worker",)}
+__getattr__ = lazily(__name__, {name: module for module, names in _MODULES.items() for name in names})

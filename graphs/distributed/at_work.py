@@ -19,15 +19,12 @@ from langgraph.types import Command
 
 from agents.errors import ConfigurationError
 from agents.runtime import masked
-from graphs.distributed.jobs import Arguments
+from graphs.distributed.jobs import QUEUE_JOB, Arguments
 from graphs.distributed.queue import decode
 from graphs.engine import Pattern
 from graphs.engine import langgraph_internals as internals
 from graphs.show import LiveState, news
 from graphs.storage import Storage
-
-JOB = "queue_job"
-"""Key of the metadata of a run's checkpoints: the job that wrote them."""
 
 _PAUSE = 0.2
 """Seconds between two notifications of a run's progress."""
@@ -41,7 +38,7 @@ class WaitsForAnswerError(Exception):
     """A new message for a thread that waits for an answer."""
 
 
-async def work(
+async def do_run(
     graph: Any,
     job_id: int | None,
     arguments: Arguments,
@@ -70,12 +67,12 @@ async def work(
     thread = arguments["thread_id"]
     config: RunnableConfig = {
         "configurable": {"thread_id": thread},
-        "metadata": {"pattern": arguments["graph"], JOB: job_id},
+        "metadata": {"pattern": arguments["graph"], QUEUE_JOB: job_id},
     }
     async with storage.lock_thread(thread, "wait") as lock:
         config = lock.mark(config)
         last = await storage.aget_tuple(config)
-        begun = last is not None and last.metadata.get(JOB) == job_id
+        begun = last is not None and last.metadata.get(QUEUE_JOB) == job_id
         value = None if begun else _input(last, arguments, note_questions)
         if value is None:
             if last is None:

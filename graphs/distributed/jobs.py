@@ -13,6 +13,9 @@ from typing import Any, Literal, cast
 
 from typing_extensions import TypedDict
 
+QUEUE_JOB = "queue_job"
+"""Key of the metadata of a run's checkpoints: the job that wrote them."""
+
 RUN, TIMER = "podium.run", "podium.timer"
 """Names of procrastinate's tasks."""
 
@@ -78,7 +81,7 @@ SELECT freed.*, (SELECT count(*) FROM ended) AS connections FROM freed
 """
 """Puts the runs of workers without heartbeat back, and gives those up that were taken over too often."""
 
-FINISH = """
+FINISH_JOB = """
 WITH mine AS (
     SELECT id, lock FROM procrastinate_jobs WHERE id = %(id)s AND worker_id = %(worker)s AND status = 'doing' FOR UPDATE
 ), earlier AS (
@@ -130,7 +133,7 @@ class Arguments(TypedDict, total=False):
     cron: str
 
 
-class Job(TypedDict):
+class QueuedRun(TypedDict):
     """A run that waits for a worker, is at work, failed for good or was cancelled; or one that is scheduled."""
 
     thread_id: str
@@ -204,7 +207,7 @@ def delete(connection: Any, job_id: int | None) -> bool:
     return connection.execute(statement, (job_id,)).fetchone() is not None
 
 
-def list_jobs(connection: Any, thread_id: str | None = None) -> list[Job]:
+def list_jobs(connection: Any, thread_id: str | None = None) -> list[QueuedRun]:
     """Return the job of each thread that says how it stands, the latest first."""
     if not tables_exist(connection):
         return []
@@ -212,7 +215,7 @@ def list_jobs(connection: Any, thread_id: str | None = None) -> list[Job]:
     return [_job(row) for row in sorted(rows, key=lambda row: row["id"], reverse=True)]
 
 
-def _job(row: Any) -> Job:
+def _job(row: Any) -> QueuedRun:
     arguments, waits = row["args"], "scheduled" if row["task_name"] == TIMER else "queued"
     names: dict[str, JobStatus] = {"doing": "running", "failed": "failed", "todo": waits}  # type: ignore[dict-item]
     return {

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
-Work = Callable[[], Coroutine[Any, Any, T]]
+_Work = Callable[[], Coroutine[Any, Any, T]]
 
 
 class OwnLoops:
@@ -21,7 +21,7 @@ class OwnLoops:
         self._local = threading.local()
         self._runners: list[asyncio.Runner] = []
 
-    async def run(self, work: Work[T]) -> T:
+    async def run(self, work: _Work[T]) -> T:
         """Await work in one of the threads; on cancellation it is cancelled there, and ends before this returns."""
         job = _Job(work)
         ended = asyncio.get_running_loop().run_in_executor(self._threads, job.run, self._runner)
@@ -52,7 +52,7 @@ class OwnLoops:
 
 
 class _Job:
-    def __init__(self, work: Work[Any]) -> None:
+    def __init__(self, work: _Work[Any]) -> None:
         self._work = work
         self._cancel: Callable[[], object] = lambda: None
         self._is_cancelled = False

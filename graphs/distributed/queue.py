@@ -33,7 +33,7 @@ from agents.errors import ConfigurationError, StorageError
 from agents.runtime import install_hint
 from agents.settings import Settings
 from graphs.distributed import jobs
-from graphs.distributed.jobs import Arguments, Job
+from graphs.distributed.jobs import Arguments, QueuedRun
 from graphs.engine import last_request
 from graphs.storage import PATH_VARIABLE, connected, connection_pool, strict
 
@@ -119,7 +119,7 @@ class Queue:
         goes_on = input is None or isinstance(input, Command)
         if goes_on and (thread_id is None or due):
             raise ConfigurationError("Name the run that is to go on, as thread_id, and no time: it goes on at once")
-        arguments = _arguments(graph, input, thread_id or new_id(), context, cron)
+        arguments = _arguments(graph, input, thread_id or _new_id(), context, cron)
         schedule = _schedule(arguments["thread_id"]) if cron else None
         priority = ANSWERS_FIRST if goes_on else priority
         with self._connection() as connection, connection.transaction():
@@ -131,7 +131,7 @@ class Queue:
         """Put a run into the queue, as `put` does."""
         return await asyncio.to_thread(partial(self.put, graph, input, **options))
 
-    def jobs(self, thread_id: str | None = None) -> list[Job]:
+    def jobs(self, thread_id: str | None = None) -> list[QueuedRun]:
         """Return the runs that wait, are at work, failed for good or were cancelled, the latest first.
 
         A run that has ended in any other way is in the storage: `graphs.storage.runs`.
@@ -228,7 +228,7 @@ def load_graphs(target: str) -> Graphs:
     return graphs
 
 
-def new_id() -> str:
+def _new_id() -> str:
     """Return an id for a new thread."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
 

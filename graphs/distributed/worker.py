@@ -24,7 +24,7 @@ from langgraph.runtime import RunControl
 from agents.errors import ConfigurationError, StorageError
 from agents.runtime import install_hint, masked
 from graphs.distributed import jobs
-from graphs.distributed.at_work import WaitsForAnswerError, compiled, work
+from graphs.distributed.at_work import WaitsForAnswerError, compiled, do_run
 from graphs.distributed.jobs import Arguments
 from graphs.distributed.own_loops import OwnLoops
 from graphs.distributed.queue import Queue
@@ -96,7 +96,7 @@ class _OwnJobs(JobManager):
             status, delete_job = Status.FAILED, False
             await self.query(jobs.NOTE_ERROR, **mine, error=reason)
         channel = jobs.channel_of(str(job.task_kwargs["thread_id"]))
-        await self.query(jobs.FINISH, **mine, status=status.value, delete=delete_job, channel=channel)
+        await self.query(jobs.FINISH_JOB, **mine, status=status.value, delete=delete_job, channel=channel)
 
     async def retry_job(self, job: Row, retry_at: datetime | None = None, *_: object, **__: object) -> None:
         await self.query(jobs.PUT_BACK, id=job.id, worker=self.worker_id, at=retry_at)
@@ -260,7 +260,7 @@ class Worker:
 
         await self._loops.run(
             partial(
-                work,
+                do_run,
                 self._graphs[arguments["graph"]],
                 job.id,
                 arguments,

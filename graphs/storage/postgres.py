@@ -60,7 +60,7 @@ def postgres(
             yield storage
 
 
-def connection_pool(uri: str, *, wait: float = WAIT) -> Any:
+def connection_pool(uri: str, *, wait: float = LOCK_SECONDS) -> Any:
     """Return a pool of connections that commit each statement, to be opened; those that were lost are replaced."""
     from psycopg_pool import ConnectionPool
 
@@ -69,7 +69,7 @@ def connection_pool(uri: str, *, wait: float = WAIT) -> Any:
 
 
 @contextmanager
-def connected(uri: str, *, pool: Any = None, wait: float = WAIT) -> Iterator[Any]:
+def connected(uri: str, *, pool: Any = None, wait: float = LOCK_SECONDS) -> Iterator[Any]:
     """Yield a connection to the database, of its own or of a pool.
 
     Raises:
