@@ -110,7 +110,7 @@ def test_without_a_model_it_says_what_to_set(processes: Processes) -> None:
         (["run", "json:loads", "Do it"], "json:loads cannot be loaded"),
         (["run", "sys:path", "Do it"], "sys:path is a list"),
         (["new", "graphs"], "cannot name a project"),
-        (["new", "../elsewhere"], "cannot name a project"),
+        (["new", "../Elsewhere"], "cannot name a project"),
         ([""], "no request"),
     ],
 )

@@ -36,6 +36,9 @@ SLOTS = 2
 other, and a short one need not wait for a long one; each further slot costs 0.25 GB."""
 CONTEXT = 8192
 """Tokens of prompt and reply together, per request."""
+PROMPT_CACHE = 512
+"""MiB of memory for prompts that have left their slot (28 KB a token): the instructions of an agent are read once,
+whatever other agents are asked in between. The runtime itself would take up to 8 GiB."""
 REPLY_LIMIT = 2048
 """Tokens of one reply, so that a model caught in a loop ends within minutes (finish_reason `length`)."""
 TIMEOUT_SECONDS = 600.0
@@ -116,7 +119,8 @@ class Server(httpx2.Auth):
     def _start(self) -> Running:
         key = secrets.token_urlsafe(32)
         settings = {"path": str(self.path.resolve()), "name": self.label, "key": key, "threads": _cores()}
-        limits = {"slots": SLOTS, "context": CONTEXT, "idle_seconds": _idle_seconds(), "file": str(self._file)}
+        limits = {"slots": SLOTS, "context": CONTEXT, "prompt_cache": PROMPT_CACHE}
+        ending = {"idle_seconds": _idle_seconds(), "file": str(self._file)}
         process = subprocess.Popen(  # noqa: S603
             # Isolated: no module of the current or the script's folder hides another one.
             [sys.executable, "-I", str(Path(__file__).with_name("server_process.py"))],
@@ -130,7 +134,7 @@ class Server(httpx2.Auth):
             env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
         )
         try:
-            running = Running(self._load(process, settings | limits), key, process.pid)
+            running = Running(self._load(process, settings | limits | ending), key, process.pid)
             self._write(running)
         except BaseException:  # Ctrl-C too
             process.kill()

@@ -32,6 +32,7 @@ def serve(settings: dict[str, Any]) -> None:
     params.n_ctx = settings["context"] * settings["slots"]  # The runtime divides it among the slots.
     params.n_parallel = settings["slots"]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
+    params.cache_ram_mib = settings["prompt_cache"]
     params.use_jinja = True
     params.hostnames = ["127.0.0.1"]
     params.port = 0
