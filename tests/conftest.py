@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
@@ -19,9 +20,22 @@ settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
-@pytest.fixture(params=["invoke", "ainvoke"])
+BOTH = {"agent", "cancellation", "middleware", "rate_limit", "retry", "sync_async", "tools", "workflow"}
+"""Tests of what differs between sync and async code; elsewhere one coroutine serves both, and a test runs in one."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let a test with `call` run in sync code, in async code, or in both; which of the two is spread by its name."""
+    if "call" in metafunc.fixturenames and not hasattr(metafunc.module, "call"):
+        modes = ["invoke", "ainvoke"]
+        if metafunc.module.__name__.removeprefix("tests.").removeprefix("test_") not in BOTH:
+            modes = [modes[crc32(metafunc.function.__name__.encode()) % 2]]
+        metafunc.parametrize("call", modes, indirect=True)
+
+
+@pytest.fixture
 def call(request: pytest.FixtureRequest) -> Call:
-    """Call a Runnable; every test that asks for this runs once in sync and once in async code."""
+    """Call a Runnable."""
 
     def invoke(runnable: Any, value: Any, config: Any = None, **options: Any) -> Any:
         if request.param == "invoke":
