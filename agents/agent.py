@@ -126,6 +126,8 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
     def _build(self) -> None:
         self.guardrails = Guardrails(self.checks)
         self.worker = self._worker()
+        self.takes_tools = self.is_chat_model
+        """Whether `with_tools` can give it tools."""
 
     def _worker(self) -> FunctionWorker | GraphWorker | ChatModelWorker:
         if self.function is not None:

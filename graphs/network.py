@@ -259,7 +259,7 @@ class Network(Pattern[NetworkState]):
                 graph.add_conditional_edges(name, self.spoke)
                 continue
             # Only functions and graphs can name a peer they are not linked to, and are then asked again.
-            again = [] if agent.is_chat_model or self.discussion else [name]
+            again = [] if agent.takes_tools or self.discussion else [name]
             following = [self.discussion.following[name]] if self.discussion else self.links[name]
             graph.add_conditional_edges(name, self.next, [*following, *again, "answer"])
         return graph

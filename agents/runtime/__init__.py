@@ -19,7 +19,7 @@ from agents.runtime.installation import install_hint
 from agents.runtime.lazy import lazily
 from agents.runtime.own_run import OwnRun
 from agents.runtime.per_model import PerModel
-from agents.runtime.provider_errors import explain, is_rejection, is_transient, provider_words, raised_ending
+from agents.runtime.provider_errors import evidence, explain, is_rejection, is_transient, provider_words, raised_ending
 from agents.runtime.replies import check_reply
 from agents.runtime.retry import AttemptOutcome, Attempts, FailedAttempt, InPlace, Retry, in_place, is_exhausted
 from agents.runtime.run_config import current, extended
@@ -66,6 +66,7 @@ __all__ = [
     "clean",
     "clean_data",
     "current",
+    "evidence",
     "explain",
     "extended",
     "finish",

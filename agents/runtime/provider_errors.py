@@ -140,6 +140,12 @@ def provider_words(error: BaseException) -> str:
     return masked(message)
 
 
+def evidence(error: BaseException) -> dict[str, Any]:
+    """Return, as attributes for a copy without the response, what this module judges an error by."""
+    headers = {name: value for name, value in _headers(error).items() if "retry" in name}
+    return {"status_code": _status(error), "headers": headers, "body": dict(_body(error))}
+
+
 def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield the error and its causes."""
     seen: set[int] = set()

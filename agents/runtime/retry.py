@@ -106,6 +106,12 @@ class InPlace:
     """Whether a tool has run: the attempt around it must not be repeated."""
     in_line: bool = False
     """Whether a call waits for its turn: an attempt that runs out of time there does not count."""
+    timeout: float | None = None
+    """Seconds that the attempt around the calls has in all."""
+
+    def holding(self, config: RunnableConfig) -> RunnableConfig:
+        """Return the config with which calls are retried in place."""
+        return {**config, "configurable": {**config.get("configurable", {}), IN_PLACE: self}}
 
     @property
     def attempts(self) -> int:
@@ -233,10 +239,10 @@ class Attempts(SyncAsyncRunnable[Any, AttemptOutcome]):
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> AttemptOutcome:
         """Return the first success, or the last failure."""
         spent = no_usage()
-        inside = InPlace(self.retry, self.on_retry)
+        inside = InPlace(self.retry, self.on_retry, timeout=self.timeout)
         while True:
             tally, cancellation = Tally(settings().prices), Cancellation()
-            counted = _with(inside, tally.watching(config))
+            counted = inside.holding(tally.watching(config))
             own = counted if self.timeout is None else cancellation.holding(counted)
             inside.in_line = False
             try:
@@ -264,10 +270,6 @@ class Attempts(SyncAsyncRunnable[Any, AttemptOutcome]):
     ) -> AttemptOutcome:
         last = error and _timed(error, self.timeout)
         return AttemptOutcome(reply, last, inside.attempts, usage, tuple(inside.faults))
-
-
-def _with(inside: InPlace, config: RunnableConfig) -> RunnableConfig:
-    return {**config, "configurable": {**config.get("configurable", {}), IN_PLACE: inside}}
 
 
 def _spent(error: Exception, tally: Tally) -> Usage:

@@ -22,7 +22,16 @@ from graphs.decisions.classifiers import (
     Ranking,
     as_classifiers,
 )
-from graphs.decisions.handoffs import FINISH, HANDOFF_TOOL, Handoff, TakeTurn, Turn, finish_tool, handoff_tool
+from graphs.decisions.handoffs import (
+    FINISH,
+    HANDOFF_TOOL,
+    Handoff,
+    TakeTurn,
+    Turn,
+    finish_tool,
+    handoff_tool,
+    turn_tools,
+)
 from graphs.decisions.plans import Quiet, Synthesis, briefly, plan_form, replan_text, result_text, team_examples
 from graphs.decisions.question import question_of
 from graphs.decisions.speakers import (
@@ -78,5 +87,6 @@ __all__ = [
     "team_examples",
     "triage_examples",
     "triage_form",
+    "turn_tools",
     "under_speakers",
 ]

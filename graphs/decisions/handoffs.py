@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -89,6 +89,15 @@ def finish_tool() -> BaseTool:
     )
 
 
+def turn_tools(descriptions: Mapping[str, str]) -> list[BaseTool]:
+    """Return such tools by name, with these descriptions, for an agent that takes its turn in another process."""
+    tools = {
+        name: finish_tool() if name == FINISH else handoff_tool(name.removeprefix(HANDOFF_TOOL))
+        for name in descriptions
+    }
+    return [tool.model_copy(update={"description": descriptions[name]}) for name, tool in tools.items()]
+
+
 def stop_after_handoff() -> AgentMiddleware[Any, Any]:
     """Return what ends an agent's turn once it has handed over, also when it called other tools in the same turn."""
     from langchain.agents.middleware import AgentMiddleware, hook_config
@@ -122,7 +131,7 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
     def __init__(self, agent: Agent, tools: Sequence[BaseTool]) -> None:
         own = {tool.name for tool in agent.tools}
         new = [tool for tool in tools if tool.name not in own]
-        self.agent = agent.with_tools(new, stop_after_handoff()) if agent.is_chat_model else agent
+        self.agent = agent.with_tools(new, stop_after_handoff()) if agent.takes_tools else agent
         self.books = agent.name
         self.speaker: Agent | None = agent
 

@@ -1,8 +1,11 @@
 """Work beyond one process: steps on other machines, and a queue of runs for workers.
 
-queue      runs over workers: a queue of runs in Postgres
-worker     a worker of that queue; at_work: one of its runs; own_loops: event loops for code that may block
-jobs       the queue's tables
+executor     agents whose assignments are worked on elsewhere, behind any executor; remote_work: what a worker does
+prefect      Prefect as such an executor
+packing      what passes between them, as bytes; errors_as_data: errors
+queue        runs over workers: a queue of runs in Postgres
+worker       a worker of that queue; at_work: one of its runs; own_loops: event loops for code that may block
+jobs         the queue's tables
 """
 
 from typing import TYPE_CHECKING
@@ -10,11 +13,19 @@ from typing import TYPE_CHECKING
 from agents.runtime import lazily
 
 if TYPE_CHECKING:
+    from graphs.distributed.executor import on
     from graphs.distributed.jobs import QUEUE_JOB, QueuedRun
+    from graphs.distributed.prefect import PrefectExecutor
     from graphs.distributed.queue import Graphs, Queue, load_graphs
     from graphs.distributed.worker import Worker
 
-__all__ = ["QUEUE_JOB", "Graphs", "Queue", "QueuedRun", "Worker", "load_graphs"]
+__all__ = ["QUEUE_JOB", "Graphs", "PrefectExecutor", "Queue", "QueuedRun", "Worker", "load_graphs", "on"]
 
-_MODULES = {"jobs": ("QUEUE_JOB", "QueuedRun"), "queue": ("Graphs", "Queue", "load_graphs"), "worker": ("Worker",)}
+_MODULES = {
+    "executor": ("on",),
+    "jobs": ("QUEUE_JOB", "QueuedRun"),
+    "prefect": ("PrefectExecutor",),
+    "queue": ("Graphs", "Queue", "load_graphs"),
+    "worker": ("Worker",),
+}
 __getattr__ = lazily(__name__, {name: module for module, names in _MODULES.items() for name in names})

@@ -18,7 +18,7 @@ langgraph_internals  all that depends on undocumented behaviour of LangGraph
 """
 
 from graphs.engine import langgraph_internals
-from graphs.engine.budget import RESERVED, Budget
+from graphs.engine.budget import RESERVED, Budget, Spent, spent, with_rest, within_budget
 from graphs.engine.chat_stream import inside, speaking
 from graphs.engine.compiled_pattern import CompiledPattern
 from graphs.engine.drawing import Box, each, each_step, renderers
@@ -66,6 +66,7 @@ __all__ = [
     "PatternState",
     "Problem",
     "Rule",
+    "Spent",
     "Step",
     "StepRecord",
     "ThreadLock",
@@ -91,7 +92,10 @@ __all__ = [
     "read_plan",
     "renderers",
     "speaking",
+    "spent",
     "team_of",
     "thread_lock",
     "under_names",
+    "with_rest",
+    "within_budget",
 ]

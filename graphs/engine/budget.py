@@ -11,11 +11,13 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import LLMResult
 from langchain_core.runnables import Runnable, RunnableConfig
+from typing_extensions import TypedDict
 
 from agents.runtime import (
     BUDGET,
@@ -57,7 +59,7 @@ class Budget(BaseCallbackHandler):
         self.kept = kept
         """Share of each limit that only calls tagged as reserved may use."""
         self.used = no_usage()
-        self._began = time.monotonic()
+        self.began = time.monotonic()
         self._taken_over: set[str] = set()
         self._open: dict[Any, str] = {}
         self._silent: str | None = None
@@ -102,7 +104,7 @@ class Budget(BaseCallbackHandler):
             if place not in self._taken_over:
                 self._taken_over.add(place)
                 self.used = add_usage(self.used, usage)
-                self._began -= seconds
+                self.began -= seconds
 
     def charge(self, usage: Usage) -> None:
         """Book what was used elsewhere."""
@@ -135,7 +137,7 @@ class Budget(BaseCallbackHandler):
     def seconds_left(self, *, reserved: bool) -> float:
         """Return the seconds that are left; those kept for the synthesis count only if `reserved`."""
         limit = self.limits.max_seconds * (1 if reserved else 1 - self.kept)
-        return limit - (time.monotonic() - self._began) if limit else math.inf
+        return limit - (time.monotonic() - self.began) if limit else math.inf
 
     def check_time(self, *, reserved: bool) -> None:
         """Let work begin.
@@ -193,3 +195,32 @@ def take_over(config: RunnableConfig, place: str, usage: Usage | None, seconds: 
     budget = config.get("configurable", {}).get(BUDGET)
     if budget is not None:
         budget.take_over(place, usage, seconds)
+
+
+class Spent(TypedDict):
+    """A budget as data, for work in another process."""
+
+    limits: dict[str, Any]
+    used: Usage
+    seconds: float
+    """Seconds since the run began."""
+    synthesizes: bool
+
+
+def spent(config: RunnableConfig) -> Spent | None:
+    """Return the budget of a run as it is now, None if the run has none."""
+    budget: Budget | None = config.get("configurable", {}).get(BUDGET)
+    if budget is None:
+        return None
+    limits = {setting.name: getattr(budget.limits, setting.name) for setting in fields(Settings)}
+    seconds = time.monotonic() - budget.began
+    return {"limits": limits, "used": budget.used, "seconds": seconds, "synthesizes": bool(budget.kept)}
+
+
+def with_rest(config: RunnableConfig, spent: Spent | None) -> RunnableConfig:
+    """Return a config with what is left of a budget that another process counts."""
+    if spent is None:
+        return config
+    config = with_budget(config, Settings(**spent["limits"]), synthesizes=lambda: spent["synthesizes"])
+    take_over(config, "", spent["used"], spent["seconds"])
+    return config

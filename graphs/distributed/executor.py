@@ -1,0 +1,250 @@
+"""Agents whose assignments are worked on elsewhere, behind any executor: processes, Dask, Prefect, Ray, MPI.
+
+assignment -> order, as bytes -> executor.submit(work, agent, order) -> reply, as bytes -> answer or error
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+
+from agents import Agent, AgentError, Answer, Assignment, ConfigurationError, TransientError
+from agents.runtime import (
+    Effects,
+    OwnRun,
+    Tally,
+    Usage,
+    charge_earlier,
+    explain,
+    extended,
+    in_place,
+    is_transient,
+    no_usage,
+    plausible,
+    run_scope,
+)
+from agents.settings import Settings, context_of_run
+from graphs.decisions import Turn
+from graphs.distributed.errors_as_data import error_from
+from graphs.distributed.packing import pack, unpack
+from graphs.distributed.remote_work import Order, Reply, fault_from, team_at, work
+from graphs.engine import spent
+
+T = TypeVar("T")
+
+_NOT_SENT = ("thread_id", "checkpoint", "__pregel", "__podium")
+"""How the keys of a config begin that belong to the run here."""
+
+
+class Future(Protocol):
+    """What an executor returns; those of `concurrent.futures` and Dask are."""
+
+    def add_done_callback(self, function: Callable[[Any], None], /) -> object:
+        """Call the function when the work is done, from any thread."""
+        ...
+
+    def cancel(self) -> object:
+        """Cancel the work if it has not begun."""
+        ...
+
+    def result(self) -> Any:
+        """Return the result or raise the error of work that is done."""
+        ...
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Anything with `submit(function, *arguments)` that returns a future."""
+
+    def submit(self, function: Callable[..., bytes], /, *arguments: Any) -> Future:
+        """Have a function called elsewhere; it is found there by name."""
+        ...
+
+
+def on(executor: Executor | Callable[[], Executor], place: str) -> list[Agent]:
+    """Return agents of the same names, descriptions and examples, whose assignments are worked on elsewhere.
+
+    An assignment is done at least once: again if its worker dies, within the retries of the step. Nothing of it is
+    streamed while it is worked on.
+
+    Args:
+        executor: Whatever has `submit`; or a function that makes it, which is called again when it is broken, as a
+            `ProcessPoolExecutor` is after one of its processes has died.
+        place: `module:attribute` of a list of agents, or of a function that returns one. Each worker imports the
+            module, so it must be installed there in the same version; agents are never pickled.
+
+    Raises:
+        ConfigurationError: No agents are at that place, or the executor is something else.
+    """
+    if not isinstance(executor, Executor) and not callable(executor):
+        raise ConfigurationError(f"on() needs an executor with submit(function, *arguments), not {executor!r:.80}")
+    workers = Workers(executor)
+    return [RemoteAgent(agent, place, workers) for agent in team_at(place).values()]
+
+
+class Workers:
+    """An executor, or what makes one and then another when it is broken."""
+
+    def __init__(self, executor: Executor | Callable[[], Executor]) -> None:
+        self._executor = executor if isinstance(executor, Executor) else None
+        self._make = None if isinstance(executor, Executor) else executor
+        self._lock = threading.Lock()
+
+    def submit(self, agent: str, order: bytes) -> Future:
+        """Have an order for an agent worked on.
+
+        Raises:
+            AgentError: The executor takes no more work.
+        """
+        with self._lock:
+            try:
+                if self._executor is None and self._make is not None:
+                    self._executor = self._make()
+                return self._submitted(agent, order)
+            except BrokenExecutor:
+                if self._make is None:
+                    raise AgentError(_BROKEN) from None
+                self._executor = self._make()
+                return self._submitted(agent, order)
+
+    def _submitted(self, agent: str, order: bytes) -> Future:
+        assert self._executor is not None  # noqa: S101 - for type checkers
+        try:
+            return self._executor.submit(work, agent, order)
+        except BrokenExecutor:
+            raise
+        except RuntimeError as error:  # it is shut down
+            raise AgentError(f"The executor takes no more work: {error}") from error
+
+
+_BROKEN = (
+    "The process pool is broken: one of its processes died, and it starts no other. Pass on() a function that makes"
+    " the pool, lambda: ProcessPoolExecutor(…), and it is made again"
+)
+
+
+class RemoteAgent(Agent):
+    """An agent whose work is done elsewhere, its checks included."""
+
+    def __init__(self, agent: Agent, place: str, workers: Workers) -> None:
+        vars(self).update(vars(agent))
+        self.checks = ()
+        self._build()
+        self.takes_tools = agent.is_chat_model
+        self.place = place
+        self.workers = workers
+        self.turn_tools: dict[str, str] = {}
+
+    @property
+    def is_chat_model(self) -> bool:
+        """False: whatever does the work there, nothing of a model is seen here."""
+        return False
+
+    def with_tools(self, tools: Sequence[BaseTool], *middleware: object) -> Agent:
+        """Return a copy that has the tools of a network by name there."""
+        copied = RemoteAgent(self, self.place, self.workers)
+        copied.takes_tools = self.takes_tools
+        copied.turn_tools = {**self.turn_tools, **{tool.name: tool.description for tool in tools}}
+        return copied
+
+    async def run(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> Answer:
+        """Have one assignment done."""
+        return cast(Answer, await self._elsewhere(effects, value, config, None))
+
+    async def work(
+        self,
+        effects: Effects,
+        value: Assignment | str,
+        config: RunnableConfig,
+        tally: Tally,
+        instead: Callable[[object, Usage], T | None],
+    ) -> Answer | T:
+        """Have one turn in a network done, which is an answer or a handoff; `instead` is called there."""
+        return cast("Answer | T", await self._elsewhere(effects, value, config, self.turn_tools))
+
+    async def _chunks_of_run(
+        self, effects: Effects, value: Assignment | str, config: RunnableConfig
+    ) -> AsyncIterator[Any]:
+        yield await self.run(effects, value, config)
+
+    async def _elsewhere(
+        self, effects: Effects, value: Assignment | str, config: RunnableConfig, tools: dict[str, str] | None
+    ) -> Answer | Turn:
+        assignment: Assignment = {"task": value} if isinstance(value, str) else value
+        order = self._order(assignment, config, tools)
+        call = Elsewhere(self.name, self.workers)
+        reply = await effects.invoke(call, order, extended(config, run_name=f"agent:{self.name}"))
+        inside = in_place(config)
+        inside.has_acted = inside.has_acted or reply["has_acted"]
+        inside.faults += [fault_from(fault) for fault in reply["faults"]]
+        if reply["outcome"] is not None:
+            charge_earlier(config, plausible(reply["outcome"]["usage"]), no_usage())
+            return reply["outcome"]
+        charge_earlier(config, plausible(reply["usage"]), no_usage())
+        assert reply["error"] is not None  # noqa: S101 - for type checkers
+        error = error_from(reply["error"])
+        if not getattr(error, "usage", None):
+            error.usage = reply["usage"]  # type: ignore[attr-defined]
+        raise error
+
+    def _order(self, assignment: Assignment, config: RunnableConfig, tools: dict[str, str] | None) -> Order:
+        configurable: Mapping[str, object] = config.get("configurable", {})
+        context, scope, inside = context_of_run(), run_scope(config), in_place(config)
+        return {
+            "place": self.place,
+            "assignment": assignment,
+            "tools": tools,
+            "context": dict(vars(context)) if type(context) is Settings else context,
+            "configurable": {
+                key: value
+                for key, value in configurable.items()
+                if not key.startswith(_NOT_SENT) and isinstance(value, str | int | float)
+            },
+            "tags": list(config.get("tags") or ()),
+            "words": scope.words if scope else "",
+            "budget": spent(config),
+            "retry": inside.retry.as_dict(),
+            "attempt": inside.attempt,
+            "timeout": inside.timeout,
+        }
+
+
+class Elsewhere(OwnRun[Order, Reply]):
+    """Sends an order to a worker and waits for its reply."""
+
+    def __init__(self, name: str, workers: Workers) -> None:
+        self.agent = name
+        self.workers = workers
+
+    async def run(self, effects: Effects, value: Order, config: RunnableConfig) -> Reply:
+        """Return the reply.
+
+        Raises:
+            TransientError: The worker ended before it had replied.
+            AgentError: What the agent is asked cannot leave this process, or the executor takes no more work.
+        """
+        try:
+            order = pack(value)
+        except (TypeError, ValueError) as error:
+            raise AgentError(f"What agent {self.agent!r} is asked cannot be sent to a worker: {error}") from error
+        future = self.workers.submit(self.agent, order)
+        ended = effects.event()
+        future.add_done_callback(lambda future: ended.set())
+        try:
+            await ended.wait()
+        except BaseException:
+            future.cancel()  # work that has begun goes on
+            raise
+        try:
+            return cast(Reply, unpack(future.result()))
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            raise TransientError(
+                f"The worker of agent {self.agent!r} ended without a reply: {explain(error)}"
+            ) from error

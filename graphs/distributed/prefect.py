@@ -1,0 +1,83 @@
+"""Prefect as an executor: each assignment is a task run, named after its agent, in Prefect's UI."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
+
+from agents import ConfigurationError
+from agents.runtime import install_hint
+
+if TYPE_CHECKING:
+    from prefect import Task
+    from prefect.futures import PrefectFuture
+    from prefect.task_runners import TaskRunner
+
+
+class PrefectExecutor:
+    """Runs each assignment as a Prefect task, wherever the task runner puts it.
+
+    Args:
+        task_runner: One of Prefect's: `ProcessPoolTaskRunner()` on this machine, `DaskTaskRunner(address)` of
+            prefect-dask or `RayTaskRunner(address)` of prefect-ray on others.
+
+    It runs from `with` to its end. Repeating is left to the steps: Prefect retries and caches none of these tasks.
+
+    Raises:
+        ConfigurationError: Prefect is not installed.
+    """
+
+    def __init__(self, task_runner: TaskRunner[Any]) -> None:
+        try:
+            import prefect  # noqa: F401
+        except ImportError as error:
+            raise ConfigurationError(f"Prefect is not installed: {install_hint('prefect')}") from error
+        self.task_runner = task_runner
+
+    def __enter__(self) -> Self:
+        self.task_runner.__enter__()
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        self.task_runner.__exit__(*failure)
+
+    def submit(self, function: Callable[..., bytes], /, *arguments: object) -> PrefectTaskRun:
+        """Submit a task run.
+
+        Raises:
+            RuntimeError: The task runner has not begun, or has ended.
+        """
+        parameters = inspect.signature(function).bind(*arguments).arguments
+        return PrefectTaskRun(self.task_runner.submit(_task(function), parameters))
+
+
+class PrefectTaskRun:
+    """Prefect's future of a task run, as other executors have it."""
+
+    def __init__(self, future: PrefectFuture[bytes]) -> None:
+        self.future = future
+
+    def add_done_callback(self, function: Callable[[Any], None], /) -> None:
+        """Call the function when the run has ended."""
+        self.future.add_done_callback(function)
+
+    def cancel(self) -> bool:
+        """Cancel a run that has not begun, where the task runner can."""
+        waiting = getattr(self.future, "wrapped_future", None)
+        return bool(waiting is not None and waiting.cancel())
+
+    def result(self) -> bytes:
+        """Return the result of a run that has ended."""
+        return self.future.result()
+
+
+@cache
+def _task(function: Callable[..., bytes]) -> Task[..., bytes]:
+    from prefect import Task
+    from prefect.cache_policies import NO_CACHE
+
+    return Task(
+        function, name="assignment", task_run_name="{agent}", cache_policy=NO_CACHE, retries=0, persist_result=False
+    )

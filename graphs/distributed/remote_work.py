@@ -1,0 +1,181 @@
+"""What a worker does: an assignment of an agent that it finds by name, from bytes to bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from operator import attrgetter
+from typing import Any, cast
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.config import get_config
+from langgraph.errors import GraphInterrupt
+from langgraph.func import entrypoint
+from typing_extensions import TypedDict
+
+from agents import Agent, AgentError, Answer, Assignment, ConfigurationError, Retry, UnknownAgentError
+from agents.runtime import (
+    Cancellation,
+    Fault,
+    InPlace,
+    Tally,
+    Usage,
+    WorkCancelledError,
+    in_run_scope,
+    run_scope,
+)
+from agents.settings import run_context, settings_from
+from graphs.decisions import TakeTurn, Turn, turn_tools
+from graphs.distributed.errors_as_data import ErrorData, error_data, error_from, with_trace
+from graphs.distributed.packing import pack, unpack
+from graphs.engine import Spent, team_of, with_rest, within_budget
+
+
+class Order(TypedDict):
+    """An assignment with all of its run that counts on a worker."""
+
+    place: str
+    assignment: Assignment
+    tools: dict[str, str] | None
+    """Names and descriptions of a network's tools if the agent takes a turn there, None for plain work."""
+    context: object
+    configurable: dict[str, object]
+    tags: list[str]
+    words: str
+    """What the user and the program wrote in this run."""
+    budget: Spent | None
+    retry: dict[str, Any]
+    attempt: int
+    timeout: float | None
+
+
+class FaultData(TypedDict):
+    """A `Fault` as data."""
+
+    attempt: int
+    error: ErrorData
+    wait: float
+    counts: bool
+
+
+def fault_data(fault: Fault) -> FaultData:
+    """Return a fault as data."""
+    return {"attempt": fault.attempt, "error": error_data(fault.error), "wait": fault.wait, "counts": fault.counts}
+
+
+def fault_from(data: FaultData) -> Fault:
+    """Return the fault."""
+    return Fault(data["attempt"], error_from(data["error"]), data["wait"], data["counts"])
+
+
+class Reply(TypedDict):
+    """What came of an order: either `outcome` or `error` is set."""
+
+    outcome: Answer | Turn | None
+    error: ErrorData | None
+    usage: Usage
+    has_acted: bool
+    """Whether a tool has run, so that the assignment must not be repeated."""
+    faults: list[FaultData]
+
+
+def work(agent: str, order: bytes) -> bytes:
+    """Do an assignment of an agent on this machine; errors are in the reply, never raised."""
+    asked = cast(Order, unpack(order))
+    inside = InPlace(Retry(**asked["retry"]), attempt=asked["attempt"], timeout=asked["timeout"])
+    tally = Tally(settings_from(asked["context"]).prices)
+    outcome, error = None, None
+    try:
+        outcome = _outcome(agent, asked, inside, tally)
+    except WorkCancelledError:
+        error = error_data(TimeoutError(f"no answer within {asked['timeout'] or 0:g} s"))
+    except Exception as failure:
+        error = error_data(with_trace(failure))
+    faults = [fault_data(fault) for fault in inside.faults]
+    reply: Reply = {
+        "outcome": outcome,
+        "error": error,
+        "usage": tally.usage,
+        "has_acted": inside.has_acted or tally.tools_ran,
+        "faults": faults,
+    }
+    return pack(reply)
+
+
+_ASKS = (
+    "Agent {name!r} asks a person, and a question cannot leave a worker: its run there has no thread to wait in."
+    " Keep this agent in the coordinator's process, or have it decide without a person"
+)
+
+
+def _outcome(name: str, order: Order, inside: InPlace, tally: Tally) -> Answer | Turn:
+    agent = found(order["place"], name)
+    tools = order["tools"]
+    job: Runnable[Assignment, Answer | Turn] = agent if tools is None else TakeTurn(agent, turn_tools(tools))
+    scope, config = in_run_scope({"tags": order["tags"], "configurable": order["configurable"]})
+    if own := run_scope(config):
+        own.add_words(order["words"])
+    config = with_rest(inside.holding(tally.watching(config)), order["budget"])
+    asked = (job, name, order["assignment"])
+    with scope, _cancelled_after(order["timeout"], config) as limited:
+        graph = cast(Any, _in_graph)  # LangGraph types it for runs without a context
+        return cast("Answer | Turn", graph.invoke(asked, limited, context=run_context(order["context"])))
+
+
+@contextmanager
+def _cancelled_after(seconds: float | None, config: RunnableConfig) -> Iterator[RunnableConfig]:
+    """Start no more calls when the coordinator waits no longer."""
+    if seconds is None:
+        yield config
+        return
+    cancellation = Cancellation()
+    timer = threading.Timer(seconds, cancellation.cancel)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield cancellation.holding(config)
+    finally:
+        timer.cancel()
+
+
+@entrypoint()
+def _in_graph(asked: tuple[Runnable[Assignment, Answer | Turn], str, Assignment]) -> Answer | Turn:
+    """Do the work where it finds LangGraph's runtime: the context, a stream, a question that can be noticed."""
+    job, name, assignment = asked
+    config = get_config()
+    try:
+        return cast("Answer | Turn", within_budget(job, config).invoke(assignment, config))
+    except GraphInterrupt:
+        raise AgentError(_ASKS.format(name=name)) from None
+
+
+@cache
+def team_at(place: str) -> Mapping[str, Agent]:
+    """Return the agents at `module:attribute`, which is a list of agents or a function that returns one, by name.
+
+    Raises:
+        ConfigurationError: There is no such place, or no agents are there.
+    """
+    module, _, attribute = place.partition(":")
+    try:
+        value = attrgetter(attribute)(import_module(module))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"Agents are found by 'module:attribute', on each worker too; {place!r} cannot be loaded: {error}"
+        ) from error
+    return team_of(value() if callable(value) else value)
+
+
+def found(place: str, name: str) -> Agent:
+    """Return an agent by name.
+
+    Raises:
+        UnknownAgentError: No agent there has the name: coordinator and worker run different code.
+    """
+    team = team_at(place)
+    if name not in team:
+        raise UnknownAgentError(f"This worker's {place} has no agent {name!r}, but {', '.join(sorted(team))}")
+    return team[name]

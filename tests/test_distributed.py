@@ -1,0 +1,191 @@
+"""Steps on other machines: agents of a team whose work is done behind an executor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from agents import Agent, AgentError, ConfigurationError, Retry
+from agents.runtime import Attempts, explain, is_exhausted, is_transient
+from agents.runtime.provider_errors import retry_after
+from agents.testing import LASTING_FAULTS, TRANSIENT_FAULTS, FaultyProvider
+from graphs import Network, Supervisor, Workflow
+from graphs.distributed import on
+from graphs.distributed.errors_as_data import error_data, error_from
+from graphs.distributed.packing import pack, unpack
+from tests.conftest import Call
+from tests.remote_team import Sum
+
+TEAM = "tests.remote_team:agents"
+
+
+def new_pool() -> ProcessPoolExecutor:
+    context = get_context("forkserver")  # imports once what each process of a spawned pool would import
+    context.set_forkserver_preload([TEAM.partition(":")[0], "graphs.distributed.executor"])
+    return ProcessPoolExecutor(2, mp_context=context)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Executor]:
+    with new_pool() as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def threads() -> Iterator[Executor]:
+    """Run the same code in this process: orders and replies are bytes here too."""
+    with ThreadPoolExecutor(4) as threads:
+        yield threads
+
+
+def agent(name: str, executor: Any) -> Agent:
+    return next(agent for agent in on(executor, TEAM) if agent.name == name)
+
+
+def invoke(runnable: Any, value: Any, config: Any = None, **options: Any) -> Any:
+    return runnable.invoke(value, config, **options)
+
+
+def step(agent: str, task: str = "Do it", **options: Any) -> dict[str, Any]:
+    return {"id": agent, "agent": agent, "task": task, **options}
+
+
+def run(call: Call, executor: Any, *steps: dict[str, Any], **options: Any) -> dict[str, Any]:
+    workflow = Workflow(steps, agents=on(executor, TEAM), retry=Retry(wait=0)).compile()
+    result: dict[str, Any] = call(workflow, {"messages": []}, **options)
+    return result
+
+
+def test_steps_work_in_other_processes_at_once(call: Call, pool: Executor) -> None:
+    two = [step("where"), {**step("where"), "id": "other"}]
+    run(call, pool, *two)  # the pool has started
+    done = [record["data"] for record in run(call, pool, *two)["steps"].values()]
+    assert os.getpid() not in {record["process"] for record in done}
+    assert max(record["began"] for record in done) < min(record["ended"] for record in done)
+
+
+def test_names_descriptions_and_examples_are_the_same(threads: Executor) -> None:
+    writer, *others = on(threads, TEAM)
+    assert (writer.name, writer.description, list(writer.examples)) == ("writer", "Writes", ["Write a note"])
+    assert [agent.name for agent in others][-2:] == ["clerk", "workflow"]
+
+
+def test_a_pool_that_lost_a_process_is_made_again(tmp_path: Path) -> None:
+    made: list[ProcessPoolExecutor] = []
+
+    def pool() -> ProcessPoolExecutor:
+        made.append(new_pool())
+        return made[-1]
+
+    result = run(invoke, pool, step("die_once", str(tmp_path / "died")), step("where"))
+    for executor in made:
+        executor.shutdown()
+    assert [record["status"] for record in result["steps"].values()] == ["completed", "completed"]
+    assert "ended without a reply" in result["errors"][0]["message"]
+
+
+def test_a_broken_pool_says_how_to_have_another(tmp_path: Path) -> None:
+    with new_pool() as pool:
+        result = run(invoke, pool, step("die_once", str(tmp_path / "died")))
+    assert "The process pool is broken" in result["errors"][-1]["message"]
+
+
+def test_an_executor_that_is_shut_down_is_not_tried_again() -> None:
+    with ThreadPoolExecutor() as threads:
+        pass
+    record = run(invoke, threads, step("writer"))["steps"]["writer"]
+    assert (record["attempts"], "takes no more work" in record["error"]) == (1, True)
+
+
+def test_a_fault_that_passes_is_retried_here(call: Call, threads: Executor, tmp_path: Path) -> None:
+    result = run(call, threads, step("busy", str(tmp_path / "calls")))
+    assert (result["status"], result["steps"]["busy"]["attempts"]) == ("completed", 2)
+
+
+def test_work_in_which_a_tool_ran_is_not_repeated(threads: Executor) -> None:
+    record = run(invoke, threads, step("payer"))["steps"]["payer"]
+    assert (record["status"], record["usage"]["agents"]["payer"]["calls"]) == ("failed", 4)
+
+
+def test_errors_have_their_class_their_cause_and_their_place(threads: Executor) -> None:
+    broken = agent("broken", threads)
+    with pytest.raises(ValueError, match="no such shelf") as raised:
+        broken.invoke("Do it")
+    assert isinstance(raised.value.__cause__, KeyError)
+    assert 'raise ValueError("no such shelf")' in "".join(raised.value.__notes__)
+
+
+def test_a_question_to_a_person_says_that_it_cannot_leave_the_worker(threads: Executor) -> None:
+    with pytest.raises(AgentError, match="Keep this agent in the coordinator's process"):
+        agent("ask", threads).invoke("Ask")
+
+
+def test_an_agent_sees_the_settings_of_its_run_but_not_the_thread(call: Call, threads: Executor) -> None:
+    config = {"configurable": {"tenant": "a", "thread_id": "t"}}
+    result = run(call, threads, step("run_of"), config=config, context={"model": "own"})
+    assert result["steps"]["run_of"]["data"] == {"tenant": "a", "thread": None, "model": "own"}
+
+
+def test_usage_is_booked_and_budgets_are_kept_here(call: Call, threads: Executor) -> None:
+    steps = [step("writer"), {**step("workflow", dependencies=["writer"])}]
+    result = run(call, threads, *steps, context={"max_calls": 2})
+    assert {name: share["calls"] for name, share in result["usage"]["agents"].items()} == {
+        "writer": 1,
+        "workflow/writer": 1,
+    }
+    assert run(call, threads, *steps, context={"max_calls": 1})["errors"][0]["kind"] == "BudgetError"
+
+
+def test_an_agent_that_nobody_waits_for_starts_no_more_calls(call: Call, threads: Executor) -> None:
+    record = run(call, threads, step("where", timeout=0.05, retry={"attempts": 1}))["steps"]["where"]
+    assert "no answer within 0.05 s" in record["error"]
+
+
+def test_peers_of_a_network_hand_over_from_elsewhere(call: Call, threads: Executor) -> None:
+    peers = [agent(name, threads) for name in ("clerk", "writer", "desk", "where")]
+    wrote = call(Network(peers, start="clerk").compile(), {"messages": "Chairs?"})
+    assert (wrote["status"], wrote["messages"][-1].text) == ("completed", "Text")
+    looked = call(Network(peers, start="desk").compile(), {"messages": "Chairs?"})
+    assert [(handoff["by"], handoff["to"]) for handoff in looked["handoffs"]] == [("desk", "where")]
+
+
+def test_a_supervisor_works_and_reviews_elsewhere(call: Call, threads: Executor) -> None:
+    team = on(threads, "tests.remote_team:reviewed")
+    result = call(Supervisor(team[0], reviewer=team[1]).compile(), {"messages": "Write"})
+    assert (result["status"], [review["acceptable"] for review in result["reviews"]]) == ("completed", [True])
+
+
+@pytest.mark.parametrize("place", ["tests.remote_team", "nowhere:agents", "tests.remote_team:nothing", "json:dumps"])
+def test_a_place_without_agents_is_refused(place: str, threads: Executor) -> None:
+    with pytest.raises((ConfigurationError, TypeError)):
+        on(threads, place)
+
+
+def test_what_is_not_an_executor_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="submit"):
+        on(3, TEAM)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fault", [*TRANSIENT_FAULTS, *LASTING_FAULTS])
+def test_provider_errors_are_judged_alike_on_both_sides(fault: str) -> None:
+    with FaultyProvider([{**TRANSIENT_FAULTS, **LASTING_FAULTS}[fault]]) as provider:
+        writer = Agent("writer", instructions="Write", model=provider.chat_model())
+        error = Attempts(writer, Retry(attempts=1)).invoke("Hi").error
+    again = error_from(unpack(pack(error_data(error))))  # type: ignore[arg-type]
+    assert (is_transient(again), explain(again).rstrip(".")) == (is_transient(error), explain(error).rstrip("."))
+    assert (retry_after(again), is_exhausted(again)) == (retry_after(error), is_exhausted(error))
+
+
+def test_data_travels_as_objects(threads: Executor) -> None:
+    assert agent("double", threads).invoke({"task": "Double it", "data": {"sum": Sum(total=3)}})["data"] == 6
+    value = {"sum": Sum(total=3), "many": [Sum(total=1)], "message": HumanMessage("Hi"), "set": {1}}
+    assert unpack(pack(value)) == value
+    with pytest.raises(TypeError):
+        pack({"lock": object()})
