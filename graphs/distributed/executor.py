@@ -32,7 +32,7 @@ from agents.settings import Settings, context_of_run
 from graphs.decisions import Turn
 from graphs.distributed.errors_as_data import error_from
 from graphs.distributed.packing import pack, unpack
-from graphs.distributed.remote_work import Order, Reply, fault_from, team_at, work
+from graphs.distributed.remote_work import Order, Reply, attempt_from, team_at, work
 from graphs.engine import spent
 
 T = TypeVar("T")
@@ -181,7 +181,7 @@ class RemoteAgent(Agent):
         reply = await effects.invoke(call, order, extended(config, run_name=f"agent:{self.name}"))
         inside = in_place(config)
         inside.has_acted = inside.has_acted or reply["has_acted"]
-        inside.faults += [fault_from(fault) for fault in reply["faults"]]
+        inside.faults += [attempt_from(fault) for fault in reply["faults"]]
         if reply["outcome"] is not None:
             charge_earlier(config, plausible(reply["outcome"]["usage"]), no_usage())
             return reply["outcome"]

@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 from agents import Agent, AgentError, Answer, Assignment, ConfigurationError, Retry, UnknownAgentError
 from agents.runtime import (
     Cancellation,
-    Fault,
+    FailedAttempt,
     InPlace,
     Tally,
     Usage,
@@ -52,8 +52,8 @@ class Order(TypedDict):
     timeout: float | None
 
 
-class FaultData(TypedDict):
-    """A `Fault` as data."""
+class FailedAttemptData(TypedDict):
+    """A `FailedAttempt` as data."""
 
     attempt: int
     error: ErrorData
@@ -61,14 +61,14 @@ class FaultData(TypedDict):
     counts: bool
 
 
-def fault_data(fault: Fault) -> FaultData:
+def attempt_data(fault: FailedAttempt) -> FailedAttemptData:
     """Return a fault as data."""
     return {"attempt": fault.attempt, "error": error_data(fault.error), "wait": fault.wait, "counts": fault.counts}
 
 
-def fault_from(data: FaultData) -> Fault:
+def attempt_from(data: FailedAttemptData) -> FailedAttempt:
     """Return the fault."""
-    return Fault(data["attempt"], error_from(data["error"]), data["wait"], data["counts"])
+    return FailedAttempt(data["attempt"], error_from(data["error"]), data["wait"], data["counts"])
 
 
 class Reply(TypedDict):
@@ -79,7 +79,7 @@ class Reply(TypedDict):
     usage: Usage
     has_acted: bool
     """Whether a tool has run, so that the assignment must not be repeated."""
-    faults: list[FaultData]
+    faults: list[FailedAttemptData]
 
 
 def work(agent: str, order: bytes) -> bytes:
@@ -94,7 +94,7 @@ def work(agent: str, order: bytes) -> bytes:
         error = error_data(TimeoutError(f"no answer within {asked['timeout'] or 0:g} s"))
     except Exception as failure:
         error = error_data(with_trace(failure))
-    faults = [fault_data(fault) for fault in inside.faults]
+    faults = [attempt_data(fault) for fault in inside.faults]
     reply: Reply = {
         "outcome": outcome,
         "error": error,
