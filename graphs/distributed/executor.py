@@ -1,6 +1,6 @@
 """Agents whose assignments are worked on elsewhere, behind any executor: processes, Dask, Prefect, Ray, MPI.
 
-assignment -> order, as bytes -> executor.submit(work, agent, order) -> reply, as bytes -> answer or error
+assignment -> order, as bytes -> executor.submit(work_on, agent, order) -> reply, as bytes -> answer or error
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from agents.settings import Settings, context_of_run
 from graphs.decisions import Turn
 from graphs.distributed.errors_as_data import error_from
 from graphs.distributed.packing import pack, unpack
-from graphs.distributed.remote_work import Order, Reply, attempt_from, team_at, work
+from graphs.distributed.remote_work import RemoteAssignment, RemoteReply, attempt_from, team_at, work_on
 from graphs.engine import spent
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ class Workers:
     def _submitted(self, agent: str, order: bytes) -> Future:
         assert self._executor is not None  # noqa: S101 - for type checkers
         try:
-            return self._executor.submit(work, agent, order)
+            return self._executor.submit(work_on, agent, order)
         except BrokenExecutor:
             raise
         except RuntimeError as error:  # it is shut down
@@ -192,7 +192,7 @@ class RemoteAgent(Agent):
             error.usage = reply["usage"]  # type: ignore[attr-defined]
         raise error
 
-    def _order(self, assignment: Assignment, config: RunnableConfig, tools: dict[str, str] | None) -> Order:
+    def _order(self, assignment: Assignment, config: RunnableConfig, tools: dict[str, str] | None) -> RemoteAssignment:
         configurable: Mapping[str, object] = config.get("configurable", {})
         context, scope, inside = context_of_run(), run_scope(config), in_place(config)
         return {
@@ -214,14 +214,14 @@ class RemoteAgent(Agent):
         }
 
 
-class Elsewhere(OwnRun[Order, Reply]):
+class Elsewhere(OwnRun[RemoteAssignment, RemoteReply]):
     """Sends an order to a worker and waits for its reply."""
 
     def __init__(self, name: str, workers: Workers) -> None:
         self.agent = name
         self.workers = workers
 
-    async def run(self, effects: Effects, value: Order, config: RunnableConfig) -> Reply:
+    async def run(self, effects: Effects, value: RemoteAssignment, config: RunnableConfig) -> RemoteReply:
         """Return the reply.
 
         Raises:
@@ -241,7 +241,7 @@ class Elsewhere(OwnRun[Order, Reply]):
             future.cancel()  # work that has begun goes on
             raise
         try:
-            return cast(Reply, unpack(future.result()))
+            return cast(RemoteReply, unpack(future.result()))
         except Exception as error:
             if not is_transient(error):
                 raise

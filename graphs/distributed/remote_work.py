@@ -34,7 +34,7 @@ from graphs.distributed.packing import pack, unpack
 from graphs.engine import Spent, team_of, with_rest, within_budget
 
 
-class Order(TypedDict):
+class RemoteAssignment(TypedDict):
     """An assignment with all of its run that counts on a worker."""
 
     place: str
@@ -71,7 +71,7 @@ def attempt_from(data: FailedAttemptData) -> FailedAttempt:
     return FailedAttempt(data["attempt"], error_from(data["error"]), data["wait"], data["counts"])
 
 
-class Reply(TypedDict):
+class RemoteReply(TypedDict):
     """What came of an order: either `outcome` or `error` is set."""
 
     outcome: Answer | Turn | None
@@ -82,9 +82,9 @@ class Reply(TypedDict):
     faults: list[FailedAttemptData]
 
 
-def work(agent: str, order: bytes) -> bytes:
+def work_on(agent: str, order: bytes) -> bytes:
     """Do an assignment of an agent on this machine; errors are in the reply, never raised."""
-    asked = cast(Order, unpack(order))
+    asked = cast(RemoteAssignment, unpack(order))
     inside = InPlace(Retry(**asked["retry"]), attempt=asked["attempt"], timeout=asked["timeout"])
     tally = Tally(settings_from(asked["context"]).prices)
     outcome, error = None, None
@@ -95,7 +95,7 @@ def work(agent: str, order: bytes) -> bytes:
     except Exception as failure:
         error = error_data(with_trace(failure))
     faults = [attempt_data(fault) for fault in inside.faults]
-    reply: Reply = {
+    reply: RemoteReply = {
         "outcome": outcome,
         "error": error,
         "usage": tally.usage,
@@ -111,7 +111,7 @@ _ASKS = (
 )
 
 
-def _outcome(name: str, order: Order, inside: InPlace, tally: Tally) -> Answer | Turn:
+def _outcome(name: str, order: RemoteAssignment, inside: InPlace, tally: Tally) -> Answer | Turn:
     agent = found(order["place"], name)
     tools = order["tools"]
     job: Runnable[Assignment, Answer | Turn] = agent if tools is None else TakeTurn(agent, turn_tools(tools))
