@@ -20,6 +20,9 @@ testing          models and a provider for tests; imports models
 agent imports workers, and workers import models. Nothing here imports `graphs`.
 """
 
+import warnings as _warnings
+from importlib.util import find_spec as _find_spec
+from pathlib import Path as _Path
 from typing import TYPE_CHECKING
 
 from agents.agent import Agent, Answer
@@ -77,3 +80,7 @@ __getattr__ = lazily(
 )
 
 trace_as_set()
+
+_found = _find_spec("graphs")  # looked up, not imported
+if _found is not None and not _Path(_found.origin or "").resolve().is_relative_to(_Path(__file__).resolve().parents[1]):
+    _warnings.warn(f"{_found.origin} hides Podium's package 'graphs'; give your own another name", stacklevel=2)

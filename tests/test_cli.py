@@ -58,6 +58,7 @@ def test_json_is_the_only_thing_on_stdout(processes: Processes) -> None:
     assert state["messages"] == [{"role": "user", "content": "Do it"}, {"role": "assistant", "content": "Text one"}]
     assert state["steps"]["one"]["result"] == "Text one"
     assert len(state["run"]) == 5
+    assert json.loads(processes.podium("show", "--json").out) == state  # one form everywhere
 
 
 def test_an_endpoint_that_refuses_the_key_is_a_failure_without_traceback(processes: Processes) -> None:
@@ -106,11 +107,16 @@ def test_without_a_model_it_says_what_to_set(processes: Processes) -> None:
         (["resume"], "podium resume needs RUN"),
         (["Do it", "--max-calls", "-1"], "--max-calls must be"),
         (["Do it", "--max-cost", "1"], "--max-cost needs prices: --price model=in,out"),
-        (["run", "nowhere:graph", "Do it"], "nowhere:graph cannot be loaded"),
+        (["help"], "did you mean `podium --help`?"),
+        (["Do it", "--max-calls", "many"], "--max-calls takes a number, not 'many'"),
+        (["run", "nowhere:graph", "Do it"], "There is no module nowhere"),
+        (["run", "json:nothing", "Do it"], "json has no 'nothing'; its graphs: none"),
         (["run", "json:loads", "Do it"], "json:loads cannot be loaded"),
-        (["run", "sys:path", "Do it"], "sys:path is a list"),
+        (["run", "sys:path", "Do it"], "sys:path is of type list"),
         (["new", "graphs"], "cannot name a project"),
         (["new", "../Elsewhere"], "cannot name a project"),
+        (["new", ".."], "cannot name a project"),
+        (["new", "no/where"], "Cannot make no/where"),
         ([""], "no request"),
     ],
 )
@@ -261,7 +267,15 @@ def test_a_new_project_runs_at_once(processes: Processes, tmp_path: Path) -> Non
     folder = tmp_path / "my-team"
     assert (made.code, "podium run my_team:graph" in made.out) == (COMPLETED, True)
     assert processes.podium("new", "my-team").code == BAD_USAGE
-    names = {".env.example", ".gitignore", "langgraph.json", "my_team.ipynb", "my_team.py", "pyproject.toml"}
+    names = {
+        ".dockerignore",
+        ".env.example",
+        ".gitignore",
+        "langgraph.json",
+        "my_team.ipynb",
+        "my_team.py",
+        "pyproject.toml",
+    }
     assert {file.name for file in folder.iterdir()} == {*names, "test_my_team.py"}
     assert json.loads((folder / "langgraph.json").read_text())["graphs"]["my_team"]["path"] == "my_team:graph"
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--rootdir", str(folder)]

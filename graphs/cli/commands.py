@@ -35,9 +35,16 @@ Exit codes: 0 completed, 1 failed, 2 bad usage, 3 partly done, escalated or inte
 _IN_OPTIONS = (
     (re.compile(r"\bmax_(calls|tokens|seconds|cost)\b"), r"--max-\1"),
     (re.compile(r"prices: \{.*?\} per million tokens"), "prices: --price model=in,out, per million tokens"),
+    (
+        re.compile(r"""^Invalid value for "?(--\S+?)"?: unable to convert "(.*)" into (int|float)\.$"""),
+        r"\1 takes a number, not '\2'.",
+    ),
     (re.compile(r"""^Command "(\w+)" parameter (\S+) requires an argument\.$"""), r"podium \1 needs \2."),
 )
 """Names of Python in messages, and what they are called here."""
+
+_MEANT = {"help": "--help", "version": "--version", "list": "runs", "history": "runs", "init": "new my-team"}
+"""Commands of other programs, and what they are called here."""
 
 _COMMANDS = {
     "start:run": "Run a request by a graph of your own, as module:name; shown and stored like every run.",
@@ -128,7 +135,7 @@ def misspelt_command(tokens: Sequence[str]) -> str:
     """Say which command was meant, where the first word is nearly one; a request of one word is rarely meant."""
     word = tokens[0] if tokens else ""
     names = [name for name in podium if not name.startswith("-")]
-    close = get_close_matches(word, names, cutoff=0.7)
+    close = [_MEANT[word]] if tokens == [word] and word in _MEANT else get_close_matches(word, names, cutoff=0.7)
     if word in names or not close or not word.isidentifier():
         return ""
     return f"There is no command {word!r}; did you mean `podium {close[0]}`? As a request: echo {word} | podium -"

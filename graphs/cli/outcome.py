@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -18,6 +18,10 @@ from graphs.show import LiveState, RunSummary, one_line, print_timeline
 from graphs.storage import State
 
 _MAX_ERRORS = 10
+_FACTS = ("thread_id", "pattern", "request", "started", "ended")
+"""What a list of runs says of each, beside its status."""
+_INTERNAL = ("assignment", "since_request")
+"""Keys of a state that only the graph itself reads."""
 
 
 def final_state(live: LiveState, fault: BaseException | None, now: float) -> dict[str, Any]:
@@ -50,17 +54,18 @@ def final_state(live: LiveState, fault: BaseException | None, now: float) -> dic
 
 
 def as_result(state: State) -> dict[str, Any]:
-    """Return a stored run in the form of its graph's result, as far as it has come; `--json` prints this form."""
+    """Return a stored run in the form of its graph's result, as far as it has come."""
     values = state["values"]
     finished = {record["id"]: record for record in state["finished"] if record.get("ended")}
-    known: dict[str, Any] = {name: value for name, value in state.items() if name not in ("values", "finished")}
-    return {
-        "run": state["thread_id"],
-        **known,
-        **values,
-        "status": state["status"],
-        "steps": {**(values.get("steps") or {}), **finished},
-    }
+    steps = {**(values.get("steps") or {}), **finished}
+    return {"questions": state["questions"], **values, "status": state["status"], "steps": steps}
+
+
+def run_json(result: Mapping[str, Any], stored: State | None) -> dict[str, Any]:
+    """Return a run as `--json` prints it everywhere: what a list says of it, then its graph's result."""
+    run: Mapping[str, Any] = stored or {}
+    facts = {"run": run.get("thread_id"), **{fact: run.get(fact) for fact in _FACTS}}
+    return facts | {key: value for key, value in result.items() if key not in _INTERNAL}
 
 
 def open_questions(state: Mapping[str, Any]) -> list[ShownQuestion]:
@@ -73,12 +78,18 @@ def open_questions(state: Mapping[str, Any]) -> list[ShownQuestion]:
 
 
 def print_outcome(
-    state: Mapping[str, Any], live: LiveState, fault: BaseException | None, *, run: str | None, shown: Shown
+    state: Mapping[str, Any],
+    live: LiveState,
+    fault: BaseException | None,
+    *,
+    run: str | None,
+    shown: Shown,
+    stored: Callable[[], State] | None = None,
 ) -> None:
     """Print the outcome of a run that has just ended: the answer on stdout, everything else on stderr."""
     progress = stderr()
     if shown.as_json:
-        print_json(stdout(), {"run": run, "thread_id": run, **state})
+        print_json(stdout(), run_json(state, stored() if stored else None))
     else:
         _print_answer(state)
     _print_verdict(state, progress)

@@ -41,7 +41,7 @@ def new_command(
         (folder / file.name.removesuffix(".template").replace("my_team", module)).write_text(text, encoding="utf-8")
     say(
         stdout(),
-        f"{folder}/ is made. Try it:\n\n  cd {folder}\n  python -m pytest\n"
+        f"{folder}/ is made. Try it:\n\n  cd {folder}\n  python -m pytest  # after: pip install pytest\n"
         f'  podium run {module}:graph "Compare a bus and a taxi for 10 km"\n  podium show\n\n'
         f"{module}.py is the team, {module}.ipynb shows it at work, and `langgraph dev` serves it to LangGraph Studio.",
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +23,7 @@ from graphs.cli.questions import ask_on_terminal, can_ask
 from graphs.cli.signals import interrupted, noting_signals
 from graphs.engine import StepRecord
 from graphs.show import BackgroundRun, LiveState, screen
+from graphs.storage import State
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Job:
     finished: Mapping[str, StepRecord] = field(default_factory=dict)
     """Steps that an earlier process has finished."""
     shown: Shown = field(default_factory=Shown)
+    stored: Callable[[], State] | None = None
+    """Reads the run as it is stored."""
 
 
 def run(graph: Any, request: str, *, as_json: bool = False, quiet: bool = False, **options: Any) -> int:
@@ -57,7 +60,7 @@ def work(job: Job) -> int:
         if answers is None:
             break
         job = replace(job, value=resumption(answers))
-    print_outcome(state, live, fault, run=job.run, shown=job.shown)
+    print_outcome(state, live, fault, run=job.run, shown=job.shown, stored=job.stored)
     background.close()
     return FAILED if isinstance(fault, StorageError) else OF_STATUS.get(state["status"], FAILED)
 

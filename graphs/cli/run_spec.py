@@ -201,15 +201,40 @@ def _own_graph(target: str, folder: str, checkpointer: Any) -> Any:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        graph = getattr(import_module(module.removesuffix(".py").replace("/", ".")), name)
-        if callable(graph) and not isinstance(graph, Pattern | StateGraph | CompiledStateGraph):
+        graph = _named(module.removesuffix(".py").replace("/", "."), name, folder)
+        if callable(graph) and not _is_graph(graph):
             graph = graph()
+    except ConfigurationError:
+        raise
     except Exception as error:
         raise ConfigurationError(f"{target} cannot be loaded from {folder}: {type(error).__name__}: {error}") from error
     if isinstance(graph, Pattern | StateGraph):
         return graph.compile(checkpointer)
     if not isinstance(graph, CompiledStateGraph):
-        raise ConfigurationError(f"{target} is a {type(graph).__name__}; name a pattern, or a graph, compiled or not")
+        kind = type(graph).__name__
+        raise ConfigurationError(f"{target} is of type {kind}; name a pattern, or a graph, compiled or not")
     own = copy(graph)
     own.checkpointer = checkpointer
     return own
+
+
+def _named(module: str, name: str, folder: str) -> Any:
+    try:
+        loaded = import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing == module:
+            raise ConfigurationError(f"There is no module {module} in {folder}") from error
+        if (package := missing.partition(".")[0]) in ("agents", "graphs"):
+            raise ConfigurationError(
+                f"{module} imports {missing}, but {package!r} is a package of Podium; give your own another name"
+            ) from error
+        raise
+    if not hasattr(loaded, name):
+        own = [other for other, value in vars(loaded).items() if _is_graph(value)]
+        raise ConfigurationError(f"{module} has no {name!r}; its graphs: {', '.join(own) or 'none'}")
+    return getattr(loaded, name)
+
+
+def _is_graph(value: object) -> bool:
+    return isinstance(value, Pattern | StateGraph | CompiledStateGraph)

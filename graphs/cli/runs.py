@@ -17,7 +17,7 @@ from agents.errors import ConfigurationError, StorageError
 from graphs import storage as stored
 from graphs.cli.exit_codes import COMPLETED, NEEDS_INPUT
 from graphs.cli.options import AsJson, Choices, RunArgument, Shown
-from graphs.cli.outcome import as_result, open_questions, print_questions
+from graphs.cli.outcome import as_result, open_questions, print_questions, run_json
 from graphs.cli.output import print_json, print_table, say, stderr, stdout
 from graphs.cli.questions import ShownQuestion, ask_on_terminal, can_ask, read_answers
 from graphs.cli.queued import ACTIVE, is_queued, jobs, prune_queue, put_again, state_of, with_jobs
@@ -89,7 +89,7 @@ def show_command(run: RunArgument | None = None, /, *, as_json: AsJson = False, 
         plan = [point.step for point in stored.fork_points(storage, state["thread_id"]) if point.kind == "step"]
     result = as_result(state)
     if as_json:
-        print_json(stdout(), result)
+        print_json(stdout(), run_json(result, state))
         return COMPLETED
     result["plan"] = result.get("plan") or plan
     if as_html is None:

@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any, cast
 
 from cyclopts import Parameter
@@ -154,6 +155,7 @@ def begin(
             run=run,
             finished=_finished(before) if before else {},
             shown=shown,
+            stored=partial(stores.state, storage, run) if storage and run else None,
         )
     )
 
