@@ -1,6 +1,7 @@
 """In a notebook a graph, a run and the parts of its result show themselves, and a run shows how it goes."""
 
 import _thread
+import ast
 import asyncio
 import json
 import os
@@ -161,8 +162,9 @@ def test_ipython_shows_no_wall_of_dict(shell: InteractiveShell) -> None:
     run = Run(PATTERNS["workflow"].compile().invoke({"messages": "Go"}))
     for part in (run, run["steps"], run["plan"], run["steps"]["one"]):
         assert shell.display_formatter.format(part)[0]["text/plain"] == bundle(part)["text/plain"]  # type: ignore[union-attr]
-        nested = shell.display_formatter.format({"run": part, "all": [part]})[0]["text/plain"]  # type: ignore[union-attr]
-        assert "{'" not in nested.replace("{'run':", "")
+    nested = shell.display_formatter.format({"steps": run["steps"], "plan": run["plan"]})[0]["text/plain"]  # type: ignore[union-attr]
+    assert ast.literal_eval(nested)["steps"]["one"]["result"] == run["steps"]["one"]["result"]
+    assert "None" not in nested
 
 
 def test_an_answer_in_markdown_is_rendered_and_its_html_is_not() -> None:

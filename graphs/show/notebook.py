@@ -79,10 +79,23 @@ class Part(Displayed):
 
     table = Table(("none",), [])
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show it as a table; within a dict or list as what it is, without the fields that are empty."""
+        if len(printer.stack) > 1:
+            printer.pretty(_filled(self))
+        else:
+            super()._repr_pretty_(printer, cycle)
+
     def _mimes(self) -> tuple[str, str]:
         note = one_line(self.table.note)
         plain = "\n".join(filter(None, [plain_table(self.table, _CELL), note]))
         return _html_table(self.table) + (f"<p>{escape(note)}</p>" if note else ""), plain
+
+
+def _filled(part: object) -> object:
+    if isinstance(part, dict):
+        return {name: _filled(value) for name, value in part.items() if value not in (None, "", [], {})}
+    return [_filled(item) for item in part] if isinstance(part, list) else part
 
 
 class DictPart(Part, dict[str, Any]):
