@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from langgraph.types import Command
 
 from benchmarks.postgres_server import binaries, server
@@ -17,6 +19,7 @@ from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED, NEEDS_INPUT
 from graphs.errors import ConfigurationError, StorageError
 from graphs.storage import postgres, state
 from tests import crew
+from tests.markdown import Page, pages
 from tests.processes import One, Processes
 
 psycopg = pytest.importorskip("psycopg")
@@ -296,3 +299,25 @@ def test_what_cannot_be_put_is_explained(queue: Queue, uri: str, office: Process
     with pytest.raises(StorageError, match="Postgres cannot be used"):
         Queue("postgresql://me:secret@/db?host=/nowhere").put("short", "Do it")
     assert "tests.crew:nothing cannot be loaded" in office.podium("worker", "--graphs", "tests.crew:nothing").told
+
+
+def test_the_examples_of_the_pages_work(uri: str, office: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, program = (
+        block.text for block in page("docs/scale.md").blocks if "shout" in block.text and "import" in block.text
+    )
+    (office.folder / "crew.py").write_text(module)
+    monkeypatch.setenv("PODIUM_RUNS", uri)
+    compose = yaml.safe_load(next(block.text for block in page("docs/deploy.md").blocks if block.language == "yaml"))
+    command = [word.replace("my_team", "crew") for word in compose["services"]["worker"]["command"]]
+    scope: dict[str, Any] = {}
+    exec(program, scope)
+    worker = office.start(*command[1:])
+    progress, answer = scope["shouted"]("help")
+    assert answer == "HELP"
+    assert "loud: completed" in "".join(progress)
+    worker.send(signal.SIGTERM)
+    assert worker.wait().code == COMPLETED
+
+
+def page(name: str) -> Page:
+    return next(page for page in pages() if page.name == name)
