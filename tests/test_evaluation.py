@@ -13,9 +13,12 @@ from agents import Agent, Settings
 from agents.testing import ScriptedModel
 from graphs import ConfigurationError, Router, aevaluate, evaluate
 from graphs.cli import command
+from graphs.cli.exit_codes import FAILED, PARTIAL
 from graphs.evaluation import case_of_run, evaluation_page, read_cases
 from graphs.evaluation.compare import mcnemar, newcombe
 from graphs.storage import sqlite
+from tests.office import Office, clean
+from tests.processes import Processes
 
 ANSWER = "The 4 chairs cost 1,300.50 euros. That is fair."
 
@@ -186,3 +189,21 @@ def test_the_command_evaluates_and_its_code_says_whether_all_is_right(
     assert command(["eval", "--from-run", "mine-graph-a"]) == 0
     assert json.loads(capsys.readouterr().out)["expect"] == [300]
     assert command(["eval", "cases.jsonl", "--pattern", "nix"]) == 2
+
+
+def test_all_patterns_of_the_command_answer_the_same_case_within_one_budget(processes: Processes) -> None:
+    (processes.folder / "cases.jsonl").write_text('{"id": "a", "request": "Do it", "expect": "final"}')
+    patterns = "planner,router,orchestrator,baseline"
+    with Office() as office:
+        named = ["eval", "cases.jsonl", "--pattern", patterns, "--name", "mine"]
+        cut_short = clean(processes.podium(*named, "--max-calls", "1", **office.environment))
+        done = clean(processes.podium(*named, "--json", **office.environment))
+        asked = len(office.asked)
+        again = clean(processes.podium(*named, "--json", "--quiet", **office.environment))
+    assert (cut_short.code, done.code, again.code) == (PARTIAL, FAILED, FAILED)
+    assert "budget is used up" in cut_short.told
+    right = {outcome["pattern"]: outcome["right"] for outcome in json.loads(done.out)["outcomes"]}
+    assert right == {"planner": True, "router": False, "orchestrator": True, "baseline": False}
+    assert json.loads(again.out) == json.loads(done.out)
+    assert len(office.asked) == asked
+    assert "All by myself" in processes.podium("show", "mine-baseline-a").out
