@@ -194,7 +194,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
                 if (other := instead(reply, usage)) is not None:
                     return other
                 answer = self.answer(reply, usage)
-                wrong = await self.guardrails.wrong_in_answer(effects, answer, assignment)
+                wrong = await self.guardrails.wrong_in_answer(effects, answer["text"], answer["data"], assignment)
                 if not wrong:
                     return answer
                 if is_last:

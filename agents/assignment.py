@@ -22,6 +22,8 @@ _DISPLAY = {
 }
 """Display text of context labels; all others (step ids, agent names, plain words) stand for themselves."""
 _SPEAKERS = {"human": "User", "ai": "Assistant", "system": "System", "tool": "Tool"}
+YOUR_TASK = "Your task: "
+"""Before the task, where there is something above it."""
 _BYTES_PER_TOKEN = 3
 """Of UTF-8 text: cautious for English (about 4), right for Chinese, where a token is about one character."""
 
@@ -133,7 +135,7 @@ def _content(assignment: Assignment) -> str | list[ContentPart]:
     if is_request and files:
         above: list[ContentPart] = [{"type": "text", "text": "\n\n".join(quotes)}] if quotes else []
         return [*above, *request.content]
-    text = "\n\n".join([*quotes, f"Your task: {task}"]) if quotes or files else task
+    text = "\n\n".join([*quotes, f"{YOUR_TASK}{task}"]) if quotes or files else task
     return [*files, {"type": "text", "text": text}] if files else text
 
 

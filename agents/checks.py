@@ -8,7 +8,6 @@ from functools import partial
 
 from langgraph.errors import GraphBubbleUp
 
-from agents.answer import Answer
 from agents.assignment import Assignment
 from agents.errors import ConfigurationError, PodiumError
 from agents.runtime import Effects, explain
@@ -43,11 +42,11 @@ class Guardrails:
         """Return what the checks find wrong with an assignment."""
         return [wrong for check in self.of_input if (wrong := await finding(effects, check, assignment))]
 
-    async def wrong_in_answer(self, effects: Effects, answer: Answer, assignment: Assignment) -> list[str]:
+    async def wrong_in_answer(self, effects: Effects, text: str, data: object, assignment: Assignment) -> list[str]:
         """Return what the checks find wrong with an answer."""
-        known = {"data": answer["data"], "assignment": assignment}
+        known = {"data": data, "assignment": assignment}
         checks = [(check, {name: known[name] for name in extras}) for check, extras in self.of_answer]
-        return [wrong for check, more in checks if (wrong := await finding(effects, check, answer["text"], **more))]
+        return [wrong for check, more in checks if (wrong := await finding(effects, check, text, **more))]
 
 
 async def finding(effects: Effects, check: Check, *arguments: object, **more: object) -> str | None:

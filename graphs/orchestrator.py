@@ -1,4 +1,4 @@
-"""The whole: triage -> one agent | plan -> review -> (feedback) agent | plan | escalate -> answer."""
+"""The whole: triage -> one agent -> check | plan -> review -> (feedback) agent | plan | escalate -> answer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,25 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START
+from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, History
 from agents.checks import Check
 from agents.conversion import AnyAgent
 from agents.decisions import Decided, Decision
-from agents.runtime import Effects, Retry, SyncAsyncRunnable
-from graphs.decisions import Delegate, Reviewer, prompts, question_of, triage_examples, triage_form
+from agents.runtime import Effects, Retry, SyncAsyncRunnable, Usage
+from graphs.decisions import (
+    CHECKS,
+    CheckWork,
+    Delegate,
+    Reviewer,
+    final_step,
+    prompts,
+    question_of,
+    triage_examples,
+    triage_form,
+)
 from graphs.engine import (
     Box,
     Conclusion,
@@ -33,30 +44,54 @@ from graphs.errors import ConfigurationError
 from graphs.planner import Planner
 from graphs.supervisor import Supervisor, SupervisorState
 
+ALONE, SEVERAL = "one agent can answer it alone", "it needs several agents"
+"""The reasons of triage in the record. The model is not asked for one: it would cost a weak model seconds."""
+
 FINAL_CRITERIA = ("It answers everything that the request asks for.", "It is directly usable by the person who asked.")
 
 
-class OrchestratorState(SupervisorState):
-    """The supervisor's state, the triage, and the record of the plan if there was one."""
+class Triage(TypedDict):
+    """How the request was sorted; its cost is `usage["agents"]["triage"]`."""
 
-    triage: dict[str, Any]
-    """`{"small", "agent", "reason"}`."""
+    small: bool
+    agent: str
+    """The agent that suits the request best; empty if it could not be sorted."""
+    reason: str
+
+
+class Chosen(TypedDict):
+    """One piece of work on the answer: how much orchestration it was, why, and what it cost."""
+
+    shape: Literal["one agent", "plan", "baseline"]
+    agent: str
+    reason: str
+    usage: Usage
+
+
+class OrchestratorState(SupervisorState):
+    """The supervisor's state, what was chosen, and the record of the plan if there was one."""
+
+    triage: Triage
+    chosen: list[Chosen]
+    """The work on the answer in its order: mostly one piece, more where an agent failed or an answer was rejected."""
     plan: list[dict[str, Any]]
     steps: dict[str, StepRecord]
     abandoned: list[StepRecord]
 
 
 class Orchestrator(Supervisor[OrchestratorState]):
-    """Gives a small request to one agent, plans a large one, and reviews the answer before it goes out.
+    """Gives a request that one agent can answer to that agent, plans others, and judges the answer before it goes out.
 
-    It is a `Supervisor` whose worker is one agent of the team or a `Planner`.
+    It is a `Supervisor` whose worker is one agent of the team or a `Planner`. The answer of a single agent goes through
+    the checks, which cost no call; a planned one is reviewed by a model too.
 
     Args:
         agents: The team. The model chooses by names, descriptions and examples.
         planner: Plans large requests; None for a `Planner` of the same team and model.
         model: Sorts, plans, writes and reviews; None for the default chat model.
-        reviewer, review, checks, escalate, history, retry: As in `Supervisor`.
-        criteria: Criteria of the final answer.
+        reviewer, review: As in `Supervisor`. Where you pass one of them, or criteria, single agents are reviewed too.
+        criteria: Criteria of the final answer; None for `FINAL_CRITERIA`.
+        checks, escalate, history, retry: As in `Supervisor`.
         max_revisions: Times a rejected answer is sent back: first to the agent that wrote it, then to a new plan.
         review_steps: Review each step of a plan too, with one revision. It costs a call a step or more, and is worth
             it where a wrong step spoils all that follows.
@@ -76,7 +111,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         model: BaseChatModel | str | None = None,
         reviewer: AnyAgent | None = None,
         review: Reviewer | None = None,
-        criteria: Sequence[str] = FINAL_CRITERIA,
+        criteria: Sequence[str] | None = None,
         checks: Sequence[Check] = (),
         max_revisions: int = 1,
         review_steps: bool = False,
@@ -100,7 +135,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
             assistant if baseline else self.planner.as_agent("planner"),
             reviewer=reviewer,
             review=review,
-            criteria=criteria,
+            criteria=FINAL_CRITERIA if criteria is None else criteria,
             checks=checks,
             max_revisions=max_revisions,
             escalate=escalate,
@@ -108,6 +143,8 @@ class Orchestrator(Supervisor[OrchestratorState]):
             history=history,
             retry=retry,
         )
+        self.checking = CheckWork(checks)
+        self.reviews_all = any(option is not None for option in (reviewer, review, criteria))
         self.sorting = Decision(triage_form(list(self.agents)), model=model, name="triage")
         members = list(self.agents.values())
         self.system = SystemMessage(prompts.TRIAGE.format(team=describe(members), examples=triage_examples(members)))
@@ -118,35 +155,59 @@ class Orchestrator(Supervisor[OrchestratorState]):
 
     def take_triage(self, state: OrchestratorState, decided: Decided) -> dict[str, Any]:
         """Record which agent gets the request, if one can answer it alone."""
-        return {"triage": decided["value"]}
+        small = decided["value"]["small"]
+        return {"triage": {**decided["value"], "reason": ALONE if small else SEVERAL}}
 
     def triage_failed(self, state: OrchestratorState, error: Exception) -> dict[str, Any]:
         """Plan a request that could not be sorted."""
         failure = problem("triage", error)
-        return {"triage": {"small": False, "agent": "", "reason": failure["message"]}, "errors": [failure]}
+        reason = f"it could not be sorted: {failure['message']}"
+        return {"triage": {"small": False, "agent": "", "reason": reason}, "errors": [failure]}
 
     def sorted(self, state: OrchestratorState) -> Literal["agent", "plan"]:
         """Give a small request to one agent of the team."""
-        triage = state["triage"]
-        return "agent" if triage["small"] and triage["agent"] in self.agents else "plan"
+        return "agent" if state["triage"]["small"] else "plan"
 
     def delegate(self, state: OrchestratorState) -> dict[str, Any]:
-        """Give the request, or its answer and what is wrong with it, to the agent that triage chose."""
-        return {"agent": state["triage"]["agent"], "assignment": self.assign(state)}
+        """Give the request, or its answer and what is wrong with it, to the agent that is to write it."""
+        return {"agent": self._author(state), "assignment": self.assign(state)}
 
     def take_delegated(self, state: OrchestratorState, answer: Answer) -> dict[str, Any]:
         """Keep the agent's answer as the current work."""
-        return self.worked_by(state, answer, node="agent")
+        return {
+            **self._chosen(state, "one agent", self._author(state), answer),
+            **self.worked_by(state, answer, node="agent"),
+        }
 
     def delegate_failed(self, state: OrchestratorState, error: Exception) -> dict[str, Any]:
         """Record it; the request will be planned instead."""
         return {"errors": [problem("agent", error)]}
 
-    def delegated(self, state: OrchestratorState) -> Literal["review", "plan", "escalate"]:
-        """Review the agent's answer; plan the request if there is none."""
+    def delegated(self, state: OrchestratorState) -> Literal["check", "review", "plan", "escalate"]:
+        """Judge the agent's answer; plan the request if there is none."""
         if not state["work"]:
             return "plan"
-        return "escalate" if state["stop_reason"] else "review"
+        if state["stop_reason"]:
+            return "escalate"
+        return "review" if self.reviews_all or state["plan"] else "check"
+
+    def _author(self, state: OrchestratorState) -> str:
+        """Return the agent that wrote the answer, or may write it; empty if several did."""
+        if not state["plan"]:
+            return state["triage"]["agent"] if state["triage"]["small"] else ""
+        last = final_step(state["plan"])
+        return last["agent"] if last and last["agent"] in self.agents else ""
+
+    def _chosen(
+        self, state: OrchestratorState, shape: Literal["one agent", "plan", "baseline"], agent: str, answer: Answer
+    ) -> dict[str, Any]:
+        reason = state["triage"]["reason"] if shape != "baseline" else "asked for"
+        if state["reviews"]:
+            reason = f"sent back: {state['feedback'] or state['reviews'][-1]['feedback']}"
+        elif shape == "plan" and state["triage"]["small"]:
+            reason = f"{state['triage']['agent']} failed"
+        record: Chosen = {"shape": shape, "agent": agent, "reason": reason, "usage": answer["usage"]}
+        return {"chosen": [*state["chosen"], record]}
 
     def ask_planner(self, state: OrchestratorState) -> dict[str, Any]:
         """Give the planner the request; after a review also the last answer, its faults, and the finished steps."""
@@ -165,18 +226,27 @@ class Orchestrator(Supervisor[OrchestratorState]):
             failed = any(step["status"] == "failed" for step in planned["steps"].values())
             lacking = failed or any(error["kind"] == "partial" for error in planned["errors"])
             answer = {**answer, "status": "partial" if lacking else "completed"}
-        return {**record, **self.worked_by(state, answer, node="plan")}
+        chosen = self._chosen(state, "plan", self.worker.name, answer)
+        return {**record, **chosen, **self.worked_by(state, answer, node="plan")}
 
     def reviewed_answer(self, state: OrchestratorState) -> Literal["answer", "agent", "plan", "escalate"]:
-        """Send a rejected answer back to its agent once, before anything is planned."""
+        """Send a rejected answer back to the agent that wrote it once, before anything is planned.
+
+        A planned answer goes back to the agent of its last step for what a check found, which is a matter of wording;
+        what a reviewer misses in it is planned.
+        """
         after = self.reviewed(state)
         if after != "work":
             return after
-        return "agent" if self.sorted(state) == "agent" and not state["plan"] and state["revisions"] == 0 else "plan"
+        is_wording = not state["plan"] or state["reviews"][-1]["by"] == CHECKS
+        return "agent" if self._author(state) and is_wording and state["revisions"] == 0 else "plan"
 
     def take_alone(self, state: OrchestratorState, answer: Answer) -> dict[str, Any]:
         """Keep what a single agent answered."""
-        return self.worked_by(state, answer, node="assistant")
+        return {
+            **self._chosen(state, "baseline", "assistant", answer),
+            **self.worked_by(state, answer, node="assistant"),
+        }
 
     def conclude(self, state: OrchestratorState) -> Conclusion:  # type: ignore[override]
         """Answer with the accepted work; the baseline's is not reviewed."""
@@ -207,12 +277,14 @@ class Orchestrator(Supervisor[OrchestratorState]):
         delegate = Node(self.delegate, Delegate(self.agents), self.take_delegated, failed=self.delegate_failed)
         graph.add_node("agent", delegate)
         graph.add_node("plan", Node(self.ask_planner, _Plan(self.worker), self.take_planned, failed=self.work_failed))
+        graph.add_node("check", Node(self.submit, self.checking, self.take_verdict, failed=self.review_failed))
         graph.add_node("review", Node(self.submit, self.reviewing, self.take_verdict, failed=self.review_failed))
         self.add_escalation(graph)
         graph.add_edge(START, "triage")
         graph.add_conditional_edges("triage", self.sorted)
         graph.add_conditional_edges("agent", self.delegated)
         graph.add_conditional_edges("plan", self.worked)
+        graph.add_conditional_edges("check", self.reviewed_answer)
         graph.add_conditional_edges("review", self.reviewed_answer)
         graph.add_conditional_edges("escalate", self.escalated, {"work": "plan", "answer": "answer"})
         return graph

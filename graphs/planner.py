@@ -19,9 +19,11 @@ from agents.settings import settings
 from graphs.decisions import (
     Synthesis,
     briefly,
+    final_step,
     plan_form,
     prompts,
     question_of,
+    repeats,
     replan_text,
     result_text,
     team_examples,
@@ -83,7 +85,8 @@ class Planner(Pattern[PlannerState]):
         model: Plans and writes the final answer; None for the default chat model.
         fallback: Gets the whole request when no sound plan was written: an agent, or the name of one in the team; None
             for the first of the team.
-        synthesizer: Agent that writes the final answer; None for one made of `model`.
+        synthesizer: Agent that writes every final answer; None: the last step's result is the answer where all steps
+            lead to it, else `model` writes it.
         approval: Have a person approve, edit or reject every plan before it runs (needs a checkpointer); see
             `graphs.people`. A run's `Settings.approval` also asks for it.
         max_steps: Steps that a plan may have.
@@ -126,6 +129,8 @@ class Planner(Pattern[PlannerState]):
         self.approval = approval
         self.decide = Decision(plan_form(list(self.agents)), model=model, name="planner")
         own = Agent("synthesizer", instructions=prompts.SYNTHESIZE, model=model)
+        self.writes_answer = synthesizer is None
+        """Whether the last step may write the answer, where all steps lead to it."""
         self.synthesizer = member(synthesizer, self.agents, role="synthesizer") if synthesizer else own
         self.execute = Execute(
             {self.fallback.name: self.fallback, **self.agents},
@@ -238,8 +243,18 @@ class Planner(Pattern[PlannerState]):
             return "plan"
         if questions_in(state["steps"]):
             return "answer"
-        whole_plan = len(state["steps"]) == 1 and not state["abandoned"]
-        return "synthesize" if _done(state) and not whole_plan else "answer"
+        return "synthesize" if _done(state) and not self._is_answered(state) else "answer"
+
+    def _is_answered(self, state: PlannerState) -> bool:
+        """Whether all steps are done and lead to one whose result is the answer, so that nothing need be written."""
+        if state["abandoned"] or len(_done(state)) < len(state["steps"]):
+            return len(state["steps"]) == 1 and not state["abandoned"]
+        if len(state["steps"]) == 1:
+            return True
+        last = final_step(state["plan"]) if self.writes_answer else None
+        if last is None or last["id"] not in state["steps"]:
+            return False
+        return not repeats(state["steps"][last["id"]]["result"] or "", self.assignment(state)["task"])
 
     def ask_for_answer(self, state: PlannerState) -> Assignment:
         """Give the synthesizer the request and every result, or why there is none."""

@@ -21,6 +21,8 @@ def step(id: str, *dependencies: str, agent: str = "ann", task: str = "") -> dic
 
 ANSWER = Reply("The answer.", usage=(50, 5))
 SOUND = plan(step("red"), step("blue", agent="bob"), step("both", "red", "blue", task="{red} or {blue}"))
+APART = plan(step("red"), step("blue", agent="bob"))
+"""Two results, of which an answer has to be written."""
 HALF = plan(step("red"), step("bad", task="fail"), step("end", "red", "bad"))
 
 

@@ -10,6 +10,7 @@ from langgraph.types import Command
 from agents import Agent, Retry
 from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Orchestrator, Planner, Router
+from graphs.orchestrator import ALONE
 from tests import roles
 
 ASK = {"messages": "Find rain facts and write a poem of them."}
@@ -24,8 +25,8 @@ PROMPTS = {
     "answer": roles.SYNTHESIZER,
 }
 """Words of the prompts by which the scripted model recognises who asks: reviews by their criteria."""
-SMALL = {"reason": "one thing", "small": True, "agent": "writer"}
-LARGE = {"reason": "two things", "small": False, "agent": "finder"}
+SMALL = {"small": True, "agent": "writer"}
+LARGE = {"small": False, "agent": "finder"}
 GOOD = {"criteria": {f"criterion_{number}": {"evidence": "e", "met": True} for number in (1, 2)}, "feedback": ""}
 
 
@@ -38,7 +39,8 @@ def step(name: str, agent: str, *dependencies: str) -> dict[str, Any]:
     return {"id": name, "agent": agent, "task": f"do {name}", "dependencies": list(dependencies)}
 
 
-TWO_STEPS = {"steps": [step("facts", "finder"), step("poem", "writer", "facts")]}
+TWO_STEPS = {"steps": [step("facts", "finder"), step("poem", "writer")]}
+IN_A_ROW = {"steps": [step("facts", "finder"), step("poem", "writer", "facts")]}
 ONE_STEP = {"steps": [step("poem", "writer")]}
 FACTS = {"steps": [step("facts", "finder")]}
 
@@ -85,8 +87,18 @@ def test_a_small_request_goes_to_one_agent(call: Any) -> None:
     model = model_of(triage=SMALL)
     state = call(orchestrator(model), ASK)
     assert ended(state) == ("completed", f"a poem ({ASK['messages']})")
-    assert (state["triage"], state["plan"], state["steps"]) == (SMALL, [], {})
-    assert len(model.calls) == 2  # triage and review
+    assert (state["triage"], state["plan"], state["steps"]) == ({**SMALL, "reason": ALONE}, [], {})
+    assert [chosen["shape"] for chosen in state["chosen"]] == ["one agent"]
+    assert len(model.calls) == 1  # triage
+
+
+@pytest.mark.parametrize("options", [{"criteria": ["It is directly usable.", "It rhymes."]}, {"reviewer": "critic"}])
+def test_a_reviewer_or_criteria_of_ones_own_judge_single_agents_too(call: Any, options: dict[str, Any]) -> None:
+    model = model_of(triage=SMALL)
+    if "reviewer" in options:
+        options = {"reviewer": Agent("critic", instructions="Be strict.", model=model)}
+    state = call(orchestrator(model, **options), ASK)
+    assert (state["status"], len(model.calls)) == ("completed", 2)
 
 
 def test_triage_knows_the_team_and_examples_of_its_requests() -> None:
@@ -94,8 +106,8 @@ def test_triage_knows_the_team_and_examples_of_its_requests() -> None:
     orchestrator(model).invoke(ASK)
     prompt = model.calls[0].prompt
     assert "- finder: Finds facts.\n- writer: Writes." in prompt
-    assert 'Example request: What is rain?\nExample answer: {"reason": "…", "small": true, "agent": "finder"}' in prompt
-    assert "Example request: What is rain? Then: An ode.\n" in prompt
+    assert 'Example request: What is rain?\nExample answer: {"agent": "finder", "small": true}' in prompt
+    assert 'Example request: An ode. What is rain?\nExample answer: {"agent": "writer", "small": false}' in prompt
     assert model.calls[0].messages[-1].text == ASK["messages"]
 
 
@@ -138,7 +150,7 @@ def test_a_planned_request_is_answered_from_its_steps_and_reviewed_once(call: An
 def test_a_reviewed_step_is_sent_back_before_others_build_on_it(call: Any) -> None:
     facts = iter(["dry", "it is wet"])
     finder = Agent("finder", function=lambda task: next(facts))
-    model = model_of(step=[bad("Wrong."), GOOD, GOOD])
+    model = model_of(step=[bad("Wrong."), GOOD, GOOD], plan=IN_A_ROW)
     state = call(orchestrator(model, finder, WRITER, review_steps=True), ASK)
     assert (state["steps"]["facts"]["result"], state["status"]) == ("it is wet", "completed")
     assert len(asked(model, "step")) == 3
@@ -147,7 +159,7 @@ def test_a_reviewed_step_is_sent_back_before_others_build_on_it(call: Any) -> No
 def test_a_reviewed_step_that_is_never_accepted_is_an_error_but_goes_on(call: Any) -> None:
     drafts = iter("ab")
     finder = Agent("finder", function=lambda task: next(drafts))
-    model = model_of(step=[bad("Wrong."), bad("Still wrong."), GOOD])
+    model = model_of(step=[bad("Wrong."), bad("Still wrong."), GOOD], plan=IN_A_ROW)
     state = call(orchestrator(model, finder, WRITER, review_steps=True), ASK)
     reason = {"kind": "escalated", "message": "Not accepted after 1 revisions: Still wrong."}
     assert {"where": "plan/facts/finder", **reason} in state["errors"]
@@ -161,6 +173,16 @@ def test_a_planner_of_ones_own_plans(call: Any) -> None:
 
 
 # The final review
+
+
+def test_a_planned_answer_that_a_check_rejects_goes_back_to_the_agent_of_its_last_step(call: Any) -> None:
+    seen: list[dict[str, str]] = []
+    writer = Agent("writer", function=lambda task, context: seen.append(context) or f"poem {'!' * (2 - len(seen))}")
+    model = model_of(plan=IN_A_ROW)
+    state = call(orchestrator(model, FINDER, writer, checks=[lambda text: "!" not in text or "Calmer."]), ASK)
+    assert ended(state) == ("completed", "poem ")
+    assert seen[1] == {"feedback": "Calmer.", "last_version": "poem !"}
+    assert len(model.calls) == 3  # triage, plan, review
 
 
 def test_a_rejected_answer_is_planned_again_with_the_feedback_and_what_is_done(call: Any) -> None:
@@ -182,8 +204,13 @@ def test_a_small_answer_that_is_rejected_goes_back_to_its_agent_and_then_is_plan
     model = model_of(triage=SMALL, final=[bad("Add facts."), bad("More."), GOOD])
     seen: list[dict[str, str]] = []
     writer = Agent("writer", function=lambda task, context: seen.append(context) or f"poem {len(seen)}")
-    state = call(orchestrator(model, FINDER, writer, max_revisions=2), ASK)
+    state = call(orchestrator(model, FINDER, writer, max_revisions=2, criteria=["directly usable", "rhymes"]), ASK)
     assert ended(state) == ("completed", "the answer")
+    assert [(chosen["shape"], chosen["reason"]) for chosen in state["chosen"]] == [
+        ("one agent", ALONE),
+        ("one agent", "sent back: Add facts."),
+        ("plan", "sent back: More."),
+    ]
     assert seen[1] == {"feedback": "Add facts.", "last_version": "poem 1"}
     assert list(state["steps"]) == ["facts", "poem"]
 
@@ -293,9 +320,7 @@ def test_nothing_works_without_a_model_and_the_reason_is_clear(call: Any) -> Non
 
 def test_usage_adds_up_through_all_levels(call: Any) -> None:
     more = {"steps": [step("more", "finder")]}
-    model = model_of(
-        step=[bad("No."), *[GOOD] * 4], plan=[TWO_STEPS, more], final=[bad("Again."), GOOD], answer=["one", "two"]
-    )
+    model = model_of(step=[bad("No."), *[GOOD] * 4], plan=[IN_A_ROW, more], final=[bad("Again."), GOOD])
     drafts = iter(range(9))
     team = [Agent("finder", function=lambda task: f"{next(drafts)}"), WRITER]
     usage = call(orchestrator(model, *team, review_steps=True), ASK)["usage"]
@@ -305,7 +330,7 @@ def test_usage_adds_up_through_all_levels(call: Any) -> None:
         "planner": 2,
         "finder/reviewer": 3,
         "writer/reviewer": 1,
-        "synthesizer": 2,
+        "synthesizer": 1,
         "reviewer": 2,
     }
 

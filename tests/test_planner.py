@@ -8,18 +8,34 @@ import pytest
 from agents import Agent
 from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Planner, UnknownAgentError
-from tests.planned import ANSWER, ASK, HALF, SOUND, Team, plan, statuses, step
+from tests.planned import ANSWER, APART, ASK, HALF, SOUND, Team, plan, statuses, step
 
 # Sound plans
 
 
 def test_a_request_is_planned_done_and_answered(call: Any) -> None:
     team = Team()
-    state = call(team.planner(SOUND, ANSWER), ASK)
+    state = call(team.planner(APART, ANSWER), ASK)
     assert (state["status"], state["stop_reason"], state["errors"]) == ("completed", None, [])
     assert state["messages"][-1].text == "The answer."
-    assert statuses(state) == "red:completed blue:completed both:completed"
+    assert statuses(state) == "red:completed blue:completed"
+    assert sorted(team.tasks) == ["do blue", "do red"]
+
+
+def test_the_result_of_the_step_that_all_others_lead_to_is_the_answer(call: Any) -> None:
+    team = Team()
+    state = call(team.planner(SOUND), ASK)
+    assert (state["messages"][-1].text, state["status"]) == ("[[do red] or [do blue]]", "completed")
     assert sorted(team.tasks) == ["[do red] or [do blue]", "do blue", "do red"]
+    assert len(team.model.calls) == 1
+
+
+@pytest.mark.parametrize("last", ["Compare red and blue", "Check both for faults."], ids=["the request", "a check"])
+def test_a_last_step_that_is_not_an_answer_is_followed_by_one(call: Any, last: str) -> None:
+    echo = Agent("echo", function=lambda task: task)
+    steps = plan(step("red", agent="echo"), step("both", "red", agent="echo", task=last))
+    state = call(Planner([echo], model=ScriptedModel([steps, ANSWER])).compile(), ASK)
+    assert state["messages"][-1].text == "The answer."
 
 
 def test_the_planner_is_told_of_the_team_and_the_form() -> None:
@@ -40,9 +56,9 @@ def test_examples_of_the_team_make_example_plans() -> None:
 
 def test_the_answer_is_written_from_all_results_quoted() -> None:
     team = Team()
-    team.planner(SOUND, ANSWER).invoke(ASK)
+    team.planner(APART, ANSWER).invoke(ASK)
     asked = team.prompts[1]
-    for said in ("Compare red and blue", "red:\n```\n[do red]\n```", "both:"):
+    for said in ("Compare red and blue", "red:\n```\n[do red]\n```", "blue:"):
         assert said in asked
 
 
@@ -311,7 +327,7 @@ ECHO = " compare RED\n and blue "
 
 
 def test_an_answer_that_only_repeats_the_request_is_asked_for_again(call: Any) -> None:
-    state = call(Team().planner(SOUND, Reply(ECHO, usage=(50, 5)), ANSWER), ASK)
+    state = call(Team().planner(APART, Reply(ECHO, usage=(50, 5)), ANSWER), ASK)
     assert (state["messages"][-1].text, state["status"]) == ("The answer.", "completed")
     assert [fault["recovered"] for fault in state["errors"]] == [True]
     assert state["usage"]["agents"]["synthesizer"] == {"calls": 2, "input_tokens": 100, "output_tokens": 10}

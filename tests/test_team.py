@@ -31,9 +31,9 @@ def write(folder: Path, text: str) -> Path:
 def test_the_default_team(tmp_path: Path) -> None:
     online = {"fetch_page", "web_search"} if can_search() else {"fetch_page"}
     assert {agent.name: set(tools(agent)) for agent in team(folder=tmp_path)} == {
-        "researcher": FILE_TOOLS | online,
+        "researcher": FILE_TOOLS | online | {"calculator"},
         "analyst": FILE_TOOLS | {"calculator"},
-        "coder": FILE_TOOLS,
+        "coder": FILE_TOOLS | {"calculator"},
         "writer": set(),
         "critic": set(),
     }

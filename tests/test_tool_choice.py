@@ -1,5 +1,6 @@
 """Models that cannot call tools choose one by a typed decision."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from agents import Agent, DecisionError
 from agents.agent import Answer
 from agents.assignment import quote
 from agents.testing import ScriptedModel
+from agents.tools import calculator, file_tools
 from agents.tools.readable_tool import readable_tool
 from agents.workers.tool_choice import choice_form, without_calls
 
@@ -127,3 +129,47 @@ def test_models_that_can_call_tools_are_offered_them() -> None:
     model = ScriptedModel("fine")
     ask(Agent.invoke, model)
     assert model.calls[0].tools == ["add", "today"]
+
+
+SUM = "chairs = 4\nprice = 45.00\ntotal = chairs * price"
+
+
+def test_files_that_the_task_names_are_read_without_asking(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "rules.txt").write_text("Leave by ten.")
+    model = unable("By ten.")
+    agent = Agent("clerk", model=model, tools=file_tools(tmp_path))
+    assert call(agent, "By when must guests leave, according to rules.txt and lost.txt?")["text"] == "By ten."
+    assert [quote('Result of read_file for {"path": "rules.txt"}', "Leave by ten.") in model.calls[0].prompt] == [True]
+
+
+def test_a_calculation_is_written_as_lines_and_computed(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "prices.txt").write_text("chair 45.00\nlamp 18.50")
+    model = unable(SUM, "4 chairs cost 180.")
+    agent = Agent("clerk", instructions="Be exact.", model=model, tools=[*file_tools(tmp_path), calculator])
+    answer = call(agent, "What do 4 chairs of prices.txt cost?")
+    assert (answer["text"], answer["usage"]["calls"]) == ("4 chairs cost 180.", 2)
+    lines, words = model.calls
+    assert lines.messages[0].text.startswith("Be exact.")
+    assert "chair 45.00" in lines.messages[-1].text
+    assert words.messages[: len(lines.messages)] == lines.messages  # read once by a runtime that caches prompts
+    assert quote("Computed", "chairs = 4\nprice = 45\ntotal = 180") in words.messages[-1].text
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("All of them are cheap.", "All of them are cheap.\n\ntotal: 180"),
+        ("4 chairs cost 237.", "total: 180"),
+        ("They cost 180.00 in all.", "They cost 180.00 in all."),
+    ],
+    ids=["left out", "another figure", "right"],
+)
+def test_what_was_computed_is_in_the_answer(call: Any, words: str, answer: str) -> None:
+    agent = Agent("clerk", model=unable(SUM, words), tools=[calculator])
+    assert call(agent, "What do 4 chairs at 45.00 cost?")["text"] == answer
+
+
+def test_where_there_is_nothing_to_calculate_the_task_is_answered(call: Any) -> None:
+    model = unable("none", "In March.")
+    agent = Agent("clerk", model=model, tools=[calculator])
+    assert call(agent, "We meet on 3 March at 15:30. In which month is that?")["text"] == "In March."

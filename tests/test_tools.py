@@ -8,6 +8,7 @@ import pytest
 from langchain_core.tools import BaseTool
 
 from agents.errors import ConfigurationError
+from agents.runtime import calculating
 from agents.tools import TOOLS, calculator, file_tools
 from agents.tools.files import MAX_FILE_BYTES, MAX_LISTED, MAX_MATCHES, MAX_OUTPUT
 
@@ -40,6 +41,8 @@ from agents.tools.files import MAX_FILE_BYTES, MAX_LISTED, MAX_MATCHES, MAX_OUTP
         ("factorial(20)", "2432902008176640000"),
         ("10 ** 30 + 1", "1" + "0" * 29 + "1"),
         ("1\n+ 2", "3"),
+        ("net = 1,250 - 300; tax = net * 19%\nsum = net + tax", "net = 950\ntax = 180.5\nsum = 1130.5"),
+        ("1 + 1; 2 * 3", "1 + 1 = 2\n2 * 3 = 6"),
     ],
 )
 def test_calculates(expression: str, result: str) -> None:
@@ -67,7 +70,6 @@ def test_calculates(expression: str, result: str) -> None:
         ("__import__('os')", "'__import__' is not known"),
         ("12 * x", "'x' is not known; known are abs"),
         ("12 apples", "no words"),
-        ("1; 2", "one expression"),
         ("", "empty"),
         ("\0", "null"),
         ("1,00,000", "Cannot compute"),
@@ -75,13 +77,48 @@ def test_calculates(expression: str, result: str) -> None:
         ("max(1,200, 3)", "without separators"),
         ("(" * 400, "Cannot compute"),
         ("-" * 499 + "1", "nested too deeply"),
-        ("1" * 501, "at most 500"),
+        ("1" * 1001, "at most 1000"),
+        ("net = 5; tax = net * rate", "'tax = net * rate': 'rate' is not known; known are"),
     ],
 )
 def test_says_why_it_cannot_calculate(expression: str, why: str) -> None:
     began = time.monotonic()
     assert why in calculator.invoke({"expression": expression})
     assert time.monotonic() - began < 1
+
+
+def test_results_are_names_in_later_calculations_of_an_assignment() -> None:
+    config, names = calculating({}, {"net": 100})
+    assert calculator.invoke({"expression": "tax = net * 0.2"}, config) == "20"
+    assert calculator.invoke({"expression": "net + tax"}, config) == "120"
+    assert names.maps[0] == {"tax": 20}
+
+
+LINES = calculator.metadata["in_lines"] if calculator.metadata else None
+
+
+@pytest.mark.parametrize(
+    ("reply", "lines", "results"),
+    [
+        ("chairs = 12\nprice = 45.50\ntotal = chairs * price", None, {"total": "546"}),
+        (
+            "```python\nkm = 740\nlitres = km / 100 * 8.5  # in all\nprint(litres)\n```",
+            "km = 740\nlitres = km / 100 * 8.5",
+            {"litres": "62.9"},
+        ),
+        ("a = 1\nb = a + later\nc = a + 1", "a = 1\nc = a + 1", {"c": "2"}),
+        ("total = 4 * 45", None, {"total": "180"}),
+        ("days = 30", "", {}),
+        ("none", "", {}),
+        ("The total = 4 chairs", "", {}),
+    ],
+)
+def test_reads_a_calculation_written_as_lines(reply: str, lines: str | None, results: dict[str, str]) -> None:
+    assert LINES is not None
+    kept = LINES.read(reply, {})
+    assert kept == (reply if lines is None else lines)
+    if kept:
+        assert LINES.results(kept, calculator.invoke({"expression": kept})) == results
 
 
 def test_a_wrong_argument_is_explained() -> None:

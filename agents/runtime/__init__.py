@@ -14,6 +14,7 @@ lazy             imports at first use; installation: how Podium was installed
 langchain_internals  what depends on undocumented behaviour of LangChain
 """
 
+from agents.runtime.calculated import calculated, calculating
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
 from agents.runtime.installation import install_hint
 from agents.runtime.lazy import lazily
@@ -60,6 +61,8 @@ __all__ = [
     "Usage",
     "WorkCancelledError",
     "add_usage",
+    "calculated",
+    "calculating",
     "cancellations_of",
     "charge_earlier",
     "check_reply",

@@ -6,17 +6,19 @@ import ast
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Annotated
 
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import ToolException
 from pydantic import Field
 from simpleeval import FunctionNotDefined, NameNotDefined, SimpleEval  # type: ignore[import-untyped]
 
-from agents.runtime import reads_foreign_text
+from agents.runtime import calculated, reads_foreign_text
+from agents.tools.calculation_lines import CalculationLines
 from agents.tools.readable_tool import readable_tool
 
-MAX_EXPRESSION = 500
+MAX_EXPRESSION = 1000
 """Characters of an expression; a longer one is refused before it is parsed."""
 MAX_BITS = 4_000
 """Size of any whole number on the way to a result: about 1,200 digits."""
@@ -45,7 +47,7 @@ def _finite(value: object) -> int | float:
     return number
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, names: Iterable[str]) -> str:
     match error:
         case ZeroDivisionError():
             return "it divides by zero"
@@ -56,7 +58,7 @@ def _reason(error: Exception) -> str:
         case SyntaxError():
             return f"{error.msg}; write only numbers, operators and functions, no words and no units"
         case NameNotDefined(name=name) | FunctionNotDefined(func_name=name):
-            return f"{name!r} is not known; known are {', '.join(sorted([*_FUNCTIONS, *_NAMES]))}"
+            return f"{name!r} is not known; known are {', '.join(sorted([*_FUNCTIONS, *_NAMES, *names]))}"
     return str(error) or type(error).__name__
 
 
@@ -115,8 +117,6 @@ _PERCENT_ADDED = re.compile(r"[\d)%]\s*[-+]\s*\d+(?:\.\d+)?\s*%\s*(?:$|\))")
 def _as_python(expression: str) -> str:
     """Turn what people and models write into Python, where it can mean only one thing."""
     text = " ".join(expression.translate(_SIGNS).split()).removesuffix("=")
-    if ";" in text:
-        raise ValueError("only one expression at a time")
     if not _CALL.search(text):
         text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
     elif ", " in text and re.search(r"\d,\d{3}(?!\d)", text):
@@ -126,29 +126,64 @@ def _as_python(expression: str) -> str:
     return re.sub(r"\bof\b", "*", _PERCENT.sub(r"(\1/100)", text)).strip()
 
 
-@reads_foreign_text()
-def calculate(
-    expression: Annotated[str, Field(description="For example: (1250 - 300) * 0.19", max_length=MAX_EXPRESSION)],
-) -> str:
-    """Compute an arithmetic expression; use it for every calculation.
+_PARTS = re.compile(r";|\n(?=\s*[^\W\d]\w*\s*=(?!=))")
+"""What parts formulas; a line that gives nothing a name goes on with the one before."""
+_NAMED = re.compile(r"\s*([^\W\d]\w*)\s*=(?!=)\s*(.*)", re.DOTALL)
+_EXAMPLE = "For example: (1250 - 300) * 0.19, or with names: net = 1250 - 300; tax = net * 0.19"
 
-    Knows + - * / // % ** and parentheses, sqrt, abs, round, min, max, sum, mean, floor, ceil, log, ln, log10, exp,
-    factorial, gcd, sin, cos, tan, pi and e. Numbers only: no units, no variables.
+
+@reads_foreign_text(lambda compute, text: compute(text, {}))
+def compute(expression: str, names: MutableMapping[str, int | float]) -> str:
+    """Compute one formula, or several with names, in which later ones use the names of earlier ones.
+
+    Args:
+        expression: The formulas, parted by `;` or lines.
+        names: What is known by name; named results are added.
+
+    Raises:
+        ToolException: A formula cannot be computed; the message says which one and why.
     """
     if len(expression) > MAX_EXPRESSION:
         raise ToolException(f"The expression is longer than {MAX_EXPRESSION} characters; compute it in parts.")
+    parts = [part for part in _PARTS.split(expression) if part.strip()] or [expression]
+    lines = []
+    for part in parts:
+        named = _NAMED.fullmatch(part)
+        name, formula = (named[1], named[2]) if named else ("", part)
+        value = _computed(formula, names, shown=part if len(parts) > 1 else expression)
+        if name:
+            names[name] = value
+        lines.append(in_digits(value) if len(parts) == 1 else f"{name or formula.strip()} = {in_digits(value)}")
+    return "\n".join(lines)
+
+
+def _computed(formula: str, names: Mapping[str, int | float], *, shown: str) -> int | float:
     evaluator = SimpleEval(
         operators={node: _bounded(compute) for node, compute in _OPERATORS.items()},
         functions={name: _bounded(compute) for name, compute in _FUNCTIONS.items()},
-        names=dict(_NAMES),
+        names={**_NAMES, **names},
     )
     evaluator.nodes = {node: visit for node, visit in evaluator.nodes.items() if node in _NODES}
     try:
-        value = _finite(evaluator.eval(_as_python(expression)))
+        return _finite(evaluator.eval(_as_python(formula)))
     except Exception as error:  # a parser, simpleeval and math each raise their own
-        raise ToolException(f"Cannot compute {expression!r}: {_reason(error)}.") from error
-    # 15 digits: what a float holds exactly, so that 0.1 + 0.2 is 0.3.
+        raise ToolException(f"Cannot compute {shown.strip()!r}: {_reason(error, names)}.") from error
+
+
+def in_digits(value: float) -> str:
+    """Write a result; 15 digits are what a float holds exactly, so that 0.1 + 0.2 is 0.3."""
     return str(value) if isinstance(value, int) else format(value, ".15g")
+
+
+def calculate(
+    expression: Annotated[str, Field(description=_EXAMPLE, max_length=MAX_EXPRESSION)], config: RunnableConfig
+) -> str:
+    """Compute a formula, or several named ones that use each other's names; use it for every calculation.
+
+    Knows + - * / // % ** and parentheses, sqrt, abs, round, min, max, sum, mean, floor, ceil, log, ln, log10, exp,
+    factorial, gcd, sin, cos, tan, pi, e, and the names of earlier results. No units.
+    """
+    return compute(expression, calculated(config))
 
 
 calculator = readable_tool(
@@ -157,5 +192,6 @@ calculator = readable_tool(
     metadata={
         "example_task": "A floor takes 4 kg of glue per 100 tiles, at 0.60 a kg. What does it cost for 850 tiles?",
         "example_arguments": {"expression": "4 / 100 * 850 * 0.60"},
+        "in_lines": CalculationLines(compute),
     },
 )

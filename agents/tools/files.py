@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -19,10 +20,13 @@ MAX_SEARCH_BYTES = 100_000_000
 """What one search reads in all."""
 MAX_OUTPUT = 12_000
 """Characters of file text in one reply."""
+MAX_NAMED = 5
+"""Files that are read at once because a task names them."""
 MAX_LISTED = 200
 MAX_MATCHES = 50
 MAX_LINE = 200
 """Characters shown of a line that matches."""
+_FILE_NAME = re.compile(r"[\w/-][\w./-]{0,200}\.\w{1,10}\b")
 SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
 
 
@@ -94,6 +98,17 @@ class Folder:
                     return "\n".join([*matches, f"... Only the first {MAX_MATCHES} are shown; look for more words."])
         return "\n".join(matches) or f"No file contains {text!r}. Try one word of it, or list_files."
 
+    def named_in(self, text: str) -> list[dict[str, str]]:
+        """Return the arguments of `read_file` for each file that a text names, as it is called here."""
+        names = dict.fromkeys(match[0] for match in _FILE_NAME.finditer(text[:MAX_OUTPUT]))
+        return [{"path": name} for name in names if self._has(name)][:MAX_NAMED]
+
+    def _has(self, name: str) -> bool:
+        try:
+            return self._inside(name).is_file()
+        except ToolException:
+            return False
+
     def _inside(self, path: str) -> Path:
         try:
             file = (self.root / path.strip()).resolve()
@@ -150,10 +165,15 @@ def file_tools(folder: Path | str) -> list[BaseTool]:
     """List, read and search the text files below `folder`; hidden files and whatever lies outside are refused."""
     files = Folder(folder)
     return [
-        readable_tool(function, metadata={"example_task": task, "example_arguments": arguments})
-        for function, task, arguments in (
-            (files.list_files, "Which documents are there?", {}),
-            (files.read_file, "Sum up what guarantee.txt says.", {"path": "guarantee.txt"}),
-            (files.search_files, "Which of my notes mention the Lisbon trip?", {"text": "Lisbon"}),
+        readable_tool(function, metadata={"example_task": task, "example_arguments": arguments, **more})
+        for function, task, arguments, more in (
+            (files.list_files, "Which documents are there?", {}, {}),
+            (
+                files.read_file,
+                "Sum up what guarantee.txt says.",
+                {"path": "guarantee.txt"},
+                {"named_in": files.named_in},
+            ),
+            (files.search_files, "Which of my notes mention the Lisbon trip?", {"text": "Lisbon"}, {}),
         )
     ]

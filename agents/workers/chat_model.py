@@ -103,14 +103,18 @@ class ChatModelWorker:
     def _build(self, model: BaseChatModel) -> Runnable[Any, Any]:
         if self.is_graph and (calls_tools(model) or not self.tools):
             return self._loop(model)
-        alone: Runnable[Any, Any] = ModelCall(model, self.name, self.instructions)
-        if self._decision is not None:
-            alone = FormedReply(self._decision, self.instructions)
+
+        def call(instructions: str) -> Runnable[Any, Any]:
+            return ModelCall(model, self.name, instructions)
+
+        def answering(instructions: str) -> Runnable[Any, Any]:
+            return FormedReply(self._decision, instructions) if self._decision else call(instructions)
+
         if not self.is_graph:
-            return alone
+            return answering(self.instructions)
         if self.middleware:
             raise ConfigurationError(f"Agent {self.name!r}: with tools, middleware needs a model that calls tools")
-        return tool_choice_graph(model, self.tools, self.instructions, alone, name=self.name)
+        return tool_choice_graph(model, self.tools, self.instructions, call, answering, name=self.name)
 
     def _loop(self, model: BaseChatModel) -> Runnable[Any, Any]:
         from langchain.agents import create_agent

@@ -1,14 +1,16 @@
-"""Tool use for chat models that cannot call tools: choose a tool by a typed decision, call it, answer without tools.
+"""Tool use for chat models that cannot call tools: call what is obvious or chosen, then answer without tools.
 
-choose -> answer: models of this kind (the local one among them) repeat a call or make needless ones while tools are on
-offer after a result; they answer well when the tools are taken away.
+choose (read the files that are named, calculate in lines, or choose by a typed decision) -> answer
+
+Models of this kind (the local one among them) repeat a call or make needless ones while tools are on offer after a
+result; they answer well when the tools are taken away.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Union
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any, Literal, Protocol, Union
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -17,9 +19,10 @@ from langchain_core.tools import BaseTool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import BaseModel, Field, create_model
 
-from agents.assignment import quote
+from agents.assignment import YOUR_TASK, quote
 from agents.decisions import Decision
-from agents.runtime import Effects, SyncAsyncRunnable
+from agents.figures import unknown_figures
+from agents.runtime import Effects, SyncAsyncRunnable, calculated
 from agents.workers.tool_calls import call_tool
 
 CHOOSE_TOOL = """{instructions}
@@ -49,6 +52,12 @@ USE_RESULT = """Now do the task. Use this result where it helps, as it stands, a
 the tool."""
 NO_RESULT = """There is no result. Do the task without it, from what is said above and what you know. Only if it is
 about that file or page, say that it could not be read, and do not make up what it says."""
+
+
+LINES = "lines"
+"""The id of a call that the model wrote as lines of text."""
+ADDRESS = "://"
+"""In a task that names a page too, which is not read without asking."""
 
 
 class NoTool(BaseModel):
@@ -86,40 +95,160 @@ def examples_of(tools: Sequence[BaseTool]) -> str:
 
 
 class Choose(SyncAsyncRunnable[MessagesState, dict[str, Any]]):
-    """Asks which tool to use and calls it; the call and its result are added to the messages."""
+    """Calls what the task needs; the calls and their results are added to the messages.
 
-    def __init__(self, model: BaseChatModel, tools: Sequence[BaseTool], instructions: str) -> None:
+    Files that the task names are read, and a task with figures is calculated in lines, without asking which tool to
+    use. Else the model chooses one.
+
+    Args:
+        call: Makes what calls the model with some instructions.
+    """
+
+    def __init__(
+        self,
+        model: BaseChatModel,
+        tools: Sequence[BaseTool],
+        instructions: str,
+        call: Callable[[str], Runnable[Any, Any]],
+    ) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self.decision = Decision(choice_form(tools), model=model)
         listed = "\n".join(f"- {tool.name}: {tool.description.splitlines()[0]}" for tool in tools)
         text = CHOOSE_TOOL.format(instructions=instructions, tools=listed, examples=examples_of(tools))
         self.system = SystemMessage(text.lstrip())
+        self.lines = next(((tool, lines) for tool in tools if (lines := lines_of(tool))), None)
+        self.calculation = call(rules_of(self.lines[1], instructions)) if self.lines else None
 
     async def run(self, effects: Effects, value: MessagesState, config: RunnableConfig) -> dict[str, Any]:
-        """Return the messages of one tool call, or none."""
-        decided = await effects.invoke(self.decision, [self.system, *value["messages"]], config)
+        """Return the messages of the calls, or none."""
+        task = value["messages"][-1].text
+        added: list[BaseMessage] = []
+        for number, (name, arguments) in enumerate(self._named_in(task)):
+            added += await self._call(effects, name, arguments, f"read_{number}", config)
+        messages = [*value["messages"], *added]
+        if self.lines and self.lines[1].wanted("\n".join(message.text for message in messages)):
+            lines = await self._calculate(effects, messages, config)
+            if lines:
+                added += await self._call(effects, self.lines[0].name, {"expression": lines}, LINES, config)
+            return {"messages": added, "lines": lines or "none"}
+        if added and ADDRESS not in task:
+            return {"messages": added, "lines": ""}
+        decided = await effects.invoke(self.decision, [self.system, *without_calls(messages)], config)
         choice = decided["value"]["choice"]
-        if choice["tool"] == "none":
-            return {"messages": []}
-        call = {"name": choice["tool"], "args": choice["arguments"], "id": "choice", "type": "tool_call"}
-        result = await call_tool(effects, self.tools[choice["tool"]], call, config)
-        return {"messages": [AIMessage("", tool_calls=[call]), result]}
+        if choice["tool"] != "none":
+            added += await self._call(effects, choice["tool"], choice["arguments"], "choice", config)
+        return {"messages": added, "lines": ""}
+
+    def _named_in(self, text: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return the calls that read what the task names, or else what the request above it names."""
+        task = text.rpartition(YOUR_TASK)[2]
+        readers = [(name, (tool.metadata or {}).get("named_in")) for name, tool in self.tools.items()]
+        return [(name, arguments) for name, named in readers if named for arguments in named(task) or named(text)]
+
+    async def _calculate(self, effects: Effects, messages: Sequence[BaseMessage], config: RunnableConfig) -> str:
+        assert self.lines is not None and self.calculation is not None  # noqa: S101, PT018
+        written = await effects.invoke(self.calculation, in_lines(self.lines[1], messages), config)
+        return self.lines[1].read(written.text, calculated(config))
+
+    async def _call(
+        self, effects: Effects, name: str, arguments: dict[str, Any], call_id: str, config: RunnableConfig
+    ) -> list[BaseMessage]:
+        call = {"name": name, "args": arguments, "id": call_id, "type": "tool_call"}
+        result = await call_tool(effects, self.tools[name], call, config)
+        return [AIMessage("", tool_calls=[call]), result]
 
 
-class AnswerWithoutTools(SyncAsyncRunnable[MessagesState, dict[str, Any]]):
-    """Asks for the answer, with the tool's result quoted as data; `answering` gives a message or a state."""
+class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
+    """Asks for the answer, with the results of tools quoted as data.
 
-    def __init__(self, answering: Runnable[Any, Any]) -> None:
-        self.answering = answering
+    After a calculation it goes on from the lines, so that a local runtime has read the prompt already.
 
-    async def run(self, effects: Effects, value: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+    Args:
+        answering: Makes what answers with some instructions: with a message or a state.
+    """
+
+    def __init__(
+        self, tools: Sequence[BaseTool], instructions: str, answering: Callable[[str], Runnable[Any, Any]]
+    ) -> None:
+        self.lines = next((lines for tool in tools if (lines := lines_of(tool))), None)
+        self.answering = answering(instructions)
+        self.after_lines = answering(rules_of(self.lines, instructions)) if self.lines else None
+
+    async def run(self, effects: Effects, value: ToolChoiceState, config: RunnableConfig) -> dict[str, Any]:
         """Return the model's answer."""
-        reply = await effects.invoke(self.answering, without_calls(value["messages"]), config)
-        return reply if isinstance(reply, dict) else {"messages": [reply]}
+        messages = value["messages"]
+        if self.lines is None or self.after_lines is None or not value["lines"]:
+            reply = await effects.invoke(self.answering, without_calls(messages), config)
+            return reply if isinstance(reply, dict) else {"messages": [reply]}
+        result = messages[-1] if value["lines"] != "none" else None
+        before = messages[:-2] if result else messages
+        asked = f"{quote('Computed', result.text)}\n\n{self.lines.use}" if result else self.lines.nothing
+        shown = [*in_lines(self.lines, before), AIMessage(value["lines"]), HumanMessage(asked)]
+        reply = await effects.invoke(self.after_lines, shown, config)
+        if isinstance(reply, dict):
+            return reply
+        return {"messages": [self._with_results(reply, value["lines"], shown) if result else reply]}
+
+    def _with_results(self, reply: AIMessage, lines: str, shown: Sequence[BaseMessage]) -> AIMessage:
+        """Add the results that an answer leaves out; one with other figures than these is replaced by them."""
+        assert self.lines is not None  # noqa: S101
+        own = [message.text for message in shown[2 * len(self.lines.examples) :]]
+        results = self.lines.results(lines, shown[-1].text.split("```")[1].strip())
+        is_distorted = bool(unknown_figures(reply.text, own))
+        left_out = {
+            name: result
+            for name, result in results.items()
+            if is_distorted or unknown_figures(result, [reply.text], derived=False)
+        }
+        if not left_out:
+            return reply
+        plain = "\n".join(f"{name.replace('_', ' ')}: {result}" for name, result in left_out.items())
+        return reply.model_copy(update={"content": plain if is_distorted else f"{reply.text}\n\n{plain}"})
 
 
-def without_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Rewrite tool calls and results as plain text, for models whose template knows neither."""
+class Lines(Protocol):
+    """The protocol of a tool whose calls a model writes as lines of text: `metadata["in_lines"]`."""
+
+    rules: str
+    examples: Sequence[tuple[str, str]]
+    use: str
+    nothing: str
+
+    def wanted(self, text: str) -> bool:
+        """Tell whether a task needs the tool."""
+
+    def read(self, text: str, known: MutableMapping[str, int | float]) -> str:
+        """Return the lines of a reply that can be used; empty if there are none."""
+
+    def results(self, lines: str, computed: str) -> dict[str, str]:
+        """Return by name what the task asks for of the results."""
+
+
+def lines_of(tool: BaseTool) -> Lines | None:
+    """Return how a tool's calls are written as lines, if they are."""
+    lines: Lines | None = (tool.metadata or {}).get("in_lines")
+    return lines
+
+
+def rules_of(lines: Lines, instructions: str) -> str:
+    """Return the instructions of an agent that writes its calls as lines."""
+    return f"{instructions}\n\n{lines.rules}".strip()
+
+
+def in_lines(lines: Lines, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Return the messages that are asked for lines: the examples first, which are the same in every call."""
+    examples = [message for task, reply in lines.examples for message in (HumanMessage(task), AIMessage(reply))]
+    task = "\n\n".join(message.text for message in without_calls(messages, advice=""))
+    return [*examples, HumanMessage(task.strip())]
+
+
+def without_calls(messages: Sequence[BaseMessage], advice: str | None = None) -> list[BaseMessage]:
+    """Rewrite tool calls and results as plain text, for models whose template knows neither.
+
+    Args:
+        messages: What is rewritten.
+        advice: What to do with results; None for how to answer with them.
+    """
     plain: list[BaseMessage] = []
     calls: dict[str, Any] = {}
     for message in messages:
@@ -127,7 +256,7 @@ def without_calls(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
             calls |= {call["id"] or "": call for call in message.tool_calls}
         elif isinstance(message, ToolMessage):
             call = calls.get(message.tool_call_id, {"name": message.name, "args": {}})
-            plain.append(HumanMessage(_in_words(call, message)))
+            plain.append(HumanMessage(_in_words(call, message, advice)))
         else:
             plain.append(message)
     return plain
@@ -145,25 +274,42 @@ def _after(tools: Sequence[BaseTool]) -> Callable[[MessagesState], str]:
     return after_choice
 
 
-def _in_words(call: Mapping[str, Any], result: ToolMessage) -> str:
-    label, advice = ("Failure", NO_RESULT) if result.status == "error" else ("Result", USE_RESULT)
+def _in_words(call: Mapping[str, Any], result: ToolMessage, advice: str | None) -> str:
+    label, usual = ("Failure", NO_RESULT) if result.status == "error" else ("Result", USE_RESULT)
     label = f"{label} of {call['name']} for {json.dumps(call['args'], ensure_ascii=False)}"
-    return f"{quote(label, result.text)}\n\n{advice}"
+    return f"{quote(label, result.text)}\n\n{usual if advice is None else advice}".strip()
 
 
 class ToolChoiceState(MessagesState, total=False):
-    """The messages, and the data of an answer that has a form."""
+    """The messages, the lines of a calculation, and the data of an answer that has a form."""
 
+    lines: str
+    """As the model wrote them; `none` if there was nothing to calculate, empty if it was not asked for any."""
     structured_response: Any
 
 
 def tool_choice_graph(
-    model: BaseChatModel, tools: Sequence[BaseTool], instructions: str, answering: Runnable[Any, Any], *, name: str
+    model: BaseChatModel,
+    tools: Sequence[BaseTool],
+    instructions: str,
+    call: Callable[[str], Runnable[Any, Any]],
+    answering: Callable[[str], Runnable[Any, Any]],
+    *,
+    name: str,
 ) -> Runnable[Any, Any]:
-    """Compile the graph of an agent that uses at most one tool per answer."""
+    """Compile the graph of an agent that uses the tools which the task obviously needs, or one that it chooses.
+
+    Args:
+        model: Chooses.
+        tools: Those on offer.
+        instructions: The agent's own.
+        call: Makes what calls the model with some instructions.
+        answering: Makes what answers with some instructions, in the agent's form if it has one.
+        name: That of the agent.
+    """
     graph = StateGraph(ToolChoiceState)
-    graph.add_node("choose", Choose(model, tools, instructions))
-    graph.add_node("answer", AnswerWithoutTools(answering))
+    graph.add_node("choose", Choose(model, tools, instructions, call))
+    graph.add_node("answer", AnswerWithoutTools(tools, instructions, answering))
     graph.add_edge(START, "choose")
     graph.add_conditional_edges("choose", _after(tools), ["answer", END])
     return graph.compile(name=name)

@@ -32,7 +32,17 @@ from graphs.decisions.handoffs import (
     handoff_tool,
     turn_tools,
 )
-from graphs.decisions.plans import Quiet, Synthesis, briefly, plan_form, replan_text, result_text, team_examples
+from graphs.decisions.plans import (
+    Quiet,
+    Synthesis,
+    briefly,
+    final_step,
+    plan_form,
+    repeats,
+    replan_text,
+    result_text,
+    team_examples,
+)
 from graphs.decisions.question import question_of
 from graphs.decisions.speakers import (
     CHOOSE,
@@ -45,9 +55,10 @@ from graphs.decisions.speakers import (
     under_speakers,
 )
 from graphs.decisions.triage import Delegate, triage_examples, triage_form
-from graphs.decisions.verdicts import CRITERIA, Review, Reviewer, Verdict
+from graphs.decisions.verdicts import CHECKS, CRITERIA, CheckWork, Review, Reviewer, Verdict
 
 __all__ = [
+    "CHECKS",
     "CHOOSE",
     "CRITERIA",
     "FINISH",
@@ -55,6 +66,7 @@ __all__ = [
     "NOBODY",
     "AnyClassifier",
     "Candidate",
+    "CheckWork",
     "Classifier",
     "Classify",
     "Delegate",
@@ -76,11 +88,13 @@ __all__ = [
     "as_classifiers",
     "briefly",
     "ending",
+    "final_step",
     "finish_tool",
     "handoff_tool",
     "plan_form",
     "prompts",
     "question_of",
+    "repeats",
     "replan_text",
     "result_text",
     "stopped",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -37,6 +38,21 @@ def team_examples(agents: Sequence[Agent]) -> str:
     """List a request that each agent is right for, as far as they bring any."""
     listed = "\n".join(f"- {agent.name}: {agent.examples[0]}" for agent in agents if agent.examples)
     return prompts.PLAN_EXAMPLES.format(examples=listed) if listed else ""
+
+
+_CHECKS = re.compile(
+    r"(check|review|proofread|verify|critici[sz]e|judge|(list|find)\b.*\b(fault|mistake|error)s)\b", re.I
+)
+
+
+def final_step(plan: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the step that all others lead to, whose result answers the request; None if there is none.
+
+    A last step that only checks is not an answer: its result is a list of faults.
+    """
+    used = {name for step in plan for name in step["dependencies"]}
+    last = [step for step in plan if step["id"] not in used]
+    return last[0] if len(last) == 1 and not _CHECKS.match(last[0]["task"]) else None
 
 
 def briefly(step: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +93,7 @@ class Synthesis(SyncAsyncRunnable[Assignment, Answer]):
         """Return the answer."""
         answer = await effects.invoke(self.reserved, value, config)
         request = value.get("request")
-        if request is not None and _words(answer["text"]) == _words(str(request.text)):
+        if request is not None and repeats(answer["text"], str(request.text)):
             reason = f"Agent {self.agent.name!r} only repeated the request; ask again or use another model."
             raise EmptyReplyError(reason, usage=answer["usage"])
         return answer
@@ -95,5 +111,6 @@ class Quiet(SyncAsyncRunnable[Assignment, Answer]):
         return await effects.invoke(self.agent, value, inside(config, self.agent))
 
 
-def _words(text: str) -> list[str]:
-    return text.casefold().split()
+def repeats(text: str, request: str) -> bool:
+    """Tell whether a text is the request, word for word."""
+    return text.casefold().split() == request.casefold().split()

@@ -10,10 +10,13 @@ from pydantic import BaseModel
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment
-from agents.forms import OneOf, Short
+from agents.forms import OneOf
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
 from graphs.engine import speaking
+
+MAX_EXAMPLES = 2
+"""Of each agent in the prompt."""
 
 
 class Delegate(SyncAsyncRunnable[dict[str, Any], Answer]):
@@ -31,22 +34,24 @@ class Delegate(SyncAsyncRunnable[dict[str, Any], Answer]):
 
 
 def triage_form(names: Sequence[str]) -> type[BaseModel]:
-    """Return the form of the triage."""
+    """Return the form of the triage: short, because a local model writes ten tokens a second."""
 
     class Triage(BaseModel):
-        reason: Short
-        small: bool
         agent: Annotated[str, OneOf(names)]
+        small: bool
 
     return Triage
 
 
 def triage_examples(team: Sequence[Agent]) -> str:
-    """Make examples: what one agent is right for is small; what needs two of them is not."""
+    """Make examples, two of each agent at most: what one agent is right for is small; what needs two of them is not."""
     able = [agent for agent in team if agent.examples]
-    shown = [(agent.examples[0], True, agent.name) for agent in able[:3]]
-    if len(able) > 1:
-        shown.append((f"{able[0].examples[-1]} Then: {able[-1].examples[-1]}", False, able[0].name))
+    shown = [(request, True, agent.name) for agent in able for request in agent.examples[:MAX_EXAMPLES]]
+    if len(able) > 1:  # One in the middle too: a small model leans to what it read last.
+        both = [
+            (f"{able[place].examples[-1]} {able[place - 1].examples[-1]}", False, able[place].name) for place in (0, 1)
+        ]
+        shown = [*shown[:3], both[0], *shown[3:], both[1]]
     return "".join(
         prompts.TRIAGE_EXAMPLE.format(request=request, small=str(small).lower(), agent=name)
         for request, small, name in shown

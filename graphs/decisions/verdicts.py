@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, quote
-from agents.checks import Check, finding
+from agents.checks import Check, Guardrails
 from agents.decisions import AGAIN, Decision, read_object
 from agents.errors import ConfigurationError, DecisionError
 from agents.forms import Paragraph, Short
@@ -65,6 +65,23 @@ class Finding(BaseModel):
         return self
 
 
+class CheckWork(SyncAsyncRunnable[Assignment, Verdict]):
+    """Judges the result in `context["result"]` by functions alone, without a model."""
+
+    books = CHECKS
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        self.guardrails = Guardrails(checks)
+        self.has_any = bool(checks)
+
+    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Verdict:
+        """Return the verdict of the checks on one result; it is acceptable if there are none."""
+        failed = await self.guardrails.wrong_in_answer(effects, value["context"]["result"], None, value)
+        judged: list[Judged] = [{"criterion": CHECKS, "met": False, "evidence": wrong} for wrong in failed]
+        passed: Judged = {"criterion": CHECKS, "met": True, "evidence": "passed"}
+        return _verdict(judged or [passed], "\n".join(failed), CHECKS, no_usage())
+
+
 class Review(SyncAsyncRunnable[Assignment, Verdict]):
     """Judges the result in `context["result"]` of a task: the checks, and only if they pass the reviewer.
 
@@ -91,7 +108,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
             reviewer = Agent("reviewer", function=_as_function(review))
         self.reviewer = reviewer
         self.criteria = list(criteria)
-        self.checks = list(checks)
+        self.checks = CheckWork(checks)
         self.name: str = reviewer.name if reviewer else "reviewer"
         self.books = self.name
         own = reviewer.model if reviewer else None
@@ -107,14 +124,11 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Verdict:
         """Return the verdict on one result."""
-        result = value["context"]["result"]
-        failed = [wrong for check in self.checks if (wrong := await finding(effects, check, result))]
-        if failed:
-            judged: list[Judged] = [{"criterion": CHECKS, "met": False, "evidence": wrong} for wrong in failed]
-            return _verdict(judged, "\n".join(failed), CHECKS, no_usage())
+        checked = await self.checks.run(effects, value, config)
+        if not checked["acceptable"]:
+            return checked
         verdict = await self._judge(effects, value, config)
-        passed: list[Judged] = [{"criterion": CHECKS, "met": True, "evidence": "passed"}] if self.checks else []
-        return {**verdict, "criteria": [*passed, *verdict["criteria"]]}
+        return {**verdict, "criteria": [*(checked["criteria"] if self.checks.has_any else []), *verdict["criteria"]]}
 
     async def _judge(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Verdict:
         if self.reviewer is None or (self.reviewer.is_chat_model and not self.reviewer.tools):

@@ -46,7 +46,7 @@ def _decision(update: Record) -> str:
     if flaws := update.get("flaws"):
         return f"the plan is flawed: {' '.join(flaws)}"
     if triage := update.get("triage"):
-        return f"{'one agent: ' + triage['agent'] if triage['small'] else 'a plan'} ({triage['reason']})"
+        return f"{triage['agent'] if triage['small'] else 'a plan'}: {triage['reason']}"
     if handoffs := update.get("handoffs"):
         last = handoffs[-1]
         return f"refused: {last['refused']}" if last.get("refused") else f"over to {last['to']}: {last['reason']}"

@@ -40,9 +40,17 @@ _COLUMNS: Mapping[str, Columns] = {
     "said": (("who", "by"), ("text", "text")),
     "errors": (("where", "where"), ("kind", "kind"), ("message", "message")),
     "triage": (("small", "small"), ("best agent", "agent"), ("reason", "reason")),
+    "chosen": (("shape", "shape"), ("agent", "agent"), ("calls", "calls"), ("tokens", "tokens"), ("reason", "reason")),
     "ruling": (("ruling", "type"), ("text", "text"), ("feedback", "feedback")),
 }
-_DECISIONS = (("Triage", "triage"), ("Route", "route"), ("Plan", "plan"), ("Handoffs", "handoffs"), ("Said", "said"))
+_DECISIONS = (
+    ("Triage", "triage"),
+    ("Chosen", "chosen"),
+    ("Route", "route"),
+    ("Plan", "plan"),
+    ("Handoffs", "handoffs"),
+    ("Said", "said"),
+)
 
 
 def table_of(key: str, value: Any) -> Table | None:
@@ -112,9 +120,15 @@ def _table(key: str, value: Any) -> Table | None:
         ]
         by = "" if value["decided_by"] in value["reason"] else f"{value['decided_by']}: "
         return _records("candidates", rows, f"{by}{value['reason']}; asked from {value['threshold']:.0%}")
+    if key == "chosen":
+        return _records(key, [{**chosen, **_spent(chosen["usage"])} for chosen in value])
     if key in ("triage", "ruling"):
         return _records(key, [value])
     return _records({"approved": "plan"}.get(key, key), value)
+
+
+def _spent(usage: Record) -> dict[str, str]:
+    return {"calls": f"{usage['calls']:,}", "tokens": f"{usage['input_tokens'] + usage['output_tokens']:,}"}
 
 
 def _step(step: Record) -> dict[str, Any]:

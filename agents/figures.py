@@ -1,0 +1,104 @@
+"""Figures in texts, and those among them that come from nowhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import permutations
+
+from agents.runtime import reads_foreign_text
+
+MAX_TEXT = 20_000
+"""Characters of a text that are searched for figures, from its beginning."""
+MOST_COMBINED = 60
+"""Figures that are combined with each other; of longer texts only the figures themselves are known."""
+SMALL_COUNTS = 12
+"""Whole numbers up to this are counts, ratings and words as often as figures: they are never noticed."""
+
+_NOT_FIGURES = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|\S+://\S+"
+    r"|\b\d{1,4}([./-])\d{1,2}\1\d{2,4}\b|\b(?:19|20)\d\d\b(?![.,]\d|\s?[%€$£])"
+    r"|\b\d{1,2}:\d\d(?::\d\d)?\b|\b\d{1,2}\.\d\d(?= ?(?:[ap]\.?m|h\b|Uhr))"
+    r"|\b\d+(?:\.\d+){2,}\b|\b\d+(?:st|nd|rd|th|er|ème)\b|\b\d+[ºª]|^[ \t]*[(\[]?\d+[.):\]](?=\s)|[#§№]\s?\d+",
+    re.DOTALL | re.MULTILINE | re.IGNORECASE,
+)
+"""Code, addresses, dates, years, times, versions, ordinals, and numbers of lists and names."""
+_FIGURE = re.compile(r"(?<![\w.,])\d{1,15}(?:[.,' \u00a0\u202f]\d{3})*(?:[.,]\d{1,15})?(?![\w])%?")
+_WORDS = {
+    "half": 0.5, "a dozen": 12, "dozen": 12, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
+    "ninety": 90, "hundred": 100, "thousand": 1000, "million": 1_000_000, "two": 2, "three": 3, "four": 4, "five": 5,
+    "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "both": 2, "twice": 2,
+}  # fmt: skip
+_UNITS = (2, 7, 12, 24, 52, 60, 100, 365, 1000)
+"""Factors between units, and of percentages."""
+
+
+@reads_foreign_text()
+def figures_in(text: str) -> dict[str, list[float]]:
+    """Return the figures of a text as written, each with the values that it may have: `1,250` is 1250 or 1.25."""
+    return _figures(_NOT_FIGURES.sub(" ", text[:MAX_TEXT]))
+
+
+def _figures(text: str) -> dict[str, list[float]]:
+    return {match[0].strip(): list(_values(match[0].rstrip("%"))) for match in _FIGURE.finditer(text)}
+
+
+def _values(written: str) -> Iterator[float]:
+    digits = re.sub(r"[' \u00a0\u202f]", "", written)
+    if "," in digits and "." in digits:  # the last of both is the point
+        point = max(",.", key=digits.rfind)
+        yield float(digits.replace("," if point == "." else ".", "").replace(",", "."))
+        return
+    groups = re.split(r"[.,]", digits)
+    if len(groups) > 1 and all(len(group) == 3 for group in groups[1:]):
+        yield float("".join(groups))
+    if len(groups) == 2:
+        yield float(".".join(groups))
+    elif len(groups) == 1:
+        yield float(digits)
+
+
+def unknown_figures(text: str, sources: Iterable[str], *, derived: bool = True) -> list[str]:
+    """Return the figures of a text that its sources do not explain.
+
+    A figure is explained by one of a source, also rounded, as a percentage, or written as a word. With `derived` it may
+    also be the sum, difference, product or quotient of two, or the sum of all.
+    """
+    asked = {written: values for written, values in figures_in(text).items() if not _is_count(values)}
+    if not asked:
+        return []
+    known = {value for source in sources for value in _known(source)}
+    known |= {value * factor for value in known for factor in (100, 0.01)}
+    if derived:
+        known |= set(_derived(known))
+    return [written for written, values in asked.items() if not any(_same(written, value, known) for value in values)]
+
+
+def _known(source: str) -> Iterator[float]:
+    found = [value for values in _figures(source[:MAX_TEXT]).values() for value in values]
+    yield from found
+    lowered = source[:MAX_TEXT].casefold()
+    yield from (value for word, value in _WORDS.items() if word in lowered)
+    if len(found) > 2:
+        yield sum(found)
+
+
+def _derived(known: set[float]) -> Iterator[float]:
+    if len(known) > 2 * MOST_COMBINED:
+        return
+    for first, second in permutations([*known, *_UNITS], 2):
+        yield from (first + second, first - second, first * second)
+        if second:
+            yield first / second
+
+
+def _is_count(values: list[float]) -> bool:
+    return any(value == int(value) and value <= SMALL_COUNTS for value in values)
+
+
+def _same(written: str, value: float, known: Iterable[float]) -> bool:
+    places = len(written.rstrip("%").rpartition(".")[2]) if "." in written else 0
+    margin = 0.5000001 * 10.0**-places if value != int(value) or places else 0.5000001
+    if not places and value >= 1000 and value % 100 == 0:  # "about 12,300"
+        margin = 50
+    return any(abs(value - abs(explained)) <= margin for explained in known)
