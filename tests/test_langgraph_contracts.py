@@ -14,6 +14,7 @@ from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.config import get_config
 from langgraph.func import task
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, interrupt
@@ -54,6 +55,32 @@ def add(state: Count) -> Count:
 def ask(state: Count) -> Count:
     done = double(state["count"]).result()
     return {"count": done["doubled"] + interrupt("How many?")}
+
+
+def test_a_task_finds_its_id_its_namespace_and_the_saver_in_its_config() -> None:
+    seen: list[Any] = []
+
+    @task
+    def look() -> None:
+        seen.append(get_config())
+
+    def node(state: Count) -> Count:
+        seen.append(get_config())
+        look().result()
+        return {"count": 1}
+
+    saver = InMemorySaver()
+    inner = compiled(("node", node))
+    for durability in ("sync", "exit"):
+        compiled(("outer", inner), saver=saver).invoke({"count": 0}, THREAD, durability=durability)
+    of_node, of_task, *_, at_end = seen
+    outer, inside = internals.parts_of(internals.namespace_of(of_node))
+    assert (outer.split(":")[0], inside.split(":")[0]) == ("outer", "node")
+    assert internals.namespace_of(of_task).startswith(f"{internals.namespace_of(of_node)}|look:")
+    assert of_task["metadata"][internals.NAMESPACE].endswith(internals.task_id_of(of_task))
+    assert internals.task_id_of(of_node) == inside.split(":")[1]
+    assert internals.saver_of_steps(of_task) is saver
+    assert internals.saver_of_steps(at_end) is None
 
 
 def history(graph: Any) -> list[CheckpointTuple]:

@@ -19,7 +19,7 @@ from langgraph.graph.message import push_message
 from agents.agent import Agent
 from agents.models import VisibleText, without_thinking
 from agents.runtime import current, extended
-from graphs.engine.langgraph_internals import push_event, streams_messages
+from graphs.engine.langgraph_internals import NAMESPACE, namespace_of, parts_of, push_event, streams_messages
 from graphs.engine.progress import place_in_run
 
 ANSWERS_FOR = "__answers_for"
@@ -30,8 +30,6 @@ WRITING = ("model", "answer")
 
 An agent without tools is not a graph: its model is called in the pattern's node."""
 
-_METADATA = "langgraph_checkpoint_ns"
-
 
 class Voice(BaseCallbackHandler):
     """Streams the words of one agent as those of the graph whose node calls it, without thinking."""
@@ -41,13 +39,13 @@ class Voice(BaseCallbackHandler):
 
     def __init__(self, config: RunnableConfig) -> None:
         self.config = config
-        self.depth = len(_parts(_namespace(config)))
+        self.depth = len(parts_of(namespace_of(config)))
         self.speaking: dict[Any, VisibleText] = {}
 
     def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **about: Any) -> None:
         """Listen to what the agent itself writes, not to models that its tools or parts ask."""
         metadata: Mapping[str, Any] = about.get("metadata") or {}
-        depth = len(_parts(str(metadata.get(_METADATA)))) - self.depth
+        depth = len(parts_of(str(metadata.get(NAMESPACE)))) - self.depth
         if depth == 0 or (depth == 1 and metadata.get("langgraph_node") in WRITING):
             self.speaking[run_id] = VisibleText()
 
@@ -63,7 +61,7 @@ class Voice(BaseCallbackHandler):
 
     def on_stream_event(self, event: Any, *, run_id: Any, **about: Any) -> None:
         """Pass an event of LangChain's v3 protocol on, which takes the place of pieces where that is streamed."""
-        if run_id in self.speaking and _METADATA in self.config.get("metadata", {}):
+        if run_id in self.speaking and NAMESPACE in self.config.get("metadata", {}):
             push_event(_heard(self.config), _visible(event, self.speaking[run_id]), run_id)
 
     def on_llm_end(self, response: Any, *, run_id: Any, **about: Any) -> None:
@@ -86,7 +84,7 @@ def speaking(config: RunnableConfig, agent: Agent) -> RunnableConfig:
         # Without the tag its words came twice; the JSON of a form without tools is not for readers.
         is_heard = agent.worker.is_graph or agent.response_format is None
         return extended(config, tags=[TAG_NOSTREAM], callbacks=[Voice(config)] if is_heard else [])
-    answers_for = (_namespace(config), _heard_in(config))
+    answers_for = (namespace_of(config), _heard_in(config))
     return {**config, "configurable": {**config.get("configurable", {}), ANSWERS_FOR: answers_for}}
 
 
@@ -96,7 +94,7 @@ def inside(config: RunnableConfig, agent: Agent) -> RunnableConfig:
     A model that is called without a graph of its own would pass for the node or step.
     """
     metadata = config.get("metadata", {})
-    deeper = {_METADATA: f"{metadata.get(_METADATA, '')}|{agent.name}:", "langgraph_path": ()}
+    deeper = {NAMESPACE: f"{metadata.get(NAMESPACE, '')}|{agent.name}:", "langgraph_path": ()}
     return {**config, "metadata": {**metadata, **deeper}}
 
 
@@ -111,7 +109,7 @@ def _visible(event: Any, visible: VisibleText) -> Any:
 
 def show_message(config: RunnableConfig, message: BaseMessage) -> None:
     """Stream a message of the graph whose node has this config."""
-    if _METADATA not in config.get("metadata", {}) or not streams_messages(config):
+    if NAMESPACE not in config.get("metadata", {}) or not streams_messages(config):
         return
     with current(_heard(config)):
         push_message(message, state_key=None)
@@ -119,8 +117,8 @@ def show_message(config: RunnableConfig, message: BaseMessage) -> None:
 
 def _heard(config: RunnableConfig) -> RunnableConfig:
     """Return the config of a node as it would be in the graph as which the node is heard."""
-    heard = "|".join(filter(None, (_heard_in(config), _namespace(config).rpartition("|")[2])))
-    return {**config, "metadata": {**config["metadata"], _METADATA: heard}}
+    heard = "|".join(filter(None, (_heard_in(config), namespace_of(config).rpartition("|")[2])))
+    return {**config, "metadata": {**config["metadata"], NAMESPACE: heard}}
 
 
 def begin_call(config: RunnableConfig, name: str, label: str, shown: dict[str, Any]) -> str:
@@ -145,14 +143,4 @@ def _heard_in(config: RunnableConfig) -> str:
     """Return the namespace of the graph as which a node is heard: its own, or the one that it answers for."""
     inside, outside = config.get("configurable", {}).get(ANSWERS_FOR, ("", ""))
     here = place_in_run(config)
-    return outside if inside and _parts(inside) == _parts(here) else here
-
-
-def _parts(namespace: str) -> list[str]:
-    """Return the parts of a namespace, without the numbers that LangGraph puts in when a call is made again."""
-    return [part for part in namespace.split("|") if not part.isdigit()]
-
-
-def _namespace(config: RunnableConfig) -> str:
-    namespace: str = config.get("configurable", {}).get("checkpoint_ns", "")
-    return namespace
+    return outside if inside and parts_of(inside) == parts_of(here) else here

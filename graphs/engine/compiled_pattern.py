@@ -22,9 +22,9 @@ from agents.tracing import marked
 from graphs.engine.budget import with_budget
 from graphs.engine.drawing import display, look_into
 from graphs.engine.durability import STORAGE, NotesFailures
-from graphs.engine.langgraph_internals import CACHE
+from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER
 from graphs.engine.progress import CALLERS_LIMIT
-from graphs.engine.recorded import CHECKPOINTER, noticing
+from graphs.engine.recorded import noticing
 from graphs.engine.run_rules import RunRules
 from graphs.engine.state import PatternState, check_keys, open_input
 from graphs.engine.thread_lock import thread_lock

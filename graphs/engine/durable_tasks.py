@@ -16,8 +16,9 @@ from langgraph.errors import GraphInterrupt
 
 from agents.runtime import Effects
 from graphs.engine.budget import take_over
+from graphs.engine.langgraph_internals import task_id_of
 from graphs.engine.progress import place_in_run
-from graphs.engine.recorded import notices_of, task_id_of
+from graphs.engine.recorded import notices_of
 from graphs.engine.step_records import AtWork
 from graphs.engine.steps import StepRecord
 

@@ -1,7 +1,7 @@
 """All that leans on LangGraph beyond its documented interface; tests/test_langgraph_contracts.py tests each item.
 
-Streams: events of the v3 protocol. Checkpoints: reserved channels and keys, what waits in them. Savers: their tables,
-and the parts that subclasses change.
+Configs: reserved keys, namespaces of calls. Streams: events of the v3 protocol. Checkpoints: reserved channels and
+keys, what waits in them. Savers: their tables, and the parts that subclasses change.
 """
 
 from __future__ import annotations
@@ -26,7 +26,37 @@ BRANCH = "branch:to:"
 PUSH = "__pregel_push"
 CACHE = "__pregel_cache"
 """Key of `configurable` under which nested graphs find the cache of the graph around them."""
+CHECKPOINTER = "__pregel_checkpointer"
+"""Key of `configurable` under which nested graphs find the saver of the graph around them."""
+DURABILITY = "__pregel_durability"
+"""Key of `configurable` with the durability of the run."""
+NAMESPACE = "langgraph_checkpoint_ns"
+"""Key of `metadata` with the namespace of a task."""
 DELTA_COUNTERS = "counters_since_delta_snapshot"
+
+# Configs
+
+
+def namespace_of(config: RunnableConfig) -> str:
+    """Return the checkpoint namespace of the call: `node:task`, behind those of the graphs around it and a `|` each."""
+    return str(config.get("configurable", {}).get("checkpoint_ns", ""))
+
+
+def parts_of(namespace: str) -> list[str]:
+    """Return the parts of a namespace, without the numbers that LangGraph puts in when a call is made again."""
+    return [part for part in namespace.split("|") if not part.isdigit()]
+
+
+def task_id_of(config: RunnableConfig) -> str:
+    """Return the id of the task in which this is called: the end of its namespace."""
+    return str(config.get("metadata", {}).get(NAMESPACE, "")).rpartition("|")[2].rpartition(":")[2]
+
+
+def saver_of_steps(config: RunnableConfig) -> object:
+    """Return the saver that stores results as they come; None if they are stored only at the end, or not at all."""
+    configurable = config.get("configurable", {})
+    return None if configurable.get(DURABILITY) == "exit" else configurable.get(CHECKPOINTER)
+
 
 # Streams
 
@@ -61,7 +91,7 @@ def _namespace_of_graph(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     depth = 1
     while len(path) == 4 and path[0] == PUSH and path[-1] is True:
         depth, path = depth + 1, path[1]
-    return tuple(metadata["langgraph_checkpoint_ns"].split("|"))[:-depth]
+    return tuple(metadata[NAMESPACE].split("|"))[:-depth]
 
 
 # Checkpoints

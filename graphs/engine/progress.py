@@ -8,6 +8,8 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config, get_stream_writer
 
+from graphs.engine.langgraph_internals import namespace_of, parts_of
+
 CALLERS_LIMIT = "__max_parallel"
 """Config key of the caller's own `max_concurrency`: a limit on working steps, not on threads."""
 
@@ -19,11 +21,9 @@ def report(event: str, **fields: Any) -> None:
 
 def place_in_run(config: RunnableConfig) -> str:
     """Return the checkpoint namespace of the graph in which a node is called; that of the outermost is empty."""
-    namespace: str = config.get("configurable", {}).get("checkpoint_ns", "")
-    return namespace.rpartition("|")[0]
+    return namespace_of(config).rpartition("|")[0]
 
 
 def path() -> str:
     """Return the place of the current call in the run, as `execute/draft/work`."""
-    namespace: str = get_config().get("configurable", {}).get("checkpoint_ns", "")
-    return "/".join(part.split(":")[0] for part in namespace.split("|") if not part.isdigit())
+    return "/".join(part.split(":")[0] for part in parts_of(namespace_of(get_config())))

@@ -16,8 +16,7 @@ from weakref import WeakKeyDictionary
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-CHECKPOINTER = "__pregel_checkpointer"
-DURABILITY = "__pregel_durability"
+from graphs.engine.langgraph_internals import saver_of_steps
 
 
 class Notices:
@@ -91,14 +90,5 @@ def _with_notices(saver: BaseCheckpointSaver[Any]) -> BaseCheckpointSaver[Any]:
 
 def notices_of(config: RunnableConfig) -> Notices | None:
     """Return the notices of a run's storage; None where results are stored only at its end, or not at all."""
-    configurable = config.get("configurable", {})
-    if configurable.get(DURABILITY) == "exit":
-        return None
-    notices: Notices | None = getattr(configurable.get(CHECKPOINTER), "notices", None)
+    notices: Notices | None = getattr(saver_of_steps(config), "notices", None)
     return notices
-
-
-def task_id_of(config: RunnableConfig) -> str:
-    """Return the id of the LangGraph task in which this is called: the end of its checkpoint namespace."""
-    namespace: str = config.get("metadata", {}).get("langgraph_checkpoint_ns", "")
-    return namespace.rpartition("|")[2].rpartition(":")[2]
