@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,30 @@ def server() -> Iterator[str]:
             subprocess.run([*control, "-m", "immediate", "stop"], **options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def pooler(uri: str, size: int) -> Iterator[str]:
+    """Start PgBouncer in transaction mode before a server of `server`, and yield its address.
+
+    Raises:
+        FileNotFoundError: It is not installed.
+    """
+    folder = Path(uri.rpartition("host=")[2])
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n* = host={folder} user={USER}\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = {folder}\n"
+        f"auth_type = any\npool_mode = transaction\ndefault_pool_size = {size}\n"
+    )
+    options = ["-u", _unprivileged().pw_name] if os.geteuid() == 0 else []
+    command = ["pgbouncer", "-q", *options, str(folder / "pgbouncer.ini")]
+    bouncer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not (folder / ".s.PGSQL.6432").exists() and bouncer.poll() is None:
+            time.sleep(0.02)
+        yield f"{uri}&port=6432"
+    finally:
+        bouncer.terminate()
+        bouncer.wait()
 
 
 def _unprivileged() -> pwd.struct_passwd:

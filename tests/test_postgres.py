@@ -1,5 +1,6 @@
 import asyncio
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing_extensions import TypedDict
 
 from agents import Agent
 from agents.testing import ScriptedModel
-from benchmarks.postgres_server import binaries, server
+from benchmarks.postgres_server import binaries, pooler, server
 from benchmarks.scripted import GRAPHS, REQUEST, Log, Scripted
 from graphs import Network, Planner, Router, Step, Supervisor, Workflow
 from graphs.cli.exit_codes import COMPLETED
@@ -157,6 +158,18 @@ def test_of_two_storages_one_has_a_threads_lock(uri: str) -> None:
                 pass
         with there.lock_thread("locked", "refuse"):
             assert here.is_locked("locked")
+
+
+@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="no pgbouncer on this system")
+def test_runs_and_locks_work_behind_a_pooler_that_assigns_sessions_by_transaction(uri: str) -> None:
+    graph = Workflow([Step("one", "echo", "one")], agents=[Agent("echo", function=lambda task: f"{task}!")])
+    with pooler(uri, size=4) as address, postgres(address) as here, postgres(address) as there:
+        with here.lock_thread("pooled"):
+            for number in range(3):  # on the sessions that are left
+                run = graph.compile(there).invoke({"messages": "go"}, config(f"pooled-{number}"))
+                assert run["status"] == "completed"
+                assert there.is_locked("pooled")
+        assert not there.is_locked("pooled")
 
 
 def test_a_run_that_has_lost_its_lock_writes_nothing_more(uri: str) -> None:
