@@ -37,6 +37,10 @@ class PrefectExecutor:
         self.task_runner = task_runner
 
     def __enter__(self) -> Self:
+        from prefect.client.orchestration import get_client
+
+        with get_client(sync_client=True) as client:
+            client.hello()  # a temporary server of Prefect's starts here, once: tasks at once would each start one
         self.task_runner.__enter__()
         return self
 
