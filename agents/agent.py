@@ -247,6 +247,13 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         copied._build()
         return copied
 
+    def returning(self, form: type[BaseModel] | dict[str, object]) -> Agent:
+        """Return a copy that is asked for replies of a form; only an agent that `takes_tools` can be."""
+        copied = copy(self)
+        copied.response_format = form
+        copied._build()
+        return copied
+
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Return a copy that shares models and graphs: they hold clients and locks, which cannot be copied."""
         return copy(self)

@@ -97,4 +97,5 @@ agents = [
 ]
 met = {"evidence": "it is so", "met": True}
 verdict = json.dumps({"criteria": {"criterion_1": met, "criterion_2": met}, "feedback": ""})
+summing = [Agent("clerk", "Adds", model=ScriptedModel(default='{"total": 3}')), double]
 reviewed = [writer, Agent("critic", "Reviews", model=ScriptedModel(default=verdict))]

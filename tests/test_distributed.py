@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -16,11 +19,12 @@ from agents import Agent, AgentError, ConfigurationError, Retry
 from agents.runtime import Attempts, explain, is_exhausted, is_transient
 from agents.runtime.provider_errors import retry_after
 from agents.testing import LASTING_FAULTS, TRANSIENT_FAULTS, FaultyProvider
-from graphs import Network, Supervisor, Workflow
+from graphs import Network, Step, Supervisor, Workflow
 from graphs.distributed import on
 from graphs.distributed.errors_as_data import error_data, error_from
 from graphs.distributed.packing import pack, unpack
 from tests.conftest import Call
+from tests.markdown import ROOT
 from tests.remote_team import Sum
 
 TEAM = "tests.remote_team:agents"
@@ -156,6 +160,12 @@ def test_peers_of_a_network_hand_over_from_elsewhere(call: Call, threads: Execut
     assert [(handoff["by"], handoff["to"]) for handoff in looked["handoffs"]] == [("desk", "where")]
 
 
+def test_a_step_returns_an_object_from_elsewhere_to_elsewhere(call: Call, threads: Executor) -> None:
+    steps = [Step("sum", "clerk", "Add", returns=Sum), Step("double", "double", "Double it", dependencies=["sum"])]
+    result = call(Workflow(steps, agents=on(threads, "tests.remote_team:summing")).compile(), {"messages": []})
+    assert [record["data"] for record in result["steps"].values()] == [{"total": 3}, 6]
+
+
 def test_a_supervisor_works_and_reviews_elsewhere(call: Call, threads: Executor) -> None:
     team = on(threads, "tests.remote_team:reviewed")
     result = call(Supervisor(team[0], reviewer=team[1]).compile(), {"messages": "Write"})
@@ -189,3 +199,25 @@ def test_data_travels_as_objects(threads: Executor) -> None:
     assert unpack(pack(value)) == value
     with pytest.raises(TypeError):
         pack({"lock": object()})
+
+
+def test_dask_does_all_steps_though_a_worker_is_killed(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install -e '.[dask]'")
+    options = {"host": "127.0.0.1", "dashboard_address": None, "memory_limit": None, "threads_per_worker": 1}
+    with distributed.LocalCluster(n_workers=2, **options) as cluster, distributed.Client(cluster) as client:
+        steps = [{**step("where"), "id": f"where_{number}"} for number in range(4)]
+        killed = step("die_once", str(tmp_path / "died"))
+        result = run(invoke, client.get_executor(pure=False), killed, *steps)
+    assert {record["status"] for record in result["steps"].values()} == {"completed"}
+    assert len({result["steps"][f"where_{number}"]["data"]["process"] for number in range(4)} - {os.getpid()}) > 1
+
+
+def test_the_example_of_the_page_runs_in_processes(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "scale.md").read_text()
+    for name, text in re.findall(r"```python\n# (\w+\.py).*?\n(.*?)```", page, re.DOTALL):
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "-W", "error", "run.py"]
+    printed = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True, text=True
+    ).stdout
+    assert printed.count(f'"SUM": {sum(range(3_000_000))}') == 2

@@ -8,10 +8,12 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
+from copy import copy
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
+from pydantic import BaseModel
 
 from agents import Agent, AgentError, Answer, Assignment, ConfigurationError, TransientError
 from agents.runtime import (
@@ -139,6 +141,7 @@ class RemoteAgent(Agent):
         self.place = place
         self.workers = workers
         self.turn_tools: dict[str, str] = {}
+        self.form: dict[str, object] | None = None
 
     @property
     def is_chat_model(self) -> bool:
@@ -147,9 +150,14 @@ class RemoteAgent(Agent):
 
     def with_tools(self, tools: Sequence[BaseTool], *middleware: object) -> Agent:
         """Return a copy that has the tools of a network by name there."""
-        copied = RemoteAgent(self, self.place, self.workers)
-        copied.takes_tools = self.takes_tools
+        copied = copy(self)
         copied.turn_tools = {**self.turn_tools, **{tool.name: tool.description for tool in tools}}
+        return copied
+
+    def returning(self, form: type[BaseModel] | dict[str, object]) -> Agent:
+        """Return a copy that is asked there for replies of a form."""
+        copied = copy(self)
+        copied.form = form if isinstance(form, dict) else form.model_json_schema()
         return copied
 
     async def run(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> Answer:
@@ -199,6 +207,7 @@ class RemoteAgent(Agent):
             "place": self.place,
             "assignment": assignment,
             "tools": tools,
+            "form": self.form,
             "context": dict(vars(context)) if type(context) is Settings else context,
             "configurable": {
                 key: value

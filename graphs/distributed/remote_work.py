@@ -41,6 +41,8 @@ class RemoteAssignment(TypedDict):
     assignment: Assignment
     tools: dict[str, str] | None
     """Names and descriptions of a network's tools if the agent takes a turn there, None for plain work."""
+    form: dict[str, object] | None
+    """The JSON schema of the replies that a chat model is asked for, where the step `returns=` one."""
     context: object
     configurable: dict[str, object]
     tags: list[str]
@@ -113,6 +115,8 @@ _ASKS = (
 
 def _outcome(name: str, order: RemoteAssignment, inside: InPlace, tally: Tally) -> Answer | Turn:
     agent = found(order["place"], name)
+    if order["form"] is not None:
+        agent = agent.returning(order["form"])
     tools = order["tools"]
     job: Runnable[Assignment, Answer | Turn] = agent if tools is None else TakeTurn(agent, turn_tools(tools))
     scope, config = in_run_scope({"tags": order["tags"], "configurable": order["configurable"]})

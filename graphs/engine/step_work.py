@@ -66,11 +66,8 @@ class Returning(SyncAsyncRunnable[Assignment, Answer]):
     """
 
     def __init__(self, agent: Agent, form: type[BaseModel]) -> None:
-        if agent.is_chat_model and agent.response_format is None:
-            asked = Agent.__new__(Agent)
-            asked.__setstate__({**agent.__getstate__(), "response_format": form})
-            agent = asked
-        self.agent = agent
+        is_asked = agent.takes_tools and agent.response_format is None
+        self.agent = agent.returning(form) if is_asked else agent
         self.form = Form(form)
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:
