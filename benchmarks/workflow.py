@@ -1,11 +1,12 @@
 """How close a workflow comes to its critical path, beside a static LangGraph graph of the same steps.
 
-    python benchmarks/workflow.py [FOLDER] [--seconds 2] [--mode async|sync] [--steps 500,1000,2000]
+    python benchmarks/workflow.py [FOLDER] [--seconds 2] [--mode async|sync] [--steps 100,1000,10000]
 
 FOLDER holds workflow runs as JSON: {"name", "tasks": [{"id", "deps", "seconds"}]}; without one, shapes made here are
 used. Seconds are scaled so that the critical path takes `--seconds`; every step is an async function that sleeps.
 `bound` is the makespan if every level waited for its slowest step, `CPU` the processor time of the run per step.
-`--steps` measures instead the CPU per step of workflows of that many steps that do nothing.
+`--steps` measures instead the CPU of workflows of that many steps that do nothing, in both modes, with and without
+SQLite, as a table in Markdown.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import random
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from langgraph.graph import END, START, StateGraph
 
 from agents import Agent
 from graphs import Step, Workflow
+from graphs.storage import sqlite
 
 Task = dict[str, Any]
 
@@ -77,7 +81,7 @@ def barrier(tasks: list[Task]) -> float:
     return sum(slowest.values())
 
 
-def podium_graph(tasks: list[Task], scale: float) -> Any:
+def podium_graph(tasks: list[Task], scale: float, saver: Any = None) -> Any:
     seconds = {task["id"]: task["seconds"] * scale for task in tasks}
 
     async def work(task: str) -> str:
@@ -85,7 +89,7 @@ def podium_graph(tasks: list[Task], scale: float) -> Any:
         return "done"
 
     steps = [Step(task["id"], "worker", task["id"], task["deps"]) for task in tasks]
-    return Workflow(steps, agents=[Agent("worker", function=work)]).compile()
+    return Workflow(steps, agents=[Agent("worker", function=work)]).compile(saver)
 
 
 def static_graph(tasks: list[Task], scale: float) -> Any:
@@ -117,7 +121,7 @@ def timed(run: Any) -> tuple[float, float]:
 def measure(graph: Any, mode: str) -> tuple[float, float]:
     def run() -> None:
         given = {"messages": "go"}
-        config = {"recursion_limit": 10_000}
+        config: Any = {"recursion_limit": 10_000, "configurable": {"thread_id": "1"}}
         graph.invoke(given, config) if mode == "sync" else asyncio.run(graph.ainvoke(given, config))
 
     return timed(run)
@@ -142,16 +146,39 @@ def compare(runs: dict[str, list[Task]], seconds: float, mode: str) -> None:
         )
 
 
-def cpu_per_step(sizes: list[int], mode: str) -> None:
-    print(f"CPU per step of steps that do nothing, {mode}\n{'steps':>6} {'wide':>8} {'layers':>8} {'chain':>8}  ms")
-    for size in sizes:
-        wide = [{"id": f"s{number}", "deps": [], "seconds": 0.0} for number in range(size)]
-        chain = [
-            {"id": f"s{number}", "deps": [f"s{number - 1}"] if number else [], "seconds": 0.0} for number in range(size)
+def shapes(size: int) -> dict[str, list[Task]]:
+    """Make workflows of so many steps that do nothing: independent ones, a chain, and a random DAG."""
+    chance = random.Random(1)
+    needs = {
+        "wide": [[] for _ in range(size)],
+        "chain": [[place - 1] if place else [] for place in range(size)],
+        "random": [chance.sample(range(max(0, place - 50), place), min(place, 2)) for place in range(size)],
+    }
+    return {
+        name: [
+            {"id": f"s{place}", "deps": [f"s{need}" for need in need_of], "seconds": 0.0}
+            for place, need_of in enumerate(each)
         ]
-        layers = [{**item, "seconds": 0.0} for item in layered(size // 20, 20, 1)]
-        each = [measure(podium_graph(tasks, 1), mode)[1] * 1000 / len(tasks) for tasks in (wide, layers, chain)]
-        print(f"{size:6} {each[0]:8.2f} {each[1]:8.2f} {each[2]:8.2f}", flush=True)
+        for name, each in needs.items()
+    }
+
+
+def growth(sizes: list[int]) -> None:
+    """Print the CPU seconds of steps that do nothing, and the exponent with which they grow from first to last."""
+    print(f"| CPU s | {' | '.join(f'{size:,} steps' for size in sizes)} | exponent |\n|---|{'---|' * (len(sizes) + 1)}")
+    for name in shapes(1):
+        for mode, stored in ((mode, stored) for stored in (False, True) for mode in ("async", "sync")):
+            spent = [cpu_seconds(shapes(size)[name], mode, stored=stored) for size in sizes]
+            exponent = math.log(spent[-1] / spent[0]) / math.log(sizes[-1] / sizes[0]) if len(sizes) > 1 else 1.0
+            how = f"{name}, {'ainvoke' if mode == 'async' else 'invoke'}{', SQLite' if stored else ''}"
+            print(f"| {how} | {' | '.join(f'{each:.2f}' for each in spent)} | {exponent:.2f} |", flush=True)
+
+
+def cpu_seconds(tasks: list[Task], mode: str, *, stored: bool) -> float:
+    if not stored:
+        return measure(podium_graph(tasks, 1), mode)[1]
+    with tempfile.TemporaryDirectory() as folder, sqlite(Path(folder) / "runs.db") as saver:
+        return measure(podium_graph(tasks, 1, saver), mode)[1]
 
 
 def main() -> None:
@@ -159,10 +186,10 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="folder of workflow runs as JSON")
     parser.add_argument("--seconds", type=float, default=2.0, help="what the critical path is scaled to")
     parser.add_argument("--mode", choices=["async", "sync"], default="async")
-    parser.add_argument("--steps", help="measure CPU per step for these numbers of steps, as 500,1000,2000")
+    parser.add_argument("--steps", help="measure CPU per step for these numbers of steps, as 100,1000,10000")
     given = parser.parse_args()
     if given.steps:
-        cpu_per_step([int(part) for part in given.steps.split(",")], given.mode)
+        growth([int(part) for part in given.steps.split(",")])
     else:
         compare(from_folder(given.folder) if given.folder else made_here(), given.seconds, given.mode)
 

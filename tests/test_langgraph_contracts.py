@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
@@ -221,3 +223,40 @@ def test_a_thread_with_a_delta_channel_is_not_reduced(connection: sqlite3.Connec
     with pytest.raises(NotImplementedError):
         made.checkpointer.prune(["t"])
     assert made.invoke({"lines": ["b"]}, THREAD)["lines"] == ["a", "1", "b", "3"]
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_node_waits_for_its_calls_though_the_graph_does_not_see_them(mode: str) -> None:
+    seen: list[int] = []
+
+    def open_calls() -> int:
+        return len(get_config()["configurable"][internals.CALL].keywords["futures"]())
+
+    @task
+    def blocking(number: int) -> int:
+        seen.append(open_calls())
+        return interrupt("?") if number == 7 else number
+
+    @task
+    async def waiting(number: int) -> int:
+        seen.append(open_calls())
+        return interrupt("?") if number == 7 else number
+
+    def node(state: Count, config: RunnableConfig) -> Count:
+        internals.watch_calls_singly(config)
+        return {"count": sum(future.result() for future in [blocking(number) for number in range(20)])}
+
+    async def async_node(state: Count, config: RunnableConfig) -> Count:
+        internals.watch_calls_singly(config)
+        return {"count": sum([await future for future in [waiting(number) for number in range(20)]])}
+
+    graph = compiled(("node", node if mode == "sync" else async_node), saver=InMemorySaver())
+    graph.stream_eager = True
+
+    def run(value: Any) -> Any:
+        return graph.invoke(value, THREAD) if mode == "sync" else asyncio.run(graph.ainvoke(value, THREAD))
+
+    assert [question.value for question in run({"count": 0})["__interrupt__"]] == ["?"]
+    assert run(Command(resume=100)) == {"count": sum(range(20)) - 7 + 100}
+    assert max(seen) <= 2
+    assert len(seen) == 21, "finished calls do not run again"

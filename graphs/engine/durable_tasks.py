@@ -23,8 +23,8 @@ from graphs.engine.step_records import AtWork
 from graphs.engine.steps import StepRecord
 
 WINDOW = 1000
-"""Steps that are open (waiting or working) at once. LangGraph looks at all open calls whenever one ends, so their
-number decides the cost of a step: 10,000 opened at once took over a minute."""
+"""Steps that are open (waiting or working) at once: their number decides how much memory, and in sync code how many
+threads, a run takes."""
 
 StartStep = Callable[[], Coroutine[Any, Any, StepRecord]]
 

@@ -22,6 +22,7 @@ from agents.runtime import Effects, Retry, SyncAsyncRunnable, sum_usage
 from graphs.engine.budget import take_over
 from graphs.engine.chat_stream import begin_call, end_call
 from graphs.engine.durable_tasks import Tasks, Window, results_of
+from graphs.engine.langgraph_internals import watch_calls_singly
 from graphs.engine.progress import CALLERS_LIMIT, place_in_run, report
 from graphs.engine.step_work import StepWork
 from graphs.engine.steps import (
@@ -75,6 +76,7 @@ class Execute(SyncAsyncRunnable[Any, dict[str, Any]]):
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> dict[str, Any]:
         """Return the records of all steps, and what they add to `errors` and `usage`."""
         began = time.monotonic()
+        watch_calls_singly(config)
         take_over(config, place_in_run(config), value.get("usage"), value.get("seconds", 0.0))
         steps = self._in_order(read_plan(value["plan"])[0])
         finished: dict[str, StepRecord] = {

@@ -1,7 +1,7 @@
 """All that leans on LangGraph beyond its documented interface; tests/test_langgraph_contracts.py tests each item.
 
-Configs: reserved keys, namespaces of calls. Streams: events of the v3 protocol. Checkpoints: reserved channels and
-keys, what waits in them. Savers: their tables, and the parts that subclasses change.
+Configs: reserved keys, namespaces of calls. Streams: events of the v3 protocol. Tasks: what waits for their calls.
+Checkpoints: reserved channels and keys, what waits in them. Savers: their tables, and the parts that subclasses change.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -92,6 +93,42 @@ def _namespace_of_graph(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     while len(path) == 4 and path[0] == PUSH and path[-1] is True:
         depth, path = depth + 1, path[1]
     return tuple(metadata[NAMESPACE].split("|"))[:-depth]
+
+
+# Tasks
+
+CALL = "__pregel_call"
+
+
+def watch_calls_singly(config: RunnableConfig) -> None:
+    """Spare the node with this config that LangGraph looks at all its open task calls whenever one of them ends.
+
+    LangGraph waits for all futures of a superstep in one dict, again after each that ends: n * n for n open calls. Here
+    a call registers its own end and stays out of the dict, so that the graph waits for its node alone. Streams must be
+    eager for that, else they would stand still meanwhile.
+    """
+    call = config.get("configurable", {}).get(CALL)
+    futures = call.keywords["futures"]() if call is not None else None
+    if futures is not None and not hasattr(futures, "leave_out"):
+        kind: Any = type(futures)
+        futures.__class__ = _without_calls(kind)
+
+
+@cache
+def _without_calls(kind: Any) -> Any:
+    class Futures(kind):  # type: ignore[misc]
+        leave_out = True
+
+        def __setitem__(self, future: Any, task: Any) -> None:
+            if task is None or task.path[0] != PUSH or task.path[-1] is not True:
+                super().__setitem__(future, task)
+            else:
+                with self.lock:
+                    self.event.clear()
+                    self.counter += 1
+                future.add_done_callback(partial(self.on_done, task))
+
+    return Futures
 
 
 # Checkpoints
