@@ -2,7 +2,8 @@
 
 agent            Agent; conversion: an agent of anything that a user has
 assignment       what an agent gets, and the messages of it for a chat model; answer: what an agent returns
-checks           guardrails without a model; memory: facts about a user, across threads
+checks           guardrails without a model; stated: what a request itself states; figures: figures from nowhere
+memory           facts about a user, across threads
 decisions        typed decisions of a chat model; forms: their schemas
 settings         what the caller of a run may set
 tracing          OpenTelemetry spans; spans: what they hold
@@ -46,6 +47,7 @@ from agents.tracing import trace, trace_as_set
 if TYPE_CHECKING:
     from agents.decisions import Decided, Decision
     from agents.models import chat_model
+    from agents.stated import as_requested
     from agents.teams import load_team, team
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "TransientError",
     "UnknownAgentError",
     "agent_of",
+    "as_requested",
     "chat_model",
     "load_team",
     "quote",
@@ -76,7 +79,14 @@ __all__ = [
 
 __getattr__ = lazily(
     __name__,
-    {"Decided": "decisions", "Decision": "decisions", "chat_model": "models", "load_team": "teams", "team": "teams"},
+    {
+        "Decided": "decisions",
+        "Decision": "decisions",
+        "as_requested": "stated",
+        "chat_model": "models",
+        "load_team": "teams",
+        "team": "teams",
+    },
 )
 
 trace_as_set()

@@ -17,6 +17,7 @@ from agents.checks import Check
 from agents.conversion import AnyAgent
 from agents.decisions import Decided, Decision
 from agents.runtime import Effects, Retry, SyncAsyncRunnable, Usage
+from agents.stated import as_requested
 from graphs.decisions import (
     CHECKS,
     CheckWork,
@@ -91,7 +92,8 @@ class Orchestrator(Supervisor[OrchestratorState]):
         model: Sorts, plans, writes and reviews; None for the default chat model.
         reviewer, review: As in `Supervisor`. Where you pass one of them, or criteria, single agents are reviewed too.
         criteria: Criteria of the final answer; None for `FINAL_CRITERIA`.
-        checks, escalate, history, retry: As in `Supervisor`.
+        checks: As in `Supervisor`; by default what the request itself states (see `agents.as_requested`).
+        escalate, history, retry: As in `Supervisor`.
         max_revisions: Times a rejected answer is sent back: first to the agent that wrote it, then to a new plan.
         review_steps: Review each step of a plan too, with one revision. It costs a call a step or more, and is worth
             it where a wrong step spoils all that follows.
@@ -112,7 +114,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         reviewer: AnyAgent | None = None,
         review: Reviewer | None = None,
         criteria: Sequence[str] | None = None,
-        checks: Sequence[Check] = (),
+        checks: Sequence[Check] = (as_requested,),
         max_revisions: int = 1,
         review_steps: bool = False,
         escalate: Literal["best", "human"] | AnyAgent = "best",

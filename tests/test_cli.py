@@ -34,7 +34,7 @@ def test_a_piped_request_is_answered_and_told_in_plain_text(processes: Processes
     for told in (
         "Model: test",
         "triage: completed in",
-        "a plan (several parts)",
+        "a plan: it needs several agents",
         "one: running (writer)",
         "two: completed in",
         "review: completed in",

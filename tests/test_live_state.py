@@ -68,7 +68,7 @@ def test_nested_planners_are_followed_to_their_end() -> None:
     inner = planner(Step("x", "worker", "X"), Step("y", "worker", "Y"), agents=[WORKER], answer="inner")
     outer = planner(
         Step("a", "worker", "A"),
-        Step("b", "inside", "B", dependencies=["a"]),
+        Step("b", "inside", "B"),
         agents=[WORKER, inner.as_agent("inside")],
         answer="The final answer",
     ).compile()

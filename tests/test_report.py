@@ -135,7 +135,7 @@ def test_nothing_is_loaded_from_elsewhere(pattern: str) -> None:
         ("router", ["it is about money", "90%", "Your flight is on time."]),
         ("supervisor", ["↩ sent back", "polite", "✗", "Greet properly.", "review 2", "Dear Ms Lee", "writer"]),
         ("network", ["desk", "billing", "Refund order 7", "it is about money"]),
-        ("orchestrator", ["two parts", "clock", "on the critical path"]),
+        ("orchestrator", ["it needs several agents", "clock", "on the critical path"]),
     ],
 )
 def test_records_are_shown(pattern: str, expected: list[str]) -> None:

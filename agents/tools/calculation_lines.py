@@ -53,9 +53,9 @@ stand and with their units. Do not calculate anything again."""
     def __init__(self, compute: Compute) -> None:
         self.compute = compute
 
-    def wanted(self, text: str) -> bool:
-        """Tell whether a task has figures to calculate with."""
-        return len(_FIGURE.findall(text)) > 1
+    def wanted(self, task: str, read: str) -> bool:
+        """Tell whether a task has figures to calculate with, or what was read for it has any."""
+        return len(_FIGURE.findall(task)) > 1 or _FIGURE.search(read) is not None
 
     def read(self, text: str, known: MutableMapping[str, int | float]) -> str:
         """Return the lines of a reply that can be computed with what is known; empty if they only repeat figures."""

@@ -126,7 +126,7 @@ class Choose(SyncAsyncRunnable[MessagesState, dict[str, Any]]):
         for number, (name, arguments) in enumerate(self._named_in(task)):
             added += await self._call(effects, name, arguments, f"read_{number}", config)
         messages = [*value["messages"], *added]
-        if self.lines and self.lines[1].wanted("\n".join(message.text for message in messages)):
+        if self.lines and self.lines[1].wanted(task, "\n".join(message.text for message in added)):
             lines = await self._calculate(effects, messages, config)
             if lines:
                 added += await self._call(effects, self.lines[0].name, {"expression": lines}, LINES, config)
@@ -214,8 +214,8 @@ class Lines(Protocol):
     use: str
     nothing: str
 
-    def wanted(self, text: str) -> bool:
-        """Tell whether a task needs the tool."""
+    def wanted(self, task: str, read: str) -> bool:
+        """Tell whether a task needs the tool, with what was read for it."""
 
     def read(self, text: str, known: MutableMapping[str, int | float]) -> str:
         """Return the lines of a reply that can be used; empty if there are none."""
