@@ -15,6 +15,7 @@ import yaml
 from langgraph.types import Command
 
 from benchmarks.postgres_server import binaries, server
+from graphs.cli import command
 from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED, NEEDS_INPUT
 from graphs.errors import ConfigurationError, StorageError
 from graphs.storage import postgres, state
@@ -50,6 +51,22 @@ def office(uri: str, processes: Processes) -> Processes:
     """Run commands as processes."""
     processes.environment |= {"PODIUM_RUNS": uri, "CREW": str(processes.folder)}
     return processes
+
+
+Podium = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def podium(uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Podium:
+    """Run a command in this process; return its code, stdout and stderr."""
+    monkeypatch.setenv("PODIUM_RUNS", uri)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = command(arguments)
+        return code, *capsys.readouterr()
+
+    return call
 
 
 @pytest.fixture
@@ -98,12 +115,12 @@ def status(uri: str, run: str) -> str:
         return state(storage, run)["status"]
 
 
-def test_a_run_is_put_done_watched_and_listed(queue: Queue, uri: str, office: Processes) -> None:
+def test_a_run_is_put_done_watched_and_listed(queue: Queue, uri: str, office: Processes, podium: Podium) -> None:
     (crew.folder() / "go").touch()
     run = queue.put("slow", "Do it")
     assert [(job["thread_id"], job["status"], job["request"]) for job in queue.jobs()] == [(run, "queued", "Do it")]
-    assert f"{run}  " in office.podium("runs").out
-    assert "queued" in office.podium("show", run).out
+    assert f"{run}  " in podium("runs")[1]
+    assert "queued" in podium("show", run)[1]
     watching = office.start("watch", run)
     watching.until("is queued")
     with working(queue):
@@ -187,30 +204,30 @@ def test_sigterm_drains_and_another_worker_goes_on(queue: Queue, uri: str, worke
     assert status(uri, run) == "completed"
 
 
-def test_a_question_frees_the_worker_and_its_answer_is_queued(queue: Queue, uri: str, office: Processes) -> None:
+def test_a_question_frees_the_worker_and_its_answer_is_queued(queue: Queue, podium: Podium) -> None:
     run = queue.put("asking", {"note": ""})
     with working(queue):
-        assert office.podium("watch", run).code == NEEDS_INPUT
-        assert run in office.podium("inbox").out
+        assert podium("watch", run)[0] == NEEDS_INPUT
+        assert run in podium("inbox")[1]
         queue.put("asking", {"note": "later"}, thread_id=run)  # waits: nobody has answered
         time.sleep(0.3)
         queue.cancel(run)
-        assert office.podium("resume", run).code == NEEDS_INPUT
-        assert "podium watch" in office.podium("resume", run, "--answer", "blue").told
+        assert podium("resume", run)[0] == NEEDS_INPUT
+        assert "podium watch" in podium("resume", run, "--answer", "blue")[2]
         queue.wait(run, PATIENCE)
         assert log() == ["answered blue"]
         queue.put("asking", Command(resume="red"), thread_id=run)  # is open no more
         queue.wait(run, PATIENCE)
     assert log() == ["answered blue"]
-    assert run not in office.podium("inbox").out
+    assert run not in podium("inbox")[1]
 
 
-def test_a_run_is_cancelled_while_it_waits_and_while_it_is_at_work(queue: Queue, office: Processes) -> None:
+def test_a_run_is_cancelled_while_it_waits_and_while_it_is_at_work(queue: Queue, podium: Podium) -> None:
     waiting = queue.put("slow", "Do it")
-    assert office.podium("cancel", waiting).code == COMPLETED
+    assert podium("cancel", waiting)[0] == COMPLETED
     assert [job["status"] for job in queue.jobs(waiting)] == ["cancelled"]
-    assert "cancelled" in office.podium("show", waiting).out
-    assert office.podium("cancel", "nobody").code == BAD_USAGE
+    assert "cancelled" in podium("show", waiting)[1]
+    assert podium("cancel", "nobody")[0] == BAD_USAGE
     with working(queue):
         running = queue.put("slow", "Do it")
         until(lambda: "two" in log())
@@ -218,19 +235,19 @@ def test_a_run_is_cancelled_while_it_waits_and_while_it_is_at_work(queue: Queue,
         (crew.folder() / "go").touch()
         until(lambda: queue.jobs(running)[0]["status"] == "cancelled")
         assert log() == ["one", "two"]
-        assert office.podium("resume", running).code == COMPLETED
+        assert podium("resume", running)[0] == COMPLETED
         queue.wait(running, PATIENCE)
     assert log()[-1] == "three"
 
 
-def test_a_failed_run_is_recorded_not_retried_and_goes_on_when_it_is_told_to(queue: Queue, office: Processes) -> None:
+def test_a_failed_run_is_recorded_not_retried_and_goes_on_when_it_is_told_to(queue: Queue, podium: Podium) -> None:
     run = queue.put("failing", {"note": ""})
     with working(queue):
         queue.wait(run, PATIENCE)
         (job,) = queue.jobs(run)
         assert (job["status"], job["error"]) == ("failed", "SystemError: broken, with ***")
-        assert office.podium("watch", run).code == FAILED
-        assert "SystemError: broken" in office.podium("show", run).out
+        assert podium("watch", run)[0] == FAILED
+        assert "SystemError: broken" in podium("show", run)[1]
         (crew.folder() / "go").touch()
         queue.put("failing", thread_id=run)
         queue.wait(run, PATIENCE)
@@ -282,7 +299,7 @@ def test_many_at_once_make_the_tables(uri: str) -> None:
     assert Queue(there).put("any", "of a program that only puts")
 
 
-def test_what_cannot_be_put_is_explained(queue: Queue, uri: str, office: Processes) -> None:
+def test_what_cannot_be_put_is_explained(queue: Queue, uri: str, podium: Podium) -> None:
     for wrong in (
         lambda: queue.put("unknown", "Do it"),
         lambda: queue.put("short", object()),
@@ -298,7 +315,7 @@ def test_what_cannot_be_put_is_explained(queue: Queue, uri: str, office: Process
             wrong()
     with pytest.raises(StorageError, match="Postgres cannot be used"):
         Queue("postgresql://me:secret@/db?host=/nowhere").put("short", "Do it")
-    assert "tests.crew:nothing cannot be loaded" in office.podium("worker", "--graphs", "tests.crew:nothing").told
+    assert "tests.crew:nothing cannot be loaded" in podium("worker", "--graphs", "tests.crew:nothing")[2]
 
 
 def test_the_examples_of_the_pages_work(uri: str, office: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,10 +325,10 @@ def test_the_examples_of_the_pages_work(uri: str, office: Processes, monkeypatch
     (office.folder / "crew.py").write_text(module)
     monkeypatch.setenv("PODIUM_RUNS", uri)
     compose = yaml.safe_load(next(block.text for block in page("docs/deploy.md").blocks if block.language == "yaml"))
-    command = [word.replace("my_team", "crew") for word in compose["services"]["worker"]["command"]]
+    words = [word.replace("my_team", "crew") for word in compose["services"]["worker"]["command"]]
     scope: dict[str, Any] = {}
     exec(program, scope)
-    worker = office.start(*command[1:])
+    worker = office.start(*words[1:])
     progress, answer = scope["shouted"]("help")
     assert answer == "HELP"
     assert "loud: completed" in "".join(progress)
