@@ -180,7 +180,7 @@ def test_a_stalled_worker_loses_its_run_and_does_not_disturb_it_when_it_wakes(
         stalled.send(signal.SIGCONT)
         (crew.folder() / "go").touch()
         queue.wait(run, PATIENCE)
-        stalled.until("failed: StorageError: The connection with the lock")
+        stalled.until("put back: StorageError: The connection with the lock")
         assert log() == ["one", "two", "two", "three"]
         assert status(uri, run) == "completed"
         assert queue.jobs() == []

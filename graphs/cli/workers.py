@@ -98,9 +98,10 @@ def watch_command(run: RunArgument, /, *, as_json: AsJson = False) -> int:
 
 def cancel_command(run: RunArgument, /) -> int:
     """Cancel a run of the queue that waits or is at work, or a schedule; what it has finished is kept."""
+    job = jobs(run).get(run)
     if not Queue().cancel(run):
-        job = jobs(run).get(run)
         status = f"it is {job['status']}" if job else "`podium runs` lists those there are"
         raise ConfigurationError(f"The queue has no run {run} to cancel: {status}")
-    say(stdout(), f"{run} is cancelled; `podium resume {run}` goes on with it")
+    hint = "" if job and job["status"] == "scheduled" else f"; `podium resume {run}` goes on with it"
+    say(stdout(), f"{run} is cancelled{hint}")
     return COMPLETED

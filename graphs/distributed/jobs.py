@@ -100,6 +100,10 @@ WITH mine AS (
 SELECT CASE WHEN abort_requested THEN procrastinate_finish_job_v1(id, 'aborted', false)
     ELSE procrastinate_retry_job_v2(id, %(at)s, NULL, NULL, NULL) END FROM mine
 """
+COUNT_TAKEOVER = """
+UPDATE procrastinate_jobs SET args = args || jsonb_build_object('takeovers', (args->>'takeovers')::int + 1)
+WHERE id = %(id)s AND worker_id = %(worker)s RETURNING id
+"""
 NOTE_ERROR = """
 UPDATE procrastinate_jobs SET args = args || jsonb_build_object('error', %(error)s::text)
 WHERE id = %(id)s AND worker_id = %(worker)s RETURNING id

@@ -10,6 +10,9 @@ from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
+_FAREWELL = 3.0
+"""Seconds that cancelled work has to end; a function that blocks cannot be ended."""
+
 _Work = Callable[[], Coroutine[Any, Any, T]]
 
 
@@ -22,15 +25,14 @@ class OwnLoops:
         self._runners: list[asyncio.Runner] = []
 
     async def run(self, work: _Work[T]) -> T:
-        """Await work in one of the threads; on cancellation it is cancelled there, and ends before this returns."""
+        """Await work in one of the threads; on cancellation it is cancelled there, and has a moment to end."""
         job = _Job(work)
         ended = asyncio.get_running_loop().run_in_executor(self._threads, job.run, self._runner)
         try:
             return await asyncio.shield(ended)
         except asyncio.CancelledError:
             job.cancel()
-            with suppress(Exception):
-                await ended
+            await asyncio.wait([ended], timeout=_FAREWELL)
             raise
 
     def _runner(self) -> asyncio.Runner:
@@ -44,11 +46,11 @@ class OwnLoops:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._threads.shutdown()
-        for runner in self._runners:  # each in a thread without a loop at work
-            closing = threading.Thread(target=runner.close)
+        self._threads.shutdown(wait=False)
+        for runner in self._runners:  # each in a thread without a loop at work; functions that were cut off may block
+            closing = threading.Thread(target=runner.close, daemon=True)
             closing.start()
-            closing.join()
+            closing.join(_FAREWELL)
 
 
 class _Job:

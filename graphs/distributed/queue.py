@@ -220,7 +220,7 @@ def load_graphs(target: str) -> Graphs:
     """
     module, _, name = target.rpartition(":")
     try:
-        graphs = getattr(import_module(module), name)
+        graphs = getattr(import_module(module.removesuffix(".py").replace("/", ".")), name)
     except Exception as error:
         raise ConfigurationError(f"{target} cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(graphs, Mapping):

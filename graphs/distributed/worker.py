@@ -52,6 +52,8 @@ _POLL = 2.0
 """Seconds between two looks for runs, beside notifications."""
 _PUT_OFF = 10.0
 """Seconds before a message is tried again whose thread waits for an answer."""
+_PAUSE = 1.0
+"""Seconds before a run is tried again whose storage failed."""
 _FORGOTTEN = 60.0
 """Seconds for which a stalled worker's row is kept after its runs were taken over."""
 
@@ -79,6 +81,8 @@ class _OwnJobs(JobManager):
         self.worker_id = worker_id
         self.failed: dict[int | None, str] = {}
         """By id of a job, why it failed for good; procrastinate would log it, with its input, if it were raised."""
+        self.broken_off: set[int | None] = set()
+        """Jobs that are put back because the storage failed, which counts as a takeover."""
 
     async def query(self, statement: Any, **values: Any) -> list[dict[str, Any]]:
         return await self.connector.execute_query_all_async(statement, **values)
@@ -99,7 +103,11 @@ class _OwnJobs(JobManager):
         await self.query(jobs.FINISH_JOB, **mine, status=status.value, delete=delete_job, channel=channel)
 
     async def retry_job(self, job: Row, retry_at: datetime | None = None, *_: object, **__: object) -> None:
-        await self.query(jobs.PUT_BACK, id=job.id, worker=self.worker_id, at=retry_at)
+        mine = {"id": job.id, "worker": self.worker_id}
+        if job.id in self.broken_off:
+            self.broken_off.discard(job.id)
+            await self.query(jobs.COUNT_TAKEOVER, **mine)
+        await self.query(jobs.PUT_BACK, **mine, at=retry_at)
 
 
 class Worker:
@@ -186,7 +194,7 @@ class Worker:
         )
         self._stop = worker.stop
         alive = asyncio.create_task(self._stay_alive())
-        alive.add_done_callback(lambda _: worker.stop())
+        alive.add_done_callback(lambda _: self.stop())
         self._report(f"worker {self._jobs.worker_id} waits for runs of {', '.join(self._graphs)}")
         try:
             if not self._is_stopping:
@@ -238,7 +246,11 @@ class Worker:
             self._report(f"{name}: cancelled")
             raise
         except Exception as error:
-            self._jobs.failed[job.id] = reason = masked(f"{type(error).__name__}: {error}")
+            reason = masked(f"{type(error).__name__}: {error}")
+            if isinstance(error, StorageError) and arguments["takeovers"] < self._max_takeovers:
+                self._jobs.broken_off.add(job.id)
+                raise self._put_back(name, reason, _PAUSE) from error
+            self._jobs.failed[job.id] = reason
             self._report(f"{name}: failed: {reason}")
         finally:
             self._controls.discard(control)
