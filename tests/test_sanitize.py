@@ -99,6 +99,7 @@ def test_what_a_terminal_hides_or_obeys_is_made_visible() -> None:
 
 
 WORST = [*'a \n`{[<\\"=&*|é', "a_", '{"a":', "<a", "<!--", "9,", "a.", "a@", "://a:", "secret-", "eyJ", "basic ", "a/"]
+WORST += ['\\"', '"""', "!["]
 WORST += ["-----BEGIN ", "response keys: ", "\x00", "\ud800", "<think>", "```json\n", "- ", "\x1b[", "\u202e"]
 
 for package in (agents, graphs):

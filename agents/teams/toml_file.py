@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from agents.errors import TeamFileError
-from agents.runtime import install_hint
+from agents.runtime import install_hint, reads_foreign_text
 from agents.tools import TOOLS, can_search
 
 Place = tuple[int | str, ...]
@@ -28,10 +28,10 @@ Place = tuple[int | str, ...]
 
 _TOKENS = re.compile(
     r"""
-      ["]{3} (?: \\. | [^\\] )*? ["]{3,5}  # a text of several lines, with escapes
-    | [']{3} .*? [']{3,5}                   # the same without escapes
-    | ["] (?: \\. | [^"\\\n] )* ["]
-    | ['] [^'\n]* [']
+      ["]{3} (?: \\.? | [^\\] )*? (?: ["]{3,5} | \Z )  # a text of several lines, with escapes
+    | [']{3} .*? (?: [']{3,5} | \Z )                     # the same without escapes
+    | ["] (?: \\.? | [^"\\\n] )*+ (?: ["] | (?=\n) | \Z )
+    | ['] [^'\n]*+ (?: ['] | (?=\n) | \Z )
     | [#] [^\n]*
     """,
     re.DOTALL | re.VERBOSE,
@@ -167,6 +167,7 @@ def _line_of(error: Exception, text: str) -> int:
     return int(stated[1]) if stated else text.count("\n") + 1
 
 
+@reads_foreign_text()
 def _lines(text: str) -> dict[Place, int]:
     """Return the line of each key; tomllib gives none, so the text is scanned for tables and keys."""
     lines: dict[Place, int] = {}

@@ -15,6 +15,8 @@ from rich.text import Text
 from agents.runtime import visible
 from graphs.show import moves, one_line
 
+_LONGEST_MARKDOWN = 30_000
+"""Characters of an answer that is rendered, which takes up to 30 µs for each."""
 _LONGEST_CELL = 200
 """Characters of a cell where no terminal limits its width."""
 
@@ -36,7 +38,7 @@ def say(console: Console, text: str, style: str = "", *, wrap: bool = False, end
 
 def print_answer(console: Console, text: str) -> None:
     """Print an answer: rendered from Markdown in a terminal, else as it is."""
-    if not moves(console):
+    if len(text) > _LONGEST_MARKDOWN or not moves(console):
         say(console, text)
         return
     console.print()

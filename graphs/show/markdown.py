@@ -6,15 +6,16 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING
 
-from agents.runtime import visible
+from agents.runtime import reads_foreign_text, visible
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-_LONGEST = 100_000
-"""Characters; a longer text is shown as it was written."""
+_LONGEST = 30_000
+"""Characters; a longer text is shown as it was written, because the parser needs up to 30 µs for each."""
 
 
+@reads_foreign_text()
 def html_of(markdown: str) -> str:
     """Return Markdown as HTML; a text that is too long stays as it is."""
     markdown = visible(markdown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import NamedTuple
 
-from agents.runtime import visible
+from agents.runtime import reads_foreign_text, visible
 
 SENT_BACK, STOPPED, WAITING = "sent back", "stopped", "waits for you"
 """Statuses of work that no record has: rejected by a reviewer, cut short, and a question to a person."""
@@ -42,6 +42,7 @@ def signed(status: str) -> str:
     return f"{look(status).sign} {status.replace('_', ' ')}" if status else ""
 
 
+@reads_foreign_text()
 def one_line(text: str, most: int = 500) -> str:
     """Return the beginning of a text on one line, hidden characters made visible."""
     line = " ".join(visible(text[: 2 * most]).split())
