@@ -12,7 +12,8 @@ from langgraph.types import Command
 
 from agents import Agent, Settings
 from agents.testing import ScriptedModel
-from graphs import Orchestrator, Planner
+from graphs import Orchestrator, Planner, Step
+from graphs.people.plan_approval import plan_question
 from graphs.storage import sqlite
 
 ASK = {"messages": "the request"}
@@ -171,3 +172,11 @@ def test_nobody_is_asked_about_a_plan_that_is_done(call: Any) -> None:
     call(case.graph, ASK, THREAD)
     state = call(case.graph, Command(resume="approve"), THREAD)
     assert ("__interrupt__" in state, state["status"]) == (False, "partial")
+
+
+def test_a_person_is_shown_the_fields_of_a_step_that_matter() -> None:
+    plan = [Step("a", "b", "x").as_dict(), Step("c", "b", "y", ["a"], timeout=3).as_dict()]
+    question = plan_question(plan, approved=[], done=[], agents=["b"], max_steps=9)
+    first, second = question["args"]["steps"]
+    assert first == {"id": "a", "agent": "b", "task": "x", "dependencies": []}
+    assert second["timeout"] == 3

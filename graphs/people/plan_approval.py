@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from graphs.engine import findings, read_plan
+from graphs.engine import Step, findings, read_plan
 from graphs.people.questions import HumanDecision, Question
 
 RUN_PLAN = "run_plan"
@@ -37,7 +37,7 @@ def plan_question(
 
     return {
         "action": RUN_PLAN,
-        "args": {"steps": list(plan)},
+        "args": {"steps": [_essentials(step) for step in plan]},
         "description": _description(plan, approved),
         "allowed": ["approve", "edit", "reject"],
         "check": check,
@@ -56,6 +56,12 @@ def plan_lines(plan: Plan) -> list[str]:
         + (f"  [after {', '.join(step['dependencies'])}]" if step.get("dependencies") else "")
         for step in plan
     ]
+
+
+def _essentials(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a step without the fields that are as they always are; an edited plan may leave them out, too."""
+    usual = {**Step("", "", "").as_dict(), "dependencies": None}
+    return {name: value for name, value in step.items() if name not in usual or value != usual[name]}
 
 
 def _description(plan: Plan, approved: Plan) -> str:
