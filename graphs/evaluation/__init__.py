@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agents.runtime import lazily
 
 if TYPE_CHECKING:
-    from graphs.evaluation.cases import Case, Limits, case_of_run, read_cases
+    from graphs.evaluation.cases import Case, case_of_run, read_cases
     from graphs.evaluation.compare import Difference, Outcome, Totals
     from graphs.evaluation.evaluator import Evaluation, Subject, aevaluate, evaluate
     from graphs.evaluation.page import evaluation_page, tables
@@ -21,7 +21,6 @@ __all__ = [
     "Case",
     "Difference",
     "Evaluation",
-    "Limits",
     "Outcome",
     "Subject",
     "Totals",
@@ -34,7 +33,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "cases": ("Case", "Limits", "case_of_run", "read_cases"),
+    "cases": ("Case", "case_of_run", "read_cases"),
     "compare": ("Difference", "Outcome", "Totals"),
     "evaluator": ("Evaluation", "Subject", "aevaluate", "evaluate"),
     "page": ("evaluation_page", "tables"),

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AIMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -20,16 +20,8 @@ _THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
 _KEYS_SHOWN = "id, request, and expect, forbid, match, check, limits or judge"
 
 
-class Limits(BaseModel):
-    """Limits of an answer and of the run that gives it; None: no limit."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    words: int | None = Field(default=None, gt=0)
-    sentences: int | None = Field(default=None, gt=0)
-    calls: int | None = Field(default=None, gt=0)
-    tokens: int | None = Field(default=None, gt=0)
-    seconds: float | None = Field(default=None, gt=0)
+Limit = Literal["words", "sentences", "calls", "tokens", "seconds"]
+"""Of an answer, and of the run that gives it."""
 
 
 class Case(BaseModel):
@@ -54,7 +46,8 @@ class Case(BaseModel):
     """Regular expressions that must be found, letters in any case, `.` also across lines."""
     check: list[str | Callable[..., object]] = []
     """Functions as for `Agent(checks=…)`, or `module:function`."""
-    limits: Limits = Limits()
+    limits: dict[Limit, Annotated[float, Field(gt=0)]] = {}
+    """Largest numbers that are right."""
     judge: str = ""
     """A criterion by which a model judges the answer if nothing else is wrong with it."""
 
@@ -67,8 +60,7 @@ class Case(BaseModel):
     def _is_usable(self) -> Case:
         if not _NAME.fullmatch(self.id):
             raise ValueError(f"id {self.id!r:.80} must be up to 60 letters, digits, '_' and '-'")
-        limits = self.limits.model_dump(exclude_none=True)
-        if not (self.expect or self.forbid or self.match or self.check or limits or self.judge):
+        if not (self.expect or self.forbid or self.match or self.check or self.limits or self.judge):
             raise ValueError("nothing says what is right: add expect, forbid, match, check, limits or judge")
         for pattern in self.match:
             try:

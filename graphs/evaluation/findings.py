@@ -55,7 +55,7 @@ def _words(case: Case, answer: str) -> Iterator[str]:
 
 
 def _limits(case: Case, answer: str, spent: Mapping[str, float]) -> Iterator[str]:
-    counts = {"words": len(answer.split()), "sentences": len(_SENTENCE_ENDS.findall(answer)), **spent}
-    for name, limit in case.limits.model_dump(exclude_none=True).items():
+    counts: dict[str, float] = {"words": len(answer.split()), "sentences": len(_SENTENCE_ENDS.findall(answer)), **spent}
+    for name, limit in case.limits.items():
         if counts[name] > limit:
             yield f"{counts[name]:.4g} {name}, not {limit:g} at most"
