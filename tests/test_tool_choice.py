@@ -173,3 +173,4 @@ def test_where_there_is_nothing_to_calculate_the_task_is_answered(call: Any) -> 
     model = unable("none", "In March.")
     agent = Agent("clerk", model=model, tools=[calculator])
     assert call(agent, "We meet on 3 March at 15:30. In which month is that?")["text"] == "In March."
+    assert "none" not in str(model.calls[-1].messages)

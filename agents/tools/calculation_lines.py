@@ -48,7 +48,6 @@ asked. No results, no functions, no units. If there is nothing to calculate, wri
     ]
     use = """All that the task needs is computed. Answer the task in one to three sentences with these figures, as they
 stand and with their units. Do not calculate anything again."""
-    nothing = "There is nothing to calculate. Now answer the task from what is said above, in plain words."
 
     def __init__(self, compute: Compute) -> None:
         self.compute = compute

@@ -177,17 +177,16 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
     async def run(self, effects: Effects, value: ToolChoiceState, config: RunnableConfig) -> dict[str, Any]:
         """Return the model's answer."""
         messages = value["messages"]
-        if self.lines is None or self.after_lines is None or not value["lines"]:
+        # After `none` a small model that still has the rules of lines says `none` again.
+        if self.lines is None or self.after_lines is None or value["lines"] in ("", "none"):
             reply = await effects.invoke(self.answering, without_calls(messages), config)
             return reply if isinstance(reply, dict) else {"messages": [reply]}
-        result = messages[-1] if value["lines"] != "none" else None
-        before = messages[:-2] if result else messages
-        asked = f"{quote('Computed', result.text)}\n\n{self.lines.use}" if result else self.lines.nothing
-        shown = [*in_lines(self.lines, before), AIMessage(value["lines"]), HumanMessage(asked)]
+        asked = f"{quote('Computed', messages[-1].text)}\n\n{self.lines.use}"
+        shown = [*in_lines(self.lines, messages[:-2]), AIMessage(value["lines"]), HumanMessage(asked)]
         reply = await effects.invoke(self.after_lines, shown, config)
         if isinstance(reply, dict):
             return reply
-        return {"messages": [self._with_results(reply, value["lines"], shown) if result else reply]}
+        return {"messages": [self._with_results(reply, value["lines"], shown)]}
 
     def _with_results(self, reply: AIMessage, lines: str, shown: Sequence[BaseMessage]) -> AIMessage:
         """Add the results that an answer leaves out; one with other figures than these is replaced by them."""
@@ -212,7 +211,6 @@ class Lines(Protocol):
     rules: str
     examples: Sequence[tuple[str, str]]
     use: str
-    nothing: str
 
     def wanted(self, task: str, read: str) -> bool:
         """Tell whether a task needs the tool, with what was read for it."""
