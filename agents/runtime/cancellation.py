@@ -22,7 +22,7 @@ from agents.runtime.run_config import extended
 
 T = TypeVar("T")
 
-_END: Any = object()
+_END: object = object()
 
 
 class WorkCancelledError(BaseException):
@@ -46,7 +46,7 @@ class Cancellation(BaseCallbackHandler):
 
     def __init__(self) -> None:
         self.cancelled = False
-        self._wakers: dict[int, Callable[[], Any]] = {}
+        self._wakers: dict[int, Callable[[], object]] = {}
 
     def cancel(self) -> None:
         """Cancel the work: it ends with `WorkCancelledError` before it starts anything else."""
@@ -61,7 +61,7 @@ class Cancellation(BaseCallbackHandler):
             raise WorkCancelledError
 
     @contextmanager
-    def waking(self, wake: Callable[[], Any]) -> Iterator[None]:
+    def waking(self, wake: Callable[[], object]) -> Iterator[None]:
         """Call `wake` on cancellation, from the thread that cancels, while the block runs."""
         self._wakers[id(wake)] = wake
         try:
@@ -71,11 +71,11 @@ class Cancellation(BaseCallbackHandler):
         finally:
             self._wakers.pop(id(wake), None)
 
-    def on_chat_model_start(self, serialized: Any, messages: Any, **about: Any) -> None:
+    def on_chat_model_start(self, serialized: object, messages: object, **about: object) -> None:
         """Refuse a model call of cancelled work."""
         self.check()
 
-    def on_tool_start(self, serialized: Any, input_str: str, **about: Any) -> None:
+    def on_tool_start(self, serialized: object, input_str: str, **about: object) -> None:
         """Refuse a tool call of cancelled work."""
         self.check()
 
@@ -100,7 +100,7 @@ class Cancellation(BaseCallbackHandler):
         finally:
             thread.shutdown(wait=False)
 
-    def _stepping(self, chunks: Iterator[T], call: Callable[[Callable[[], Any]], Any]) -> Generator[T]:
+    def _stepping(self, chunks: Iterator[T], call: Callable[[Callable[[], object]], Any]) -> Generator[T]:
         try:
             while (chunk := call(partial(next, chunks, _END))) is not _END:
                 yield chunk

@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
 
 
-def lazily(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+def lazily(package: str, modules: Mapping[str, str]) -> Callable[[str], object]:
     """Return a module's `__getattr__` (PEP 562) that imports each name from a module of the package.
 
     Args:
@@ -16,7 +15,7 @@ def lazily(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
         modules: By public name the module of the package that defines it.
     """
 
-    def load(name: str) -> Any:
+    def load(name: str) -> object:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(f"{package}.{modules[name]}"), name)

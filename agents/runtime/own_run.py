@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
 
@@ -14,14 +12,14 @@ from agents.runtime.sync_async import In, Out, SyncAsyncRunnable
 class OwnRun(SyncAsyncRunnable[In, Out]):
     """Calls `run` as a run of its own, whose config the Runnables that it calls inherit."""
 
-    def invoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
+    def invoke(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> Out:  # noqa: A002
         config = whole(config)
         if _is_watched(config):
             return self._call_with_config(super().invoke, input, config)
         with current(config):
             return super().invoke(input, config)
 
-    async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
+    async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> Out:  # noqa: A002
         config = whole(config)
         if _is_watched(config):
             return await self._acall_with_config(super().ainvoke, input, config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 
@@ -24,7 +24,7 @@ class PerModel(Generic[T]):
         self._records: dict[Hashable, T] = {}
         self._adding = threading.Lock()
 
-    def of(self, model: Any) -> T:
+    def of(self, model: object) -> T:
         """Return the record of a chat model, wrapped or not; a new one if there is none."""
         while not isinstance(model, BaseChatModel) and hasattr(model, "bound"):  # model.bind(...), .with_retry(...)
             model = model.bound

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from langgraph.errors import EmptyInputError, GraphBubbleUp, InvalidUpdateError
 
@@ -140,7 +140,7 @@ def provider_words(error: BaseException) -> str:
     return masked(message)
 
 
-def evidence(error: BaseException) -> dict[str, Any]:
+def evidence(error: BaseException) -> dict[str, object]:
     """Return, as attributes for a copy without the response, what this module judges an error by."""
     headers = {name: value for name, value in _headers(error).items() if "retry" in name}
     return {"status_code": _status(error), "headers": headers, "body": dict(_body(error))}
@@ -244,7 +244,7 @@ def _status(error: BaseException) -> int:
     return next((int(value) for value in values if re.fullmatch("[45][0-9][0-9]", str(value)[:4])), 0)
 
 
-def _body(error: BaseException) -> Mapping[str, Any]:
+def _body(error: BaseException) -> Mapping[str, object]:
     """Return the error object that the provider sent, out of whatever it was wrapped in."""
     wrapped = error.args[0] if error.args else None  # langchain-openai: ValueError(error)
     if isinstance(getattr(error, "body", None), str):
@@ -270,7 +270,7 @@ def _headers(error: BaseException) -> dict[str, str]:
     """Return the headers of the provider's reply, with names in lower case."""
     response = getattr(error, "response", None)
     if isinstance(response, Mapping):
-        headers: Any = response.get("ResponseMetadata", {}).get("HTTPHeaders")
+        headers: object = response.get("ResponseMetadata", {}).get("HTTPHeaders")
     else:
         headers = getattr(response, "headers", None) or getattr(error, "headers", None)
     items = headers.items() if hasattr(headers, "items") else ()

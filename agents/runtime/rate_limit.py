@@ -12,7 +12,6 @@ import time
 from bisect import insort
 from collections import deque
 from itertools import count
-from typing import Any
 
 from agents.runtime.per_model import PerModel
 from agents.runtime.sync_async import Effects, Wakeup
@@ -125,6 +124,6 @@ def new_ticket() -> int:
 _gates = PerModel(RateLimit)
 
 
-def rate_limit_of(model: Any) -> RateLimit:
+def rate_limit_of(model: object) -> RateLimit:
     """Return the gate of a chat model."""
     return _gates.of(model)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 
@@ -74,7 +73,7 @@ def _finish_reason(message: AIMessage) -> str:
     return str(reason)[:100].rsplit(".", 1)[-1].lower()  # an enum's text is FinishReason.SAFETY
 
 
-def _blocks(message: AIMessage) -> list[dict[str, Any]]:
+def _blocks(message: AIMessage) -> list[dict[str, object]]:
     return [] if isinstance(message.content, str) else [block for block in message.content if isinstance(block, dict)]
 
 

@@ -118,7 +118,7 @@ class InPlace:
         """The attempts so far, calls that were repeated in place included."""
         return 1 + sum(fault.counts for fault in self.faults)
 
-    async def call(self, effects: Effects, model: Any, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def call(self, effects: Effects, model: object, work: Callable[[], Coroutine[object, None, T]]) -> T:
         """Call a model, and repeat the call after faults that may pass.
 
         Args:
@@ -138,7 +138,7 @@ class InPlace:
 
     @asynccontextmanager
     async def turn(
-        self, effects: Effects, model: Any, attempt: int = 1, ticket: int | None = None
+        self, effects: Effects, model: object, attempt: int = 1, ticket: int | None = None
     ) -> AsyncIterator[None]:
         """Wait for the turn of one call of a model; note whether its provider refuses it by a rate limit.
 
@@ -215,7 +215,7 @@ def is_exhausted(error: BaseException) -> bool:
     return any(getattr(cause, _EXHAUSTED, False) for cause in causes(error))
 
 
-class Attempts(SyncAsyncRunnable[Any, AttemptOutcome]):
+class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
     """Calls a Runnable until it succeeds or trying again is no use.
 
     Work is not repeated if a call inside has used up its attempts (`InPlace`), or if a tool has run.
@@ -236,7 +236,7 @@ class Attempts(SyncAsyncRunnable[Any, AttemptOutcome]):
         self.timeout = timeout
         """Seconds for each attempt. In sync code a call under way when it is abandoned goes on until it returns."""
 
-    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> AttemptOutcome:
+    async def run(self, effects: Effects, value: object, config: RunnableConfig) -> AttemptOutcome:
         """Return the first success, or the last failure."""
         spent = no_usage()
         inside = InPlace(self.retry, self.on_retry, timeout=self.timeout)
@@ -266,7 +266,7 @@ class Attempts(SyncAsyncRunnable[Any, AttemptOutcome]):
                 return self._outcome(inside, add_usage(spent, reply["usage"]), reply)
 
     def _outcome(
-        self, inside: InPlace, usage: Usage, reply: Any = None, error: Exception | None = None
+        self, inside: InPlace, usage: Usage, reply: object = None, error: Exception | None = None
     ) -> AttemptOutcome:
         last = error and _timed(error, self.timeout)
         return AttemptOutcome(reply, last, inside.attempts, usage, tuple(inside.faults))

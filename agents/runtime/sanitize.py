@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 MAX_ERROR = 300
 """Characters of an exception's or a model's own words that are passed on."""
@@ -25,11 +25,11 @@ _STORABLE = range(-(2**63), 2**64)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
-FOREIGN_TEXT_READERS: dict[str, Callable[[str], Any]] = {}
+FOREIGN_TEXT_READERS: dict[str, Callable[[str], object]] = {}
 """By qualified name every function that reads foreign text, as a function of that text."""
 
 
-def reads_foreign_text(call: Callable[[Any, str], Any] = lambda function, text: function(text)) -> Callable[[F], F]:
+def reads_foreign_text(call: Callable[[Any, str], object] = lambda function, text: function(text)) -> Callable[[F], F]:
     """Register a function that reads what models, providers, pages or files say.
 
     Args:
@@ -55,7 +55,7 @@ def clean(text: str) -> str:
 
 
 @reads_foreign_text(lambda read, text: read({text: [text]}))
-def clean_data(data: Any, *path: str | int) -> Any:
+def clean_data(data: object, *path: str | int) -> Any:
     """Clean every text in JSON data, the keys of objects too.
 
     Raises:

@@ -40,17 +40,21 @@ class Effects:
         """Call a Runnable."""
         return await runnable.ainvoke(value, config)
 
-    def stream(self, runnable: Any, value: Any, config: RunnableConfig | None, **options: Any) -> AsyncIterator[Any]:
+    def stream(
+        self, runnable: Any, value: object, config: RunnableConfig | None, **options: object
+    ) -> AsyncIterator[Any]:
         """Stream from a Runnable; `options` go to its `stream` or `astream`."""
-        chunks: AsyncIterator[Any] = runnable.astream(value, config, **options)
+        chunks: AsyncIterator[object] = runnable.astream(value, config, **options)
         return chunks
 
-    async def function(self, function: Callable[..., T], arguments: Mapping[str, Any]) -> T:
+    async def function(self, function: Callable[..., T], arguments: Mapping[str, object]) -> T:
         """Call a plain function."""
         call = partial(contextvars.copy_context().run, partial(function, **arguments))
         return await run_in_executor(_threads(), call)
 
-    async def coroutine(self, function: Callable[..., Coroutine[Any, Any, T]], arguments: Mapping[str, Any]) -> T:
+    async def coroutine(
+        self, function: Callable[..., Coroutine[object, None, T]], arguments: Mapping[str, object]
+    ) -> T:
         """Call an async function."""
         return await function(**arguments)
 
@@ -70,31 +74,31 @@ class Effects:
         """Wait until one of some futures is done; no future is cancelled, no error raised."""
         await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
 
-    async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[Any]:
+    async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[object]:
         """Yield the futures as they end; each is registered once, however many there are."""
-        ended: asyncio.Queue[Any] = asyncio.Queue()
+        ended: asyncio.Queue[object] = asyncio.Queue()
         for future in pending:
             future.add_done_callback(ended.put_nowait)
         for _ in pending:
             yield await ended.get()
 
-    async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
+    async def within(self, seconds: float | None, work: Coroutine[object, None, T]) -> T:
         """Do some work, raising `TimeoutError` after so many seconds (None: no limit)."""
         if seconds is None:
             return await work
         async with asyncio.timeout(seconds):
             return await work
 
-    def task(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: Any) -> Any:
+    def task(self, name: str, work: Callable[[], Coroutine[object, None, object]], shown: object) -> Any:
         """Start work as a durable LangGraph task, `shown` as its input; return its future."""
 
-        async def step(shown: Any) -> Any:
+        async def step(shown: object) -> object:
             return await work()
 
         task: Any = func.task(name=name)
         return task(step)(shown)
 
-    def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
+    def slots(self, number: int | None) -> AbstractAsyncContextManager[object]:
         """Return a semaphore that admits so many at once (None: all)."""
         return nullcontext() if number is None else asyncio.Semaphore(number)
 
@@ -137,16 +141,18 @@ class SyncEffects(Effects):
         return runnable.invoke(value, config)
 
     async def stream(
-        self, runnable: Any, value: Any, config: RunnableConfig | None, **options: Any
-    ) -> AsyncIterator[Any]:
+        self, runnable: Any, value: object, config: RunnableConfig | None, **options: object
+    ) -> AsyncIterator[object]:
         for chunk in runnable.stream(value, config, **options):
             yield chunk
 
-    async def function(self, function: Callable[..., T], arguments: Mapping[str, Any]) -> T:
+    async def function(self, function: Callable[..., T], arguments: Mapping[str, object]) -> T:
         self.check()
         return function(**arguments)
 
-    async def coroutine(self, function: Callable[..., Coroutine[Any, Any, T]], arguments: Mapping[str, Any]) -> T:
+    async def coroutine(
+        self, function: Callable[..., Coroutine[object, None, T]], arguments: Mapping[str, object]
+    ) -> T:
         self.check()
         level = _level.get()
 
@@ -175,8 +181,8 @@ class SyncEffects(Effects):
     async def first(self, pending: Collection[Any]) -> None:
         futures.wait(pending, return_when=futures.FIRST_COMPLETED)
 
-    async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[Any]:
-        ended: deque[Any] = deque()
+    async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[object]:
+        ended: deque[object] = deque()
         event = _SyncEvent(self)
         for future in pending:
             future.add_done_callback(ended.append)
@@ -186,7 +192,7 @@ class SyncEffects(Effects):
                 event.block()
             yield ended.popleft()
 
-    async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
+    async def within(self, seconds: float | None, work: Coroutine[object, None, T]) -> T:
         """Block for so long at most; the thread that does the work cannot be stopped, only left behind."""
         if seconds is None:
             return await work
@@ -201,14 +207,14 @@ class SyncEffects(Effects):
         threading.Thread(target=contextvars.copy_context().run, args=(run,), name="podium-attempt", daemon=True).start()
         return self._result(result, seconds)
 
-    def task(self, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: Any) -> Any:
-        def step(shown: Any) -> Any:
+    def task(self, name: str, work: Callable[[], Coroutine[object, None, object]], shown: object) -> object:
+        def step(shown: object) -> object:
             return finish(work())
 
         task: Any = func.task(name=name)
         return task(step)(shown)
 
-    def slots(self, number: int | None) -> AbstractAsyncContextManager[Any]:
+    def slots(self, number: int | None) -> AbstractAsyncContextManager[object]:
         return nullcontext() if number is None else _Slots(number)
 
     def _result(self, future: futures.Future[T], seconds: float | None) -> T:
@@ -279,7 +285,7 @@ def _background_loop(level: int) -> asyncio.AbstractEventLoop:
 _starting = threading.Lock()
 
 
-def finish(coroutine: Coroutine[Any, Any, T]) -> T:
+def finish(coroutine: Coroutine[object, None, T]) -> T:
     """Run a coroutine that never suspends, and return its result."""
     try:
         coroutine.send(None)

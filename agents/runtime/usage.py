@@ -47,7 +47,7 @@ def usage_of_call(response: LLMResult, model: str, prices: Prices) -> Usage:
     return _priced({**tokens, "calls": 1}, model, prices)
 
 
-def usage_of_messages(messages: Iterable[Any], prices: Prices) -> Usage:
+def usage_of_messages(messages: Iterable[object], prices: Prices) -> Usage:
     """Return what the calls have cost whose replies are among some messages, as far as their providers reported it."""
     total = no_usage()
     for message in messages:
@@ -75,7 +75,7 @@ class Tally(BaseCallbackHandler):
         self.prices = prices
         self.tools_ran = False
         """Whether a tool has come to its end."""
-        self._open: dict[Any, str] = {}
+        self._open: dict[object, str] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -95,24 +95,24 @@ class Tally(BaseCallbackHandler):
         """Return a config whose calls are counted here."""
         return extended(config, callbacks=[self])
 
-    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **about: Any) -> None:
+    def on_chat_model_start(self, serialized: object, messages: object, *, run_id: object, **about: object) -> None:
         """Note which model is called, for its price."""
         with self._lock:
             self._open[run_id] = model_called(about)
 
-    def on_llm_end(self, response: LLMResult, *, run_id: Any = None, **about: Any) -> None:
+    def on_llm_end(self, response: LLMResult, *, run_id: object = None, **about: object) -> None:
         """Add one call."""
         with self._lock:
             call = usage_of_call(response, self._open.pop(run_id, ""), self.prices)
             self.usage = add_usage(self.usage, call)
 
-    def on_llm_error(self, error: BaseException, *, run_id: Any = None, **about: Any) -> None:
+    def on_llm_error(self, error: BaseException, *, run_id: object = None, **about: object) -> None:
         """Add a call that failed; its provider may have charged for it."""
         with self._lock:
             if self._open.pop(run_id, None) is not None:
                 self.usage = add_usage(self.usage, {**no_usage(), "calls": 1})
 
-    def on_tool_end(self, output: Any, **about: Any) -> None:
+    def on_tool_end(self, output: object, **about: object) -> None:
         """Note that a tool has run."""
         self.tools_ran = True
 
@@ -131,7 +131,7 @@ MAX_COUNT = 2**53
 """Largest count that is believed; JSON and databases keep it exactly."""
 
 
-def plausible(usage: Any) -> Usage:
+def plausible(usage: object) -> Usage:
     """Return a usage that another process reported, with every count a whole number from 0 up."""
     reported = usage if isinstance(usage, Mapping) else {}
     agents = reported.get("agents")
@@ -139,7 +139,7 @@ def plausible(usage: Any) -> Usage:
     return {**_plausible(reported), "agents": {str(name): _plausible(share) for name, share in shares}}
 
 
-def _plausible(reported: Any) -> Tokens:
+def _plausible(reported: object) -> Tokens:
     counts = reported if isinstance(reported, Mapping) else {}
     plain: Any = {name: _count(counts.get(name)) for name in COUNTS}
     cost = counts.get("cost")
@@ -149,5 +149,5 @@ def _plausible(reported: Any) -> Tokens:
     return tokens
 
 
-def _count(reported: Any) -> int:
+def _count(reported: object) -> int:
     return int(min(reported, MAX_COUNT)) if isinstance(reported, int | float) and reported > 0 else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +56,8 @@ class ChatModelWorker:
         name: str,
         instructions: str = "",
         model: BaseChatModel | str | None = None,
-        tools: Sequence[BaseTool | Toolset | Callable[..., Any]] = (),
-        response_format: type[BaseModel] | dict[str, Any] | None = None,
+        tools: Sequence[BaseTool | Toolset | Callable[..., object]] = (),
+        response_format: type[BaseModel] | Mapping[str, object] | None = None,
         middleware: Middleware = (),
         *,
         inner: Middleware = (),
@@ -76,20 +76,20 @@ class ChatModelWorker:
         self.max_turns = max_turns
         self.is_graph = bool(tools or middleware or inner)
         self._decision = self._decide(attempts=2 if self.is_graph else 3) if response_format else None
-        self._built: tuple[BaseChatModel, Runnable[Any, Any]] | None = None
+        self._built: tuple[BaseChatModel, Runnable[object, object]] | None = None
         self._lock = threading.Lock()
 
     def _decide(self, attempts: int) -> Decision:
         form: Any = self.response_format
         return Decision(form, model=self.model, attempts=attempts, name=self.name)
 
-    def input(self, assignment: Assignment) -> Any:
+    def input(self, assignment: Assignment) -> object:
         """Return the messages for the model of this run."""
         model = self._built[0] if self._built else None
         messages = messages_of(assignment, max_tokens=max_history_tokens(model))
         return {"messages": messages} if self.is_graph else messages
 
-    async def runnable(self, effects: Effects, config: RunnableConfig) -> Runnable[Any, Any]:
+    async def runnable(self, effects: Effects, config: RunnableConfig) -> Runnable[object, object]:
         """Return what works with the model of this run, built once per model; toolsets are loaded before."""
         model = await model_of_run(effects, self.model)
         loaded = [await effects.function(toolset.load, {"config": config}) for toolset in self.toolsets]
@@ -100,7 +100,7 @@ class ChatModelWorker:
                 self._built = (model, self._build(model))
             return self._built[1]
 
-    def _build(self, model: BaseChatModel) -> Runnable[Any, Any]:
+    def _build(self, model: BaseChatModel) -> Runnable[object, object]:
         if self.is_graph and (calls_tools(model) or not self.tools):
             return self._loop(model)
 
@@ -116,7 +116,7 @@ class ChatModelWorker:
             raise ConfigurationError(f"Agent {self.name!r}: with tools, middleware needs a model that calls tools")
         return tool_choice_graph(model, self.tools, self.instructions, call, answering, name=self.name)
 
-    def _loop(self, model: BaseChatModel) -> Runnable[Any, Any]:
+    def _loop(self, model: BaseChatModel) -> Runnable[Any, object]:
         from langchain.agents import create_agent
 
         from agents.workers.middleware import FormedAnswer, ModelCalls, ToolErrors
@@ -154,7 +154,7 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage]):
         self,
         input: Sequence[BaseMessage],  # noqa: A002
         config: RunnableConfig | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Iterator[Any]:
         """Yield the reply in pieces; the call is repeated only if it fails before the first of them."""
         config = ensure_config(config)
@@ -164,7 +164,7 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage]):
         self,
         input: Sequence[BaseMessage],  # noqa: A002
         config: RunnableConfig | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> AsyncIterator[Any]:
         """Yield the reply in pieces; the call is repeated only if it fails before the first of them."""
         async for chunk in self._chunks(AsyncEffects(), input, ensure_config(config)):
@@ -172,7 +172,7 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage]):
 
     async def _chunks(
         self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncIterator[object]:
         inside = in_place(config)
         attempt, has_shown = inside.attempt, False
         while True:
@@ -188,10 +188,12 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage]):
             else:
                 return
 
-    async def _once(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> AsyncIterator[Any]:
+    async def _once(
+        self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig
+    ) -> AsyncIterator[object]:
         """Yield the pieces of one reply; nothing before there is a word to show."""
 
-        async def call(model: Any, sent: list[BaseMessage]) -> AsyncIterator[AIMessageChunk]:
+        async def call(model: object, sent: list[BaseMessage]) -> AsyncIterator[AIMessageChunk]:
             chunks = effects.stream(model, sent, config)
             return _with_first(await anext(chunks), chunks)
 
@@ -222,14 +224,14 @@ def _shown(chunk: AIMessageChunk, visible: VisibleText) -> AIMessageChunk:
     return chunk.model_copy(update={"content": visible.see(chunk.content)})
 
 
-class FormedReply(OwnRun[Sequence[BaseMessage], dict[str, Any]]):
+class FormedReply(OwnRun[Sequence[BaseMessage], Mapping[str, object]]):
     """Asks for a reply of a form, by a decision."""
 
     def __init__(self, decision: Decision, instructions: str) -> None:
         self.decision = decision
         self.rules = [SystemMessage(instructions)] if instructions else []
 
-    async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> dict[str, Any]:
+    async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> Mapping[str, object]:
         """Return a state with the data, and its JSON as a message."""
         data = (await effects.invoke(self.decision, [*self.rules, *value], config))["value"]
         return {"messages": [AIMessage(json.dumps(data, ensure_ascii=False))], "structured_response": data}

@@ -28,13 +28,13 @@ from agents.runtime import AsyncEffects, Effects, SyncEffects, cancellations_of,
 from agents.workers.tool_calls import NOT_ANSWERS, SyncTool, error_message, retried
 from agents.workers.tool_choice import without_calls
 
-ModelReply = ModelResponse[Any]
+ModelReply = ModelResponse[object]
 
 
 class ToolErrors(AgentMiddleware[Any, Any]):
     """Makes a tool's exception an answer for the model, save interrupts and what ends the run."""
 
-    def wrap_tool_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+    def wrap_tool_call(self, request: Any, handler: Callable[[Any], object]) -> Any:
         try:
             return handler(request)
         except (GraphBubbleUp, *NOT_ANSWERS):
@@ -54,7 +54,7 @@ class ToolErrors(AgentMiddleware[Any, Any]):
             return error_message(error, request.tool_call)
 
 
-class CountedState(AgentState[Any]):
+class CountedState(AgentState[object]):
     """The agent's state, with the number of its model calls."""
 
     model_calls: NotRequired[Annotated[int, PrivateStateAttr]]
@@ -78,8 +78,8 @@ class ModelCalls(AgentMiddleware[Any, Any]):
         return self._turn(AsyncEffects(), request, handler)
 
     async def _turn(
-        self, effects: Effects, request: ModelRequest[Any], handler: Callable[[Any], Awaitable[ModelReply]]
-    ) -> ExtendedModelResponse[Any]:
+        self, effects: Effects, request: ModelRequest[Any], handler: Callable[[object], Awaitable[ModelReply]]
+    ) -> ExtendedModelResponse[object]:
         state: Any = request.state
         calls = state.get("model_calls", 0)
         if calls >= self.max_turns:
@@ -88,7 +88,7 @@ class ModelCalls(AgentMiddleware[Any, Any]):
         reply = await inside.call(effects, request.model, lambda: self._call(request, handler))
         return ExtendedModelResponse(reply, Command(update={"model_calls": calls + 1}))
 
-    async def _call(self, request: ModelRequest[Any], handler: Callable[[Any], Awaitable[ModelReply]]) -> ModelReply:
+    async def _call(self, request: ModelRequest[Any], handler: Callable[[object], Awaitable[ModelReply]]) -> ModelReply:
         written = WrittenArguments()
         system = [] if request.system_message is None else [request.system_message]
 
@@ -107,7 +107,7 @@ class ModelCalls(AgentMiddleware[Any, Any]):
         ]
         return ModelResponse(result=messages, structured_response=reply.structured_response)
 
-    def wrap_tool_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+    def wrap_tool_call(self, request: Any, handler: Callable[[Any], object]) -> Any:
         effects, config = _sync_effects(), request.runtime.config
         asked = request if request.tool is None else request.override(tool=SyncTool(request.tool, effects))
         return finish(retried(effects, config, lambda: effects.function(partial(handler, asked), {})))
@@ -124,13 +124,13 @@ class FormedAnswer(AgentMiddleware[Any, Any]):
         self.decision = decision
         self.rules = [SystemMessage(instructions)] if instructions else []
 
-    def after_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
+    def after_agent(self, state: Any, runtime: object) -> dict[str, object]:
         return finish(self._form(_sync_effects(), state["messages"]))
 
-    async def aafter_agent(self, state: Any, runtime: Any) -> dict[str, Any]:
+    async def aafter_agent(self, state: Any, runtime: object) -> dict[str, object]:
         return await self._form(AsyncEffects(), state["messages"])
 
-    async def _form(self, effects: Effects, messages: list[Any]) -> dict[str, Any]:
+    async def _form(self, effects: Effects, messages: list[Any]) -> dict[str, object]:
         try:
             return {"structured_response": self.decision.read(messages[-1])}
         except DecisionError as error:

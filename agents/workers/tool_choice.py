@@ -68,7 +68,7 @@ class NoTool(BaseModel):
 
 def choice_form(tools: Sequence[BaseTool]) -> type[BaseModel]:
     """Return the form of a choice among some tools, with the arguments that each of them takes."""
-    kinds: list[Any] = [NoTool]
+    kinds: list[object] = [NoTool]
     for tool in tools:
         fields: dict[str, Any] = {"tool": Literal[tool.name], "arguments": tool.get_input_schema()}
         kinds.append(create_model(f"Use_{tool.name}", **fields))
