@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -72,6 +75,63 @@ class Settings:
     def get(self, name: str, default: Any = None) -> Any:
         """Return a setting, or a value of the user's own."""
         return vars(self).get(name, default)
+
+
+CEILINGS = {
+    "max_calls": "PODIUM_MAX_CALLS",
+    "max_tokens": "PODIUM_MAX_TOKENS",
+    "max_cost": "PODIUM_MAX_COST",
+    "max_seconds": "PODIUM_MAX_SECONDS",
+}
+"""Limits that an operator may set for every run in the environment; a run may ask for less, not for more."""
+PRICES = "PODIUM_PRICES"
+
+
+def capped(chosen: Settings) -> Settings:
+    """Return settings within the operator's ceilings, which are read from the environment at each call.
+
+    With a ceiling of the cost, the prices are the operator's too: `PODIUM_PRICES`, JSON as in `Settings.prices`.
+
+    Raises:
+        ConfigurationError: A ceiling is not a number above 0, or the prices cannot be read.
+    """
+    ceilings = {name: _ceiling(variable) for name, variable in CEILINGS.items()}
+    limits: dict[str, Any] = {
+        name: min(getattr(chosen, name) or ceiling, ceiling) for name, ceiling in ceilings.items() if ceiling
+    }
+    if not limits:
+        return chosen
+    if "max_cost" in limits:
+        limits["prices"] = _prices()
+    own = copy(chosen)
+    vars(own).update(limits)
+    own.__post_init__()
+    return own
+
+
+def _ceiling(variable: str) -> float:
+    text = os.environ.get(variable, "").strip()
+    try:
+        value = float(text or "0")
+    except ValueError:
+        value = math.nan
+    if text and not (_is_amount(value) and value > 0):
+        raise ConfigurationError(f"{variable} must be a number above 0, not {text!r}; unset it for no ceiling")
+    return int(value) if value.is_integer() else value
+
+
+def _prices() -> dict[str, list[float]]:
+    text = os.environ.get(PRICES, "").strip()
+    try:
+        prices = json.loads(text)
+    except ValueError:
+        prices = None
+    if not isinstance(prices, dict) or not all(isinstance(price, list) for price in prices.values()):
+        raise ConfigurationError(
+            f"PODIUM_MAX_COST needs {PRICES} as JSON, prices per million tokens, not {text!r:.80}; for example"
+            ' {"*": [1.5, 6]}'
+        )
+    return prices
 
 
 def settings_from(context: object) -> Settings:

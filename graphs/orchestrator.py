@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
@@ -258,6 +258,13 @@ class Orchestrator(Supervisor[OrchestratorState]):
         if self.baseline:
             return {"text": state["stop_reason"] or "", "status": "failed", "stop_reason": state["stop_reason"]}
         return super().conclude(state)
+
+    def lacking(self, state: Mapping[str, Any], pending: Sequence[str]) -> list[str]:
+        """Return the agent that got a stored request, if it is gone."""
+        triage = state.get("triage") or {"small": False}
+        is_due = triage["small"] and not {"agent", "review"}.isdisjoint(pending)
+        gone = is_due and triage["agent"] not in self.agents
+        return [f"the request went to agent {triage['agent']!r}"] if gone else []
 
     def inside(self) -> dict[str, list[Box]]:
         """Draw the agents, and the planner with its own."""

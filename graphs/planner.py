@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
@@ -45,6 +45,7 @@ from graphs.engine import (
     each,
     findings,
     judge,
+    lacking_in_steps,
     member,
     problem,
     questions_in,
@@ -279,6 +280,11 @@ class Planner(Pattern[PlannerState]):
         """Answer with what was written from the results, or with the results."""
         end = conclude_steps(state["steps"], state["stop_reason"])
         return {**end, **state["draft"]} if state["draft"] else end
+
+    def lacking(self, state: Mapping[str, Any], pending: Sequence[str]) -> list[str]:
+        """Return the steps of a stored plan whose agents are gone; a plan that is yet to be checked is corrected."""
+        is_final = not {"approve", "execute"}.isdisjoint(pending)
+        return lacking_in_steps(state["plan"], state["steps"], self.execute.agents) if is_final else []
 
     def inside(self) -> dict[str, list[Box]]:
         """Draw the agents."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from langgraph.graph import END, START
@@ -25,6 +25,7 @@ from graphs.engine import (
     each,
     each_step,
     findings,
+    lacking_in_steps,
     read_plan,
     team_of,
 )
@@ -125,6 +126,10 @@ class Workflow(Pattern[WorkflowState]):
         given = value.get("plan") if isinstance(value, dict) else None
         items = [*self.steps, *(given if isinstance(given, list) else ())]
         return [str(item.get("task") if isinstance(item, Mapping) else getattr(item, "task", "")) for item in items]
+
+    def lacking(self, state: Mapping[str, Any], pending: Sequence[str]) -> list[str]:
+        """Return the stored steps that this workflow cannot go on with; steps it has added come last."""
+        return lacking_in_steps(state["plan"], state["steps"], self.agents, self.steps) if "execute" in pending else []
 
     def inside(self) -> dict[str, list[Box]]:
         """Draw the steps and their dependencies, or the team where the steps come with each input."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import pytest
 from langchain_core.runnables import RunnableConfig
+from langgraph.cache.memory import InMemoryCache
 from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
@@ -19,6 +20,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.config import get_config
 from langgraph.func import task
 from langgraph.graph import START, StateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
@@ -260,3 +262,36 @@ def test_a_node_waits_for_its_calls_though_the_graph_does_not_see_them(mode: str
     assert run(Command(resume=100)) == {"count": sum(range(20)) - 7 + 100}
     assert max(seen) <= 2
     assert len(seen) == 21, "finished calls do not run again"
+
+
+@pytest.mark.parametrize("saver", [None, InMemorySaver()])
+def test_what_a_run_puts_into_configurable_for_nested_graphs(saver: Any) -> None:
+    seen: list[dict[str, Any]] = []
+    cache: Any = InMemoryCache()
+
+    def note(state: Count, config: RunnableConfig) -> Count:
+        seen.append(config["configurable"])
+        return {"count": 1 if len(seen) > 1 else interrupt("How many?")}
+
+    inner = compiled(("note", note))
+    graph = compiled(("inner", inner), saver=saver)
+    config: Any = {"configurable": {"thread_id": "t", internals.CACHE: cache}}
+    graph.invoke({"count": 0}, config)
+    assert seen[0][internals.CACHE] is cache
+    assert not seen[0].get(internals.RESUMING)
+    if saver:
+        graph.invoke(Command(resume=1), config)
+        assert seen[1][internals.RESUMING]
+
+
+def test_every_run_has_a_stream_writer_of_its_own() -> None:
+    writers: list[Any] = []
+
+    def note(state: Count, runtime: Runtime[Any]) -> Count:
+        writers.append(runtime.stream_writer)
+        return {}
+
+    graph = compiled(("one", note), ("two", note))
+    for _ in range(2):
+        graph.invoke({"count": 0})
+    assert [first is second for first, second in pairwise(writers)] == [True, False, True]

@@ -13,6 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from agents import Agent, ConfigurationError, Retry, Settings
+from agents.settings import capped
 from agents.testing import Reply, ScriptedModel
 from graphs import Planner, Router, Step, Supervisor, Workflow
 from graphs.engine import new_record
@@ -248,3 +249,40 @@ def test_nobody_is_asked_to_rule_when_the_budget_is_used_up(call: Any) -> None:
     state = call(graph, ASK, {"configurable": {"thread_id": "1"}}, context={"max_calls": 1})
     assert (state["status"], state["messages"][-1].text) == ("partial", "done")
     assert "budget of 1 model calls is used up" in state["stop_reason"]
+
+
+# Ceilings of the operator
+
+
+def test_a_run_may_ask_for_less_than_the_operators_ceiling_not_for_more(call: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("PODIUM_MAX_CALLS", "2")
+    for asked, calls in ((0, 2), (9, 2), (1, 1)):
+        model = ScriptedModel(lambda messages: "yes")
+        steps = [Step("a", "ann", "x"), Step("b", "ann", "x", ["a"]), Step("c", "ann", "x", ["b"])]
+        graph = Workflow(steps, agents=[Agent("ann", model=model)]).compile()
+        state = call(graph, {"messages": "go"}, context={"max_calls": asked, "mine": 1} if asked else None)
+        assert (len(model.calls), state["errors"][0]["kind"]) == (calls, "BudgetError")
+
+
+def test_ceilings_are_read_as_settings_are(monkeypatch: Any) -> None:
+    monkeypatch.setenv("PODIUM_MAX_TOKENS", "100")
+    monkeypatch.setenv("PODIUM_MAX_SECONDS", "1.5")
+    monkeypatch.setenv("PODIUM_MAX_COST", "2")
+    monkeypatch.setenv("PODIUM_PRICES", '{"*": [1, 2]}')
+    asked = Settings(max_tokens=50, max_cost=9, max_calls=7, prices={"*": [0, 0]})
+    own = capped(asked)
+    assert (own.max_tokens, own.max_seconds, own.max_cost, own.max_calls, own.prices) == (50, 1.5, 2, 7, {"*": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        (f"PODIUM_MAX_{name}", text)
+        for name, text in {"CALLS": "many", "SECONDS": "-1", "TOKENS": "nan", "COST": "5"}.items()
+    ],
+)
+def test_a_ceiling_that_cannot_be_read_is_a_clear_error(call: Any, monkeypatch: Any, variable: str, text: str) -> None:
+    monkeypatch.setenv(variable, text)
+    graph = Workflow([Step("a", "ann", "x")], agents=[Agent("ann", function=lambda task: "yes")]).compile()
+    with pytest.raises(ConfigurationError, match=variable):
+        call(graph, {"messages": "go"})

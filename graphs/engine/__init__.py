@@ -13,12 +13,13 @@ progress             events on LangGraph's custom stream
 chat_stream          what chat front ends see
 drawing              drawings with what is inside a node
 durability           what a run needs of its storage; recorded: results are stored before steps build on them
-thread_lock          one run, one worker
+thread_lock          one run, one worker; concurrency: the caller's `max_concurrency`; changed_code: on resume
 langgraph_internals  all that depends on undocumented behaviour of LangGraph
 """
 
 from graphs.engine import langgraph_internals
 from graphs.engine.budget import RESERVED, Budget, Spent, spent, with_rest, within_budget
+from graphs.engine.changed_code import lacking_in_steps
 from graphs.engine.chat_stream import inside, speaking
 from graphs.engine.compiled_pattern import CompiledPattern
 from graphs.engine.drawing import Box, each, each_step, renderers
@@ -81,6 +82,7 @@ __all__ = [
     "findings",
     "inside",
     "judge",
+    "lacking_in_steps",
     "langgraph_internals",
     "last_request",
     "member",

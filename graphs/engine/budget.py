@@ -30,7 +30,8 @@ from agents.runtime import (
     no_usage,
     usage_of_call,
 )
-from agents.settings import Settings, settings_from
+from agents.settings import Settings, capped, settings_from
+from graphs.engine.concurrency import shared_in_run
 from graphs.errors import BudgetError
 
 RESERVED = "podium:reserved"
@@ -181,12 +182,17 @@ def within_budget(work: Runnable[Any, Any], config: RunnableConfig) -> Runnable[
 
 
 def with_budget(config: RunnableConfig, context: Any, *, synthesizes: Callable[[], bool]) -> RunnableConfig:
-    """Return a run's config with a budget, if its settings limit it and it has none from the graph around it."""
+    """Return a run's config with a budget, if its settings or the operator's ceilings limit it.
+
+    It is that of the pattern around it; in a user's own graph all patterns of a run share one.
+    """
     known = config.get("configurable", {})
-    limits = settings_from(context)
+    limits = capped(settings_from(context))
     if BUDGET in known or not limits.limited:
         return config
-    budget = Budget(limits, kept=RESERVED_SHARE if synthesizes() else 0.0)
+    budget = shared_in_run(BUDGET, lambda: Budget(limits))
+    if synthesizes():
+        budget.kept = RESERVED_SHARE
     return {**extended(config, callbacks=[budget]), "configurable": {**known, BUDGET: budget}}
 
 

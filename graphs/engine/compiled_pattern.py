@@ -6,9 +6,11 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from copy import copy
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.runnables.graph import Edge, Graph
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphInterrupt
@@ -20,10 +22,11 @@ from agents.runtime import Cancellation, cancellations_of, in_run_scope, run_sco
 from agents.settings import Settings, run_context
 from agents.tracing import marked
 from graphs.engine.budget import with_budget
+from graphs.engine.changed_code import Fingerprint, check_code, checking, fingerprint, is_resumed
+from graphs.engine.concurrency import RUN_SLOTS, nested_slots
 from graphs.engine.drawing import display, look_into
 from graphs.engine.durability import STORAGE, NotesFailures
 from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER
-from graphs.engine.progress import CALLERS_LIMIT
 from graphs.engine.recorded import noticing
 from graphs.engine.run_rules import RunRules
 from graphs.engine.state import PatternState, check_keys, open_input
@@ -130,6 +133,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
             state = self.builder.state_schema
             asked = input_
             input_ = open_input(asked, state, pattern.opening(), request_optional=pattern.request_optional)
+            input_["code"] = self.fingerprint
             if not (config or {}).get("configurable", {}).get("checkpoint_ns"):  # a node gets its graph's whole state
                 check_keys(asked, state)
         context = run_context(options.get("context"))
@@ -139,13 +143,18 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         if limit:
             own["recursion_limit"] = limit + SPARE_STEPS
         configurable = {**(self.config or {}).get("configurable", {}), **own.get("configurable", {})}
-        if wanted and wanted != ENOUGH_THREADS:
-            configurable[CALLERS_LIMIT] = wanted
+        around = (var_child_runnable_config.get() or {}).get("configurable", {})
+        slots = nested_slots({**around, **configurable}, wanted if wanted != ENOUGH_THREADS else None)
+        if slots is not None:
+            configurable[RUN_SLOTS] = slots
         if isinstance(self.checkpointer, NotesFailures):
             configurable[STORAGE] = self.checkpointer
         saver = configurable.get(CHECKPOINTER, self.checkpointer)
         if isinstance(saver, BaseCheckpointSaver) and self.checkpointer is not False:
-            configurable[CHECKPOINTER] = noticing(saver)
+            saver = noticing(getattr(saver, "unchecked", saver))
+            if is_resumed(input_, own):
+                saver = checking(saver, partial(check_code, pattern, self.fingerprint))
+            configurable[CHECKPOINTER] = saver
         if self.cache is not None:
             configurable[CACHE] = self.cache
         own["configurable"] = configurable
@@ -161,6 +170,11 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         nested = config.get("configurable", {}).get("checkpoint_ns")
         decided = nested or options.get("durability") or "checkpoint_during" in options
         return options if decided or not self.checkpointer else {**options, "durability": "sync"}
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What a run keeps of this graph, to notice changed code when it is resumed."""
+        return fingerprint(self.builder.pattern, self.builder.nodes)
 
     def synthesizes(self) -> bool:
         """Return whether this pattern, or one in it, writes an answer from results."""

@@ -23,7 +23,7 @@ from graphs.engine.budget import take_over
 from graphs.engine.chat_stream import begin_call, end_call
 from graphs.engine.durable_tasks import Tasks, Window, results_of
 from graphs.engine.langgraph_internals import watch_calls_singly
-from graphs.engine.progress import CALLERS_LIMIT, place_in_run, report
+from graphs.engine.progress import place_in_run, report
 from graphs.engine.step_work import StepWork
 from graphs.engine.steps import (
     OnFailure,
@@ -82,9 +82,7 @@ class Execute(SyncAsyncRunnable[Any, dict[str, Any]]):
         finished: dict[str, StepRecord] = {
             name: record for name, record in value.get("steps", {}).items() if record["status"] == "completed"
         }
-        limits = (self.max_parallel, config.get("configurable", {}).get(CALLERS_LIMIT))
-        slots = effects.slots(min((limit for limit in limits if limit), default=None))
-        run = StepRun(self, effects, slots, steps, finished, self.assignment(value), config)
+        run = StepRun(self, effects, effects.slots(self.max_parallel), steps, finished, self.assignment(value), config)
         try:
             await run.open_all([step for step in steps if step.id not in finished])
         except BaseException:

@@ -33,6 +33,8 @@ DURABILITY = "__pregel_durability"
 """Key of `configurable` with the durability of the run."""
 NAMESPACE = "langgraph_checkpoint_ns"
 """Key of `metadata` with the namespace of a task."""
+RESUMING = "__pregel_resuming"
+"""Key of `configurable` that says to nested graphs that the run around them is resumed."""
 DELTA_COUNTERS = "counters_since_delta_snapshot"
 
 # Configs

@@ -13,10 +13,25 @@ from langgraph.config import get_config
 from langgraph.types import Command
 
 from agents.agent import Agent
-from agents.runtime import AttemptOutcome, Attempts, Effects, Retry, SyncAsyncRunnable, Tally, Usage, current, named
+from agents.runtime import (
+    AsyncEffects,
+    AttemptOutcome,
+    Attempts,
+    Effects,
+    Retry,
+    SyncAsyncRunnable,
+    SyncEffects,
+    Tally,
+    Usage,
+    cancellations_of,
+    current,
+    finish,
+    named,
+)
 from agents.settings import settings
 from graphs.engine.budget import take_over, within_budget
 from graphs.engine.chat_stream import speaking
+from graphs.engine.concurrency import at_work
 from graphs.engine.progress import place_in_run
 from graphs.engine.state import Worked, recovered
 
@@ -71,6 +86,12 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         request = self.ask(value)
         if request is None:
             return {**self.take(value, None), "seconds": time.monotonic() - began}
+        async with at_work(effects, config) as own:
+            return await self._work(effects, value, request, own, started, began)
+
+    async def _work(
+        self, effects: Effects, value: Any, request: object, config: RunnableConfig, started: float, began: float
+    ) -> Update:
         speaker = self.agent if isinstance(self.agent, Agent) else getattr(self.agent, "speaker", None)
         work = Attempts(within_budget(self.agent, config), self.retry)
         outcome = await effects.invoke(work, request, speaking(config, speaker) if speaker else config)
@@ -116,9 +137,9 @@ def counted(function: Callable[..., Any]) -> Callable[..., Any]:
     The wrapper keeps the signature, by which LangGraph decides what to pass (`config`, `runtime`, `store`, …).
     """
 
-    def begin(options: dict[str, Any]) -> tuple[Tally, RunnableConfig]:
+    def begin(options: dict[str, Any], held: RunnableConfig) -> tuple[Tally, RunnableConfig]:
         tally = Tally(settings().prices)
-        config = tally.watching(get_config())
+        config = tally.watching(held)
         if "config" in options:
             options["config"] = config
         return tally, config
@@ -127,17 +148,22 @@ def counted(function: Callable[..., Any]) -> Callable[..., Any]:
 
         @wraps(function)
         async def waiting(*state: Any, **options: Any) -> Any:
-            tally, config = begin(options)
-            with current(config):
-                return _with_usage(await function(*state, **options), tally.usage)
+            async with at_work(AsyncEffects(), get_config()) as held:
+                tally, config = begin(options, held)
+                with current(config):
+                    return _with_usage(await function(*state, **options), tally.usage)
 
         return waiting
 
     @wraps(function)
     def blocking(*state: Any, **options: Any) -> Any:
-        tally, config = begin(options)
-        with current(config):
-            return _with_usage(function(*state, **options), tally.usage)
+        async def work() -> Any:
+            async with at_work(SyncEffects(cancellations_of(get_config())), get_config()) as held:
+                tally, config = begin(options, held)
+                with current(config):
+                    return _with_usage(function(*state, **options), tally.usage)
+
+        return finish(work())
 
     return blocking
 

@@ -10,9 +10,6 @@ from langgraph.config import get_config, get_stream_writer
 
 from graphs.engine.langgraph_internals import namespace_of, parts_of
 
-CALLERS_LIMIT = "__max_parallel"
-"""Config key of the caller's own `max_concurrency`: a limit on working steps, not on threads."""
-
 
 def report(event: str, **fields: Any) -> None:
     """Stream one event: `{"event", "path", "time", ...}`; `path` names the nodes and steps it came through."""

@@ -66,9 +66,15 @@ def noticing(saver: BaseCheckpointSaver[Any]) -> BaseCheckpointSaver[Any]:
     return _noticing[saver]
 
 
+def original(saver: Any) -> Any:
+    """Return the saver of which another one is a copy, on the same storage."""
+    return getattr(saver, "original", saver)
+
+
 def _with_notices(saver: BaseCheckpointSaver[Any]) -> BaseCheckpointSaver[Any]:
     own: Any = copy.copy(saver)
     own.notices = notices = Notices()
+    own.original = saver
 
     @wraps(saver.put_writes)
     def put_writes(config: RunnableConfig, writes: Any, task_id: str, *path: str, **options: Any) -> None:

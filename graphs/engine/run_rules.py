@@ -70,6 +70,15 @@ class RunRules(Generic[StateT]):
         """Return the tasks that no model wrote: tools may open the addresses that they name."""
         return ()
 
+    def lacking(self, state: Mapping[str, Any], pending: Sequence[str]) -> list[str]:
+        """Return what a stored run needs that this code does not have, beside nodes; see `changed_code`.
+
+        Args:
+            state: As it was stored, with the records of finished steps.
+            pending: The nodes that come next.
+        """
+        return []
+
     def inside(self) -> Mapping[str, Sequence[Box]]:
         """Return what a drawing shows in place of a node: the agents or steps that are at work in it."""
         return {}

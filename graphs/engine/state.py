@@ -96,10 +96,12 @@ class PatternState(Input, _Interrupted):
     """What an outer pattern asks for; None where the request is in the messages."""
     since_request: list[AnyMessage]
     """What other nodes of the caller's graph wrote after the request."""
+    code: dict[str, list[str]]
+    """The fingerprint of the graph that began the run: its nodes, and the agents in them."""
     remaining_steps: RemainingSteps
 
 
-PRIVATE = ("assignment", "since_request", "remaining_steps")
+PRIVATE = ("assignment", "since_request", "code", "remaining_steps")
 """State keys that are not part of a result."""
 
 

@@ -36,6 +36,7 @@ from agents.runtime import (
 )
 from graphs.engine.budget import within_budget
 from graphs.engine.chat_stream import inside
+from graphs.engine.concurrency import at_work
 from graphs.engine.durability import check_storage
 from graphs.engine.durable_tasks import Tasks, Window
 from graphs.engine.langgraph_internals import CACHE
@@ -184,7 +185,7 @@ class StepWork:
         self, step: Step, context: Mapping[str, str], data: Mapping[str, Any], begin: Begin
     ) -> StepRecord:
         """Give a step to its agent, and after that has failed for good to its fallback."""
-        async with self.slots:
+        async with self.slots, at_work(self.effects, get_config()) as held:
             if (stopped := self._reason_to_stop(step)) is not None:
                 return new_record(step, "skipped", error=stopped)
             begin()
@@ -192,7 +193,7 @@ class StepWork:
             cached = self._cached(step, assignment)
             if cached and (hit := await cached.get(self.effects)):
                 return new_record(step, "completed", **hit)
-            return await self._by_agents(step, assignment, cached)
+            return await self._by_agents(step, assignment, cached, held)
 
     def _reason_to_stop(self, step: Step) -> str | None:
         """Return why a step does not begin any more; raise where the whole run has stopped."""
@@ -205,7 +206,9 @@ class StepWork:
         check_storage(self.config)
         return None
 
-    async def _by_agents(self, step: Step, assignment: Assignment, cached: Cached | None) -> StepRecord:
+    async def _by_agents(
+        self, step: Step, assignment: Assignment, cached: Cached | None, held: RunnableConfig
+    ) -> StepRecord:
         attempts, usage = 0, no_usage()
         problems: list[Problem] = []
         for name in filter(None, (step.agent, step.fallback)):
@@ -213,7 +216,7 @@ class StepWork:
             if agent is None:  # the run was begun by other code
                 problems.append(missing_agent(step, name, self.agents))
                 continue
-            outcome = await self._outcome(step, agent, assignment)
+            outcome = await self._outcome(step, agent, assignment, held)
             attempts += outcome.attempts
             usage = sum_usage([usage, agent.booked(outcome.usage)])
             if outcome.error is None:
@@ -247,7 +250,7 @@ class StepWork:
         cache = self.config.get("configurable", {}).get(CACHE)
         return Cached(step, assignment, cache) if step.cache and cache is not None else None
 
-    async def _outcome(self, step: Step, agent: Agent, assignment: Assignment) -> AttemptOutcome:
+    async def _outcome(self, step: Step, agent: Agent, assignment: Assignment, held: RunnableConfig) -> AttemptOutcome:
         def again(attempt: int, error: Exception, pause: float) -> None:
             message = problem(step.id, error)["message"]
             report("retry", step=step.id, agent=agent.name, attempt=attempt, wait=pause, error=message)
@@ -256,7 +259,7 @@ class StepWork:
         work = Attempts(
             within_budget(asked, self.config), step.retry or self.retry, timeout=step.timeout, on_retry=again
         )
-        return await self.effects.invoke(work, assignment, inside(get_config(), agent))
+        return await self.effects.invoke(work, assignment, inside(held, agent))
 
 
 class Cached:

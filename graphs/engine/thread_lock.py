@@ -5,7 +5,8 @@
         graph.invoke(input, config)
 
 In one process, runs that wait take turns in the order in which they came. The storages of graphs.storage lock their
-threads against other processes and machines too.
+threads against other processes and machines too. Patterns in a user's own graph take the lock while they work; those
+of one run share it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from itertools import takewhile
 from typing import Any, Literal, Protocol, Self, get_args, runtime_checkable
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from graphs.engine.concurrency import run_around
+from graphs.engine.langgraph_internals import CHECKPOINTER
+from graphs.engine.recorded import original
 from graphs.errors import ConfigurationError, ThreadBusyError
 
 WhenBusy = Literal["wait", "refuse"]
@@ -39,7 +44,7 @@ LockKey = tuple[Hashable, str]
 """A checkpointer's identity in this process, and the id of a thread."""
 
 _lines: dict[LockKey, list[ThreadLock]] = {}
-"""The locks of this process by thread: the first in line holds it, the others wait."""
+"""The locks of this process by thread: the first in line holds it, with others of its run; the rest waits."""
 _guard = threading.Lock()
 
 
@@ -52,6 +57,14 @@ class LocksThreads(Protocol):
         ...
 
 
+class _Outside:
+    """The lock against other processes; locks of one run share it, and the last one releases it."""
+
+    def __init__(self) -> None:
+        self.release: _Release | None = None
+        self.holders = 0
+
+
 class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManager["ThreadLock"]):
     """The lock of one thread, as a sync or an async context manager, to be used once.
 
@@ -59,17 +72,24 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         key: Which thread of which checkpointer.
         when_busy: Wait for the run that has the lock, or raise `ThreadBusyError`.
         take: Takes the lock against other processes; returns what releases it, or None if another process has it.
+        run: The run of a user's own graph in which this is taken; its locks are held together.
     """
 
     def __init__(
-        self, key: LockKey, when_busy: WhenBusy = "wait", take: Callable[[], _Release | None] | None = None
+        self,
+        key: LockKey,
+        when_busy: WhenBusy = "wait",
+        take: Callable[[], _Release | None] | None = None,
+        run: object | None = None,
     ) -> None:
         if when_busy not in get_args(WhenBusy):
             raise ConfigurationError(f"when_busy is 'wait' or 'refuse', not {when_busy!r}")
         self.key = key
         self._when_busy = when_busy
         self._take = take
-        self._release: _Release | None = None
+        self.run = run
+        self._outside = _Outside()
+        self._is_holder = False
         self._left = False
         self._owner: tuple[int, asyncio.Task[Any] | None] = (0, None)
 
@@ -101,7 +121,7 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._release is None:
+        if self._outside.release is None:
             self._leave()
         else:
             await asyncio.shield(asyncio.to_thread(self._leave))
@@ -133,10 +153,14 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         with _guard:
             line = _lines.setdefault(self.key, [])
             if self not in line:
-                line.append(self)
+                together = takewhile(lambda lock: self.run is not None and lock.run is self.run, line)
+                line.insert(place if (place := len([*together])) else len(line), self)
             first = line[0]
-        if first is self:
-            return True
+            if first is self:
+                return True
+            if first.run is not None and first.run is self.run:
+                self._outside = first._outside
+                return True
         (thread, task), (own_thread, own_task) = first._owner, self._owner
         if thread == own_thread and (own_task is None or own_task is task):
             raise ThreadBusyError(
@@ -149,19 +173,24 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
     def _take_outside(self) -> bool:
         if self._take is None:
             return True
-        release = self._take()
+        outside = self._outside
+        release = None if outside.release else self._take()
         with _guard:
-            if not self._left:
-                self._release = release
-                return release is not None
-        if release is not None:  # the caller was cancelled meanwhile
+            if outside.release is None and not self._left:
+                outside.release, release = release, None
+            self._is_holder = is_held = outside.release is not None and not self._left
+            outside.holders += is_held
+        if release is not None:  # the caller was cancelled meanwhile, or another lock of this run was quicker
             release()
-        return False
+        return is_held
 
     def _leave(self) -> None:
         with _guard:
-            self._left = True
-            release, self._release = self._release, None
+            outside, was_holder, self._left = self._outside, self._is_holder, True
+            outside.holders -= was_holder
+            release = outside.release if was_holder and not outside.holders else None
+            if release is not None:
+                outside.release = None
         try:
             if release is not None:
                 release()
@@ -179,10 +208,11 @@ def thread_lock(
 ) -> tuple[ThreadLock | nullcontext[None], RunnableConfig]:
     """Return the lock that a run takes before it works on its thread, and its config that says so.
 
-    A run without thread or checkpointer, a graph within another and a run whose caller has the lock take none.
+    A run without thread or checkpointer and a graph within a pattern or a run whose caller has the lock take none. In
+    a user's own graph, which has no lock, all patterns at work in one run share one.
 
     Args:
-        saver: The graph's checkpointer.
+        saver: The graph's checkpointer; in a graph of the user's own, the config has that of the run.
         config: `configurable` has the `thread_id`, and may have `when_busy`.
         when_busy: None for the config's, else the storage's, else `wait`.
 
@@ -190,8 +220,11 @@ def thread_lock(
         ThreadBusyError: The run that starts this one works on the same thread.
     """
     configurable = config.get("configurable", {})
-    thread_id = configurable.get("thread_id")
-    if thread_id is None or configurable.get("checkpoint_ns") or not isinstance(saver, BaseCheckpointSaver):
+    thread_id, is_nested = configurable.get("thread_id"), bool(configurable.get("checkpoint_ns"))
+    if is_nested:
+        saver = configurable.get(CHECKPOINTER)
+    saver = original(saver)
+    if thread_id is None or not isinstance(saver, BaseCheckpointSaver):
         return nullcontext(), config
     chosen: WhenBusy | None = when_busy or configurable.get("when_busy")
     if isinstance(saver, LocksThreads):
@@ -200,6 +233,9 @@ def thread_lock(
         lock = ThreadLock((id(saver), str(thread_id)), chosen or "wait")
     if lock.key in configurable.get(HELD, ()):
         return nullcontext(), config
+    if is_nested:
+        lock.run = run_around()
+        return (lock, lock.mark(config)) if lock.run is not None else (nullcontext(), config)
     around = var_child_runnable_config.get() or {}
     if lock.key in around.get("configurable", {}).get(HELD, ()):
         raise ThreadBusyError(
