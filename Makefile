@@ -64,7 +64,7 @@ bench: .venv/dev ## Measure the workflow engine, the router's classifiers, and w
 	$(BIN)/python benchmarks/workflow.py --steps 100,1000,10000
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python benchmarks/router.py
-	$(BIN)/python -m benchmarks.kill --runs 10
+	$(BIN)/python -m benchmarks.kill --kills 240
 	$(BIN)/python -m benchmarks.many
 
 clean: ## Remove the environment and everything built

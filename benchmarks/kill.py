@@ -1,19 +1,19 @@
-"""SIGKILL a run at random moments, resume it in another process, until it is done; count what was done twice.
+"""SIGKILL runs, resume them in other processes until they are done, and count what was done twice.
 
-    python benchmarks/kill.py [--runs 50] [--kills 5] [--graph planner] [--database sqlite] [--durability sync]
+    python -m benchmarks.kill [--kills 48] [--graph planner] [--database sqlite] [--durability sync]
 
-For each graph and database: runs, alternately of `invoke` and `ainvoke`, each killed up to `--kills` times. What is
-counted, per call of an agent, model or tool:
+The kills are shared by the graphs and databases, `invoke` and `ainvoke` in turn, up to five for each run. Every second
+one comes at a random moment, the others as the first instruction of a step, item, round or other call, also in nested
+patterns. It prints a Markdown table. Per call of an agent, model or tool:
 
 - cut off: the process died while the call was at work; it is made again, as it must be.
-- lost: the call had finished, and the process died before its result was in the database; it is made again. This is
-  what at-least-once means; with `--durability exit` everything done since the start is lost.
-- REPEATED: the call had finished and its result was in the database when the process died, and yet it was made again.
+- not yet recorded: the call had finished, and the process died before its result was in the database; it is made again.
+  This is what at-least-once means; with `--durability exit` everything done since the start is lost.
+- repeated: the call had finished and its result was in the database when the process died, and yet it was made again.
   Must be 0 with `--durability sync`, the default of Podium's graphs. With LangGraph's own, `async`, it is not: a result
   may be stored before the checkpoint that it belongs to. A result is in the database when a row of its writes, read
   after the death, holds the call's key.
-- DIFFER: final states that differ from that of an undisturbed run in anything but times. Must be 0.
-- usage: final states whose count of calls and tokens differs, though all else is the same. Must be 0.
+- differ: final states that differ from that of an undisturbed run in anything but times, usage included. Must be 0.
 """
 
 from __future__ import annotations
@@ -48,8 +48,11 @@ from graphs.storage import Storage
 
 PAUSE = 0.01
 """Seconds that each scripted call takes."""
+KILLS_PER_RUN = 5
 PACE = 0.6
-"""Kills come within this share of the time that an undisturbed run takes, so that a run sees several."""
+"""Kills at random come within this share of the time that an undisturbed run takes, so that a run sees several."""
+FIRST_INSTRUCTIONS = (2, 2, 2, 3, 4)
+"""Which call of a process may kill it: not its first, which would be the same in the next process."""
 TIMES = {"seconds", "started", "ended", "turn", "work_id", "message_id"}
 """Keys of states that differ between any two runs: times, and ids of messages."""
 
@@ -70,24 +73,36 @@ class Count:
 
     runs: int = 0
     kills: int = 0
+    at_start: int = 0
+    """Of the kills, those at the first instruction of a call."""
     calls: int = 0
     cut_off: int = 0
     lost: int = 0
     repeated: int = 0
     differ: int = 0
-    usage: int = 0
     broken: list[str] = field(default_factory=list)
     """Errors of processes that ended by themselves without a result."""
 
     def add(self, other: Count) -> None:
         """Add what happened in other runs."""
-        for count in fields(self):
-            setattr(self, count.name, getattr(self, count.name) + getattr(other, count.name))
+        for number in fields(self):
+            setattr(self, number.name, getattr(self, number.name) + getattr(other, number.name))
 
     @property
     def failures(self) -> int:
         """What must be 0."""
-        return self.repeated + self.differ + self.usage + len(self.broken)
+        return self.repeated + self.differ + len(self.broken)
+
+    def row(self, graph: str, database: str) -> str:
+        """Return a row of the table."""
+        numbers = (self.kills, self.at_start, self.calls, self.cut_off, self.lost, self.repeated, self.differ)
+        return f"| {graph} | {database} | {' | '.join(map(str, numbers))} |"
+
+
+HEAD = """\
+| graph | database | kills | at a first instruction | calls | cut off in mid-call | not yet recorded | repeated \
+although recorded | answers that differ |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 @dataclass
@@ -111,28 +126,28 @@ class Run:
         """The file of its final state."""
         return self.folder / f"{self.thread}.json"
 
-    def work(self) -> None:
+    def work(self, die_at: int) -> None:
         """Start the run, or go on with it, and write down its final state."""
         config: RunnableConfig = {"configurable": {"thread_id": self.thread}}
-        make = Scripted(Log(self.log), pause=PAUSE, asynchronous=self.asynchronous)
+        make = Scripted(Log(self.log), pause=PAUSE, asynchronous=self.asynchronous, die_at=die_at)
         with self.database.open() as saver:
             graph = GRAPHS[self.graph](make).compile(saver)
-            given = None if saver.get_tuple(config) else {"messages": REQUEST}
+            request = None if saver.get_tuple(config) else {"messages": REQUEST}
             if self.asynchronous:
-                state = asyncio.run(graph.ainvoke(given, config, durability=self.durability))
+                state = asyncio.run(graph.ainvoke(request, config, durability=self.durability))
             else:
-                state = graph.invoke(given, config, durability=self.durability)
+                state = graph.invoke(request, config, durability=self.durability)
         draft = self.result.with_suffix(".draft")
         draft.write_text(json.dumps(comparable(state), sort_keys=True))
         draft.replace(self.result)
 
-    def start(self) -> int:
+    def start(self, die_at: int = 0) -> int:
         """Work in a new process and return its id; it starts from this one's memory, so it need not import anything."""
         child = os.fork()
         if child:
             return child
         try:
-            self.work()
+            self.work(die_at)
         except BaseException:
             self.result.with_suffix(".error").write_text(traceback.format_exc())
             os._exit(1)
@@ -141,11 +156,11 @@ class Run:
     def events(self) -> list[tuple[str, str]]:
         """Return the log: (`start` or `end`, key)."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return [(what, key) for what, _, key in (line.partition(" ") for line in lines)]
+        return [(event, key) for event, _, key in (line.partition(" ") for line in lines)]
 
     def recorded(self) -> set[str]:
         """Return the keys of the calls whose results are in the database."""
-        return {found.group().decode() for write in self.database.writes(self.thread) for found in _KEY.finditer(write)}
+        return {match.group().decode() for row in self.database.writes(self.thread) for match in _KEY.finditer(row)}
 
 
 _KEY = re.compile(KEY.pattern.encode())
@@ -160,12 +175,6 @@ def comparable(value: Any) -> Any:
     return [comparable(item) for item in value] if isinstance(value, list) else value
 
 
-def without_usage(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: without_usage(item) for key, item in value.items() if key != "usage"}
-    return [without_usage(item) for item in value] if isinstance(value, list) else value
-
-
 def disturb(run: Run, chance: random.Random, kills: int, seconds: float) -> Count:
     """Kill a run up to so many times, and count what each next process did again."""
     count = Count(runs=1)
@@ -174,26 +183,29 @@ def disturb(run: Run, chance: random.Random, kills: int, seconds: float) -> Coun
     begun: set[str] = set()
     recorded: set[str] = set()
     while True:
-        ended = _life(run, chance.uniform(0, seconds) if count.kills < kills else None)
+        is_last, at_start = count.kills >= kills, chance.random() < 0.5
+        die_at = chance.choice(FIRST_INSTRUCTIONS) if at_start and not is_last else 0
+        ended = _life(run, die_at, None if is_last or at_start else chance.uniform(0, seconds))
         events = run.events()
-        for what, key in events[seen:]:
-            if what == "start":
+        for event, key in events[seen:]:
+            if event == "start":
                 count.calls += 1
                 count.repeated += key in recorded
                 count.lost += key in done and key not in recorded
                 count.cut_off += key in begun and key not in done
-        begun |= {key for what, key in events if what == "start"}
-        done |= {key for what, key in events if what == "end"}
+        begun |= {key for event, key in events if event == "start"}
+        done |= {key for event, key in events if event == "end"}
         seen = len(events)
         if ended:
             return count
         count.kills += 1
+        count.at_start += at_start
         recorded = run.recorded()
 
 
-def _life(run: Run, seconds: float | None) -> bool:
+def _life(run: Run, die_at: int, seconds: float | None) -> bool:
     """Let one process work, for so many seconds at most; return whether it came to its end."""
-    child = run.start()
+    child = run.start(die_at)
     if seconds is not None:
         time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
@@ -201,29 +213,22 @@ def _life(run: Run, seconds: float | None) -> bool:
     return os.WIFEXITED(status)
 
 
-def judge(run: Run, count: Count, expected: Any) -> None:
-    """Compare the final state with that of an undisturbed run."""
-    if not run.result.exists():
-        count.broken.append(run.result.with_suffix(".error").read_text())
-        return
-    state = json.loads(run.result.read_text())
-    count.differ += without_usage(state) != without_usage(expected)
-    count.usage += state != expected and without_usage(state) == without_usage(expected)
-
-
-def measure(graph: str, database: Database, folder: Path, given: argparse.Namespace) -> Count:
-    """Disturb many runs of one graph."""
-    chance = random.Random(f"{graph} {database.name} {given.seed}")
+def measure(graph: str, database: Database, folder: Path, options: argparse.Namespace, kills: int) -> Count:
+    """Disturb runs of one graph until so many kills are done, and compare each final state with an undisturbed one."""
+    chance = random.Random(f"{graph} {database.name} {options.seed}")
     total = Count()
     reference: dict[bool, tuple[Any, float]] = {}
-    for number in range(given.runs):
-        asynchronous = number % 2 == 1
+    while total.kills < kills and total.runs < 2 * kills:
+        asynchronous = total.runs % 2 == 1
         if asynchronous not in reference:
-            reference[asynchronous] = undisturbed(graph, database, folder, asynchronous, given.durability)
+            reference[asynchronous] = undisturbed(graph, database, folder, asynchronous, options.durability)
         expected, seconds = reference[asynchronous]
-        run = Run(graph, database, folder, f"{graph}-{database.name}-{number}", asynchronous, given.durability)
-        count = disturb(run, chance, given.kills, seconds * PACE)
-        judge(run, count, expected)
+        run = Run(graph, database, folder, f"{graph}-{database.name}-{total.runs}", asynchronous, options.durability)
+        count = disturb(run, chance, min(KILLS_PER_RUN, kills - total.kills), seconds * PACE)
+        if run.result.exists():
+            count.differ += json.loads(run.result.read_text()) != expected
+        else:
+            count.broken.append(run.result.with_suffix(".error").read_text())
         total.add(count)
     return total
 
@@ -236,7 +241,7 @@ def undisturbed(graph: str, database: Database, folder: Path, asynchronous: bool
     seconds = time.monotonic() - began
     if not run.result.exists():
         raise RuntimeError(run.result.with_suffix(".error").read_text())
-    keys = [key for what, key in run.events() if what == "start"]
+    keys = [key for event, key in run.events() if event == "start"]
     if len(keys) != len(set(keys)):
         raise RuntimeError(f"Two calls of an undisturbed {graph} have the same key")
     return json.loads(run.result.read_text()), seconds
@@ -252,7 +257,7 @@ def sqlite_database(folder: Path) -> Iterator[Database]:
             rows = connection.execute("SELECT value FROM writes WHERE thread_id = ?", (thread,)) if tables else ()
             return [bytes(value) for (value,) in rows if value is not None]
 
-    yield Database("sqlite", partial(storage.sqlite, file), writes)
+    yield Database("SQLite", partial(storage.sqlite, file), writes)
 
 
 @contextmanager
@@ -268,7 +273,7 @@ def postgres_database(folder: Path) -> Iterator[Database]:
 
         with storage.postgres(uri):  # makes the tables
             pass
-        yield Database("postgres", partial(storage.postgres, uri), writes)
+        yield Database("Postgres", partial(storage.postgres, uri), writes)
 
 
 DATABASES = {"sqlite": sqlite_database, "postgres": postgres_database}
@@ -292,50 +297,42 @@ def warm_up() -> None:
             make = Scripted(Log(Path(folder, "log")), pause=0, asynchronous=asynchronous)
             for build in GRAPHS.values():
                 graph = build(make).compile()
-                given = {"messages": REQUEST}
-                asyncio.run(graph.ainvoke(given)) if asynchronous else graph.invoke(given)
+                request = {"messages": REQUEST}
+                asyncio.run(graph.ainvoke(request)) if asynchronous else graph.invoke(request)
     if threading.active_count() > 1:
         raise RuntimeError(f"Threads would be missing in a forked process: {threading.enumerate()}")
 
 
-COLUMNS = ("runs", "kills", "calls", "cut_off", "lost", "repeated", "differ", "usage")
-
-
-def report(graphs: list[str], databases: list[str], given: argparse.Namespace) -> int:
-    """Print a line per graph and database, and return the number of failures."""
-    failures = 0
-    head = "  ".join(
-        column.upper() if column in ("repeated", "differ") else column.replace("_", " ") for column in COLUMNS
-    )
-    print(f"durability={given.durability}\n{'graph':13}{'database':10}{head}   seconds", flush=True)
-    for name in databases:
-        if reason := missing(name):
-            print(f"{'-':13}{name:10}skipped: {reason}")
-            continue
+def report(options: argparse.Namespace) -> int:
+    """Print the table, and return the number of failures."""
+    graphs, databases = options.graph or [*GRAPHS], options.database or [*DATABASES]
+    usable = [name for name in databases if missing(name) is None]
+    for name in set(databases) - set(usable):
+        print(f"{name} skipped: {missing(name)}")
+    each = max(1, options.kills // max(1, len(graphs) * len(usable)))
+    total = Count()
+    print(f"durability={options.durability}\n\n{HEAD}", flush=True)
+    for name in usable:
         with tempfile.TemporaryDirectory() as folder, DATABASES[name](Path(folder)) as database:
             for graph in graphs:
-                began = time.monotonic()
-                total = measure(graph, database, Path(folder), given)
-                numbers = "  ".join(f"{getattr(total, column):{len(column)}}" for column in COLUMNS)
-                print(f"{graph:13}{name:10}{numbers}  {time.monotonic() - began:8.1f}", flush=True)
-                for error in total.broken[:3]:
-                    print(error)
-                failures += total.failures
-    return failures
+                count = measure(graph, database, Path(folder), options, each)
+                print(count.row(graph, database.name), flush=True)
+                total.add(count)
+    print(total.row("all", ", ".join(usable)))
+    print(*total.broken[:3], sep="\n")
+    return total.failures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=50)
-    parser.add_argument("--kills", type=int, default=5, help="most kills per run")
+    parser.add_argument("--kills", type=int, default=48, help="kills in all")
     parser.add_argument("--graph", choices=[*GRAPHS], action="append", help="several may be given; default: all")
     parser.add_argument("--database", choices=[*DATABASES], action="append", help="as with --graph")
     parser.add_argument("--durability", choices=["sync", "async", "exit"], default="sync")
     parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
+    options = parser.parse_args()
     warm_up()
-    failures = report(given.graph or [*GRAPHS], given.database or [*DATABASES], given)
-    sys.exit(1 if failures else 0)
+    sys.exit(1 if report(options) else 0)
 
 
 if __name__ == "__main__":

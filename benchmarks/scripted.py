@@ -10,8 +10,10 @@ import asyncio
 import hashlib
 import os
 import re
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +44,24 @@ class Log:
 
 
 class Scripted:
-    """Makes agents and models whose calls take `pause` seconds and are logged; async ones for `asynchronous` runs."""
+    """Makes agents and models whose calls take `pause` seconds and are logged; async ones for `asynchronous` runs.
 
-    def __init__(self, log: Log, *, pause: float, asynchronous: bool) -> None:
+    The call of the number `die_at`, counted from 1, kills the process as its first instruction.
+    """
+
+    def __init__(self, log: Log, *, pause: float, asynchronous: bool, die_at: int = 0) -> None:
         self.log = log
         self.pause = pause
         self.asynchronous = asynchronous
+        self._numbers = count(1)
+        self._die_at = die_at
 
     def call(self, name: str, answer: Callable[[str], Any]) -> Callable[[str], Any]:
         """Return a function that logs its start, sleeps, makes its answer from its key, and logs its end."""
 
         def start(asked: str) -> str:
+            if next(self._numbers) == self._die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
             key = f"<{name}:{hashlib.sha256(asked.encode()).hexdigest()[:12]}>"
             self.log.note("start", key)
             return key
@@ -152,17 +161,21 @@ def planner(make: Scripted) -> Pattern:
 
 
 def workflow(make: Scripted) -> Pattern:
-    """Run steps at once, one with a fallback, one for each item of a list."""
+    """Run steps at once: with a fallback, for each item of a list, round after round, and a workflow within."""
     broken = make.function("broken", lambda key: AgentError(f"Cannot do that {key}"))
     lister = make.function("lister", lambda key: [f"{number} {key}" for number in range(3)])
-    team = [make.role("researcher"), make.function("clerk"), lister, broken]
+    inner = [Step("first", "clerk", "First"), Step("second", "clerk", "Second", ["first"])]
+    nested = Workflow(inner, agents=[make.function("clerk")]).as_agent("nested")
+    team = [make.role("researcher"), make.function("clerk"), lister, broken, nested]
     steps = [
         Step("list", "lister", "List"),
         Step("facts", "researcher", "Facts"),
         Step("each", "clerk", "Take {item}", ["list"], for_each="list"),
         Step("hard", "broken", "Hard", ["facts"], fallback="clerk"),
         Step("easy", "clerk", "Easy"),
-        Step("end", "clerk", "End", ["each", "hard", "easy"]),
+        Step("rounds", "clerk", "Go on", ["easy"], until=lambda text: text[-2] in "05af"),
+        Step("inner", "nested", "Do it all", ["easy"]),
+        Step("end", "clerk", "End", ["each", "hard", "rounds", "inner"]),
     ]
     return Workflow(steps, agents=team)
 

@@ -11,7 +11,7 @@ import pytest
 
 from agents import Agent, Retry, TransientError
 from agents.testing import Reply, ScriptedModel
-from graphs import ConfigurationError
+from graphs import ConfigurationError, Router
 from tests.workflows import ASK, AT_ONCE, fail, graph_of, statuses, step
 
 DIAMOND = [step("a", agent="fail"), step("b"), step("c", "a"), step("d", "b"), step("e", "c", "d")]
@@ -226,3 +226,12 @@ def test_when_the_fallback_fails_too_both_are_told(call: Any) -> None:
         "Step 'a' failed with agent 'fail'",
         "Step 'a' failed with agent 'fail2'",
     ]
+
+
+def test_the_reasons_inside_a_nested_pattern_reach_the_error_of_its_step(call: Any) -> None:
+    inner = graph_of(step("a", agent="fail"), step("b", agent="fail"))
+    router = Router([Agent("inner", runnable=inner)], classifier=lambda text: "inner", model=False)
+    nested = router.as_agent("nested")
+    error = call(graph_of(step("outer", agent="nested"), agents=[nested]), ASK)["steps"]["outer"]["error"]
+    for reason in ("'outer' failed with agent 'nested'", "Step 'a' failed", "Step 'b' failed", "cannot do 'do b'"):
+        assert reason in error

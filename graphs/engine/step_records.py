@@ -127,6 +127,9 @@ def _usage_of(parts: Iterable[StepRecord]) -> Usage:
     return sum_usage(part["usage"] for part in parts)
 
 
+MOST_REASONS = 3
+"""Failed steps whose reasons are in that of a run, and so in the error of a step around it."""
+
 UNFINISHED = ("partial", "escalated")
 """Statuses of a pattern that gave an answer, but not a complete one."""
 
@@ -169,7 +172,8 @@ def judge(steps: Mapping[str, StepRecord], stop_reason: str | None) -> tuple[str
         return status, f"Step {step_id!r} ended as {why['kind']}: {why['message']}"
     reason = stop_reason or failed[0]["error"]
     if len(failed) > 1:
-        reason = f"{len(failed)} of {len(steps)} steps failed; the first: {failed[0]['error']}"
+        reasons = "; ".join(str(record["error"]) for record in failed[1:MOST_REASONS])
+        reason = f"{len(failed)} of {len(steps)} steps failed; the first: {failed[0]['error']}; then: {reasons}"
     return ("partial" if done else "failed"), reason
 
 
