@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -221,3 +222,11 @@ def test_the_example_of_the_page_runs_in_processes(tmp_path: Path) -> None:
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True, text=True
     ).stdout
     assert printed.count(f'"SUM": {sum(range(3_000_000))}') == 2
+
+
+@pytest.mark.skipif(find_spec("prefect") is None, reason="Prefect is not installed: pip install -e '.[prefect]'")
+def test_each_assignment_is_a_task_run_of_prefect(tmp_path: Path) -> None:
+    settings = {"PREFECT_HOME": str(tmp_path), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    script = [sys.executable, "-m", "tests.prefect_run"]
+    printed = subprocess.run(script, cwd=ROOT, env={**os.environ, **settings}, check=True, capture_output=True).stdout
+    assert printed.split() == [b"completed", b"clerk", b"writer"]

@@ -7,9 +7,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
-from agents import ConfigurationError
-from agents.runtime import install_hint
-
 if TYPE_CHECKING:
     from prefect import Task
     from prefect.futures import PrefectFuture
@@ -24,16 +21,9 @@ class PrefectExecutor:
             prefect-dask or `RayTaskRunner(address)` of prefect-ray on others.
 
     It runs from `with` to its end. Repeating is left to the steps: Prefect retries and caches none of these tasks.
-
-    Raises:
-        ConfigurationError: Prefect is not installed.
     """
 
     def __init__(self, task_runner: TaskRunner[Any]) -> None:
-        try:
-            import prefect  # noqa: F401
-        except ImportError as error:
-            raise ConfigurationError(f"Prefect is not installed: {install_hint('prefect')}") from error
         self.task_runner = task_runner
 
     def __enter__(self) -> Self:
@@ -74,7 +64,8 @@ class PrefectTaskRun:
 
     def result(self) -> bytes:
         """Return the result of a run that has ended."""
-        return self.future.result()
+        result: bytes = self.future.result()
+        return result
 
 
 @cache
