@@ -173,17 +173,22 @@ def test_runs_and_locks_work_behind_a_pooler_that_assigns_sessions_by_transactio
 
 
 def test_a_run_that_has_lost_its_lock_writes_nothing_more(uri: str) -> None:
+    calls: list[str] = []
+
     def disconnect(task: str) -> str:
+        calls.append(task)
         with psycopg.connect(uri, autocommit=True) as connection:
-            locks = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
-            assert connection.execute(locks).fetchall() == [(True,)]
+            locks = "SELECT pg_terminate_backend(pid, 9000) FROM pg_locks WHERE locktype = 'advisory'"
+            assert len(calls) > 1 or connection.execute(locks).fetchall() == [(True,)]
         return "done"
 
     graph = Workflow([Step("one", "disconnects", "one")], agents=[Agent("disconnects", function=disconnect)])
     with postgres(uri) as saver:
+        compiled = graph.compile(saver)
         with saver.lock_thread("lost") as lock, pytest.raises(StorageError, match="was lost"):
-            graph.compile(saver).invoke({"messages": "go"}, lock.mark(config("lost")))
+            compiled.invoke({"messages": "go"}, lock.mark(config("lost")))
         assert state(saver, "lost")["status"] == "stopped"
+        assert compiled.invoke(None, config("lost"))["status"] == "completed"
         with saver.lock_thread("lost"), saver.lock_thread("found"):
             assert saver.is_locked("lost")
 

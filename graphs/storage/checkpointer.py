@@ -78,8 +78,14 @@ class Storage(BaseCheckpointSaver[str]):
 
     def lock_thread(self, thread_id: str, when_busy: WhenBusy | None = None) -> ThreadLock:
         """Return the lock of a thread, a sync and async context manager; it ends with its process or connection."""
-        take = partial(self._do, self._locks.take, thread_id)
+        take = partial(self._take, thread_id)
         return ThreadLock((self._locks.place, thread_id), when_busy or self._when_busy, take)
+
+    def _take(self, thread_id: str) -> Callable[[], None] | None:
+        release = self._do(self._locks.take, thread_id)
+        if release is not None:
+            self.failed.pop(thread_id, None)  # of an earlier run
+        return release
 
     def is_locked(self, thread_id: str) -> bool:
         """Tell whether a run, of this process or another, is at work on a thread."""
