@@ -25,12 +25,12 @@ _NOT_FIGURES = re.compile(
 """Code, addresses, dates, years, times, versions, ordinals, and numbers of lists and names."""
 _FIGURE = re.compile(r"(?<![\w.,])\d{1,15}(?:[.,' \u00a0\u202f]\d{3})*(?:[.,]\d{1,15})?(?![\w])%?")
 _WORDS = {
-    "half": 0.5, "a dozen": 12, "dozen": 12, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
+    "half": 0.5, "dozen": 12, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
     "ninety": 90, "hundred": 100, "thousand": 1000, "million": 1_000_000, "two": 2, "three": 3, "four": 4, "five": 5,
     "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "both": 2, "twice": 2,
 }  # fmt: skip
-_UNITS = (2, 7, 12, 24, 52, 60, 100, 365, 1000)
-"""Factors between units, and of percentages."""
+_UNITS = (2, 7, 12, 24, 52, 60, 365, 1000, 1_000_000)
+"""Factors between units."""
 
 
 @reads_foreign_text()
@@ -68,37 +68,43 @@ def unknown_figures(text: str, sources: Iterable[str], *, derived: bool = True) 
     if not asked:
         return []
     known = {value for source in sources for value in _known(source)}
-    known |= {value * factor for value in known for factor in (100, 0.01)}
-    if derived:
-        known |= set(_derived(known))
+    known |= set(_derived(known)) if derived else {value * factor for value in known for factor in (100, 0.01)}
     return [written for written, values in asked.items() if not any(_same(written, value, known) for value in values)]
 
 
 def _known(source: str) -> Iterator[float]:
     found = [value for values in _figures(source[:MAX_TEXT]).values() for value in values]
     yield from found
-    lowered = source[:MAX_TEXT].casefold()
-    yield from (value for word, value in _WORDS.items() if word in lowered)
+    words = set(re.findall(r"[a-z]+", source[:MAX_TEXT].casefold()))
+    yield from (value for word, value in _WORDS.items() if word in words)
     if len(found) > 2:
         yield sum(found)
 
 
 def _derived(known: set[float]) -> Iterator[float]:
-    if len(known) > 2 * MOST_COMBINED:
+    """Yield what follows from one figure by a unit, from two by an operation, and as a percentage."""
+    for figure in known:
+        yield from (figure * 100, figure / 100)
+        yield from (result for unit in _UNITS for result in (figure * unit, figure / unit))
+    if len(known) > MOST_COMBINED:
         return
-    for first, second in permutations([*known, *_UNITS], 2):
-        yield from (first + second, first - second, first * second)
+    for first, second in permutations(known, 2):
+        share = first * second / 100
+        yield from (first + second, first - second, first * second, share, first + share, first - share)
         if second:
-            yield first / second
+            ratio = first / second
+            yield from (ratio, 100 * ratio, 100 * (ratio - 1))
 
 
 def _is_count(values: list[float]) -> bool:
-    return any(value == int(value) and value <= SMALL_COUNTS for value in values)
+    return all(value == int(value) and value <= SMALL_COUNTS for value in values)
 
 
 def _same(written: str, value: float, known: Iterable[float]) -> bool:
-    places = len(written.rstrip("%").rpartition(".")[2]) if "." in written else 0
-    margin = 0.5000001 * 10.0**-places if value != int(value) or places else 0.5000001
+    last = re.split(r"[.,]", written.rstrip("%"))[-1]
+    is_fraction = value != int(value) or (set(last) == {"0"} and len(last) < len("000"))
+    places = len(last) if is_fraction and last != written.rstrip("%") else 0
+    margin = 0.5000001 * 10.0**-places
     if not places and value >= 1000 and value % 100 == 0:  # "about 12,300"
         margin = 50
     return any(abs(value - abs(explained)) <= margin for explained in known)

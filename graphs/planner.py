@@ -14,12 +14,14 @@ from agents.agent import Agent, Answer
 from agents.assignment import Assignment, History, check_history, escaped, quote
 from agents.conversion import AnyAgent
 from agents.decisions import Decided, Decision
+from agents.figures import unknown_figures
 from agents.runtime import Retry
 from agents.settings import settings
 from graphs.decisions import (
     Synthesis,
     briefly,
     final_step,
+    made_up,
     plan_form,
     prompts,
     question_of,
@@ -189,7 +191,20 @@ class Planner(Pattern[PlannerState]):
             errors = [{"where": "check", "kind": "InvalidPlanError", "message": flaw} for flaw in flaws]
             reason = f"no sound plan in {self.max_plan_attempts} attempts"
             return {**self._without_plan(state, reason), "errors": errors}
-        return {"flaws": flaws}
+        if flaws or state["approved"]:
+            return {"flaws": flaws}
+        invented = made_up(state["plan"], self._sources(state))
+        if state["plan_attempts"] == 1 < self.max_plan_attempts:
+            return {"flaws": invented}  # once: the plan is sound, so it can run all the same
+        return {"flaws": [], "errors": [_unknown("check", figures) for figures in invented]}
+
+    def _sources(self, state: PlannerState) -> list[str]:
+        """Return the texts whose figures are known: what was asked and said before, and the results."""
+        asked = self.assignment(state)
+        earlier = [str(message.text) for message in asked.get("conversation", ())]
+        results = [record["result"] or "" for record in state["steps"].values()]
+        request = str(asked["request"].text) if "request" in asked else ""
+        return [asked["task"], request, *asked.get("context", {}).values(), *earlier, *results, state["feedback"]]
 
     def _without_plan(self, state: PlannerState, reason: str) -> dict[str, Any]:
         """Keep what is done; if nothing is, give the whole request to the fallback."""
@@ -266,8 +281,11 @@ class Planner(Pattern[PlannerState]):
         return {**self.assignment(state), "task": prompts.SYNTHESIZE_TASK, "context": results, "data": data}
 
     def take_answer(self, state: PlannerState, answer: Answer) -> dict[str, Any]:
-        """Keep the answer."""
-        return {"draft": {"text": answer["text"], "message_id": answer.get("message_id")}}
+        """Keep the answer; figures in it that come from nowhere are said in `errors`."""
+        invented = unknown_figures(answer["text"], self._sources(state))
+        words = f"The answer has figures that neither the request nor the results have: {', '.join(invented)}."
+        draft = {"draft": {"text": answer["text"], "message_id": answer.get("message_id")}}
+        return {**draft, "errors": [_unknown("synthesize", words)]} if invented else draft
 
     def answer_failed(self, state: PlannerState, error: Exception) -> dict[str, Any]:
         """Answer with all the results as they are."""
@@ -310,6 +328,10 @@ class Planner(Pattern[PlannerState]):
         graph.add_edge("synthesize", "answer")
         graph.add_edge("answer", END)
         return graph
+
+
+def _unknown(where: str, message: str) -> dict[str, str]:
+    return {"where": where, "kind": "UnknownFigures", "message": message}
 
 
 def _done(state: PlannerState) -> set[str]:

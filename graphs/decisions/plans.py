@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, quote
 from agents.errors import EmptyReplyError
+from agents.figures import unknown_figures
 from agents.forms import OneOf, Paragraph, Short
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
@@ -53,6 +54,17 @@ def final_step(plan: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     used = {name for step in plan for name in step["dependencies"]}
     last = [step for step in plan if step["id"] not in used]
     return last[0] if len(last) == 1 and not _CHECKS.match(last[0]["task"]) else None
+
+
+def made_up(plan: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> list[str]:
+    """Return which tasks have figures that nobody gave: mostly results that no step has worked out yet."""
+    unknown = {step["id"]: unknown_figures(step["task"], sources, derived=False) for step in plan}
+    return [
+        f"The task of step {name!r} has figures that the request does not: {', '.join(figures)}. Leave results to the"
+        " steps that work them out."
+        for name, figures in unknown.items()
+        if figures
+    ]
 
 
 def briefly(step: Mapping[str, Any]) -> dict[str, Any]:
