@@ -274,7 +274,7 @@ def test_documented_settings_exist() -> None:
 
 def public() -> Iterator[Any]:
     subjects = [getattr(face, name) for face in (agents, agents.testing, graphs) for name in face.__all__]
-    functions = {subject for subject in subjects if callable(subject)} | {
+    functions = {subject for subject in subjects if inspect.isclass(subject) or inspect.isroutine(subject)} | {
         graphs.storage.sqlite,
         graphs.storage.postgres,
     }
