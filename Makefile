@@ -79,11 +79,7 @@ clean: ## Remove the environment and everything built
 
 .venv/dev: .venv/base
 	@echo "Installing what the tests need ..."
-<<<<<<< HEAD
-	@$(PIP) install -c constraints.txt -e '.[notebook,queue,studio,tracing]' --group dev
-=======
-	@$(PIP) install -c constraints.txt -e '.[dask,notebook,postgres,studio,tracing]' --group dev
->>>>>>> f076fa6 (Have agents work behind any executor: processes, Dask, Prefect, found by name and never pickled)
+	@$(PIP) install -c constraints.txt -e '.[dask,notebook,queue,studio,tracing]' --group dev
 	@touch $@ .venv/studio
 
 .venv-oldest/done: pyproject.toml constraints.txt constraints-oldest.txt
