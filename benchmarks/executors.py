@@ -66,7 +66,7 @@ def processes() -> Iterator[Any]:
 def dask() -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
-    options = {"host": "127.0.0.1", "dashboard_address": None, "memory_limit": None, "threads_per_worker": 1}
+    options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "memory_limit": None, "threads_per_worker": 1}
     with LocalCluster(n_workers=WORKERS, **options) as cluster, Client(cluster) as client:
         yield client.get_executor(pure=False)
 

@@ -204,7 +204,7 @@ def test_data_travels_as_objects(threads: Executor) -> None:
 
 def test_dask_does_all_steps_though_a_worker_is_killed(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install -e '.[dask]'")
-    options = {"host": "127.0.0.1", "dashboard_address": None, "memory_limit": None, "threads_per_worker": 1}
+    options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "memory_limit": None, "threads_per_worker": 1}
     with distributed.LocalCluster(n_workers=2, **options) as cluster, distributed.Client(cluster) as client:
         steps = [{**step("where"), "id": f"where_{number}"} for number in range(4)]
         killed = step("die_once", str(tmp_path / "died"))
