@@ -26,6 +26,7 @@ from agents.runtime import (
     SyncEffects,
     Tally,
     Usage,
+    calculating,
     charge_earlier,
     extended,
     in_run,
@@ -186,6 +187,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
     ) -> Answer | T:
         """Do one assignment; `instead(reply, usage)` may read a worker's reply as something else than an answer."""
         assignment = _assignment(value)
+        config = calculating(config, {})[0]
         with tally.counting():
             await self._admit(effects, assignment, config)
             reply = await self.reply(effects, assignment, config, tally)
@@ -287,6 +289,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         tally = Tally(settings().prices)
         whole: object = None
         assignment = _assignment(value)
+        config = calculating(config, {})[0]
         with tally.counting():
             await self._admit(effects, assignment, config)
             runnable, asked = await self.worker.runnable(effects, config), self.worker.input(assignment)

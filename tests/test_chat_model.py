@@ -24,6 +24,7 @@ from agents.models.normalize import NO_SYSTEM, PLAIN, normalised
 from agents.models.thinking import VisibleText, without_thinking
 from agents.runtime import Attempts
 from agents.testing import Fault, FaultyProvider, Reply, ScriptedModel
+from agents.tools import calculator
 from agents.workers import safe_name
 from graphs import Network, Router, Step, Workflow
 from tests.picky import PickyProvider, flaw_of_messages, in_turn, no_names, no_system, text_only
@@ -541,3 +542,13 @@ def test_the_policy_of_an_attempt_is_that_of_the_calls_in_it(call: Any) -> None:
     model = ScriptedModel(ConnectionError("gone"))
     outcome = call(Attempts(Agent("a", instructions="Work.", model=model), Retry(4, 0)), "x")
     assert (len(model.calls), outcome.attempts, len(outcome.faults)) == (4, 4, 3)
+
+
+def test_results_of_a_calculation_are_names_in_the_next_of_the_same_assignment(call: Any) -> None:
+    def calculation(expression: str) -> Reply:
+        return Reply(tool_calls=[{"name": "calculator", "args": {"expression": expression}}])
+
+    model = ScriptedModel([calculation("net = 4 * 45; tax = net * 0.2"), calculation("net + tax"), "It is 216."] * 2)
+    agent = Agent("clerk", model=model, tools=[calculator])
+    assert call(agent, "What do 4 chairs at 45 cost with tax?")["text"] == "It is 216."
+    assert model.calls[2].messages[-1].text == "216"
