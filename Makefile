@@ -66,6 +66,7 @@ bench: .venv/dev ## Measure the workflow engine, the router's classifiers, and w
 	$(BIN)/python benchmarks/router.py
 	$(BIN)/python -m benchmarks.kill --kills 240
 	$(BIN)/python -m benchmarks.many
+	$(BIN)/python -m benchmarks.workers
 
 clean: ## Remove the environment and everything built
 	rm -rf .venv .venv-oldest .venv-3.* dist build .pytest_cache .mypy_cache .ruff_cache
