@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from copy import copy
+from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, message_chunk_to_message
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel
@@ -25,6 +26,7 @@ from agents.models import (
     call_once,
     habits_of,
     is_same,
+    is_streamed,
     model_of_run,
     read_reply,
     refuses_form,
@@ -57,6 +59,9 @@ _FENCED = re.compile(r"(?<!`)```++\w*+\s*+(?=[\[{])")
 _BRACES = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)|[{}]', re.DOTALL)
 _HARMLESS = ("Multiple top-level", "Empty key")
 """Beginnings of json-repair's objections to values whose meaning is plain."""
+
+
+Listener = Callable[[str, bool], Awaitable[None]]
 
 
 class Decided(TypedDict):
@@ -172,6 +177,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         self.whole = whole
         self._words = IN_WORDS.format(schema=json.dumps(self.form.schema))
         self._bound: tuple[Any, Runnable[Any, Any]] | None = None
+        self._listener: Listener | None = None
 
     def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
         """Return the name of its runs."""
@@ -185,6 +191,16 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         with tally.counting():
             decided = await self._decide(effects, value, mistakes, silent)
             return {"value": decided, "mistakes": mistakes, "usage": tally.usage}
+
+    async def streams(self, effects: Effects) -> bool:
+        """Tell whether the model of this run writes its replies piece by piece."""
+        return is_streamed(await model_of_run(effects, self.model))
+
+    def heard_by(self, listener: Listener) -> Self:
+        """Return a decision whose replies are streamed to a listener: (a piece of JSON, whether a reply begins)."""
+        heard = copy(self)
+        heard._listener = listener
+        return heard
 
     async def _decide(
         self, effects: Effects, messages: Sequence[BaseMessage], mistakes: list[str], config: RunnableConfig
@@ -217,6 +233,8 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         words = _with_words(messages, self._words)
 
         async def ask(asked: Any, sent: list[BaseMessage]) -> AIMessage:
+            if self._listener is not None:
+                return await self._heard(effects.stream(asked, sent, config), self._listener)
             reply: AIMessage = await effects.invoke(asked, sent, config)
             return reply
 
@@ -236,6 +254,16 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         reply = await call_once(model, words, ask, self.name)
         habits.form_in_words = refused
         return read_reply(reply, self.name)
+
+    async def _heard(self, pieces: AsyncIterator[Any], listener: Listener) -> AIMessage:
+        reply: Any = None
+        async for piece in pieces:
+            arguments = getattr(piece, "tool_call_chunks", ())
+            await listener(piece.text or "".join(part["args"] or "" for part in arguments), reply is None)
+            reply = piece if reply is None else reply + piece
+        message: Any = message_chunk_to_message(reply)
+        whole: AIMessage = message
+        return whole
 
     def _structured(self, model: Any) -> Runnable[Any, Any]:
         """Return the model bound to the form, once per model."""

@@ -76,7 +76,9 @@ def _whole(asked: dict[str, Any], message: dict[str, Any], cached: int) -> bytes
 async def _pieces(asked: dict[str, Any], message: dict[str, Any], seconds: float) -> AsyncIterator[bytes]:
     """Yield server-sent events: the text in pieces, spread over some seconds."""
     text = message["content"] or ""
-    pieces = [{"content": text[start : start + PIECE]} for start in range(0, len(text), PIECE)]
+    pieces: list[dict[str, Any]] = [
+        {"role": "assistant", "content": text[start : start + PIECE]} for start in range(0, len(text), PIECE)
+    ]
     if "tool_calls" in message:
         pieces.append({"tool_calls": [{"index": 0, **call} for call in message["tool_calls"]]})
     reason = "tool_calls" if "tool_calls" in message else "stop"
@@ -86,10 +88,12 @@ async def _pieces(asked: dict[str, Any], message: dict[str, Any], seconds: float
         "created": int(time.time()),
         "model": asked["model"],
     }
-    for number, delta in enumerate([*pieces, {}]):
+    for number, delta in enumerate([*pieces, {"role": "assistant"}]):
         await asyncio.sleep(seconds / len(pieces) if number < len(pieces) else 0)
         choice = {"index": 0, "delta": delta, "finish_reason": None if number < len(pieces) else reason}
         yield b"data: " + json.dumps({**about, "choices": [choice]}).encode() + b"\n\n"
+    usage = {"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55}
+    yield b"data: " + json.dumps({**about, "choices": [], "usage": usage}).encode() + b"\n\n"
     yield b"data: [DONE]\n\n"
 
 
@@ -117,7 +121,8 @@ async def _serve_connection(reader: asyncio.StreamReader, writer: asyncio.Stream
             asked = json.loads(await reader.readexactly(length))
             text = _text_of(asked["messages"])
             waits = _WAIT.findall(text)
-            seconds = float(waits[-1] if waits else asked["model"].partition("@")[2] or 0)
+            kind, _, of_model = asked["model"].partition("@")
+            seconds = float(waits[-1] if waits and kind != "plan" else of_model or 0)
             if asked.get("stream"):
                 writer.write(
                     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -18,6 +18,7 @@ from agents.figures import unknown_figures
 from agents.runtime import Retry
 from agents.settings import settings
 from graphs.decisions import (
+    StreamedPlan,
     Synthesis,
     briefly,
     final_step,
@@ -40,6 +41,7 @@ from graphs.engine import (
     Pattern,
     PatternGraph,
     PatternState,
+    Problem,
     Step,
     StepRecord,
     conclude_steps,
@@ -75,6 +77,8 @@ class PlannerState(PatternState):
     """What is wrong with the plan, for the model to correct."""
     plan_attempts: int
     """Plans written since the last one that could be run."""
+    has_run: bool
+    """Whether the plan has run while it was being written."""
     replans: int
     draft: Draft | None
     """The answer that was written from the results."""
@@ -92,9 +96,12 @@ class Planner(Pattern[PlannerState]):
             lead to it, else `model` writes it.
         approval: Have a person approve, edit or reject every plan before it runs (needs a checkpointer); see
             `graphs.people`. A run's `Settings.approval` also asks for it.
-        max_steps: Steps that a plan may have.
+        max_steps: Steps that a plan may have, besides those that are done.
         max_plan_attempts: Plans written before the request goes to the fallback.
         max_replans: New plans for the rest after steps have failed.
+        begin_early: Start steps while the rest of the plan is being written, if its model streams and nobody approves.
+            Should the plan turn out flawed, those that have begun end and keep their results. Such a run cannot be
+            forked at a step, because its plan and its steps are one node.
         on_failure, max_parallel, history, retry: As in `Workflow`.
 
     Raises:
@@ -117,6 +124,7 @@ class Planner(Pattern[PlannerState]):
         max_replans: int = 1,
         on_failure: OnFailure = "skip",
         max_parallel: int | None = None,
+        begin_early: bool = False,
         history: History = "full",
         retry: Retry | None = None,
     ) -> None:
@@ -130,6 +138,7 @@ class Planner(Pattern[PlannerState]):
         self.history = check_history(history)
         self.retry = retry
         self.approval = approval
+        self.begin_early = begin_early
         self.decide = Decision(plan_form(list(self.agents)), model=model, name="planner")
         own = Agent("synthesizer", instructions=prompts.SYNTHESIZE, model=model)
         self.writes_answer = synthesizer is None
@@ -164,16 +173,27 @@ class Planner(Pattern[PlannerState]):
     def take_plan(self, state: PlannerState, decided: Decided) -> dict[str, Any]:
         """Keep the steps that are done, and put the new ones behind them."""
         done = _done(state)
-        kept = [step for step in state["plan"] if step["id"] in done]
         new = [Step(**step).as_dict() for step in decided["value"]["steps"] if step["id"] not in done]
-        update = {"plan": kept + new, "plan_attempts": state["plan_attempts"] + 1, "flaws": []}
+        plan = _kept(state) + new
+        update = {"plan": plan, "plan_attempts": state["plan_attempts"] + 1, "flaws": [], "has_run": False}
         if done and not new:
             update["stop_reason"] = judge(state["steps"], None)[1]
         return update
 
     def plan_failed(self, state: PlannerState, error: Exception) -> dict[str, Any]:
         """Go on without a plan of the model's."""
-        failure = problem("plan", error)
+        return self._refused(state, problem("plan", error))
+
+    def may_begin(self, state: PlannerState) -> bool:
+        """Return whether steps may begin before the plan is whole: no person approves it, and nothing was planned."""
+        asks = state["approval"] or self.approval or settings().approval
+        return self.begin_early and not (asks or state["plan_attempts"] or state["steps"] or state["feedback"])
+
+    def planned(self, state: PlannerState) -> Literal["check", "assess"]:
+        """Check the plan, unless it has been checked and run while it was being written."""
+        return "assess" if state["has_run"] else "check"
+
+    def _refused(self, state: PlannerState, failure: Problem) -> dict[str, Any]:
         attempts = state["plan_attempts"] + 1
         return {**self._without_plan(state, failure["message"]), "errors": [failure], "plan_attempts": attempts}
 
@@ -186,7 +206,7 @@ class Planner(Pattern[PlannerState]):
     def _checked(self, state: PlannerState) -> dict[str, Any]:
         if state["stop_reason"]:
             return {}
-        flaws = findings(state["plan"], self.agents, most=self.max_steps)
+        flaws = findings(state["plan"], self.agents, most=self.max_steps + len(_done(state)))
         if flaws and state["plan_attempts"] >= self.max_plan_attempts:
             errors = [{"where": "check", "kind": "InvalidPlanError", "message": flaw} for flaw in flaws]
             reason = f"no sound plan in {self.max_plan_attempts} attempts"
@@ -208,9 +228,8 @@ class Planner(Pattern[PlannerState]):
 
     def _without_plan(self, state: PlannerState, reason: str) -> dict[str, Any]:
         """Keep what is done; if nothing is, give the whole request to the fallback."""
-        if done := _done(state):
-            kept = [step for step in state["plan"] if step["id"] in done]
-            return {"plan": kept, "flaws": [], "stop_reason": f"The rest could not be planned: {reason}"}
+        if _done(state):
+            return {"plan": _kept(state), "flaws": [], "stop_reason": f"The rest could not be planned: {reason}"}
         task = escaped(self.assignment(state)["task"]) or "Answer."
         step = Step("answer", self.fallback.name, task).as_dict()
         why = f"The request went to {self.fallback.name!r} as a whole: {reason}"
@@ -308,10 +327,22 @@ class Planner(Pattern[PlannerState]):
         """Draw the agents."""
         return {"execute": each(self.agents.values()), "synthesize": each([self.synthesizer])}
 
+    def planning(self) -> StreamedPlan:
+        """Return the node that plans, and begins steps while it does."""
+        return StreamedPlan(
+            self.ask_for_plan,
+            self.decide,
+            self.take_plan,
+            execute=self.execute,
+            may_begin=self.may_begin,
+            refused=self._refused,
+            max_steps=self.max_steps,
+        )
+
     def build(self) -> PatternGraph[PlannerState]:
         """Return the uncompiled graph."""
         graph = PatternGraph(self, PlannerState)
-        graph.add_node("plan", Node(self.ask_for_plan, self.decide, self.take_plan, failed=self.plan_failed))
+        graph.add_node("plan", self.planning())
         graph.add_rule("check", self.check)
         graph.add_node("approve", Node(self.ask_for_approval, AskPerson(), self.take_approval))
         graph.add_node("execute", self.execute)
@@ -320,7 +351,7 @@ class Planner(Pattern[PlannerState]):
         graph.add_node("synthesize", Node(self.ask_for_answer, synthesis, self.take_answer, failed=self.answer_failed))
         graph.add_rule("answer", self.answer)
         graph.add_edge(START, "plan")
-        graph.add_edge("plan", "check")
+        graph.add_conditional_edges("plan", self.planned)
         graph.add_conditional_edges("check", self.checked)
         graph.add_conditional_edges("approve", self.approved)
         graph.add_edge("execute", "assess")
@@ -332,6 +363,12 @@ class Planner(Pattern[PlannerState]):
 
 def _unknown(where: str, message: str) -> dict[str, str]:
     return {"where": where, "kind": "UnknownFigures", "message": message}
+
+
+def _kept(state: PlannerState) -> list[dict[str, Any]]:
+    """Return the steps of the plan that are done, each once: a flawed plan may have two of an id."""
+    done = _done(state)
+    return [*{step["id"]: step for step in reversed(state["plan"]) if step["id"] in done}.values()][::-1]
 
 
 def _done(state: PlannerState) -> set[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agents.models.openai_compatible import openai_chat
     from agents.models.resolve import chat_model, model_name, model_of_run
     from agents.models.thinking import VisibleText, without_thinking
-    from agents.models.wrapped import WrappedModel, as_chat_model, calls_tools, is_same, structured
+    from agents.models.wrapped import WrappedModel, as_chat_model, calls_tools, is_same, is_streamed, structured
 
 __all__ = [
     "LocalEmbeddings",
@@ -31,6 +31,7 @@ __all__ = [
     "chat_model",
     "habits_of",
     "is_same",
+    "is_streamed",
     "model_name",
     "model_of_run",
     "openai_chat",
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 _CALLS = ("UnstructuredError", "WrittenArguments", "call_once", "habits_of", "read_reply", "refuses_form")
-_WRAPPED = ("WrappedModel", "as_chat_model", "calls_tools", "is_same", "structured")
+_WRAPPED = ("WrappedModel", "as_chat_model", "calls_tools", "is_same", "is_streamed", "structured")
 
 __getattr__ = lazily(
     __name__,

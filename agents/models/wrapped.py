@@ -101,6 +101,16 @@ def without_stream_usage(model: Any) -> Any:
     return on_models(model, change)
 
 
+def is_streamed(model: Any) -> bool:
+    """Tell whether all models in the wrappers write piece by piece; LangChain's fallback passes a whole reply on."""
+    kinds = {type(inner) for inner in models_in(model)}
+    return all(
+        getattr(kind, "_stream", None) is not BaseChatModel._stream
+        or getattr(kind, "_astream", None) is not BaseChatModel._astream
+        for kind in kinds
+    )
+
+
 def calls_tools(model: Any) -> bool:
     """Tell whether all models in the wrappers can call tools, as far as their profiles say."""
     return all((getattr(inner, "profile", None) or {}).get("tool_calling") is not False for inner in models_in(model))

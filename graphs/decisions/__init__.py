@@ -2,7 +2,7 @@
 
 prompts        the prompts of all patterns
 question       what is asked, as one message
-plans          plans of steps, and the final answer
+plans          plans of steps, and the final answer; plan_stream: steps that begin while their plan is written
 classifiers    which agent suits a request
 verdicts       reviews of work
 handoffs       turns of peers that hand over to each other
@@ -32,6 +32,7 @@ from graphs.decisions.handoffs import (
     handoff_tool,
     turn_tools,
 )
+from graphs.decisions.plan_stream import StreamedPlan
 from graphs.decisions.plans import (
     Quiet,
     Synthesis,
@@ -80,6 +81,7 @@ __all__ = [
     "Ranking",
     "Review",
     "Reviewer",
+    "StreamedPlan",
     "Synthesis",
     "TakeTurn",
     "Turn",

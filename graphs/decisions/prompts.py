@@ -55,6 +55,9 @@ Not done:
 Plan only what is still needed to answer the request, in another way than what failed. If nothing more can be done,
 answer {{"steps": []}}."""
 
+REST_OF_PLAN = """These steps of your plan have begun; they keep their ids and tasks. Write the whole plan, with them as
+they are at its beginning."""
+
 SYNTHESIZE = """You write the final answer to the user's request from the results of a team's work.
 Use only these results. Answer the request directly and completely; do not mention the team, steps or agents.
 A later result replaces an earlier one. Where a result lists the faults of another, correct them.

@@ -23,7 +23,7 @@ from graphs.engine.changed_code import lacking_in_steps
 from graphs.engine.chat_stream import inside, speaking
 from graphs.engine.compiled_pattern import CompiledPattern
 from graphs.engine.drawing import Box, each, each_step, renderers
-from graphs.engine.execute import EXECUTE, Execute
+from graphs.engine.execute import EXECUTE, Execute, StepRun
 from graphs.engine.node import Node, Rule
 from graphs.engine.pattern import Pattern
 from graphs.engine.pattern_graph import PatternGraph
@@ -42,9 +42,10 @@ from graphs.engine.state import (
     out_of_budget,
     problem,
     problems_inside,
+    recovered,
 )
 from graphs.engine.step_records import conclude_steps, judge, questions_in, under_names
-from graphs.engine.steps import OnFailure, Step, StepRecord, critical_path, new_record, read_plan
+from graphs.engine.steps import OnFailure, Step, StepRecord, critical_path, in_order, new_record, read_plan
 from graphs.engine.team import describe, member, team_of
 from graphs.engine.thread_lock import ThreadLock, WhenBusy, thread_lock
 
@@ -70,6 +71,7 @@ __all__ = [
     "Spent",
     "Step",
     "StepRecord",
+    "StepRun",
     "ThreadLock",
     "WhenBusy",
     "assignment_of",
@@ -80,6 +82,7 @@ __all__ = [
     "each",
     "each_step",
     "findings",
+    "in_order",
     "inside",
     "judge",
     "lacking_in_steps",
@@ -92,6 +95,7 @@ __all__ = [
     "problems_inside",
     "questions_in",
     "read_plan",
+    "recovered",
     "renderers",
     "speaking",
     "spent",

@@ -76,15 +76,11 @@ class Execute(SyncAsyncRunnable[Any, dict[str, Any]]):
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> dict[str, Any]:
         """Return the records of all steps, and what they add to `errors` and `usage`."""
         began = time.monotonic()
-        watch_calls_singly(config)
-        take_over(config, place_in_run(config), value.get("usage"), value.get("seconds", 0.0))
-        steps = self._in_order(read_plan(value["plan"])[0])
-        finished: dict[str, StepRecord] = {
-            name: record for name, record in value.get("steps", {}).items() if record["status"] == "completed"
-        }
-        run = StepRun(self, effects, effects.slots(self.max_parallel), steps, finished, self.assignment(value), config)
+        run = self.run_of(effects, value, config)
+        steps, finished = self._in_order(read_plan(value["plan"])[0]), run.finished
         try:
-            await run.open_all([step for step in steps if step.id not in finished])
+            await run.open([step for step in steps if step.id not in finished])
+            await run.close()
         except BaseException:
             run.work.abandoned = True  # after Ctrl-C the threads of waiting steps live on; they must not start anything
             raise
@@ -96,6 +92,14 @@ class Execute(SyncAsyncRunnable[Any, dict[str, Any]]):
             "usage": sum_usage(record["usage"] for record in new.values()),
             "seconds": time.monotonic() - began + run.tasks.earlier.seconds,
         }
+
+    def run_of(self, effects: Effects, value: Any, config: RunnableConfig) -> StepRun:
+        """Return a run of steps in the node with this config, none of them open yet."""
+        watch_calls_singly(config)
+        take_over(config, place_in_run(config), value.get("usage"), value.get("seconds", 0.0))
+        records: Mapping[str, StepRecord] = value.get("steps") or {}
+        finished = {name: record for name, record in records.items() if record["status"] == "completed"}
+        return StepRun(self, effects, effects.slots(self.max_parallel), finished, self.assignment(value), config)
 
     def _in_order(self, stored: Sequence[Step]) -> list[Step]:
         """Return the steps in the order in which their tasks are called; what the code has added comes last."""
@@ -112,8 +116,7 @@ class StepRun:
         node: Execute,
         effects: Effects,
         slots: AbstractAsyncContextManager[Any],
-        steps: Sequence[Step],
-        finished: Mapping[str, StepRecord],
+        finished: dict[str, StepRecord],
         assignment: Assignment,
         config: RunnableConfig,
     ) -> None:
@@ -125,15 +128,20 @@ class StepRun:
         """By step, the tool call as which chat front ends show it."""
         self.futures: dict[str, Any] = {}
         self.tasks = Tasks(effects, config, self._ended)
-        self.work = StepWork(node.agents, node.retry, {step.id: step for step in steps}, assignment, slots, self.tasks)
+        self.steps = {step.id: step for step in node.steps}
+        self.work = StepWork(node.agents, node.retry, self.steps, assignment, slots, self.tasks)
+        self._window = Window(effects)
 
-    async def open_all(self, steps: Sequence[Step]) -> None:
-        """Call every step's task, at most `WINDOW` open at once, and wait until all are done."""
-        calls = Window(self.effects)
+    async def open(self, steps: Sequence[Step]) -> None:
+        """Call every step's task, at most `WINDOW` open at once."""
+        self.steps.update({step.id: step for step in steps})
         for step in steps:
             self.futures[step.id] = self.tasks.call(step.id, partial(self.step, step), step.as_dict())
-            await calls.add(self.futures[step.id])
-        await calls.close()
+            await self._window.add(self.futures[step.id])
+
+    async def close(self) -> None:
+        """Wait until all steps are done."""
+        await self._window.close()
 
     def _ended(self, record: StepRecord) -> None:
         if self.on_failure == "stop" and record["status"] == "failed":

@@ -1,0 +1,285 @@
+"""Steps that begin while their plan is being written.
+
+stream -> a step is whole, sound on the steps before it -> record it -> begin it -> ... -> check the whole -> the rest
+
+Rule for a plan that turns out flawed, or breaks off: steps that have begun were sound by themselves, so they end and
+keep their results; no other begins; the model corrects the plan with them as done.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from asyncio import InvalidStateError
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from contextlib import suppress
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from typing_extensions import TypedDict
+
+from agents.decisions import Decision
+from agents.errors import DecisionError
+from agents.models import VisibleText
+from agents.runtime import AttemptOutcome, Attempts, Effects, Usage, WorkCancelledError, named, no_usage, sum_usage
+from graphs.decisions import prompts
+from graphs.decisions.plans import briefly
+from graphs.engine import (
+    Execute,
+    Node,
+    Problem,
+    Step,
+    StepRun,
+    findings,
+    in_order,
+    problem,
+    read_plan,
+    recovered,
+    within_budget,
+)
+
+
+class StepReader:
+    """Finds the steps that are whole in the text of a plan so far; reads each character once."""
+
+    def __init__(self) -> None:
+        self._visible = VisibleText()
+        self._depth = 0
+        self._in_text = self._is_escaped = False
+        self._step: list[str] = []
+
+    def feed(self, piece: str) -> list[str]:
+        """Return the JSON of the steps that are whole now that another piece has come."""
+        found = []
+        for character in self._visible.see(piece):
+            self._step.append(character)
+            if self._in_text:
+                self._in_text = character != '"' or self._is_escaped
+                self._is_escaped = character == "\\" and not self._is_escaped
+            elif character == '"':
+                self._in_text = self._depth > 0
+            elif character == "{":
+                self._depth += 1
+                self._step = [character] if self._depth == 2 else self._step
+            elif character == "}":
+                self._depth -= 1
+                if self._depth == 1:
+                    found.append("".join(self._step))
+            if self._depth < 2:
+                self._step = []
+        return found
+
+
+class StreamedPlan(Node[Any, Any]):
+    """The node that plans: asks as every node does or, where steps may begin at once, while the plan is written.
+
+    Each step is stored as a call of its own before it begins, and so is the end of the plan: a run that was killed in
+    between and is resumed begins with the steps that it had, and asks the model only for the rest.
+
+    Args:
+        execute: How steps are run.
+        may_begin: State -> whether steps may begin before the plan is whole.
+        refused: (state, problem) -> update, where no plan was written.
+        max_steps: Steps that a plan may have.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[Any], list[BaseMessage]],
+        decide: Decision,
+        take: Callable[[Any, Any], dict[str, Any]],
+        *,
+        execute: Execute,
+        may_begin: Callable[[Any], bool],
+        refused: Callable[[Any, Problem], dict[str, Any]],
+        max_steps: int,
+    ) -> None:
+        super().__init__(ask, decide, take, failed=lambda state, error: refused(state, problem("plan", error)))
+        self.decide = decide
+        self.execute = execute
+        self.may_begin = may_begin
+        self.refused = refused
+        self.max_steps = max_steps
+
+    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> dict[str, Any]:
+        """Return the update of the state, with the records of the steps if any began."""
+        is_timed = within_budget(self.decide, config) is not self.decide
+        if is_timed or not self.may_begin(value) or not await self.decide.streams(effects):
+            return await super().run(effects, value, config)
+        started, began = time.time(), time.monotonic()
+        run = self.execute.run_of(effects, value, config)
+        plan = PlanInWriting(self, effects, value, config, run)
+        try:
+            update, end = await plan.follow()
+        except BaseException:
+            run.work.abandoned = True
+            raise
+        records = run.results()
+        if records:
+            listed = dict.fromkeys(step["id"] for step in update["plan"] if step["id"] in records)
+            update = {**update, "steps": {name: records[name] for name in listed}}
+        usage = named(end["usage"], self.decide.name)
+        worked = {"node": "plan", "agent": self.decide.name, "started": started, "ended": end["written"]}
+        problems = [why for record in records.values() for why in record["problems"]]
+        return {
+            **update,
+            "usage": sum_usage([usage, *(record["usage"] for record in records.values())]),
+            "errors": [*end["faults"], *update.get("errors", ()), *problems],
+            "worked": [worked],
+            "seconds": time.monotonic() - began + run.tasks.earlier.seconds,
+        }
+
+
+class Written(TypedDict):
+    """What is stored of a plan in writing: one step that may begin, or the end, which has the whole plan or why not."""
+
+    status: Literal["step", "plan", "failed"]
+    step: dict[str, Any]
+    plan: list[dict[str, Any]]
+    problem: Problem | None
+    faults: list[Problem]
+    """What failed while it was written, and passed."""
+    written: float
+    """Seconds since the epoch."""
+    usage: Usage
+    started: None
+    ended: None
+
+
+class PlanInWriting:
+    """One plan while it is written, and its steps that have begun."""
+
+    def __init__(self, node: StreamedPlan, effects: Effects, state: Any, config: RunnableConfig, run: StepRun) -> None:
+        self.node = node
+        self.effects = effects
+        self.state = state
+        self.config = config
+        self.run = run
+        self.begun: list[Step] = []
+        self._count = 0
+        self._answer: Any = None
+        self._before: set[str] = set()
+        """The steps that had begun before the reply that is being read."""
+        self._reader = StepReader()
+        self._may_begin = True
+
+    async def follow(self) -> tuple[dict[str, Any], Written]:
+        """Begin steps as they are written, then the rest; return the update, and the end of the plan."""
+        while (end := await self._stored()) is not None and end["status"] == "step":
+            await self._begin(Step(**end["step"]))
+        if end is None:
+            end = await self._asked()
+        if end["problem"] is not None:
+            await self.run.close()
+            steps = self.run.results() if self.begun else {}
+            kept = {**self.state, "plan": [step.as_dict() for step in self.begun], "steps": steps}
+            return self.node.refused(kept, end["problem"]), end
+        decided = {"value": {"steps": end["plan"]}, "mistakes": [], "usage": end["usage"]}
+        update = self.node.take(self.state, decided)
+        if not self.begun:
+            return update, end
+        if flaws := findings(update["plan"], self.node.execute.agents, most=self.node.max_steps):
+            await self.run.close()
+            return {**update, "errors": [self._flawed(flaws)]}, end
+        names = {step.id for step in self.begun}
+        others, _ = read_plan(step for step in update["plan"] if step["id"] not in names)
+        await self.run.open(in_order(others))
+        await self.run.close()
+        return {**update, "has_run": True}, end
+
+    def _flawed(self, flaws: Sequence[str]) -> Problem:
+        kept = ", ".join(step.id for step in self.begun)
+        message = f"The plan was flawed after steps had begun: {' '.join(flaws)} Kept: {kept}; no other step began"
+        return {"where": "plan", "kind": "InvalidPlanError", "message": message}
+
+    async def _begin(self, step: Step) -> None:
+        self.begun.append(step)
+        await self.run.open([step])
+
+    async def _stored(self) -> Written | None:
+        """Return the next step of the plan or its end where it is stored; else None, and a call waits to store it."""
+        self._count += 1
+        asked, self._answer = self.effects.signal(), self.effects.signal()
+        answer = self._answer
+
+        async def body() -> Any:
+            asked.set_result(None)
+            await self.effects.first([answer])
+            return answer.result()
+
+        future = self.run.tasks.call(f"plan#{self._count}", body, {"number": self._count})
+        await self.effects.first([future, asked])
+        if asked.done():
+            return None
+        stored: Written = future.result()
+        return stored
+
+    async def _store(self, written: Written) -> Written:
+        self._answer.set_result(written)
+        await self.effects.first([self.run.tasks.when_stored(f"plan#{self._count}")])
+        return written
+
+    async def _asked(self) -> Written:
+        """Ask for the plan, or for the rest of it where the steps of a resumed run have begun, and store its end."""
+        messages = self.node.ask(self.state)
+        begun = [briefly(step.as_dict()) for step in self.begun]
+        if begun:
+            steps = json.dumps({"steps": begun}, ensure_ascii=False)
+            messages += [AIMessage(steps), HumanMessage(prompts.REST_OF_PLAN)]
+        work = Attempts(self.node.decide.heard_by(self._hear), self.node.retry)
+        try:
+            outcome = await self.effects.invoke(work, messages, self.config)
+            return await self._store(self._end(outcome))
+        except BaseException as error:
+            with suppress(InvalidStateError, futures.InvalidStateError):
+                self._answer.set_exception(error if isinstance(error, Exception) else WorkCancelledError())
+            raise
+
+    def _end(self, outcome: AttemptOutcome) -> Written:
+        faults = recovered("plan", outcome.faults)
+        if outcome.error is not None:
+            return _written("failed", outcome.usage, problem=problem("plan", outcome.error))
+        begun = {step.id: briefly(step.as_dict()) for step in self.begun}
+        new = [step for step in outcome.reply["value"]["steps"] if step["id"] not in self._before]
+        others = [step for step in new if begun.get(step["id"]) != briefly(step)]
+        return _written("plan", outcome.usage, plan=[*begun.values(), *others], faults=faults)
+
+    async def _hear(self, piece: str, is_first: bool) -> None:
+        """Begin the steps that are whole with this piece; the first that is not sound ends that for good."""
+        if is_first:
+            self._reader, self._before = StepReader(), {step.id for step in self.begun}
+        for text in self._reader.feed(piece):
+            step = self._sound(text) if self._may_begin else None
+            if step is None:
+                self._may_begin = False
+            elif step not in self.begun:
+                await self._store(_written("step", no_usage(), step=step.as_dict()))
+                await self._begin(step)
+                await self._stored()
+
+    def _sound(self, text: str) -> Step | None:
+        """Return a step if it has begun or may begin: of the form, and without a flaw on the steps before it."""
+        try:
+            step = Step(**self.node.decide.form.read({"steps": [json.loads(text)]})["steps"][0])
+        except (ValueError, DecisionError):
+            return None
+        if step.id in self._before:
+            return next(other for other in self.begun if other.id == step.id)
+        return None if findings([*self.begun, step], self.node.execute.agents, most=self.node.max_steps) else step
+
+
+def _written(status: Any, usage: Usage, **fields: Any) -> Written:
+    blank: Written = {
+        "status": status,
+        "step": {},
+        "plan": [],
+        "problem": None,
+        "faults": [],
+        "written": time.time(),
+        "usage": usage,
+        "started": None,
+        "ended": None,
+    }
+    return {**blank, **fields}  # type: ignore[typeddict-item]
