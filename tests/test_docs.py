@@ -190,10 +190,13 @@ def parameters(subject: Any) -> dict[str, Any]:
 
 def value(written: str) -> Any:
     """Read a default: a literal, or the name of a constant."""
+    written = written.strip("`")
+    if function := re.fullmatch(r"\((\S+),\)", written):
+        return (pkgutil.resolve_name(function[1]),)
     try:
-        return ast.literal_eval(written.strip("`"))
+        return ast.literal_eval(written)
     except ValueError:
-        return pkgutil.resolve_name(written.strip("`"))
+        return pkgutil.resolve_name(written)
 
 
 @pytest.mark.parametrize(("table", "subject"), [*tables("key")])
