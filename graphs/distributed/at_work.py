@@ -19,8 +19,7 @@ from langgraph.types import Command
 
 from agents.errors import ConfigurationError
 from agents.runtime import masked
-from graphs.distributed.jobs import QUEUE_JOB, Arguments
-from graphs.distributed.queue import decode
+from graphs.distributed.jobs import QUEUE_JOB, Arguments, decode
 from graphs.engine import Pattern
 from graphs.engine import langgraph_internals as internals
 from graphs.show import LiveState, news

@@ -6,12 +6,15 @@ succeeded is deleted: its run is in the storage. One that failed or was cancelle
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, cast
 
 from typing_extensions import TypedDict
+
+from graphs.storage import strict
 
 QUEUE_JOB = "queue_job"
 """Key of the metadata of a run's checkpoints: the job that wrote them."""
@@ -250,3 +253,15 @@ def queue_of(graph: str) -> str:
 def channel_of(thread_id: str) -> str:
     """Return the channel on which a run's progress is notified."""
     return f"podium_{hashlib.sha256(thread_id.encode(errors='surrogatepass')).hexdigest()[:32]}"
+
+
+def encode(value: object) -> str:
+    """Write an input as text: messages and plain data, as checkpoints hold them."""
+    kind, data = strict().dumps_typed(value)
+    return f"{kind}:{base64.b64encode(data).decode()}"
+
+
+def decode(text: str) -> Any:
+    """Read an input; constructs nothing but messages and plain types."""
+    kind, _, data = text.partition(":")
+    return strict().loads_typed((kind, base64.b64decode(data)))

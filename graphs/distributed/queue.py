@@ -11,7 +11,6 @@ Runs of one thread are done in the order in which they were put, each by one wor
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 import re
@@ -19,7 +18,6 @@ import secrets
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
@@ -35,7 +33,7 @@ from agents.settings import Settings
 from graphs.distributed import jobs
 from graphs.distributed.jobs import Arguments, QueuedRun
 from graphs.engine import last_request
-from graphs.storage import PATH_VARIABLE, connected, connection_pool, strict
+from graphs.storage import PATH_VARIABLE, connected, connection_pool
 
 Graphs = Mapping[str, Any]
 """By name what runs: patterns, graphs (compiled or not), or functions that return one."""
@@ -122,7 +120,7 @@ class Queue:
         arguments = _arguments(graph, input, thread_id or _new_id(), context, cron)
         schedule = _schedule(arguments["thread_id"]) if cron else None
         priority = ANSWERS_FIRST if goes_on else priority
-        with self._connection() as connection, connection.transaction():
+        with connected(self.uri, pool=self._pool) as connection, connection.transaction():
             if input is not None or not jobs.revive(connection, arguments["thread_id"], priority):
                 jobs.insert(connection, arguments, priority=priority, at=due, schedule=schedule)
         return arguments["thread_id"]
@@ -191,17 +189,12 @@ class Queue:
         thread = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}" if cron else name
         run: Arguments = {**arguments, "thread_id": thread, "put": datetime.now(UTC).isoformat()}
         run.pop("cron", None)
-        with self._connection() as connection, connection.transaction():
+        with connected(self.uri, pool=self._pool) as connection, connection.transaction():
             if not jobs.delete(connection, timer):
                 return  # another worker has rung it
             jobs.insert(connection, run, priority=priority)
             if cron:
                 jobs.insert(connection, arguments, priority=priority, at=next_time(cron), schedule=_schedule(name))
-
-    @contextmanager
-    def _connection(self) -> Iterator[Any]:
-        with connected(self.uri, pool=self._pool) as connection:
-            yield connection
 
     @cached_property
     def _pool(self) -> Any:
@@ -231,18 +224,6 @@ def load_graphs(target: str) -> Graphs:
 def _new_id() -> str:
     """Return an id for a new thread."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
-
-
-def encode(value: object) -> str:
-    """Write an input as text: messages and plain data, as checkpoints hold them."""
-    kind, data = strict().dumps_typed(value)
-    return f"{kind}:{base64.b64encode(data).decode()}"
-
-
-def decode(text: str) -> Any:
-    """Read an input; constructs nothing but messages and plain types."""
-    kind, _, data = text.partition(":")
-    return strict().loads_typed((kind, base64.b64decode(data)))
 
 
 def next_time(cron: str) -> datetime:
@@ -277,7 +258,7 @@ def _arguments(graph: str, value: object, thread_id: str, context: Any, cron: st
         if isinstance(value, Command):
             arguments["resume"] = json.loads(json.dumps(value.resume))
         elif value is not None:
-            arguments["input"] = encode(value)
+            arguments["input"] = jobs.encode(value)
             arguments["request"] = _request(value)
         json.dumps(arguments)
     except (TypeError, ValueError) as error:
