@@ -178,7 +178,14 @@ class AsRequested:
         return " ".join(dict.fromkeys(wrong)) or None
 
 
-as_requested = AsRequested()
+def as_requested(text: str, assignment: Assignment) -> str | None:
+    """Check what the task itself states in words that leave no doubt: limits, words, a form, a language, figures.
+
+    Args:
+        text: An answer.
+        assignment: Its task is read.
+    """
+    return AsRequested()(text, assignment)
 
 
 def _number(written: str) -> int:

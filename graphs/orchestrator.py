@@ -49,6 +49,7 @@ ALONE, SEVERAL = "one agent can answer it alone", "it needs several agents"
 """The reasons of triage in the record. The model is not asked for one: it would cost a weak model seconds."""
 
 FINAL_CRITERIA = ("It answers everything that the request asks for.", "It is directly usable by the person who asked.")
+FINAL_CHECKS: tuple[Check, ...] = (as_requested,)
 
 
 class Triage(TypedDict):
@@ -114,7 +115,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         reviewer: AnyAgent | None = None,
         review: Reviewer | None = None,
         criteria: Sequence[str] | None = None,
-        checks: Sequence[Check] = (as_requested,),
+        checks: Sequence[Check] = FINAL_CHECKS,
         max_revisions: int = 1,
         review_steps: bool = False,
         escalate: Literal["best", "human"] | AnyAgent = "best",
