@@ -20,7 +20,7 @@ from graphs.storage import State
 _MAX_ERRORS = 10
 _FACTS = ("thread_id", "pattern", "request", "started", "ended")
 """What a list of runs says of each, beside its status."""
-_INTERNAL = ("assignment", "since_request")
+_INTERNAL = ("assignment", "code", "since_request")
 """Keys of a state that only the graph itself reads."""
 
 
