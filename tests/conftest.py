@@ -26,7 +26,8 @@ BOTH = {"agent", "cancellation", "middleware", "rate_limit", "retry", "sync_asyn
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let a test with `call` run in sync code, in async code, or in both; which of the two is spread by its name."""
-    if "call" in metafunc.fixturenames and not hasattr(metafunc.module, "call"):
+    has_own = any("call" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "call" in metafunc.fixturenames and not has_own and not hasattr(metafunc.module, "call"):
         modes = ["invoke", "ainvoke"]
         if metafunc.module.__name__.removeprefix("tests.").removeprefix("test_") not in BOTH:
             modes = [modes[crc32(metafunc.function.__name__.encode()) % 2]]

@@ -47,7 +47,6 @@ def clerk(answer: str = ANSWER, asked: list[str] | None = None) -> Agent:
         ({"limits": {"words": 9, "sentences": 2, "calls": 1}}, []),
         ({"limits": {"words": 8, "sentences": 1}}, ["9 words, not 8 at most", "2 sentences, not 1 at most"]),
     ],
-    ids=str,
 )
 def test_an_answer_is_right_if_it_meets_every_rule(rule: dict[str, Any], wrong: list[str]) -> None:
     (outcome,) = evaluate([{"id": "a", "request": "What do they cost?", **rule}], [clerk()]).outcomes
