@@ -12,14 +12,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from agents.assignment import Assignment
-from agents.runtime import reads_foreign_text
 
 TextCheck = Callable[[str], str | None]
 """Returns None if a text passes, else what to change."""
 StatedRule = Callable[[str], Iterator[TextCheck]]
 """Makes checks of a request."""
 
-MAX_REQUEST = 5_000
+MAX_REQUEST = 2_000
 """Characters of a request that are read, from its beginning."""
 MAX_QUOTED = 60
 
@@ -92,7 +91,6 @@ _IN_LANGUAGE = re.compile(
 )
 
 
-@reads_foreign_text(lambda read, text: list(read(text)))
 def limits(request: str) -> Iterator[TextCheck]:
     """Check limits of words, sentences, characters and items: `at most 60 words`, `in two sentences`."""
     for unit, names in _UNITS.items():
@@ -112,7 +110,6 @@ def limits(request: str) -> Iterator[TextCheck]:
                 yield _limit(unit, _number(found[0][1]), _number(found[0][1]))
 
 
-@reads_foreign_text(lambda read, text: list(read(text)))
 def words(request: str) -> Iterator[TextCheck]:
     """Check words to avoid and to use that are quoted: `do not use the words 'best' and 'perfect'`."""
     for match in _AVOID.finditer(request):
@@ -121,7 +118,6 @@ def words(request: str) -> Iterator[TextCheck]:
         yield _containing(re.findall(_QUOTED, match[1]), "It must use")
 
 
-@reads_foreign_text(lambda read, text: list(read(text)))
 def form(request: str) -> Iterator[TextCheck]:
     """Check a form: JSON, a table, a numbered list, a list."""
     for name, asks in _FORMS.items():
@@ -129,7 +125,6 @@ def form(request: str) -> Iterator[TextCheck]:
             yield _HAS_FORM[name]
 
 
-@reads_foreign_text(lambda read, text: list(read(text)))
 def language(request: str) -> Iterator[TextCheck]:
     """Check a language, by its most frequent words."""
     named = {match[1].casefold() for match in _IN_LANGUAGE.finditer(request)}
@@ -138,7 +133,6 @@ def language(request: str) -> Iterator[TextCheck]:
         yield _in_language(wanted[0])
 
 
-@reads_foreign_text(lambda read, text: list(read(text)))
 def facts(request: str) -> Iterator[TextCheck]:
     """Check the figures of a text that is asked for with a limit: they are its facts, which a short text loses."""
     if not re.search(r"\b(?:write|compose|draft|schreib\w*|écri\w*|escrib\w*)\b", request, re.IGNORECASE):
