@@ -16,7 +16,7 @@ SMALL_COUNTS = 12
 """Whole numbers up to this are counts, ratings and words as often as figures: they are never noticed."""
 
 _NOT_FIGURES = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|\S+://\S+"
+    r"```.*?(?:```|\Z)|`[^`\n]*`|[a-zA-Z]{1,20}://\S+"
     r"|\b\d{1,4}([./-])\d{1,2}\1\d{2,4}\b|\b(?:19|20)\d\d\b(?![.,]\d|\s?[%€$£])"
     r"|\b\d{1,2}:\d\d(?::\d\d)?\b|\b\d{1,2}\.\d\d(?= ?(?:[ap]\.?m|h\b|Uhr))"
     r"|\b\d+(?:\.\d+){2,}\b|\b\d+(?:st|nd|rd|th|er|ème)\b|\b\d+[ºª]|^[ \t]*[(\[]?\d+[.):\]](?=\s)|[#§№]\s?\d+",
