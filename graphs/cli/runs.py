@@ -95,7 +95,8 @@ def show_command(run: RunArgument | None = None, /, *, as_json: AsJson = False, 
     if as_html is None:
         _print_run(state, result, stdout())
     else:
-        write_page(state["thread_id"], page(result), as_html)
+        origin = {name: state[name] for name in ("thread_id", "pattern", "started")}
+        write_page(state["thread_id"], page({**origin, **result}), as_html)
     return COMPLETED
 
 
