@@ -299,8 +299,9 @@ def warm_up() -> None:
                 graph = build(make).compile()
                 request = {"messages": REQUEST}
                 asyncio.run(graph.ainvoke(request)) if asynchronous else graph.invoke(request)
-    if threading.active_count() > 1:
-        raise RuntimeError(f"Threads would be missing in a forked process: {threading.enumerate()}")
+    missed = [thread.name for thread in threading.enumerate()[1:] if not thread.name.startswith("podium")]
+    if missed:  # Podium makes its own threads again
+        raise RuntimeError(f"Threads would be missing in a forked process: {missed}")
 
 
 def report(options: argparse.Namespace) -> int:

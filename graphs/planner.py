@@ -77,6 +77,8 @@ class PlannerState(PatternState):
     """What is wrong with the plan, for the model to correct."""
     plan_attempts: int
     """Plans written since the last one that could be run."""
+    adds_nothing: bool
+    """Whether the plan has only steps that were done before it."""
     has_run: bool
     """Whether the plan has run while it was being written."""
     replans: int
@@ -176,6 +178,7 @@ class Planner(Pattern[PlannerState]):
         new = [Step(**step).as_dict() for step in decided["value"]["steps"] if step["id"] not in done]
         plan = _kept(state) + new
         update = {"plan": plan, "plan_attempts": state["plan_attempts"] + 1, "flaws": [], "has_run": False}
+        update["adds_nothing"] = bool(done) and not new
         if done and not new:
             update["stop_reason"] = judge(state["steps"], None)[1]
         return update
@@ -282,6 +285,8 @@ class Planner(Pattern[PlannerState]):
 
     def _is_answered(self, state: PlannerState) -> bool:
         """Whether all steps are done and lead to one whose result is the answer, so that nothing need be written."""
+        if state["adds_nothing"]:  # an answer from these results was rejected
+            return False
         if state["abandoned"] or len(_done(state)) < len(state["steps"]):
             return len(state["steps"]) == 1 and not state["abandoned"]
         if len(state["steps"]) == 1:

@@ -36,7 +36,7 @@ def test_a_plan_is_made_and_carried_out(call: Any, dialect: str) -> None:
         model = provider.model(dialect)
         state = call(Planner([Agent("ann", "Works.", instructions="Work.", model=model)], model=model).compile(), ASK)
     assert (state["status"], [record["result"] for record in state["steps"].values()]) == ("completed", ["A part."] * 2)
-    assert (state["usage"]["input_tokens"], state["usage"]["output_tokens"]) == (2 * 4, 3 * 4)
+    assert (state["usage"]["input_tokens"], state["usage"]["output_tokens"]) == (2 * 3, 3 * 3)
 
 
 def test_a_request_is_routed(call: Any, dialect: str) -> None:

@@ -135,8 +135,8 @@ def test_in_a_terminal_a_plan_is_rejected_then_edited(processes: Processes, tmp_
         one.until("reject]")
         one.type("e\n")
         done = one.wait()
-    assert (done.code, done.out) == (COMPLETED, "The *final* answer\n")
-    assert office.asked == ["planner", "planner", "one", "agent", "synthesizer"]
+    assert (done.code, done.out) == (COMPLETED, "Text of an agent\n")
+    assert office.asked == ["planner", "planner", "one", "agent"]
     assert "Write nothing" in str(office.requests[3])
 
 

@@ -49,14 +49,14 @@ FINE = {"You are the writer": Reply("Text one", usage=(10, 5)), "You are the cri
 def test_the_answer_goes_to_stdout_and_progress_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(planner(FINE), "Do it") == COMPLETED
     told = capsys.readouterr()
-    assert told.out == "**The** answer\n"
+    assert told.out == "Text two\n"
     assert "] one: running (writer)\n" in told.err
     assert max(map(len, told.err.splitlines())) <= 80
 
 
 def test_quiet_leaves_only_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(planner(FINE), "Do it", quiet=True) == COMPLETED
-    assert capsys.readouterr() == ("**The** answer\n", "")
+    assert capsys.readouterr() == ("Text two\n", "")
 
 
 def test_a_partial_run_says_what_failed(capsys: pytest.CaptureFixture[str]) -> None:

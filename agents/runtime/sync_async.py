@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 from abc import abstractmethod
 from collections import deque
@@ -283,6 +284,10 @@ def _background_loop(level: int) -> asyncio.AbstractEventLoop:
 
 
 _starting = threading.Lock()
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_threads.cache_clear)
+    os.register_at_fork(after_in_child=_background_loop.cache_clear)
 
 
 def finish(coroutine: Coroutine[object, None, T]) -> T:

@@ -67,8 +67,8 @@ def work(job: Job) -> int:
 
 def _watched(job: Job, live: LiveState) -> tuple[BackgroundRun, BaseException | None]:
     """Run the graph and show how it goes; return what ended it, if it did not end by itself."""
-    background = BackgroundRun(job.graph, job.value, job.config, job.context)
     with noting_signals(), redirect_stdout(sys.stderr), screen(live, stderr(), quiet=job.shown.quiet) as show:
+        background = BackgroundRun(job.graph, job.value, job.config, job.context)  # agents may print from here on
         try:
             background.follow(live, show, stop=interrupted.is_set)
         except (Exception, KeyboardInterrupt) as error:
