@@ -135,6 +135,8 @@ def test_the_form_limits_a_run(client: SyncLangGraphClient, desk: Desk) -> None:
     assert state["stop_reason"]  # type: ignore[call-overload]
     assert state["status"] != "completed"  # type: ignore[call-overload]
     assert len(desk.requests) <= 2
+    state = client.runs.wait(None, "planner", input=ASK, context={"max_calls": 30})
+    assert state["status"] == "completed"  # type: ignore[call-overload]
 
 
 def test_a_setting_that_makes_no_sense_is_named(client: SyncLangGraphClient) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.runtime import get_runtime
+from langgraph.runtime import Runtime, get_runtime
 
 from agents.runtime import Effects
 
@@ -137,9 +137,10 @@ _guard = threading.Lock()
 def run_around() -> Callable[..., Any] | None:
     """Return the identity of the graph run in whose node this is called: its stream writer, one for each run."""
     try:
-        return get_runtime().stream_writer
+        writer = get_runtime().stream_writer
     except (RuntimeError, KeyError):
         return None
+    return None if writer is Runtime().stream_writer else writer  # LangGraph's server calls graphs with a blank runtime
 
 
 def shared_in_run(key: str, make: Callable[[], T]) -> T:

@@ -18,7 +18,7 @@ from langgraph.errors import GraphInterrupt
 from agents.agent import Agent
 from agents.assignment import Assignment
 from agents.errors import ConfigurationError
-from agents.runtime import Effects, Retry, SyncAsyncRunnable, sum_usage
+from agents.runtime import Effects, Retry, SyncAsyncRunnable, WorkCancelledError, is_cancelled, sum_usage
 from graphs.engine.budget import take_over
 from graphs.engine.chat_stream import begin_call, end_call
 from graphs.engine.durable_tasks import Tasks, Window, results_of
@@ -148,8 +148,17 @@ class StepRun:
             self.work.failed = self.work.failed or record["id"]
 
     def results(self) -> dict[str, StepRecord]:
-        """Return the records of the steps, or raise everything that agents in them have asked people, together."""
-        return dict(zip(self.futures, results_of(self.futures.values()), strict=True))
+        """Return the records of the steps, or raise everything that agents in them have asked people, together.
+
+        Raises:
+            WorkCancelledError: The work was cancelled before all steps had begun.
+        """
+        try:
+            return dict(zip(self.futures, results_of(self.futures.values()), strict=True))
+        except GraphInterrupt as asked:
+            if not asked.args[0] and is_cancelled(self.config):
+                raise WorkCancelledError from None
+            raise
 
     async def step(self, step: Step) -> StepRecord:
         """Wait for a step's dependencies, then run or skip it."""
