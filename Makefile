@@ -5,8 +5,6 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PORT ?= 2024
 REQUEST ?= What do 12 chairs at 45.50 and 4 tables at 120 cost together? Name two things that make an office chair comfortable. Then write a note of two sentences with both.
 
-OTHER_PYTHONS ?= $(shell for v in 3.11 3.12 3.13 3.14; do ls $$HOME/.pyenv/versions/$$v.*/bin/python 2>/dev/null | tail -1 || true; command -v python$$v; done)
-
 ENGINE_TESTS := $(wildcard tests/test_workflow*.py tests/test_pattern.py tests/test_steps.py tests/test_langgraph_contracts.py)
 CORE_TESTS := tests/test_workflow.py tests/test_pattern.py tests/test_steps.py tests/test_langgraph_contracts.py
 
@@ -21,14 +19,18 @@ demo: .venv/base ## Answer a real request: with your key, or without one with a 
 	$(BIN)/podium --pattern planner "$(REQUEST)"
 	@echo "Next: source .venv/bin/activate; podium runs; podium show RUN --html; make tour"
 
-test: .venv/dev ## Run the tests (no key, no network; about five minutes)
+test: .venv/dev ## Run the tests (no key, no network; about eight minutes)
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-oldest: .venv-oldest/done ## Run the engine's tests with the oldest versions of LangGraph and LangChain admitted
 	.venv-oldest/bin/python -m pytest -q -p no:cacheprovider $(ENGINE_TESTS)
 
-test-others: ## Run core tests with the wheel on each other Python of this machine (OTHER_PYTHONS)
-	@for python in $(OTHER_PYTHONS); do sh .ci/try_python "$$python" $(CORE_TESTS) || exit 1; done
+test-others: .venv/dev ## Run core tests with the wheel on each other Python of this machine, 3.11 to 3.14
+	@for version in 3.11 3.12 3.13 3.14; do \
+	  for python in $$(ls $$HOME/.pyenv/versions/$$version.*/bin/python 2>/dev/null | tail -1) $$(command -v python$$version); do \
+	    sh .ci/try_python "$$python" $(CORE_TESTS) || exit 1; \
+	  done; \
+	done
 
 docs: .venv/docs ## Build the documentation as a site in build/site, with search; a broken link is an error
 	$(BIN)/python docs/site.py
