@@ -94,6 +94,9 @@ class _OwnJobs(JobManager):
         """Do nothing: their runs are put back first."""
         return []
 
+    async def unregister_worker(self, worker_id: int) -> None:
+        """Do nothing: the next heartbeat would find no worker."""
+
     async def finish_job(self, job: Row, status: Status, delete_job: bool) -> None:
         mine: dict[str, Any] = {"id": job.id, "worker": self.worker_id}
         if reason := self.failed.pop(job.id, None):
@@ -193,18 +196,19 @@ class Worker:
             install_signal_handlers=False,
         )
         self._stop = worker.stop
-        alive = asyncio.create_task(self._stay_alive())
+        ended = asyncio.Event()
+        alive = asyncio.create_task(self._stay_alive(ended))
         alive.add_done_callback(lambda _: self.stop())
         self._report(f"worker {self._jobs.worker_id} waits for runs of {', '.join(self._graphs)}")
         try:
             if not self._is_stopping:
                 await worker.run()
         finally:
-            alive.cancel()
-            with suppress(asyncio.CancelledError):
-                await alive
+            ended.set()  # not `cancel`: Python 3.11 can lose a cancellation that meets the answer of a query
+            await alive
+            await JobManager.unregister_worker(self._jobs, self._jobs.worker_id)
 
-    async def _stay_alive(self) -> None:
+    async def _stay_alive(self, ended: asyncio.Event) -> None:
         """Send heartbeats, and take over the runs of workers that send none."""
         worker = self._jobs.worker_id
         error = (
@@ -217,7 +221,10 @@ class Worker:
                 what = "put back" if freed["status"] == "todo" else freed["status"]
                 self._report(f"{freed['thread_id']}: {what}, because its worker died or stalled")
             await JobManager.prune_stalled_workers(self._jobs, self._takeover_after + _FORGOTTEN)
-            await asyncio.sleep(self._takeover_after / _BEATS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), self._takeover_after / _BEATS)
+            if ended.is_set():
+                return
         raise StorageError("This worker sent no heartbeat for so long that others have struck it off")
 
     async def _ring(self, context: JobContext, /, **arguments: Any) -> None:
