@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.runnables import RunnableConfig
 from langgraph.cache.memory import InMemoryCache
 from langgraph.channels import DeltaChannel
@@ -85,6 +87,40 @@ def test_a_task_finds_its_id_its_namespace_and_the_saver_in_its_config() -> None
     assert internals.task_id_of(of_node) == inside.split(":")[1]
     assert internals.saver_of_steps(of_task) is saver
     assert internals.saver_of_steps(at_end) is None
+
+
+def test_a_call_finds_in_its_config_whether_its_graph_is_nested_and_which_node_it_is_in() -> None:
+    seen: list[tuple[bool, str]] = []
+
+    class Listener(BaseCallbackHandler):
+        run_inline = True
+
+        def on_chat_model_start(self, *args: Any, metadata: Any, **about: Any) -> None:
+            seen.append((True, internals.node_of(metadata)))
+
+    def node(state: Count, config: RunnableConfig) -> Count:
+        seen.append((internals.is_nested(config), internals.node_of(config["metadata"])))
+        FakeListChatModel(responses=["hi"]).invoke("hello")
+        return {}
+
+    def run(config: RunnableConfig) -> None:
+        seen.append((internals.is_nested(config), internals.node_of(config.get("metadata", {}))))
+        compiled(("node", node)).invoke({"count": 0}, config)
+
+    run({"callbacks": [Listener()]})
+    assert seen == [(False, ""), (True, "node"), (True, "node")]
+
+
+def test_messages_of_a_deeper_namespace_are_streamed_with_subgraphs_only() -> None:
+    def node(state: Count, config: RunnableConfig) -> Count:
+        deeper: Any = {**config, "metadata": internals.one_deeper(config["metadata"], "ann")}
+        FakeListChatModel(responses=["hi"]).invoke("hello", deeper)
+        return {}
+
+    graph = compiled(("node", node))
+    assert [*graph.stream({"count": 0}, stream_mode="messages")] == []
+    spaces = {space[-1] for space, _ in graph.stream({"count": 0}, stream_mode="messages", subgraphs=True)}
+    assert {space.partition(":")[0] for space in spaces} == {"node"}
 
 
 def history(graph: Any) -> list[CheckpointTuple]:

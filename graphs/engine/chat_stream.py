@@ -19,7 +19,15 @@ from langgraph.graph.message import push_message
 from agents.agent import Agent
 from agents.models import VisibleText, without_thinking
 from agents.runtime import current, extended
-from graphs.engine.langgraph_internals import NAMESPACE, namespace_of, parts_of, push_event, streams_messages
+from graphs.engine.langgraph_internals import (
+    NAMESPACE,
+    namespace_of,
+    node_of,
+    one_deeper,
+    parts_of,
+    push_event,
+    streams_messages,
+)
 from graphs.engine.progress import place_in_run
 
 ANSWERS_FOR = "__answers_for"
@@ -46,7 +54,7 @@ class Voice(BaseCallbackHandler):
         """Listen to what the agent itself writes, not to models that its tools or parts ask."""
         metadata: Mapping[str, Any] = about.get("metadata") or {}
         depth = len(parts_of(str(metadata.get(NAMESPACE)))) - self.depth
-        if depth == 0 or (depth == 1 and metadata.get("langgraph_node") in WRITING):
+        if depth == 0 or (depth == 1 and node_of(metadata) in WRITING):
             self.speaking[run_id] = VisibleText()
 
     def on_llm_new_token(self, token: Any, *, run_id: Any, **about: Any) -> None:
@@ -93,9 +101,7 @@ def inside(config: RunnableConfig, agent: Agent) -> RunnableConfig:
 
     A model that is called without a graph of its own would pass for the node or step.
     """
-    metadata = config.get("metadata", {})
-    deeper = {NAMESPACE: f"{metadata.get(NAMESPACE, '')}|{agent.name}:", "langgraph_path": ()}
-    return {**config, "metadata": {**metadata, **deeper}}
+    return {**config, "metadata": one_deeper(config.get("metadata", {}), agent.name)}
 
 
 def _visible(event: Any, visible: VisibleText) -> Any:

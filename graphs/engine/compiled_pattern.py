@@ -26,7 +26,7 @@ from graphs.engine.changed_code import Fingerprint, check_code, checking, finger
 from graphs.engine.concurrency import RUN_SLOTS, nested_slots
 from graphs.engine.drawing import display, look_into
 from graphs.engine.durability import STORAGE, NotesFailures
-from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER
+from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER, is_nested
 from graphs.engine.recorded import noticing
 from graphs.engine.run_rules import RunRules
 from graphs.engine.state import PatternState, check_keys, open_input
@@ -134,7 +134,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
             asked = input_
             input_ = open_input(asked, state, pattern.opening(), request_optional=pattern.request_optional)
             input_["code"] = self.fingerprint
-            if not (config or {}).get("configurable", {}).get("checkpoint_ns"):  # a node gets its graph's whole state
+            if not is_nested(config or {}):  # a node gets its graph's whole state
                 check_keys(asked, state)
         context = run_context(options.get("context"))
         wanted = (config or {}).get("max_concurrency") or (self.config or {}).get("max_concurrency")
@@ -167,8 +167,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         With LangGraph's own default, `async`, the result of a call may be stored before the checkpoint that it belongs
         to; of a process that is killed between the two, the result is lost and the call made again.
         """
-        nested = config.get("configurable", {}).get("checkpoint_ns")
-        decided = nested or options.get("durability") or "checkpoint_during" in options
+        decided = is_nested(config) or options.get("durability") or "checkpoint_during" in options
         return options if decided or not self.checkpointer else {**options, "durability": "sync"}
 
     @cached_property

@@ -45,6 +45,21 @@ def namespace_of(config: RunnableConfig) -> str:
     return str(config.get("configurable", {}).get("checkpoint_ns", ""))
 
 
+def is_nested(config: RunnableConfig) -> bool:
+    """Return whether the graph called with a config is inside another graph."""
+    return bool(namespace_of(config))
+
+
+def node_of(metadata: Mapping[str, object]) -> str:
+    """Return the name of the node in which this is called; empty outside of a graph."""
+    return str(metadata.get("langgraph_node", ""))
+
+
+def one_deeper(metadata: Mapping[str, object], name: str) -> dict[str, object]:
+    """Return the metadata of a call as if a graph of this name made it, to whose subgraphs `messages` are streamed."""
+    return {**metadata, NAMESPACE: f"{metadata.get(NAMESPACE, '')}|{name}:", "langgraph_path": ()}
+
+
 def parts_of(namespace: str) -> list[str]:
     """Return the parts of a namespace, without the numbers that LangGraph puts in when a call is made again."""
     return [part for part in namespace.split("|") if not part.isdigit()]

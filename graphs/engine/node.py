@@ -32,6 +32,7 @@ from agents.settings import settings
 from graphs.engine.budget import take_over, within_budget
 from graphs.engine.chat_stream import speaking
 from graphs.engine.concurrency import at_work
+from graphs.engine.langgraph_internals import node_of
 from graphs.engine.progress import place_in_run
 from graphs.engine.state import Worked, recovered
 
@@ -95,7 +96,7 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         speaker = self.agent if isinstance(self.agent, Agent) else getattr(self.agent, "speaker", None)
         work = Attempts(within_budget(self.agent, config), self.retry)
         outcome = await effects.invoke(work, request, speaking(config, speaker) if speaker else config)
-        node = config.get("metadata", {}).get("langgraph_node", "")
+        node = node_of(config.get("metadata", {}))
         usage = named(outcome.usage, self.books) if self.books else outcome.usage
         agent = next(iter(usage["agents"]), self.books or "").partition("/")[0]
         worked: Worked = {"node": node, "agent": agent, "started": started, "ended": time.time()}

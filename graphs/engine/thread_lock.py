@@ -24,7 +24,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from graphs.engine.concurrency import run_around
-from graphs.engine.langgraph_internals import CHECKPOINTER
+from graphs.engine.langgraph_internals import CHECKPOINTER, is_nested
 from graphs.engine.recorded import original
 from graphs.errors import ConfigurationError, ThreadBusyError
 
@@ -220,8 +220,8 @@ def thread_lock(
         ThreadBusyError: The run that starts this one works on the same thread.
     """
     configurable = config.get("configurable", {})
-    thread_id, is_nested = configurable.get("thread_id"), bool(configurable.get("checkpoint_ns"))
-    if is_nested:
+    thread_id = configurable.get("thread_id")
+    if is_nested(config):
         saver = configurable.get(CHECKPOINTER)
     saver = original(saver)
     if thread_id is None or not isinstance(saver, BaseCheckpointSaver):
@@ -233,7 +233,7 @@ def thread_lock(
         lock = ThreadLock((id(saver), str(thread_id)), chosen or "wait")
     if lock.key in configurable.get(HELD, ()):
         return nullcontext(), config
-    if is_nested:
+    if is_nested(config):
         lock.run = run_around()
         return (lock, lock.mark(config)) if lock.run is not None else (nullcontext(), config)
     around = var_child_runnable_config.get() or {}

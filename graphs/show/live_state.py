@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 from langchain_core.messages import AIMessageChunk
 
-from graphs.engine import EXECUTE, Step, StepRecord, new_record
+from graphs.engine import EXECUTE, Step, StepRecord, langgraph_internals, new_record
 from graphs.show.outcome import Record, is_record, outcome, update_of
 from graphs.show.wording import WAITING
 
@@ -208,7 +208,7 @@ class LiveState:
         return self._put(key, _recorded(task, {**task.record, "status": "running", "started": started}))
 
     def _words(self, chunk: AIMessageChunk, metadata: Record) -> Change | None:
-        owner = self._innermost(str(metadata.get("langgraph_checkpoint_ns", "")).split("|"))
+        owner = self._innermost(str(metadata.get(langgraph_internals.NAMESPACE, "")).split("|"))
         task = self.tasks.get(owner)
         if task is None or not (task.record or self._step_around(task)):
             # Another id: an attempt that starts over.
