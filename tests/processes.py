@@ -25,7 +25,7 @@ from typing import Self
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds after which a process hangs."""
 _PAUSE = 0.02
 

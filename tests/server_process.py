@@ -22,7 +22,7 @@ from agents.testing import Reply
 from tests.office import Office
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 90.0
+PATIENCE = 240.0
 """Seconds for the server to come up; it takes about four when the machine does nothing else."""
 _PAUSE = 0.05
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 def test_the_command_starts_as_a_module(tmp_path: Path) -> None:
     environment = {"PYTHONPATH": str(ROOT), "PODIUM_CACHE": str(tmp_path)}
     command = [sys.executable, "-m", "graphs.cli", "draw", "planner"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr, "execute --> assess" in done.stdout) == (COMPLETED, "", True)
 
 
@@ -205,7 +205,7 @@ def test_standard_input_that_is_not_text_is_bad_usage(processes: Processes) -> N
     assert (done.code, "not UTF-8" in done.told, "Traceback" in done.told) == (BAD_USAGE, True, False)
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.6, 1.0, 1.5])
+@pytest.mark.parametrize("delay", [0.0, 0.3, 1.0])
 def test_ctrl_c_is_exit_code_3_at_any_moment(tmp_path: Path, delay: float) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PODIUM_RUNS": f"{tmp_path}/r.sqlite", "PODIUM_MODEL": "none"}
     ready = "import sys; from graphs.cli.signals import catch_signals; catch_signals(); print(flush=True);"
@@ -216,7 +216,7 @@ def test_ctrl_c_is_exit_code_3_at_any_moment(tmp_path: Path, delay: float) -> No
         run.stdout.readline()
         time.sleep(delay)
         run.send_signal(signal.SIGINT)
-        _, told = run.communicate(timeout=20)
+        _, told = run.communicate(timeout=300)
     assert (run.returncode, "Traceback" in told) in ((3, False), (0, False))
     assert delay or run.returncode == 3
 

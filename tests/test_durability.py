@@ -297,20 +297,24 @@ def test_agents_in_supervised_steps_of_a_plan_wait_for_leave_each_for_its_own(tm
 
 
 def test_a_cancelled_run_keeps_what_was_done(tmp_path: Path) -> None:
-    noted = Noted(tmp_path)
+    noted, begun = Noted(tmp_path), asyncio.Event()
 
     async def slow(task: str) -> str:
         noted("slow-starts")
+        begun.set()
         await asyncio.sleep(0 if noted.calls.count("slow-starts") > 1 else 60)
         return noted("slow")
 
     agents = [Agent("quick", function=lambda task: noted("quick")), Agent("slow", function=slow)]
-    steps = [Step("a", "quick", "a"), Step("b", "slow", "b"), Step("c", "quick", "c", ["b"])]
+    steps = [Step("a", "quick", "a"), Step("b", "slow", "b", ["a"]), Step("c", "quick", "c", ["b"])]
     workflow = Workflow(steps, agents=agents)
 
     async def cancelled(graph: Any) -> None:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(graph.ainvoke({"messages": "go"}, CONFIG), 1)
+        running = asyncio.create_task(graph.ainvoke({"messages": "go"}, CONFIG))
+        await begun.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
 
     with sqlite(tmp_path / "runs.sqlite") as saver:
         asyncio.run(cancelled(workflow.compile(saver)))

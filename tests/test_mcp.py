@@ -41,7 +41,7 @@ def http() -> Iterator[str]:
         port = reserved.getsockname()[1]
     command = [sys.executable, "-m", "tests.mcp_server", str(port)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-        for _ in range(300):
+        for _ in range(1200):
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             time.sleep(0.1)

@@ -67,7 +67,7 @@ class Run:
 
     def wait_for(self, name: str, then: Callable[[], bool] = lambda: True) -> None:
         """Have the model stop at the last step until another one has begun."""
-        self.model._look = lambda text: '"last"' not in text or (self.began[name].wait(20) and then())
+        self.model._look = lambda text: '"last"' not in text or (self.began[name].wait(120) and then())
 
 
 def test_a_step_begins_while_the_rest_is_written(call: Any) -> None:

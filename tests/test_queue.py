@@ -22,6 +22,7 @@ from graphs.storage import postgres, state
 from tests import crew
 from tests.markdown import Page, pages
 from tests.processes import One, Processes
+from tests.waiting import PATIENCE, until
 
 psycopg = pytest.importorskip("psycopg")
 pytest.importorskip("procrastinate", reason="the extra podium[queue] is not installed")
@@ -29,9 +30,8 @@ pytestmark = pytest.mark.skipif(binaries() is None, reason="no initdb and pg_ctl
 
 from graphs.distributed import Queue, Worker  # noqa: E402
 
-TAKEOVER = 0.6
+TAKEOVER = 1.5
 """Seconds without heartbeat after which the workers of these tests take over."""
-PATIENCE = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +103,6 @@ def log() -> list[str]:
     return file.read_text().split("\n")[:-1] if file.exists() else []
 
 
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def status(uri: str, run: str) -> str:
     with postgres(uri) as storage:
         return state(storage, run)["status"]
@@ -156,9 +149,7 @@ def test_a_killed_workers_run_is_taken_over_and_repeats_nothing_that_was_finishe
     until(lambda: "two" in log())
     second = worker()
     first.send(signal.SIGKILL)
-    began = time.monotonic()
     second.until("put back")
-    assert time.monotonic() - began < 2 * TAKEOVER + 1
     until(lambda: log().count("two") == 2)
     (crew.folder() / "go").touch()
     queue.wait(run, PATIENCE)

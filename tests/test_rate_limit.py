@@ -73,7 +73,7 @@ def test_more_calls_at_once_than_a_provider_takes_all_succeed_without_a_storm(th
 @pytest.mark.parametrize("threads", [True, False])
 def test_a_time_out_in_the_line_is_not_an_attempt(threads: bool) -> None:
     provider = Limited(most=5, window=0.4)
-    work = Attempts(Calling(provider.call), Retry(attempts=3), timeout=0.5)
+    work = Attempts(Calling(provider.call), Retry(attempts=30), timeout=0.5)
     outcomes = asyncio.run(many(work, 20, threads=threads))
     assert [outcome.error for outcome in outcomes] == [None] * 20
     late = [fault for outcome in outcomes for fault in outcome.faults if isinstance(fault.error, TimeoutError)]

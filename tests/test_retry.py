@@ -111,12 +111,12 @@ def hanging(first: int) -> tuple[Any, Callable[[], None]]:
 
     def work(_: Any) -> Any:
         if next(calls, None) is not None:
-            event.wait(5)
+            event.wait(60)
         return {"text": "fine", "usage": no_usage()}
 
     async def async_work(_: Any) -> Any:
         if next(calls, None) is not None:
-            await asyncio.sleep(5)
+            await asyncio.sleep(60)
         return {"text": "fine", "usage": no_usage()}
 
     return RunnableLambda(work, afunc=async_work), event.set
@@ -124,8 +124,9 @@ def hanging(first: int) -> tuple[Any, Callable[[], None]]:
 
 def test_each_attempt_has_its_own_time(call: Any) -> None:
     work, cancelled = hanging(2)
-    outcome = call(Attempts(work, AT_ONCE, timeout=0.05), "x")
-    assert (outcome.attempts, outcome.reply["text"]) == (3, "fine")
+    outcome = call(Attempts(work, Retry(20, wait=0), timeout=0.05), "x")
+    assert outcome.attempts >= 3  # on a busy machine a quick attempt times out, too
+    assert outcome.reply["text"] == "fine"
     cancelled()
 
 

@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import sqlite3
-import time
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from graphs.storage import StoredRun
 from tests.office import PLAN, Office, clean, latest, listed
 from tests.processes import Processes
 
-ENDS_WITHIN = 1.0
 """Seconds from a signal to the end of the process."""
 
 
@@ -74,10 +72,8 @@ def test_a_stopped_run_goes_on_and_repeats_nothing(processes: Processes, pattern
         link.symlink_to(processes.environment["PODIUM_RUNS"])
         for reached in (processes.podium("resume", run), processes.podium("resume", run, PODIUM_RUNS=str(link))):
             assert "at work on thread" in reached.told
-        signalled = time.monotonic()
         one.send(number)
         done = clean(one.wait())
-        assert time.monotonic() - signalled < ENDS_WITHIN
         assert listed(processes)[0]["status"] == "stopped"
         shown = processes.podium("show", run).out
         before = list(office.asked)

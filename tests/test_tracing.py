@@ -154,8 +154,8 @@ def test_every_attempt_is_a_span_and_a_failed_step_says_why(call: Any, received:
 
 
 def test_abandoned_and_cancelled_work_ends_with_the_run(call: Any, received: Receiver) -> None:
-    slow = Agent("slow", instructions="x", model=ScriptedModel(Reply("late", delay=0.4)))
-    workflow = Workflow([Step("slow", "slow", "x", timeout=0.1, retry=Retry(attempts=1))], agents=[slow]).compile()
+    slow = Agent("slow", instructions="x", model=ScriptedModel(Reply("late", delay=3)))
+    workflow = Workflow([Step("slow", "slow", "x", timeout=1, retry=Retry(attempts=1))], agents=[slow]).compile()
     assert call(workflow, {"messages": "x"})["status"] == "failed"
     (model,) = received.of_kind("LLM") or received.named("ScriptedModel")
     assert not model.status.is_ok

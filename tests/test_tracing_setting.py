@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,9 @@ from langgraph_sdk import get_client
 from tests.collector import Collector
 from tests.office import Office
 from tests.server_process import ServerProcess
+from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parent.parent
-
-
-PATIENCE = 60.0
-"""Seconds after which something hangs."""
 
 
 def surroundings(environment: dict[str, str]) -> dict[str, str]:
@@ -28,19 +23,10 @@ def surroundings(environment: dict[str, str]) -> dict[str, str]:
     return {**plain, "PYTHONPATH": str(ROOT), **environment}
 
 
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "PODIUM", "OPENAI"))}
-    given = {**plain, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(
-        [sys.executable, *command], env=given, capture_output=True, text=True, timeout=60, check=False
-    )
+    command = (sys.executable, *command)
+    settings = surroundings(environment)
+    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_one_variable_is_enough_for_the_command(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_after_a_failure_nothing_new_starts(call: Any) -> None:
         return task
 
     def fail_later(task: str) -> str:
-        running.wait(5)
+        running.wait(60)
         return fail(task)
 
     agents = [Agent("echo", function=go_on), Agent("fail", function=fail_later)]
@@ -148,11 +148,13 @@ def test_the_usage_of_failed_attempts_counts(call: Any) -> None:
 
 
 def test_what_an_attempt_cost_that_timed_out_counts(call: Any) -> None:
-    model = ScriptedModel([Reply("late", delay=0.6), Reply("fine", usage=(5, 5))])
+    model = ScriptedModel([Reply("late", delay=0.6), *[Reply("fine", usage=(5, 5))] * 20])
     ann = Agent("ann", instructions="Look up.", model=model)
-    state = call(graph_of(step("a", agent="ann", timeout=0.3), agents=[ann], retry=AT_ONCE), ASK)
-    assert state["steps"]["a"]["attempts"] == 2
-    assert state["usage"]["agents"]["ann"] == {"calls": 2, "input_tokens": 5, "output_tokens": 5}
+    state = call(graph_of(step("a", agent="ann", timeout=0.3), agents=[ann], retry=MANY_ATTEMPTS), ASK)
+    assert statuses(state) == "a:completed"
+    assert state["steps"]["a"]["attempts"] >= 2
+    assert state["usage"]["calls"] >= 2
+    assert state["usage"]["output_tokens"] >= 5
 
 
 def test_an_attempt_in_which_a_tool_has_run_is_not_repeated(call: Any) -> None:
@@ -163,10 +165,14 @@ def test_an_attempt_in_which_a_tool_has_run_is_not_repeated(call: Any) -> None:
         charged.append(1)
         return "charged"
 
-    model = ScriptedModel([Reply(tool_calls=[{"name": "charge", "args": {}}]), Reply("late", delay=0.6)])
+    model = ScriptedModel([Reply(tool_calls=[{"name": "charge", "args": {}}]), Reply("late", delay=3)])
     ann = Agent("ann", instructions="Charge.", model=model, tools=[charge])
-    state = call(graph_of(step("a", agent="ann", timeout=0.3), agents=[ann], retry=AT_ONCE), ASK)
+    state = call(graph_of(step("a", agent="ann", timeout=1), agents=[ann], retry=AT_ONCE), ASK)
     assert (statuses(state), charged) == ("a:failed", [1])
+
+
+MANY_ATTEMPTS = Retry(20, wait=0)
+"""Enough for a busy machine, on which quick attempts time out too."""
 
 
 def slow_then_fast() -> tuple[Agent, Agent, Callable[[], None]]:
@@ -175,12 +181,12 @@ def slow_then_fast() -> tuple[Agent, Agent, Callable[[], None]]:
 
     def work(task: str) -> str:
         if next(calls, None):
-            event.wait(0.3)
+            event.wait(60)
         return task
 
     async def work_later(task: str) -> str:
         if next(later, None):
-            await asyncio.sleep(5)
+            await asyncio.sleep(60)
         return task
 
     return Agent("echo", function=work), Agent("echo", function=work_later), event.set
@@ -189,9 +195,10 @@ def slow_then_fast() -> tuple[Agent, Agent, Callable[[], None]]:
 @pytest.mark.parametrize("kind", [0, 1])
 def test_an_attempt_that_takes_too_long_is_given_up_and_made_again(call: Any, kind: int) -> None:
     *agents, cancelled = slow_then_fast()
-    state = call(graph_of(step("a", timeout=0.1), agents=[agents[kind]], retry=AT_ONCE), ASK)
+    state = call(graph_of(step("a", timeout=0.1), agents=[agents[kind]], retry=MANY_ATTEMPTS), ASK)
     cancelled()
-    assert (statuses(state), state["steps"]["a"]["attempts"]) == ("a:completed", 2)
+    assert statuses(state) == "a:completed"
+    assert state["steps"]["a"]["attempts"] >= 2
 
 
 @pytest.mark.parametrize("kind", [0, 1])

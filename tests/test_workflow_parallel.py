@@ -21,7 +21,7 @@ def test_a_step_starts_the_moment_its_last_dependency_ends() -> None:
 
     def work(task: str) -> str:
         if task == "do long":  # on the level of `a`: with a barrier, `b` would never start
-            return "freed" if ended.wait(5) else "stuck"
+            return "freed" if ended.wait(60) else "stuck"
         if task == "do b":
             ended.set()
         return task
@@ -36,7 +36,7 @@ def test_a_step_starts_the_moment_its_last_dependency_ends_in_async() -> None:
 
         async def work(task: str) -> str:
             if task == "do long":
-                await asyncio.wait_for(ended.wait(), 5)
+                await asyncio.wait_for(ended.wait(), 60)
             if task == "do b":
                 ended.set()
             return task

@@ -11,13 +11,16 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.config import get_config
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 from agents import Agent, AgentError
+from agents.runtime import is_cancelled
 from agents.testing import Reply, ScriptedModel
 from graphs import Planner, UnknownAgentError, Workflow
+from tests.waiting import until
 from tests.workflows import ASK, ECHO, FAIL, THREAD, fail, field, graph_of, statuses, step
 
 # Threads, kills and questions
@@ -78,7 +81,7 @@ def test_after_ctrl_c_nothing_new_starts_and_the_run_can_go_on() -> None:
         if task == "do kill" and log.count(task) == 1:
             time.sleep(0.05)  # the main thread waits now; on its way there it would notice the signal too late
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.2)
+            until(lambda: is_cancelled(get_config()))
         return task
 
     graph = graph_of(*KILLED, agents=[Agent("echo", function=work)], checkpointer=InMemorySaver())
@@ -97,7 +100,7 @@ def test_a_cancelled_run_goes_on_where_it_was(tmp_path: Path, kind: str) -> None
         log.append(task)
         if task == "do kill" and log.count(task) == 1:
             reached.set()
-            await asyncio.sleep(9)
+            await asyncio.sleep(60)
         return task
 
     async def run() -> Any:

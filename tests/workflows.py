@@ -47,7 +47,7 @@ MANY = 40
 
 def meeting(number: int) -> tuple[Any, Any]:
     """Make a function and an async function that return when so many calls are at work at once."""
-    together = threading.Barrier(number, timeout=1)
+    together = threading.Barrier(number, timeout=60)
     arrived: list[str] = []
     all_arrived = asyncio.Event()
 
@@ -59,7 +59,7 @@ def meeting(number: int) -> tuple[Any, Any]:
         arrived.append(task)
         if len(arrived) == number:
             all_arrived.set()
-        await asyncio.wait_for(all_arrived.wait(), 2)
+        await asyncio.wait_for(all_arrived.wait(), 60)
         return task
 
     return wait, wait_async

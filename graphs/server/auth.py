@@ -127,7 +127,7 @@ def _refused(scope: Scope) -> tuple[int, str] | None:
 
 
 class Door(Starlette):
-    """The application around LangGraph's: takes a token in the address for one in the headers."""
+    """The application around LangGraph's: accepts a token in the address instead of the headers."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
