@@ -96,13 +96,13 @@ def trace(to: SpanExporter | TracerProvider | str | None = None, *, content: boo
             `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says, which is no.
 
     Raises:
-        ImportError: The extra `tracing` is not installed.
+        ConfigurationError: The extra `tracing` is not installed.
     """
     global _latest
     try:
         _watch_runs()
     except ImportError as error:
-        raise ImportError(f"Tracing needs OpenTelemetry: {install_hint('tracing')} ({error})") from error
+        raise ConfigurationError(f"Tracing needs OpenTelemetry: {install_hint('tracing')} ({error})") from error
     if _latest is not None:
         _latest.close()
     if content is None:
@@ -115,8 +115,7 @@ def trace_as_set(environment: Mapping[str, str] = os.environ) -> None:
     """Switch tracing on if the environment says so; called when Podium is imported.
 
     Raises:
-        ConfigurationError: The variable says something else than yes, no or an address.
-        ImportError: The extra `tracing` is not installed.
+        ConfigurationError: The variable says something else than yes, no or an address, or the extra is not installed.
     """
     wanted = environment.get(SETTING, "").strip()
     if wanted.lower() in _NO:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from agents.runtime import install_hint
+
 BASE = "langgraph.graph"
 NEEDED_LATER = {
     *("langchain.agents", "openai", "langchain_openai", "langchain.agents", "httpx", "httpx2", "requests", "aiohttp"),
@@ -41,3 +43,8 @@ def test_the_command_starts_without_langgraph() -> None:
     assert (
         sorted(name for name in loaded("graphs.cli.commands") if name.startswith(("lang", "pydantic", "agents"))) == []
     )
+
+
+def test_an_extra_is_installed_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert install_hint("web") == f"pip install -e '{Path(__file__).parents[1]}[web]'"

@@ -88,4 +88,4 @@ def test_without_the_extra_there_is_one_clear_error() -> None:
     missing = "import sys; sys.modules['opentelemetry'] = None; import agents"
     assert run("-c", missing).stderr == ""
     last = run("-c", missing, PODIUM_TRACING="1").stderr.splitlines()[-1]
-    assert last.startswith("ImportError: Tracing needs OpenTelemetry: pip install -e '.[tracing]'")
+    assert last.startswith("agents.errors.ConfigurationError: Tracing needs OpenTelemetry: pip install -e '.[tracing]'")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 
 def install_hint(extra: str) -> str:
-    """Return the command that installs an extra: in a clone, or of the package."""
-    clone = Path(__file__).resolve().parents[2] / "pyproject.toml"
-    return f"pip install -e '.[{extra}]'" if clone.exists() else f"pip install 'podium[{extra}]'"
+    """Return the command that installs an extra: in a clone, from any folder, or of the package."""
+    clone, here = Path(__file__).resolve().parents[2] / "pyproject.toml", Path("pyproject.toml")
+    if not clone.exists():
+        return f"pip install 'podium[{extra}]'"
+    folder = "." if here.exists() and here.samefile(clone) else clone.parent
+    return f"pip install -e '{folder}[{extra}]'"

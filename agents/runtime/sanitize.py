@@ -102,14 +102,16 @@ _SECRETS = re.compile(
     | authorization ["']?\s*[=:]\s*["']? (\w+\s+)? \S+
     | \bbearer \s+ \S+  |  \bbasic \s+ (?-i: (?=\w[a-z+/]*[A-Z\d=]) ) [\w+/=]{8,}
     | (?<=[?&])(key|sig|code)=[^\s&]+
-    | (api[-_ ]?key|token|passw(or)?d|passphrase|pwd|signature
+    | (api[-_ ]?key(\s(provided|given))?|token|passw(or)?d|passphrase|pwd|signature
       | (secret|(access|account|private)[-_ ]?key|credential)[\w-]{0,64}+)
-      \\?["']?\s*[=:]\s*(\\?"[^"]*"?|\\?'[^']*'?|[^\s;&]+)
-    | \b(sk|pk|rk|xai|gsk|gh[opsru]|github_pat|glpat|hf|nvapi|npm|pypi|whsec|r8|tvly|pplx|xox[a-z]|xapp|shp[a-z]{2})
+      (?:\\?["']?\s*[=:]|["'],(?=\sb?["']))\s*b?(\\?"[^"]*"?|\\?'[^']*'?|[^\s;&]+)
+    | \b(sk|pk|rk|xai|gsk|gh[opsru]|github_pat|glpat|hf|nvapi|npm|pypi|whsec|r8|tvly|pplx|fw|xox[a-z]|xapp|shp[a-z]{2})
       [-_][\w*.-]{6,}
-    | \b(?-i:AIza|eyJ|ya29\.|SG\.|GOCSPX-)[\w.-]+ | \b(?-i:A[KS]IA|AROA|AIDA)[A-Z\d]{8,}"""
+    | \b(?-i:AIza|eyJ|ya29\.|SG\.|GOCSPX-)[\w.-]+ | \b(?-i:A[KS]IA|AROA|AIDA|SCW)[A-Z\d]{8,}"""
 )
-_WORDS = re.compile(r"\b(?=[a-z\d/+]{0,39}[A-Z])(?=[A-Z\d/+]{0,39}[a-z])[A-Za-z\d/+]{40}(?![\w/+])|\w{24,}={0,2}")
+_WORDS = re.compile(
+    r"\b(?=[a-z\d/+]{0,39}[A-Z])(?=[A-Z\d/+]{0,39}[a-z])[A-Za-z\d/+]{40}(?![\w/+])|\w{24,}(?:\.\w+)*={0,2}"
+)
 """Words that only a machine can have written: secret keys of AWS, and long ones with digits (`_unless_random`)."""
 
 
@@ -126,5 +128,5 @@ def masked(text: str) -> str:
 
 def _unless_random(word: re.Match[str]) -> str:
     has_digit = any(letter.isdigit() for letter in word[0])
-    is_name = max(map(len, word[0].split("_"))) < 16  # words joined by underscores, some with a number
+    is_name = max(map(len, re.split("[_.]", word[0]))) < 16  # words joined by underscores or dots, some with a number
     return "***" if has_digit and not is_name else word[0]

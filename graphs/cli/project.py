@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+from shutil import which
 from string import Template
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from agents.errors import ConfigurationError
+from agents.runtime import install_hint
 from graphs.cli.exit_codes import COMPLETED
 from graphs.cli.output import say, stdout
 
@@ -39,10 +42,12 @@ def new_command(
     for file in sorted(_FILES.iterdir()):
         text = Template(file.read_text(encoding="utf-8")).substitute(module=module, name=name)
         (folder / file.name.removesuffix(".template").replace("my_team", module)).write_text(text, encoding="utf-8")
-    say(
-        stdout(),
-        f"{folder}/ is made. Try it:\n\n  cd {folder}\n  python -m pytest  # after: pip install pytest\n"
-        f'  podium run {module}:graph "Compare a bus and a taxi for 10 km"\n  podium show\n\n'
-        f"{module}.py is the team, {module}.ipynb shows it at work, and `langgraph dev` serves it to LangGraph Studio.",
-    )
+    steps = [f"cd {folder}", "pip install pytest && python -m pytest"]
+    steps += [f'podium run {module}:graph "Compare a bus and a taxi for 10 km"', "podium show"]
+    steps.append(f"{install_hint('studio')} && langgraph dev  # LangGraph Studio")
+    activate = Path(sys.prefix, "bin", "activate")
+    if which("podium") is None and activate.exists():
+        steps.insert(0, f"source {activate}  # for python and podium")
+    lines = "\n  ".join(steps)
+    say(stdout(), f"{folder}/ is made. Try it:\n\n  {lines}\n\n{module}.py is the team, {module}.ipynb a notebook.")
     return COMPLETED

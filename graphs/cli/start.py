@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -141,6 +142,7 @@ def begin(
         spec = spec.with_model(model)
         for agent in spec.agents(model):
             chat_model(agent.model)  # a model that a team file names and that cannot be had is missed before the run
+    logging.getLogger("langchain_openai").setLevel(logging.ERROR)  # its time-outs are raised, too, and shown as errors
     graph = spec.compile(model, storage or InMemorySaver())
     if run and not shown.quiet:
         say(stderr(), f"run {run}", "dim")

@@ -40,7 +40,7 @@ try:
     from procrastinate.retry import BaseRetryStrategy, RetryDecision
     from procrastinate.worker import Worker as ProcrastinateWorker
 except ImportError as error:
-    raise ImportError(f"A worker needs an extra: {install_hint('queue')}") from error
+    raise ConfigurationError(f"A worker needs an extra: {install_hint('queue')}") from error
 
 TAKEOVER_AFTER = 15.0
 DRAIN = 60.0
