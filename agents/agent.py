@@ -14,7 +14,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.store.base import BaseStore
 from pydantic import BaseModel
 
-from agents.answer import Answer, is_envelope, read_answer
+from agents.answer import Answer, is_envelope, read_answer, with_figures
 from agents.assignment import Assignment, users_words
 from agents.checks import Check, Guardrails, sent_back
 from agents.errors import AgentError, ConfigurationError
@@ -187,7 +187,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
     ) -> Answer | T:
         """Do one assignment; `instead(reply, usage)` may read a worker's reply as something else than an answer."""
         assignment = _assignment(value)
-        config = calculating(config, {})[0]
+        config, figures = calculating(config, assignment.get("figures", {}))
         with tally.counting():
             await self._admit(effects, assignment, config)
             reply = await self.reply(effects, assignment, config, tally)
@@ -198,7 +198,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
                 answer = self.answer(reply, usage)
                 wrong = await self.guardrails.wrong_in_answer(effects, answer["text"], answer["data"], assignment)
                 if not wrong:
-                    return answer
+                    return with_figures(answer, figures)
                 if is_last:
                     break
                 reply = await self.reply(effects, sent_back(assignment, answer["text"], wrong), config, tally)
@@ -289,7 +289,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         tally = Tally(settings().prices)
         whole: object = None
         assignment = _assignment(value)
-        config = calculating(config, {})[0]
+        config, figures = calculating(config, assignment.get("figures", {}))
         with tally.counting():
             await self._admit(effects, assignment, config)
             runnable, asked = await self.worker.runnable(effects, config), self.worker.input(assignment)
@@ -299,7 +299,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
                 if delta:
                     yield {"delta": delta}
             reply = newly_written(whole, asked)
-            yield self.answer(reply, self.spent(reply, tally, config))
+            yield with_figures(self.answer(reply, self.spent(reply, tally, config)), figures)
 
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import ChainMap
 from collections.abc import Collection, Mapping
 from typing import Any, NotRequired, TypeGuard
 
@@ -16,6 +17,11 @@ from agents.runtime import Usage, check_reply, clean, clean_data, plausible
 ENVELOPE = frozenset({"messages", "status", "errors", "usage"})
 """The keys that the result of every pattern of ours has."""
 
+MAX_FIGURES = 40
+"""Named results that an answer passes on, the latest."""
+_EXACT = 2**53
+"""Larger whole numbers become floats: storages and JSON readers know no others."""
+
 
 class Answer(TypedDict):
     """The result of an assignment."""
@@ -28,6 +34,8 @@ class Answer(TypedDict):
     errors: list[dict[str, str]]
     """What went wrong inside, `{where, kind, message}` each, though there is an answer."""
     usage: Usage
+    figures: NotRequired[dict[str, float]]
+    """The results of its calculations by name, latest last."""
     message_id: NotRequired[str | None]
     """The id of the chat message that holds the text, if one does: a pattern that answers with it keeps the id."""
 
@@ -35,6 +43,13 @@ class Answer(TypedDict):
 def is_envelope(reply: object) -> TypeGuard[dict[str, Any]]:
     """Tell whether a reply is the result of a pattern."""
     return isinstance(reply, dict) and reply.keys() >= ENVELOPE
+
+
+def with_figures(answer: Answer, figures: ChainMap[str, float]) -> Answer:
+    """Return an answer with the results of its own calculations, the first of the maps."""
+    own = list(figures.maps[0].items())[-MAX_FIGURES:]
+    exact = {name: figure if abs(figure) < _EXACT else float(figure) for name, figure in own}
+    return {**answer, "figures": exact} if exact else answer
 
 
 def read_answer(name: str, reply: object, usage: Usage, direct: Collection[str] = ()) -> Answer:

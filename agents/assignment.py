@@ -16,6 +16,7 @@ from agents.settings import HISTORY_TOKENS
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w[\w.\-]*)\}")
 _REQUEST = "Request, for orientation"
+_FIGURES = "Results by name, for calculations"
 _DISPLAY = {
     "best_version": "Best version so far",
     "last_version": "Your last version, not accepted; write it again, complete, and change what the feedback says",
@@ -48,6 +49,8 @@ class Assignment(TypedDict, total=False):
     """The results this task depends on, as text, by step id or a label such as `best_version` or `feedback`."""
     data: dict[str, Any]
     """Those of the results that are data (JSON or pydantic objects), by the same labels."""
+    figures: dict[str, float]
+    """The results of earlier calculations by name, which the calculator knows."""
     request: HumanMessage
     """The user's own message with its pictures and files."""
     conversation: list[BaseMessage]
@@ -133,13 +136,19 @@ def _content(assignment: Assignment) -> str | list[ContentPart]:
     if not is_request:
         task = task_for_model(assignment)
     has_request = request.text.strip() in task  # word for word, so that it need not be quoted too
-    quotes = _quotes(assignment.get("context", {}), "" if has_request else request.text)
+    context = {**assignment.get("context", {}), **_named_figures(assignment)}
+    quotes = _quotes(context, "" if has_request else request.text)
     files = files_of(request)
     if is_request and files:
         above: list[ContentPart] = [{"type": "text", "text": "\n\n".join(quotes)}] if quotes else []
         return [*above, *request.content]
     text = "\n\n".join([*quotes, f"{YOUR_TASK}{task}"]) if quotes or files else task
     return [*files, {"type": "text", "text": text}] if files else text
+
+
+def _named_figures(assignment: Assignment) -> dict[str, str]:
+    lines = [f"{name} = {figure:.15g}" for name, figure in assignment.get("figures", {}).items()]
+    return {_FIGURES: "\n".join(lines)} if lines else {}
 
 
 def files_of(message: BaseMessage) -> list[ContentPart]:

@@ -9,7 +9,8 @@ import pytest
 from agents import Retry
 from graphs import Step
 from graphs.engine import StepRecord, critical_path, findings, new_record, read_plan
-from graphs.engine.steps import context_of, fill_task, find_cycle, holds, in_order, may_start, reason_to_skip
+from graphs.engine.step_inputs import inputs_of
+from graphs.engine.steps import fill_task, find_cycle, holds, in_order, may_start, reason_to_skip
 
 AGENTS = ("ann", "bob")
 
@@ -234,8 +235,8 @@ def test_conditions(test: str, wanted: str, result: str, met: bool) -> None:
 
 
 def test_a_step_is_told_of_its_own_dependencies_only() -> None:
-    told = context_of(step("s", "a", "b", "c"), settled(done("a", "A"), failed("b"), done("z", "Z")))
-    assert told == {"a": "A", "b": "(no result: it broke)", "c": "(no result yet)"}
+    inputs = inputs_of(step("s", "a", "b", "c"), settled(done("a", "A"), failed("b"), done("z", "Z")), {})
+    assert inputs.context == {"a": "A", "b": "(no result: it broke)", "c": "(no result yet)"}
 
 
 def test_a_task_is_filled_in_once() -> None:

@@ -12,7 +12,8 @@ from langgraph.types import CachePolicy
 from pydantic import BaseModel
 
 from agents import Agent
-from agents.testing import ScriptedModel
+from agents.testing import Reply, ScriptedModel
+from agents.tools import calculator
 from graphs import InvalidPlanError, Planner, Step, Workflow
 from graphs.storage import sqlite
 from tests.workflows import ASK, THREAD, field, graph_of, statuses, step
@@ -214,3 +215,26 @@ def test_a_long_plan_is_refused_by_its_length_first() -> None:
     graph = Planner([Agent("echo", function=lambda task: task)], model=model, max_plan_attempts=1).compile()
     errors = [error["message"] for error in asyncio.run(graph.ainvoke(ASK))["errors"]]
     assert errors == ["There are 5000 steps; use at most 10."]
+
+
+def test_results_of_calculations_are_names_in_those_of_the_next_step(call: Any) -> None:
+    def clerk(name: str, formula: str) -> Agent:
+        call = Reply(tool_calls=[{"name": "calculator", "args": {"expression": formula}}])
+        return Agent(name, tools=[calculator], model=ScriptedModel([call, lambda messages: messages[-1].text] * 2))
+
+    team = [
+        clerk("chairs", "net = 12 * 45.5; weight = 9"),
+        clerk("tables", "net = 4 * 120"),
+        clerk("sum", "both = chairs_net + tables_net; load = 12 * weight"),
+    ]
+    steps = [
+        step("chairs", agent="chairs"),
+        step("tables", agent="tables"),
+        step("sum", "chairs", "tables", agent="sum"),
+    ]
+    state = call(graph_of(*steps, agents=team), ASK)
+    assert state["steps"]["sum"]["result"] == "both = 1026\nload = 108"
+    assert state["steps"]["sum"]["figures"] == {"both": 1026.0, "load": 108}
+    model = team[-1].model
+    assert isinstance(model, ScriptedModel)
+    assert "chairs_net = 546\nweight = 9\ntables_net = 480" in model.calls[0].messages[-1].text

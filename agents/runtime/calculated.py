@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from langchain_core.runnables import RunnableConfig
 
-Names = ChainMap[str, int | float]
+Names = ChainMap[str, float]
 """The results of an assignment, and behind them those that it came with."""
 
 _KEY = "__podium_calculated"
@@ -20,7 +20,7 @@ def calculated(config: RunnableConfig | None) -> Names:
     return Names() if names is None else names
 
 
-def calculating(config: RunnableConfig, known: Mapping[str, int | float]) -> tuple[RunnableConfig, Names]:
+def calculating(config: RunnableConfig, known: Mapping[str, float]) -> tuple[RunnableConfig, Names]:
     """Return the config of an assignment that comes with known results, and its names, in which new ones are first."""
     names = calculated(config).new_child(dict(known)).new_child()
     return {**config, "configurable": {**config.get("configurable", {}), _KEY: names}}, names

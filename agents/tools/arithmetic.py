@@ -133,7 +133,7 @@ _EXAMPLE = "For example: (1250 - 300) * 0.19, or with names: net = 1250 - 300; t
 
 
 @reads_foreign_text(lambda compute, text: compute(text, {}))
-def compute(expression: str, names: MutableMapping[str, int | float]) -> str:
+def compute(expression: str, names: MutableMapping[str, float]) -> str:
     """Compute one formula, or several with names, in which later ones use the names of earlier ones.
 
     Args:
@@ -157,7 +157,7 @@ def compute(expression: str, names: MutableMapping[str, int | float]) -> str:
     return "\n".join(lines)
 
 
-def _computed(formula: str, names: Mapping[str, int | float], *, shown: str) -> int | float:
+def _computed(formula: str, names: Mapping[str, float], *, shown: str) -> int | float:
     evaluator = SimpleEval(
         operators={node: _bounded(compute) for node, compute in _OPERATORS.items()},
         functions={name: _bounded(compute) for name, compute in _FUNCTIONS.items()},

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from langchain_core.tools import ToolException
 
-Compute = Callable[[str, MutableMapping[str, int | float]], str]
+Compute = Callable[[str, MutableMapping[str, float]], str]
 
 _LINE = re.compile(r"[ \t]{0,8}([^\W\d]\w{0,60})[ \t]*=(?!=)[ \t]*([^=\"'\n]{1,200})")
 _OPERATOR = re.compile(r"[\w)%]\s*[-+*/]|\w\s*\(")
@@ -56,7 +56,7 @@ stand and with their units. Do not calculate anything again."""
         """Tell whether a task has figures to calculate with, or what was read for it has any."""
         return len(_FIGURE.findall(task)) > 1 or _FIGURE.search(read) is not None
 
-    def read(self, text: str, known: MutableMapping[str, int | float]) -> str:
+    def read(self, text: str, known: MutableMapping[str, float]) -> str:
         """Return the lines of a reply that can be computed with what is known; empty if they only repeat figures."""
         names = dict(known)
         kept: list[str] = []

@@ -215,7 +215,7 @@ class Lines(Protocol):
     def wanted(self, task: str, read: str) -> bool:
         """Tell whether a task needs the tool, with what was read for it."""
 
-    def read(self, text: str, known: MutableMapping[str, int | float]) -> str:
+    def read(self, text: str, known: MutableMapping[str, float]) -> str:
         """Return the lines of a reply that can be used; empty if there are none."""
 
     def results(self, lines: str, computed: str) -> dict[str, str]:

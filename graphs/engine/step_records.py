@@ -30,6 +30,7 @@ def completed(
         result=answer["text"],
         message_id=answer.get("message_id"),
         data=answer["data"],
+        figures=answer.get("figures", {}),
         attempts=attempts,
         answered_by=name,
         usage=usage,

@@ -42,17 +42,16 @@ from graphs.engine.durable_tasks import Tasks, Window
 from graphs.engine.langgraph_internals import CACHE
 from graphs.engine.progress import report
 from graphs.engine.state import Problem, problem, recovered
+from graphs.engine.step_inputs import StepInputs, inputs_of, value_of
 from graphs.engine.step_records import completed, failure, gathered, items_of, last_of, missing_agent
 from graphs.engine.steps import (
     LAST_ROUND,
     Step,
     StepRecord,
-    context_of,
     fill_task,
     is_done,
     new_record,
     quoted,
-    value_of,
 )
 
 Begin = Callable[[], None]
@@ -120,32 +119,26 @@ class StepWork:
 
     async def do(self, step: Step, settled: Mapping[str, StepRecord], begin: Begin) -> StepRecord:
         """Return the record of a step whose dependencies have these."""
-        context = context_of(step, settled)
-        values = {name: value_of(self.steps.get(name), settled[name]) for name in step.dependencies if name in settled}
-        data = {name: value for name, value in values.items() if value is not None}
+        inputs = inputs_of(step, settled, self.steps)
         if step.for_each:
-            return await self._for_each(step, settled[step.for_each], context, data, begin)
-        return await self._item(step, step.id, context, data, begin)
+            return await self._for_each(step, settled[step.for_each], inputs, begin)
+        return await self._item(step, step.id, inputs, begin)
 
-    async def _for_each(
-        self, step: Step, listed: StepRecord, context: Mapping[str, str], data: Mapping[str, Any], begin: Begin
-    ) -> StepRecord:
+    async def _for_each(self, step: Step, listed: StepRecord, inputs: StepInputs, begin: Begin) -> StepRecord:
         """Run a step once per item of a list, all at once; each item is a task, so durable by itself."""
         try:
             items = items_of(listed, step.max_items)
         except AgentError as error:
             return _failed(step, error)
-        objects = data.get(listed["id"])
+        objects = inputs.data.get(listed["id"])
         calls, window = [], Window(self.effects)
         # The list itself is not context of its items, unless the task quotes it.
-        hidden = () if listed["id"] in quoted(step) else (listed["id"],)
-        context = {name: text for name, text in context.items() if name not in hidden}
-        data = {name: value for name, value in data.items() if name not in hidden}
+        inputs = inputs if listed["id"] in quoted(step) else inputs.without(listed["id"])
         for number, item in enumerate(items):
             name = f"{step.id}[{number + 1}]"
-            own = {**context, "item": item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)}
-            value = objects[number] if isinstance(objects, list) else item
-            work = partial(self._timed, self._item, step, name, own, {**data, "item": value}, begin)
+            text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+            own = inputs.with_("item", text, objects[number] if isinstance(objects, list) else item)
+            work = partial(self._timed, self._item, step, name, own, begin)
             calls.append((name, self.tasks.call(name, work, {"item": item})))
             await window.add(calls[-1][1])
         await window.close()
@@ -156,17 +149,15 @@ class StepWork:
         record: StepRecord = await work(*arguments)
         return {**record, "started": started, "ended": time()}
 
-    async def _item(
-        self, step: Step, name: str, context: Mapping[str, str], data: Mapping[str, Any], begin: Begin
-    ) -> StepRecord:
+    async def _item(self, step: Step, name: str, inputs: StepInputs, begin: Begin) -> StepRecord:
         """Do the work once or, with `until`, round after round; each round is a task, so durable by itself."""
         if step.until is None:
-            return await self._attempt(step, context, data, begin)
+            return await self._attempt(step, inputs, begin)
         rounds: list[StepRecord] = []
-        context = {**context, LAST_ROUND: "(none yet)"} if LAST_ROUND in quoted(step) else context
+        inputs = inputs.with_(LAST_ROUND, "(none yet)", None) if LAST_ROUND in quoted(step) else inputs
         while len(rounds) < step.max_rounds:
             place = f"{name}({len(rounds) + 1})"
-            work = partial(self._timed, self._attempt, step, context, data, begin)
+            work = partial(self._timed, self._attempt, step, inputs, begin)
             rounds += await self.tasks.results([(place, self.tasks.call(place, work, {"round": len(rounds) + 1}))])
             last = rounds[-1]
             if last["status"] != "completed":
@@ -177,19 +168,16 @@ class StepWork:
                     return last_of(step, rounds)
             except Exception as error:
                 return last_of(step, rounds, _failed(step, error))
-            context = {**context, LAST_ROUND: text}
-            data = {**data, LAST_ROUND: value} if value is not None else data
+            inputs = inputs.with_(LAST_ROUND, text, value)
         return last_of(step, rounds, _failed(step, AgentError(f"not done in {step.max_rounds} rounds")))
 
-    async def _attempt(
-        self, step: Step, context: Mapping[str, str], data: Mapping[str, Any], begin: Begin
-    ) -> StepRecord:
+    async def _attempt(self, step: Step, inputs: StepInputs, begin: Begin) -> StepRecord:
         """Give a step to its agent, and after that has failed for good to its fallback."""
         async with self.slots, at_work(self.effects, get_config()) as held:
             if (stopped := self._reason_to_stop(step)) is not None:
                 return new_record(step, "skipped", error=stopped)
             begin()
-            assignment = self._assignment(step, context, data)
+            assignment = self._assignment(step, inputs)
             cached = self._cached(step, assignment)
             if cached and (hit := await cached.get(self.effects)):
                 return new_record(step, "completed", **hit)
@@ -229,14 +217,15 @@ class StepWork:
         error = problems[-1]["message"]
         return new_record(step, "failed", error=error, attempts=attempts, usage=usage, problems=problems)
 
-    def _assignment(self, step: Step, context: Mapping[str, str], data: Mapping[str, Any]) -> Assignment:
+    def _assignment(self, step: Step, inputs: StepInputs) -> Assignment:
         """Return a step's assignment: that of the run, with the step's task and what it depends on."""
         return {
             **self.base,
-            "task": fill_task(step, context, self.base["task"]),
+            "task": fill_task(step, inputs.context, self.base["task"]),
             "template": self._template(step),
-            "context": {**self.base.get("context", {}), **context},
-            "data": {**self.base.get("data", {}), **data},
+            "context": {**self.base.get("context", {}), **inputs.context},
+            "data": {**self.base.get("data", {}), **inputs.data},
+            "figures": {**self.base.get("figures", {}), **inputs.figures},
         }
 
     def _template(self, step: Step) -> str:
@@ -262,6 +251,10 @@ class StepWork:
         return await self.effects.invoke(work, assignment, inside(held, agent))
 
 
+_KEPT = ("result", "data", "figures", "answered_by")
+"""What the cache keeps of a record: what is not particular to one run."""
+
+
 class Cached:
     """The place of a step's result in LangGraph's cache: equal assignments of one step and agent have the same."""
 
@@ -282,8 +275,8 @@ class Cached:
         return stored.get(self.key)
 
     async def set(self, effects: Effects, record: StepRecord) -> None:
-        """Store what is not particular to one run."""
-        kept = {"result": record["result"], "data": record["data"], "answered_by": record["answered_by"]}
+        """Store a record."""
+        kept = {key: value for key, value in record.items() if key in _KEPT}
         await effects.function(partial(self.cache.set, {self.key: (kept, self.ttl)}), {})
 
 

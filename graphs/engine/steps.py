@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -15,7 +14,6 @@ from typing_extensions import TypedDict
 from agents.assignment import fill, placeholders
 from agents.runtime import Retry, Usage, no_usage
 from graphs.engine.state import Problem
-from graphs.errors import ChangedCodeError
 
 OnFailure = Literal["skip", "stop", "continue"]
 Join = Literal["all", "any"]
@@ -93,6 +91,8 @@ class StepRecord(TypedDict):
     """The id of the chat message that holds the text, if one does."""
     data: Any
     """The answer's JSON, if it has any."""
+    figures: dict[str, float]
+    """The results of its calculations by name."""
     error: str | None
     """Why it failed or was skipped."""
     attempts: int
@@ -163,6 +163,7 @@ def new_record(step: Step, status: str = "pending", **known: Any) -> StepRecord:
         "result": None,
         "message_id": None,
         "data": None,
+        "figures": {},
         "error": None,
         "attempts": 0,
         "answered_by": None,
@@ -224,43 +225,8 @@ def is_done(until: Until, result: Any, text: str) -> bool:
     return holds(until, text) if isinstance(until, Mapping) else bool(until(result))
 
 
-def value_of(step: Step | None, record: StepRecord, *, is_item: bool = False) -> Any:
-    """Return a result as the object that `returns` describes (a list of them for `for_each`), else its data.
-
-    Args:
-        step: As this code defines it.
-        record: Its own, or that of one item or round of it.
-        is_item: Whether the record is that of one item.
-
-    Raises:
-        ChangedCodeError: It was stored by code with another form.
-    """
-    data = record["data"]
-    if step is None or step.returns is None or data is None or record["status"] != "completed":
-        return data
-    form, is_list = step.returns, step.for_each is not None and not is_item
-    try:
-        # As JSON, because a strict form takes a date as text only there.
-        items = [form.model_validate_json(json.dumps(item)) for item in (data if is_list else [data])]
-    except ValidationError as error:
-        raise ChangedCodeError(
-            f"The stored result of step {step.id!r} is not a {form.__name__} as this code defines it: {error};"
-            " resume the run with the code that began it, or start it again in a new thread"
-        ) from error
-    return items if is_list else items[0]
-
-
-def context_of(step: Step, settled: Mapping[str, StepRecord]) -> dict[str, str]:
-    """Return by id the results of a step's dependencies as text, or why there is none."""
-    return {name: _result(settled[name]) if name in settled else "(no result yet)" for name in step.dependencies}
-
-
 def _result_of(record: StepRecord | None) -> str:
     return (record["result"] or "") if record else ""
-
-
-def _result(record: StepRecord) -> str:
-    return record["result"] or f"(no result: {record['error']})"
 
 
 def quoted(step: Step) -> list[str]:
