@@ -128,6 +128,10 @@ def test_an_interrupted_run_before_any_step_has_failed() -> None:
     assert (state["status"], state["stop_reason"]) == ("failed", "Interrupted after 2 s; no step had begun.")
 
 
+def test_a_run_that_ends_without_a_state_has_failed() -> None:
+    assert final_state(LiveState(0), None, 2)["status"] == "failed"
+
+
 def test_what_an_interrupted_run_has_finished_is_its_answer() -> None:
     used = {**no_usage(), "calls": 1}
     record = new_record(Step("a", "worker", "A"), "completed", result="A is done", usage=used)

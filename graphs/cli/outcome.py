@@ -22,6 +22,7 @@ _FACTS = ("thread_id", "pattern", "request", "started", "ended")
 """What a list of runs says of each, beside its status."""
 _INTERNAL = ("assignment", "code", "since_request")
 """Keys of a state that only the graph itself reads."""
+_WITHOUT_STATE = "The graph ended without a state; `podium show` shows what is stored of the run"
 
 
 def final_state(live: LiveState, fault: BaseException | None, now: float) -> dict[str, Any]:
@@ -30,6 +31,8 @@ def final_state(live: LiveState, fault: BaseException | None, now: float) -> dic
     state["usage"] = state.get("usage") or no_usage()
     questions = [ShownQuestion(item.id, item.value) for item in state.pop("__interrupt__", ())]
     if fault is None:
+        if not live.values:
+            return {**state, "status": "failed", "stop_reason": _WITHOUT_STATE, "questions": []}
         if not questions:
             return {"status": "completed", "questions": [], **state}
         listed = [{"id": question.id, "value": question.value} for question in questions]
