@@ -2,23 +2,27 @@
 
 import asyncio
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from benchmarks.postgres_server import binaries, server
 from graphs.cli import command
 from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED, NEEDS_INPUT
+from graphs.distributed.at_work import do_run
+from graphs.distributed.jobs import encode
 from graphs.errors import ConfigurationError, StorageError
-from graphs.storage import postgres, state
+from graphs.storage import postgres, sqlite, state
 from tests import crew
 from tests.markdown import Page, pages
 from tests.processes import One, Processes
@@ -98,7 +102,7 @@ def working(queue: Queue, max_takeovers: int = 3) -> Iterator[None]:
         ended.result(PATIENCE)
 
 
-def log() -> list[str]:
+def log(*_: object) -> list[str]:
     file = crew.folder() / "log"
     return file.read_text().split("\n")[:-1] if file.exists() else []
 
@@ -193,6 +197,28 @@ def test_sigterm_drains_and_another_worker_goes_on(queue: Queue, uri: str, worke
         queue.wait(run, PATIENCE)
     assert log() == ["one", "two", "three"]
     assert status(uri, run) == "completed"
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3, 4])
+def test_a_run_goes_on_though_a_worker_died_before_the_checkpoint_after_a_stored_step(kept: int, queue: Queue) -> None:
+    (crew.folder() / "go").touch()
+    arguments: Any = {"graph": "slow", "thread_id": "cut", "input": encode({"messages": "Do it"}), "context": None}
+
+    def work() -> None:
+        job = do_run(graph, 1, arguments, storage=storage, control=RunControl(), note_questions=log, notify=log)
+        asyncio.run(job)
+
+    with sqlite(crew.folder() / "runs.sqlite") as storage:
+        graph = crew.graphs["slow"].compile(storage)
+        work()
+        done = log()
+        with closing(sqlite3.connect(crew.folder() / "runs.sqlite")) as connection, connection:
+            first = "SELECT checkpoint_id FROM checkpoints ORDER BY checkpoint_id LIMIT ?"
+            connection.execute(f"DELETE FROM checkpoints WHERE checkpoint_id NOT IN ({first})", (kept,))
+        assert graph.get_state({"configurable": {"thread_id": "cut"}}).next == ()
+        work()
+        assert state(storage, "cut")["status"] == "completed"
+    assert log() == done
 
 
 def test_a_question_frees_the_worker_and_its_answer_is_queued(queue: Queue, podium: Podium) -> None:

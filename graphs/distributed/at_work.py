@@ -76,7 +76,8 @@ async def do_run(
         if value is None:
             if last is None:
                 raise ConfigurationError(f"There is no run {thread!r} to go on with")
-            if not (await graph.aget_state(config)).next:
+            # Not `next`, which is empty too where a step's writes are stored and the checkpoint after them is not.
+            if not (await graph.aget_state(config)).tasks:
                 return  # it has ended already; only that was not noted
         state = LiveState(time.time())
         lines = _Lines(notify)

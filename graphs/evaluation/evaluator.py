@@ -203,12 +203,12 @@ class _Evaluate(SyncAsyncRunnable[EvaluationJob, Outcome | None]):
         stored = await effects.function(graph.get_state, {"config": {"configurable": {"thread_id": run}}})
         if stored.values and (stored.metadata or {}).get("case") != digest:
             raise ConfigurationError(f"The run {run} is of another request or other options; choose a new name")
-        if stored.interrupts or (stored.values and not stored.next):
+        if stored.interrupts or (stored.values and not stored.tasks):
             return {**stored.values, "__interrupt__": stored.interrupts}
         if isinstance(graph, CompiledPattern):
             graph = graph.bind(context=Settings(model=self.settings.model, prices=self.settings.prices))
         try:
-            result = await effects.invoke(graph, None if stored.next else {"messages": request}, config)
+            result = await effects.invoke(graph, None if stored.tasks else {"messages": request}, config)
             used_up = out_of_budget(result.get("errors") or ())
         except BudgetError:
             used_up = True
