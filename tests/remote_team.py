@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,51 @@ from langgraph.types import interrupt
 from pydantic import BaseModel
 
 from agents import Agent, TransientError
+from agents.runtime import is_cancelled
 from agents.settings import context_of_run
 from agents.testing import ScriptedModel
 from graphs import Workflow
+from tests.waiting import until
 
 
 class Sum(BaseModel):
     total: int
 
 
-def where(task: str) -> dict[str, Any]:
-    """Name the process that does the work, and when it does it."""
-    began = time.monotonic()
-    time.sleep(0.2)
-    return {"process": os.getpid(), "began": began, "ended": time.monotonic()}
+def where(task: str) -> dict[str, int]:
+    """Name the process that does the work."""
+    return {"process": os.getpid()}
+
+
+def meet(task: str) -> int:
+    """Return the process once two are at work at a time; the task names their folder."""
+    Path(task, str(os.getpid())).touch()
+    until(lambda: len(os.listdir(task)) >= 2)
+    return os.getpid()
+
+
+def keep_notes(file: str) -> None:
+    """Have this process write its notes into a file."""
+    os.environ["PODIUM_NOTES"] = file
+
+
+def until_there(file: str) -> None:
+    """Wait for a file."""
+    until(Path(file).exists)
+
+
+def note(text: str) -> str:
+    """Write a line into the file that PODIUM_NOTES names."""
+    with Path(os.environ["PODIUM_NOTES"]).open("a") as file:
+        file.write(f"{text}\n")
+    return text
+
+
+def until_cancelled(config: RunnableConfig) -> str:
+    """Wait until the work is cancelled."""
+    note("at work")
+    until(lambda: is_cancelled(config))
+    return note("cancelled")
 
 
 async def double(task: str, data: dict[str, Any]) -> int:
@@ -88,11 +118,13 @@ def calling(tool: str, **args: object) -> AIMessage:
 writer = Agent("writer", "Writes", model=ScriptedModel(default="Text"), examples=["Write a note"])
 handing_over = calling("handoff_to_where", task="Look", reason="it looks")
 paying = [calling("pay", amount=3), TransientError("gone"), TransientError("gone"), TransientError("gone")]
+held_up = [calling("until_cancelled"), calling("note", text="after the end")]
 agents = [
     writer,
+    Agent("patient", "Waits", tools=[until_cancelled, note], model=ScriptedModel(held_up)),
     Agent("payer", "Pays, then its model fails", tools=[pay], model=ScriptedModel(paying, repeat=True)),
     Agent("desk", "Hands over", model=ScriptedModel(default=handing_over)),
-    *(where, double, run_of, ask, die_once, busy, broken, clerk),
+    *(where, meet, note, double, run_of, ask, die_once, busy, broken, clerk),
     Workflow([{"id": "draft", "agent": "writer", "task": "Draft it"}], agents=[writer]),
 ]
 met = {"evidence": "it is so", "met": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -26,15 +27,15 @@ from graphs.distributed.errors_as_data import error_data, error_from
 from graphs.distributed.packing import pack, unpack
 from tests.conftest import Call
 from tests.markdown import ROOT
-from tests.remote_team import Sum
+from tests.remote_team import Sum, keep_notes, until_there
 
 TEAM = "tests.remote_team:agents"
 
 
-def new_pool() -> ProcessPoolExecutor:
+def new_pool(size: int = 2) -> ProcessPoolExecutor:
     context = get_context("forkserver")  # imports once what each process of a spawned pool would import
     context.set_forkserver_preload([TEAM.partition(":")[0], "graphs.distributed.executor"])
-    return ProcessPoolExecutor(2, mp_context=context)
+    return ProcessPoolExecutor(size, mp_context=context)
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +69,59 @@ def run(call: Call, executor: Any, *steps: dict[str, Any], **options: Any) -> di
     return result
 
 
-def test_steps_work_in_other_processes_at_once(call: Call, pool: Executor) -> None:
-    two = [step("where"), {**step("where"), "id": "other"}]
-    run(call, pool, *two)  # the pool has started
-    done = [record["data"] for record in run(call, pool, *two)["steps"].values()]
-    assert os.getpid() not in {record["process"] for record in done}
-    assert max(record["began"] for record in done) < min(record["ended"] for record in done)
+def test_steps_work_in_other_processes_at_once(call: Call, pool: Executor, tmp_path: Path) -> None:
+    two = [step("meet", str(tmp_path)), {**step("meet", str(tmp_path)), "id": "other"}]
+    processes = {record["data"] for record in run(call, pool, *two)["steps"].values()}
+    assert len(processes - {os.getpid()}) == 2
+
+
+@pytest.fixture
+def lonely(tmp_path: Path) -> Iterator[Executor]:
+    """Have a pool of one process, which does one thing after another."""
+    with new_pool(1) as pool:
+        pool.submit(keep_notes, str(tmp_path / "notes"))
+        yield pool
+
+
+def noted(pool: Executor, tmp_path: Path) -> list[str]:
+    """Return the notes when the process has done all that was submitted."""
+    agent("note", pool).invoke("the end")
+    return (tmp_path / "notes").read_text().splitlines()
+
+
+ONCE = {"timeout": 0.5, "retry": {"attempts": 1}}
+
+
+def test_after_a_time_out_the_worker_starts_no_more_calls(call: Call, lonely: Executor, tmp_path: Path) -> None:
+    agent("note", lonely).invoke("the beginning")
+    record = run(call, lonely, step("patient", **ONCE))["steps"]["patient"]
+    assert "no answer within 0.5 s" in record["error"]
+    # Between the first note and the last nothing, if it was too slow to begin in time.
+    assert noted(lonely, tmp_path)[1:-1] in (["at work", "cancelled"], [])
+
+
+def test_what_a_pool_has_taken_but_not_begun_in_time_is_never_begun(
+    call: Call, lonely: Executor, tmp_path: Path
+) -> None:
+    lonely.submit(until_there, str(tmp_path / "go"))
+    record = run(call, lonely, step("note", "late", **ONCE))["steps"]["note"]
+    assert "no answer within 0.5 s" in record["error"]
+    (tmp_path / "go").touch()
+    assert noted(lonely, tmp_path) == ["the end"]
+
+
+def test_after_a_cancellation_the_worker_starts_no_more_calls(lonely: Executor, tmp_path: Path) -> None:
+    graph = Workflow([step("patient")], agents=on(lonely, TEAM)).compile()
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(graph.ainvoke({"messages": []}))
+        await asyncio.to_thread(until_there, str(tmp_path / "notes"))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert noted(lonely, tmp_path) == ["at work", "cancelled", "the end"]
 
 
 def test_names_descriptions_and_examples_are_the_same(threads: Executor) -> None:
@@ -146,11 +194,6 @@ def test_usage_is_booked_and_budgets_are_kept_here(call: Call, threads: Executor
         "workflow/writer": 1,
     }
     assert run(call, threads, *steps, context={"max_calls": 1})["errors"][0]["kind"] == "BudgetError"
-
-
-def test_an_agent_that_nobody_waits_for_starts_no_more_calls(call: Call, threads: Executor) -> None:
-    record = run(call, threads, step("where", timeout=0.05, retry={"attempts": 1}))["steps"]["where"]
-    assert "no answer within 0.05 s" in record["error"]
 
 
 def test_peers_of_a_network_hand_over_from_elsewhere(call: Call, threads: Executor) -> None:

@@ -33,6 +33,7 @@ from agents.runtime import (
 from agents.settings import Settings, context_of_run
 from graphs.decisions import Turn
 from graphs.distributed.errors_as_data import error_from
+from graphs.distributed.marks import waiting
 from graphs.distributed.packing import pack, unpack
 from graphs.distributed.remote_work import RemoteAssignment, RemoteReply, attempt_from, team_at, work_on
 from graphs.engine import spent
@@ -237,18 +238,19 @@ class Elsewhere(OwnRun[RemoteAssignment, RemoteReply]):
             TransientError: The worker ended before it had replied.
             AgentError: What the agent is asked cannot leave this process, or the executor takes no more work.
         """
-        try:
-            order = pack(value)
-        except (TypeError, ValueError) as error:
-            raise AgentError(f"What agent {self.agent!r} is asked cannot be sent to a worker: {error}") from error
-        future = self.workers.submit(self.agent, order)
-        ended = effects.event()
-        future.add_done_callback(lambda future: ended.set())
-        try:
-            await ended.wait()
-        except BaseException:
-            future.cancel()  # work that has begun goes on
-            raise
+        with waiting() as mark:
+            try:
+                order = pack({**value, "mark": mark})
+            except (TypeError, ValueError) as error:
+                raise AgentError(f"What agent {self.agent!r} is asked cannot be sent to a worker: {error}") from error
+            future = self.workers.submit(self.agent, order)
+            ended = effects.event()
+            future.add_done_callback(lambda future: ended.set())
+            try:
+                await ended.wait()
+            except BaseException:
+                future.cancel()  # work that has begun, or that a process pool has taken, notices that the mark is gone
+                raise
         try:
             return cast(RemoteReply, unpack(future.result()))
         except Exception as error:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, NotRequired, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_config
@@ -30,8 +32,12 @@ from agents.runtime import (
 from agents.settings import run_context, settings_from
 from graphs.decisions import TakeTurn, Turn, turn_tools
 from graphs.distributed.errors_as_data import ErrorData, error_data, error_from, with_trace
+from graphs.distributed.marks import Mark, is_awaited
 from graphs.distributed.packing import pack, unpack
 from graphs.engine import Spent, team_of, with_rest, within_budget
+
+_LOOK = 0.1
+"""Seconds between two looks at whether somebody still waits."""
 
 
 class RemoteAssignment(TypedDict):
@@ -52,6 +58,8 @@ class RemoteAssignment(TypedDict):
     retry: dict[str, Any]
     attempt: int
     timeout: float | None
+    mark: NotRequired[Mark]
+    """Set when it is sent."""
 
 
 class FailedAttemptData(TypedDict):
@@ -124,25 +132,30 @@ def _outcome(name: str, order: RemoteAssignment, inside: InPlace, tally: Tally) 
         own.add_words(order["words"])
     config = with_rest(inside.holding(tally.watching(config)), order["budget"])
     asked = (job, name, order["assignment"])
-    with scope, _cancelled_after(order["timeout"], config) as limited:
+    with scope, _while_awaited(order, config) as limited:
         graph = cast(Any, _in_graph)  # LangGraph types it for runs without a context
         return cast("Answer | Turn", graph.invoke(asked, limited, context=run_context(order["context"])))
 
 
 @contextmanager
-def _cancelled_after(seconds: float | None, config: RunnableConfig) -> Iterator[RunnableConfig]:
+def _while_awaited(order: RemoteAssignment, config: RunnableConfig) -> Iterator[RunnableConfig]:
     """Start no more calls when the coordinator waits no longer."""
-    if seconds is None:
-        yield config
-        return
-    cancellation = Cancellation()
-    timer = threading.Timer(seconds, cancellation.cancel)
-    timer.daemon = True
-    timer.start()
+    cancellation, ended = Cancellation(), threading.Event()
+    until = time.monotonic() + (math.inf if order["timeout"] is None else order["timeout"])
+
+    def watch() -> None:
+        while is_awaited(order["mark"]) and time.monotonic() < until:
+            if ended.wait(min(_LOOK, max(0.0, until - time.monotonic()))):
+                return
+        cancellation.cancel()
+
+    if not is_awaited(order["mark"]):
+        raise WorkCancelledError
+    threading.Thread(target=watch, name="podium-awaited", daemon=True).start()
     try:
         yield cancellation.holding(config)
     finally:
-        timer.cancel()
+        ended.set()
 
 
 @entrypoint()
