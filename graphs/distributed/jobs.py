@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 from typing_extensions import TypedDict
@@ -101,7 +101,7 @@ WITH mine AS (
     WHERE id = %(id)s AND worker_id = %(worker)s AND status = 'doing' FOR UPDATE
 )
 SELECT CASE WHEN abort_requested THEN procrastinate_finish_job_v1(id, 'aborted', false)
-    ELSE procrastinate_retry_job_v2(id, %(at)s, NULL, NULL, NULL) END FROM mine
+    ELSE procrastinate_retry_job_v2(id, now() + make_interval(secs => %(seconds)s), NULL, NULL, NULL) END FROM mine
 """
 COUNT_TAKEOVER = """
 UPDATE procrastinate_jobs SET args = args || jsonb_build_object('takeovers', (args->>'takeovers')::int + 1)
@@ -206,6 +206,12 @@ def prune(connection: Any, before: datetime) -> int:
     if not tables_exist(connection):
         return 0
     return len(connection.execute(_PRUNE, {"tasks": [RUN, TIMER], "before": before}).fetchall())
+
+
+def now(connection: Any) -> datetime:
+    """Return the database's time, by which jobs are due: clocks of other machines may be off."""
+    time: datetime = connection.execute("SELECT now() AS now").fetchone()["now"]
+    return time.astimezone(UTC)
 
 
 def delete(connection: Any, job_id: int | None) -> bool:

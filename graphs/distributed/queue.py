@@ -113,7 +113,7 @@ class Queue:
         if self.graphs is not None and graph not in self.graphs:
             raise ConfigurationError(f"Unknown graph {graph!r}; known: {', '.join(self.graphs) or 'none'}")
         _check_name(graph)
-        due = _due(delay, at, cron)
+        due = _due(delay, at, cron, datetime.now(UTC))
         goes_on = input is None or isinstance(input, Command)
         if goes_on and (thread_id is None or due):
             raise ConfigurationError("Name the run that is to go on, as thread_id, and no time: it goes on at once")
@@ -121,6 +121,7 @@ class Queue:
         schedule = _schedule(arguments["thread_id"]) if cron else None
         priority = ANSWERS_FIRST if goes_on else priority
         with connected(self.uri, pool=self._pool) as connection, connection.transaction():
+            due = due and _due(delay, at, cron, jobs.now(connection))
             if input is not None or not jobs.revive(connection, arguments["thread_id"], priority):
                 jobs.insert(connection, arguments, priority=priority, at=due, schedule=schedule)
         return arguments["thread_id"]
@@ -186,15 +187,17 @@ class Queue:
     def ring(self, timer: int | None, arguments: Arguments, priority: int) -> None:
         """Put a run that is due, and the next timer of its schedule, in one transaction with the end of its timer."""
         cron, name = arguments.get("cron"), arguments["thread_id"]
-        thread = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}" if cron else name
-        run: Arguments = {**arguments, "thread_id": thread, "put": datetime.now(UTC).isoformat()}
-        run.pop("cron", None)
         with connected(self.uri, pool=self._pool) as connection, connection.transaction():
             if not jobs.delete(connection, timer):
                 return  # another worker has rung it
+            now = jobs.now(connection)
+            thread = f"{name}-{now:%Y%m%d-%H%M%S}" if cron else name
+            run: Arguments = {**arguments, "thread_id": thread, "put": now.isoformat()}
+            run.pop("cron", None)
             jobs.insert(connection, run, priority=priority)
             if cron:
-                jobs.insert(connection, arguments, priority=priority, at=next_time(cron), schedule=_schedule(name))
+                due = next_time(cron, now)
+                jobs.insert(connection, arguments, priority=priority, at=due, schedule=_schedule(name))
 
     @cached_property
     def _pool(self) -> Any:
@@ -226,7 +229,7 @@ def _new_id() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
 
 
-def next_time(cron: str) -> datetime:
+def next_time(cron: str, now: datetime) -> datetime:
     """Return when a schedule is due next.
 
     Raises:
@@ -235,7 +238,7 @@ def next_time(cron: str) -> datetime:
     from croniter import croniter
 
     try:
-        due: datetime = croniter(cron, datetime.now(UTC)).get_next(datetime)
+        due: datetime = croniter(cron, now).get_next(datetime)
     except ValueError as error:
         raise ConfigurationError(f"cron={cron!r} is not a schedule such as '0 8 * * 1-5': {error}") from error
     return due
@@ -272,19 +275,18 @@ def _request(value: object) -> str:
     messages = value.get("messages") if isinstance(value, Mapping) else None
     if not messages:
         return ""
-    return last_request(convert_to_messages(messages if isinstance(messages, list) else [messages])).text[
-        :_LONGEST_REQUEST
-    ]
+    request = last_request(convert_to_messages(messages if isinstance(messages, list) else [messages]))
+    return request.text[:_LONGEST_REQUEST]
 
 
-def _due(delay: float | timedelta | None, at: datetime | None, cron: str | None) -> datetime | None:
+def _due(delay: float | timedelta | None, at: datetime | None, cron: str | None, now: datetime) -> datetime | None:
     if sum(time is not None for time in (delay, at, cron)) > 1:
         raise ConfigurationError("Say delay, at or cron, not two of them")
     if at is not None and at.tzinfo is None:
         raise ConfigurationError(f"at={at} needs a time zone")
     if delay is not None:
-        return datetime.now(UTC) + (delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
-    return next_time(cron) if cron else at
+        return now + (delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
+    return next_time(cron, now) if cron else at
 
 
 def _schedule(name: str) -> str:

@@ -110,7 +110,9 @@ class _OwnJobs(JobManager):
         if job.id in self.broken_off:
             self.broken_off.discard(job.id)
             await self.query(jobs.COUNT_TAKEOVER, **mine)
-        await self.query(jobs.PUT_BACK, **mine, at=retry_at)
+        # Seconds, not a time: it is due by the database's clock.
+        seconds = (retry_at - datetime.now(UTC)).total_seconds() if retry_at else 0.0
+        await self.query(jobs.PUT_BACK, **mine, seconds=seconds)
 
 
 class Worker:
