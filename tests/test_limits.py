@@ -12,7 +12,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
-from agents import Agent, ConfigurationError, Retry, Settings
+from agents import Agent, ConfigurationError, Retry, Settings, TransientError
 from agents.settings import capped
 from agents.testing import Reply, ScriptedModel
 from graphs import Planner, Router, Step, Supervisor, Workflow
@@ -165,6 +165,19 @@ def test_a_model_without_a_price_is_not_called_under_a_cost_limit(call: Any) -> 
     graph = Workflow([Step("a", "worker", "go")], agents=[worker()]).compile()
     state = call(graph, ASK, context={"max_cost": 1.0, "prices": {"other": [1, 1]}})
     assert "neither" in state["stop_reason"]
+
+
+def test_the_seconds_cut_a_wait_for_the_next_attempt(call: Any) -> None:
+    calls: list[str] = []
+
+    def busy(task: str) -> str:
+        calls.append(task)
+        raise TransientError("busy")
+
+    graph = Workflow([Step("a", "busy", "go")], agents=[busy], retry=Retry(wait=3600, max_wait=3600)).compile()
+    state = call(graph, ASK, context={"max_seconds": 1})
+    assert "budget of 1 seconds is used up" in state["stop_reason"]
+    assert calls == ["go"]
 
 
 def test_the_seconds_of_finished_steps_count_after_a_resume(call: Any) -> None:

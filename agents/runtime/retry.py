@@ -85,6 +85,14 @@ class AttemptOutcome(NamedTuple):
     """What failed and was repeated, model calls inside an agent included; to be booked as recovered."""
 
 
+Pause = Callable[[Effects, float], Coroutine[object, None, None]]
+"""Waits for some seconds, or raises what ends the waiting."""
+
+
+async def _sleep(effects: Effects, seconds: float) -> None:
+    await effects.sleep(seconds)
+
+
 OnRetry = Callable[[int, Exception, float], None]
 """Called before each wait with the number of the failed attempt, its error and the seconds to wait."""
 
@@ -108,6 +116,8 @@ class InPlace:
     """Whether a call waits for its turn: an attempt that runs out of time there does not count."""
     timeout: float | None = None
     """Seconds that the attempt around the calls has in all."""
+    pause: Pause = _sleep
+    """Waits before the next attempt."""
 
     def holding(self, config: RunnableConfig) -> RunnableConfig:
         """Return the config with which calls are retried in place."""
@@ -184,10 +194,10 @@ class InPlace:
             raise error
         if wait > self.retry.max_wait:
             raise _asked_too_much(explain(error).rstrip("."), wait, self.retry) from error
-        self.faults.append(FailedAttempt(attempt, error, wait, counts=not competing))
         self.on_retry(attempt, error, wait)
         if competing is None:
-            await effects.sleep(wait)
+            await self.pause(effects, wait)
+        self.faults.append(FailedAttempt(attempt, error, wait, counts=not competing))
         return attempt + (not competing)
 
 
@@ -218,7 +228,8 @@ def is_exhausted(error: BaseException) -> bool:
 class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
     """Calls a Runnable until it succeeds or trying again is no use.
 
-    Work is not repeated if a call inside has used up its attempts (`InPlace`), or if a tool has run.
+    Work is not repeated if a call inside has used up its attempts (`InPlace`), or if a tool has run. Work with a method
+    `pause` waits by it between attempts.
     Faults end in the `AttemptOutcome`, never raised, except that what was done can no longer be stored.
     """
 
@@ -239,7 +250,8 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
     async def run(self, effects: Effects, value: object, config: RunnableConfig) -> AttemptOutcome:
         """Return the first success, or the last failure."""
         spent = no_usage()
-        inside = InPlace(self.retry, self.on_retry, timeout=self.timeout)
+        pause: Pause = getattr(self.work, "pause", _sleep)
+        inside = InPlace(self.retry, self.on_retry, timeout=self.timeout, pause=pause)
         while True:
             tally, cancellation = Tally(settings().prices), Cancellation()
             counted = inside.holding(tally.watching(config))

@@ -147,7 +147,11 @@ class Budget(BaseCallbackHandler):
             BudgetError: The seconds are used up.
         """
         if self.seconds_left(reserved=reserved) <= 0:
-            raise BudgetError(f"The budget of {self.limits.max_seconds:g} seconds is used up")
+            raise self.out_of_time()
+
+    def out_of_time(self) -> BudgetError:
+        """Return the error of work that has no seconds left."""
+        return BudgetError(f"The budget of {self.limits.max_seconds:g} seconds is used up")
 
 
 class Timed(SyncAsyncRunnable[Any, Any]):
@@ -171,6 +175,17 @@ class Timed(SyncAsyncRunnable[Any, Any]):
         except TimeoutError:
             self.budget.check_time(reserved=self.reserved)
             raise
+
+    async def pause(self, effects: Effects, seconds: float) -> None:
+        """Wait before the work is tried again, as long as the run has seconds left.
+
+        Raises:
+            BudgetError: It has fewer.
+        """
+        left = self.budget.seconds_left(reserved=self.reserved)
+        await effects.sleep(min(seconds, max(0.0, left)))
+        if left < seconds:
+            raise self.budget.out_of_time()
 
 
 def within_budget(work: Runnable[Any, Any], config: RunnableConfig) -> Runnable[Any, Any]:
