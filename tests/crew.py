@@ -5,11 +5,13 @@ import signal
 import time
 from pathlib import Path
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from agents import Agent
+from agents.runtime import is_cancelled
 from graphs import Step, Workflow
 
 
@@ -27,9 +29,9 @@ def work(task: str) -> str:
     return f"{task} done"
 
 
-def wait(task: str) -> str:
+def wait(task: str, config: RunnableConfig) -> str:
     note(task)
-    while not (folder() / "go").exists():
+    while not (folder() / "go").exists() and not is_cancelled(config):
         time.sleep(0.01)
     return f"{task} done"
 

@@ -1,18 +1,19 @@
 """Runs that are resumed by changed code go on where that is safe, else say what has changed."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent
 from agents.testing import ScriptedModel
-from graphs import Network, Orchestrator, Planner, Router, Step, Workflow
+from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
 from graphs.errors import ChangedCodeError
 from tests.networks import hands
 from tests.workflows import ASK, THREAD, statuses, step
 
 Log = list[str]
+GOOD = {"acceptable": True, "evidence": "seen", "feedback": ""}
 
 
 def agent(name: str, log: Log, *, dies: bool = False) -> Agent:
@@ -85,8 +86,12 @@ def router(log: Log, *names: str, dies: str = "") -> Router:
 def orchestrator(log: Log, *names: str, dies: str = "") -> Orchestrator:
     team = [agent(name, log, dies=name == dies) for name in ("x", *names)]
     triage = {"reason": "small", "small": True, "agent": "old"}
-    critic = Agent("critic", function=lambda task: {"acceptable": True, "evidence": "seen", "feedback": ""})
+    critic = Agent("critic", function=lambda task: GOOD)
     return Orchestrator(team, model=ScriptedModel([triage]), reviewer=critic)
+
+
+def supervisor(log: Log, *names: str, dies: str = "") -> Supervisor:
+    return Supervisor(router(log, *names, dies=dies), review=lambda task, work, context: GOOD)
 
 
 def nested(log: Log, *names: str, dies: str = "") -> Workflow:
@@ -101,7 +106,7 @@ def test_a_planned_step_needs_its_agent_only_while_it_is_unfinished(call: Any) -
         resumed(call, planner(log, "x", "old", dies="old"), planner(log, "x", "new"))
 
 
-@pytest.mark.parametrize("make", [network, router, orchestrator, nested])
+@pytest.mark.parametrize("make", [network, router, supervisor, orchestrator, nested])
 def test_every_pattern_notices_the_agent_that_is_gone(call: Any, make: Any) -> None:
     log: Log = []
     with pytest.raises(ChangedCodeError, match="'old'"):
@@ -109,6 +114,39 @@ def test_every_pattern_notices_the_agent_that_is_gone(call: Any, make: Any) -> N
     log.clear()
     assert resumed(call, make(log, "old", dies="old"), make(log, "old", "new"))["status"] == "completed"
     assert len(log) == 2
+
+
+def test_a_supervisor_goes_on_with_other_agents_and_repeats_no_work_under_review(call: Any) -> None:
+    log: Log = []
+
+    def reviewed(worker: str, reviewer: str, *, dies: bool = False) -> Supervisor:
+        def judge(task: str) -> dict[str, object]:
+            log.append(reviewer)
+            if dies:
+                raise KeyboardInterrupt
+            return GOOD
+
+        return Supervisor(agent(worker, log), reviewer=Agent(reviewer, function=judge))
+
+    state = resumed(call, reviewed("ann", "old", dies=True), reviewed("bob", "new"))
+    assert (state["status"], state["messages"][-1].text) == ("completed", "the request by ann")
+    assert log == ["ann: the request", "old", "new"]
+
+
+def test_a_supervisor_without_the_node_that_a_run_has_reached_says_so(call: Any) -> None:
+    def polish(state: Any) -> Any:
+        raise KeyboardInterrupt
+
+    class Polished(Supervisor):
+        def build(self) -> Any:
+            return super().build().add_node("polish", polish).add_edge("polish", "answer")
+
+        def reviewed(self, state: Any) -> Literal["polish"]:
+            return "polish"
+
+    plain: Any = {"worker": agent("x", []), "review": lambda task, work, context: GOOD}
+    with pytest.raises(ChangedCodeError, match="it has reached node 'polish', which this graph does not have"):
+        resumed(call, Polished(**plain), Supervisor(**plain))
 
 
 def test_a_new_request_in_an_old_thread_runs_with_the_new_code(call: Any) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
@@ -162,6 +163,21 @@ def test_a_users_own_graph_around_a_pattern_lists_each_question_once(call: Any, 
     outer = StateGraph(MessagesState).add_node("pattern", Workflow(steps, agents=[asks]).compile())
     state = call(outer.add_edge(START, "pattern").compile(InMemorySaver()), ASK, THREAD)
     assert sorted(asked.value for asked in state["__interrupt__"]) == [step.task for step in steps]
+
+
+def test_a_question_of_a_tool_is_listed_once_and_its_answer_goes_to_the_tool(call: Any) -> None:
+    def paint(thing: str) -> str:
+        """Paint a thing."""
+        return f"{thing} in {interrupt('Which colour?')}"
+
+    calling = AIMessage("", tool_calls=[{"name": "paint", "args": {"thing": "a chair"}, "id": "1"}])
+    model = ScriptedModel([calling, lambda messages: messages[-1].text])
+    painter = Agent("painter", "Paints.", tools=[paint], model=model)
+    pattern = Workflow([Step("a", "painter", "Paint a chair.")], agents=[painter]).compile()
+    outer = StateGraph(MessagesState).add_node("pattern", pattern).add_edge(START, "pattern").compile(InMemorySaver())
+    assert [asked.value for asked in call(outer, ASK, THREAD)["__interrupt__"]] == ["Which colour?"]
+    assert len(outer.get_state(THREAD).interrupts) == 1
+    assert call(outer, Command(resume="red"), THREAD)["messages"][-1].text == "a chair in red"
 
 
 # What an inner pattern is asked to do

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from agents import Agent
 from graphs import Step, Workflow
 from graphs.engine import ThreadLock, WhenBusy, thread_lock
+from graphs.engine.thread_lock import _lines
 from graphs.errors import ConfigurationError, ThreadBusyError
 from graphs.storage import sqlite
 
@@ -57,17 +59,20 @@ def elsewhere(work: Callable[[], object]) -> threading.Thread:
 
 
 def test_a_second_run_waits_and_the_order_is_kept(lock: Lock) -> None:
-    order = []
+    order, all_wait = [], threading.Event()
 
-    def run(number: int) -> None:
-        with lock():
+    def run(number: int, own: ThreadLock) -> None:
+        with own:
             order.append(number)
-            time.sleep(0.05)
+            all_wait.wait()
 
     threads = []
     for number in range(4):
-        threads.append(elsewhere(lambda number=number: run(number)))  # type: ignore[misc]
-        time.sleep(0.01)
+        own = lock()
+        threads.append(elsewhere(partial(run, number, own)))
+        while len(_lines.get(own.key, ())) <= number:
+            time.sleep(0.001)
+    all_wait.set()
     for thread in threads:
         thread.join()
     assert order == [0, 1, 2, 3]

@@ -147,6 +147,18 @@ def test_an_agent_may_ask_and_goes_on_with_the_answer(call: Any) -> None:
     assert counted == ["do a", "do q: DO Q"]
 
 
+def test_join_any_does_not_wait_for_a_person(call: Any) -> None:
+    done: list[str] = []
+    ask, _ = asker()
+    echo = Agent("echo", function=lambda task: done.append(task) or task)  # type: ignore[func-returns-value]
+    steps = [step("a"), step("q", agent="ask"), step("s", "a", "q", join="any", task="{a} and {q}")]
+    graph = graph_of(*steps, agents=[ask, echo], checkpointer=InMemorySaver())
+    asked = call(graph, ASK, THREAD)
+    assert (len(asked["__interrupt__"]), done) == (1, ["do a", "do a and (no result yet)"])
+    state = call(graph, answers(asked), THREAD)
+    assert (state["steps"]["q"]["result"], len(done)) == ("do q: DO Q", 2)
+
+
 def test_parallel_questions_are_asked_together_and_answered_by_id(call: Any) -> None:
     ask, log = asker()
     steps = [step(f"q{at}", agent="ask") for at in range(4)] + [step("a"), step("b", "q1", "a", task="{q1}")]
