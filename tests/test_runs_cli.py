@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED, NEEDS_INPUT, PARTIAL
+from graphs.cli.output import print_table
 from graphs.cli.runs import print_runs
 from graphs.storage import StoredRun
 from tests.office import PLAN, Office, clean, latest, listed
@@ -55,6 +56,14 @@ def test_the_list_of_runs_cuts_requests_and_never_an_id(columns: int | None) -> 
     firsts = [line.split()[0] for line in lines]
     assert firsts == (["ab3de", "completed:", long, "completed:"] if columns in (40, 60) else ["run", "ab3de", long])
     assert max(map(len, lines)) <= (columns or 400)
+
+
+def test_a_narrow_terminal_gets_the_cells_of_a_row_below_each_other() -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=40)
+    print_table(console, ("step", "agent", "after", "result"), [("comparison", "writer", "", "completed " * 20)])
+    lines = [Text.from_ansi(line).plain.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert lines[:3] == ["comparison", "  agent: writer", "  result: completed completed completed"]
+    assert {word for line in lines[3:] for word in line.split()} == {"completed"}
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,15 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from agents.runtime import visible
 from graphs.show import moves, one_line
 
+WIDE = 70
+"""Columns of a terminal from which rows are printed on one line each."""
 _LONGEST_MARKDOWN = 30_000
 """Characters of an answer that is rendered, which takes up to 30 µs for each."""
 _LONGEST_CELL = 200
@@ -48,7 +51,7 @@ def print_answer(console: Console, text: str) -> None:
 def print_table(
     console: Console, head: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = (), cut: str = ""
 ) -> None:
-    """Print a table.
+    """Print a table; in a narrow terminal each row as a block of lines, with the first cell as its title.
 
     Args:
         console: Where to.
@@ -57,6 +60,13 @@ def print_table(
         whole: Columns that are never cut or broken.
         cut: The column that gives way: it is cut to the width of a terminal, elsewhere to a limit.
     """
+    if console.is_terminal and console.width < WIDE:
+        for row in rows:
+            say(console, one_line(row[0], _LONGEST_CELL), "bold")
+            for title, cell in zip(head[1:], row[1:], strict=True):
+                if cell:
+                    console.print(Padding(Text(f"{title}: {one_line(cell, _LONGEST_CELL)}"), (0, 0, 0, 2)))
+        return
     table = Table(box=None, pad_edge=False, header_style="bold", expand=bool(cut) and console.is_terminal)
     for title in head:
         flexible = title == cut

@@ -18,7 +18,7 @@ from graphs import storage as stored
 from graphs.cli.exit_codes import COMPLETED, NEEDS_INPUT
 from graphs.cli.options import AsJson, Choices, RunArgument, Shown
 from graphs.cli.outcome import as_result, open_questions, print_questions, run_json
-from graphs.cli.output import print_json, print_table, say, stderr, stdout
+from graphs.cli.output import WIDE, print_json, print_table, say, stderr, stdout
 from graphs.cli.questions import ShownQuestion, ask_on_terminal, can_ask, read_answers
 from graphs.cli.queued import ACTIVE, is_queued, jobs, prune_queue, put_again, state_of, with_jobs
 from graphs.cli.run import resumption
@@ -50,8 +50,6 @@ Answers = Annotated[
     ),
 ]
 
-_WIDE = 70
-"""Columns of a terminal from which a run has one line in a list."""
 _HEAD = 2_000
 """Characters of a file that tell what it is."""
 _NOT_IN_NAMES = re.compile(r"[^\w.\-]+")
@@ -72,7 +70,7 @@ def runs_command(
 
 def print_runs(runs: Sequence[stored.StoredRun], console: Console) -> None:
     """Print runs, one to a line, or two where a terminal is narrow; requests are cut, ids never."""
-    if console.is_terminal and console.width < _WIDE:
+    if console.is_terminal and console.width < WIDE:
         for run in runs:
             say(console, run["thread_id"], "bold")
             say(console, one_line(f"  {run['status']}: {run['request']}", console.width - 1))
