@@ -79,8 +79,8 @@ class PlannerState(PatternState):
     """Plans written since the last one that could be run."""
     adds_nothing: bool
     """Whether the plan has only steps that were done before it."""
-    has_run: bool
-    """Whether the plan has run while it was being written."""
+    has_begun: bool
+    """Whether steps began while the plan was being written; those that failed are not begun again."""
     replans: int
     draft: Draft | None
     """The answer that was written from the results."""
@@ -102,8 +102,7 @@ class Planner(Pattern[PlannerState]):
         max_plan_attempts: Plans written before the request goes to the fallback.
         max_replans: New plans for the rest after steps have failed.
         begin_early: Start steps while the rest of the plan is being written, if its model streams and nobody approves.
-            Should the plan turn out flawed, those that have begun end and keep their results. Such a run cannot be
-            forked at a step, because its plan and its steps are one node.
+            Should the plan turn out flawed, those that have begun end and keep their results.
         on_failure, max_parallel, history, retry: As in `Workflow`.
 
     Raises:
@@ -177,7 +176,7 @@ class Planner(Pattern[PlannerState]):
         done = _done(state)
         new = [Step(**step).as_dict() for step in decided["value"]["steps"] if step["id"] not in done]
         plan = _kept(state) + new
-        update = {"plan": plan, "plan_attempts": state["plan_attempts"] + 1, "flaws": [], "has_run": False}
+        update = {"plan": plan, "plan_attempts": state["plan_attempts"] + 1, "flaws": [], "has_begun": False}
         update["adds_nothing"] = bool(done) and not new
         if done and not new:
             update["stop_reason"] = judge(state["steps"], None)[1]
@@ -192,10 +191,6 @@ class Planner(Pattern[PlannerState]):
         asks = state["approval"] or self.approval or settings().approval
         return self.begin_early and not (asks or state["plan_attempts"] or state["steps"] or state["feedback"])
 
-    def planned(self, state: PlannerState) -> Literal["check", "assess"]:
-        """Check the plan, unless it has been checked and run while it was being written."""
-        return "assess" if state["has_run"] else "check"
-
     def _refused(self, state: PlannerState, failure: Problem) -> dict[str, Any]:
         attempts = state["plan_attempts"] + 1
         return {**self._without_plan(state, failure["message"]), "errors": [failure], "plan_attempts": attempts}
@@ -209,17 +204,22 @@ class Planner(Pattern[PlannerState]):
     def _checked(self, state: PlannerState) -> dict[str, Any]:
         if state["stop_reason"]:
             return {}
-        flaws = findings(state["plan"], self.agents, most=self.max_steps + len(_done(state)))
+        flaws = self._flaws(state, state["plan"])
         if flaws and state["plan_attempts"] >= self.max_plan_attempts:
             errors = [{"where": "check", "kind": "InvalidPlanError", "message": flaw} for flaw in flaws]
             reason = f"no sound plan in {self.max_plan_attempts} attempts"
             return {**self._without_plan(state, reason), "errors": errors}
+        if flaws and state["has_begun"]:
+            return {"flaws": flaws, "errors": [_flawed(flaws, state["steps"])]}
         if flaws or state["approved"]:
             return {"flaws": flaws}
         invented = made_up(state["plan"], self._sources(state))
         if state["plan_attempts"] == 1 < self.max_plan_attempts:
             return {"flaws": invented}  # once: the plan is sound, so it can run all the same
         return {"flaws": [], "errors": [_unknown("check", figures) for figures in invented]}
+
+    def _flaws(self, state: PlannerState, plan: Sequence[Mapping[str, Any]]) -> list[str]:
+        return findings(plan, self.agents, most=self.max_steps + len(_done(state)))
 
     def _sources(self, state: PlannerState) -> list[str]:
         """Return the texts whose figures are known: what was asked and said before, and the results."""
@@ -340,8 +340,8 @@ class Planner(Pattern[PlannerState]):
             self.take_plan,
             execute=self.execute,
             may_begin=self.may_begin,
+            flaws=lambda state, plan: self._flaws(state, plan) or made_up(plan, self._sources(state)),
             refused=self._refused,
-            max_steps=self.max_steps,
         )
 
     def build(self) -> PatternGraph[PlannerState]:
@@ -356,7 +356,7 @@ class Planner(Pattern[PlannerState]):
         graph.add_node("synthesize", Node(self.ask_for_answer, synthesis, self.take_answer, failed=self.answer_failed))
         graph.add_rule("answer", self.answer)
         graph.add_edge(START, "plan")
-        graph.add_conditional_edges("plan", self.planned)
+        graph.add_edge("plan", "check")
         graph.add_conditional_edges("check", self.checked)
         graph.add_conditional_edges("approve", self.approved)
         graph.add_edge("execute", "assess")
@@ -364,6 +364,12 @@ class Planner(Pattern[PlannerState]):
         graph.add_edge("synthesize", "answer")
         graph.add_edge("answer", END)
         return graph
+
+
+def _flawed(flaws: Sequence[str], begun: Iterable[str]) -> Problem:
+    kept = f"Kept: {', '.join(begun)}; no other step began"
+    message = f"The plan was flawed after steps had begun: {' '.join(flaws)} {kept}"
+    return {"where": "check", "kind": "InvalidPlanError", "message": message}
 
 
 def _unknown(where: str, message: str) -> dict[str, str]:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +23,8 @@ from agents import Agent
 from agents.testing import ScriptedModel
 from graphs import Planner
 from graphs.decisions.plan_stream import StepReader
+from graphs.storage import sqlite
+from graphs.storage.fork import copy_run, find_point, fork_points
 from tests.planned import ANSWER, ASK, AT_ONCE, THREAD, plan, step
 
 SOUND = plan(step("red"), step("blue", "red"), step("last"))
@@ -62,7 +69,8 @@ class Run:
 
     def work(self, task: str) -> str:
         self.tasks.append(task)
-        self.began[task.removeprefix("do ")].set()
+        if task.startswith("do "):
+            self.began[task.removeprefix("do ")].set()
         return f"[{task}]"
 
     def wait_for(self, name: str, then: Callable[[], bool] = lambda: True) -> None:
@@ -133,6 +141,46 @@ def test_a_run_that_is_killed_while_its_plan_is_written_repeats_nothing_that_is_
     assert (state["status"], list(state["steps"])) == ("completed", ["red", "blue", "last"])
     assert {"do red", "do more"}.isdisjoint(again.tasks)
     assert "These steps of your plan have begun" in again.model.calls[0].prompt
+
+
+def be_killed(file: str) -> None:
+    """Begin a run that is stored in a file, and kill this process when the first of its steps is done."""
+    with sqlite(file) as saver:
+        run = Run(SOUND, saver=saver)
+        run.wait_for("blue", lambda: os.kill(os.getpid(), signal.SIGKILL) is None)
+        run.graph.invoke(ASK, THREAD)
+
+
+def test_a_process_that_is_killed_while_a_plan_is_written_repeats_nothing_that_is_done(tmp_path: Path) -> None:
+    file = str(tmp_path / "runs.db")
+    command = [sys.executable, "-c", "import sys, tests.test_plan_stream as t; t.be_killed(sys.argv[1])", file]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    with sqlite(file) as saver:
+        again = Run(plan(step("blue", "red"), step("last")), ANSWER, saver=saver)
+        state = again.graph.invoke(None, THREAD)
+    assert (state["status"], list(state["steps"])) == ("completed", ["red", "blue", "last"])
+    assert "do red" not in again.tasks  # blue needs it, so its result was stored when blue began
+
+
+def test_a_run_whose_steps_began_early_is_forked_at_a_step(call: Any) -> None:
+    saver = InMemorySaver()
+    run = Run(SOUND, ANSWER, ANSWER, saver=saver)
+    run.wait_for("blue")
+    call(run.graph, ASK, THREAD)
+    point = find_point(fork_points(saver, "1"), "blue")
+    assert (point.kind, sorted(point.kept), point.rerun) == ("step", ["last", "red"], ("blue",))
+    copy_run(saver, point, "2", {})
+    run.tasks.clear()
+    state = call(run.graph, None, {"configurable": {"thread_id": "2"}})
+    assert (state["status"], run.tasks, len(run.model.calls)) == ("completed", ["do blue"], 3)
+
+
+def test_a_step_with_figures_that_nobody_gave_does_not_begin(call: Any) -> None:
+    invented = plan(step("red"), step("last", "red", task="Pay 4711 EUR"))
+    run = Run(invented, plan(step("last", "red", task="Pay the sum")), ANSWER)
+    state = call(run.graph, ASK)
+    assert (state["status"], state["errors"], run.tasks) == ("completed", [], ["do red", "Pay the sum"])
+    assert "4711" in run.model.calls[1].prompt
 
 
 STEPS = st.lists(st.builds(lambda name, task: {"id": name, "task": task}, st.text(), st.text()), max_size=4)

@@ -1,6 +1,6 @@
 """Steps that begin while their plan is being written.
 
-stream -> a step is whole, sound on the steps before it -> record it -> begin it -> ... -> check the whole -> the rest
+stream -> a step is whole, sound on the steps before it -> record it -> begin it -> ... -> the graph checks the whole
 
 Rule for a plan that turns out flawed, or breaks off: steps that have begun were sound by themselves, so they end and
 keep their results; no other begins; the model corrects the plan with them as done.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from asyncio import InvalidStateError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from contextlib import suppress
 from typing import Any, Literal
@@ -32,10 +32,7 @@ from graphs.engine import (
     Problem,
     Step,
     StepRun,
-    findings,
-    in_order,
     problem,
-    read_plan,
     recovered,
     within_budget,
 )
@@ -81,8 +78,8 @@ class StreamedPlan(Node[Any, Any]):
     Args:
         execute: How steps are run.
         may_begin: State -> whether steps may begin before the plan is whole.
+        flaws: (state, steps) -> what is wrong with them; a step begins only if nothing is.
         refused: (state, problem) -> update, where no plan was written.
-        max_steps: Steps that a plan may have.
     """
 
     def __init__(
@@ -93,15 +90,15 @@ class StreamedPlan(Node[Any, Any]):
         *,
         execute: Execute,
         may_begin: Callable[[Any], bool],
+        flaws: Callable[[Any, Sequence[Mapping[str, Any]]], list[str]],
         refused: Callable[[Any, Problem], dict[str, Any]],
-        max_steps: int,
     ) -> None:
         super().__init__(ask, decide, take, failed=lambda state, error: refused(state, problem("plan", error)))
         self.decide = decide
         self.execute = execute
         self.may_begin = may_begin
+        self.flaws = flaws
         self.refused = refused
-        self.max_steps = max_steps
 
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> dict[str, Any]:
         """Return the update of the state, with the records of the steps if any began."""
@@ -166,33 +163,18 @@ class PlanInWriting:
         self._may_begin = True
 
     async def follow(self) -> tuple[dict[str, Any], Written]:
-        """Begin steps as they are written, then the rest; return the update, and the end of the plan."""
+        """Begin steps as they are written; return the update, and the end of the plan, once all of them have ended."""
         while (end := await self._stored()) is not None and end["status"] == "step":
             await self._begin(Step(**end["step"]))
         if end is None:
             end = await self._asked()
+        await self.run.close()
         if end["problem"] is not None:
-            await self.run.close()
             steps = self.run.results() if self.begun else {}
             kept = {**self.state, "plan": [step.as_dict() for step in self.begun], "steps": steps}
             return self.node.refused(kept, end["problem"]), end
         decided = {"value": {"steps": end["plan"]}, "mistakes": [], "usage": end["usage"]}
-        update = self.node.take(self.state, decided)
-        if not self.begun:
-            return update, end
-        if flaws := findings(update["plan"], self.node.execute.agents, most=self.node.max_steps):
-            await self.run.close()
-            return {**update, "errors": [self._flawed(flaws)]}, end
-        names = {step.id for step in self.begun}
-        others, _ = read_plan(step for step in update["plan"] if step["id"] not in names)
-        await self.run.open(in_order(others))
-        await self.run.close()
-        return {**update, "has_run": True}, end
-
-    def _flawed(self, flaws: Sequence[str]) -> Problem:
-        kept = ", ".join(step.id for step in self.begun)
-        message = f"The plan was flawed after steps had begun: {' '.join(flaws)} Kept: {kept}; no other step began"
-        return {"where": "plan", "kind": "InvalidPlanError", "message": message}
+        return {**self.node.take(self.state, decided), "has_begun": bool(self.begun)}, end
 
     async def _begin(self, step: Step) -> None:
         self.begun.append(step)
@@ -267,7 +249,8 @@ class PlanInWriting:
             return None
         if step.id in self._before:
             return next(other for other in self.begun if other.id == step.id)
-        return None if findings([*self.begun, step], self.node.execute.agents, most=self.node.max_steps) else step
+        plan = [other.as_dict() for other in (*self.begun, step)]
+        return None if self.node.flaws(self.state, plan) else step
 
 
 def _written(status: Any, usage: Usage, **fields: Any) -> Written:

@@ -98,8 +98,12 @@ class Execute(SyncAsyncRunnable[Any, dict[str, Any]]):
         watch_calls_singly(config)
         take_over(config, place_in_run(config), value.get("usage"), value.get("seconds", 0.0))
         records: Mapping[str, StepRecord] = value.get("steps") or {}
-        finished = {name: record for name, record in records.items() if record["status"] == "completed"}
-        return StepRun(self, effects, effects.slots(self.max_parallel), finished, self.assignment(value), config)
+        is_final = bool(value.get("has_begun"))  # they belong to this plan, not to one before it
+        finished = {name: record for name, record in records.items() if is_final or record["status"] == "completed"}
+        run = StepRun(self, effects, effects.slots(self.max_parallel), finished, self.assignment(value), config)
+        for record in finished.values():
+            run.ended(record)
+        return run
 
     def _in_order(self, stored: Sequence[Step]) -> list[Step]:
         """Return the steps in the order in which their tasks are called; what the code has added comes last."""
@@ -127,7 +131,7 @@ class StepRun:
         self.calls: dict[str, str] = {}
         """By step, the tool call as which chat front ends show it."""
         self.futures: dict[str, Any] = {}
-        self.tasks = Tasks(effects, config, self._ended)
+        self.tasks = Tasks(effects, config, self.ended)
         self.steps = {step.id: step for step in node.steps}
         self.work = StepWork(node.agents, node.retry, self.steps, assignment, slots, self.tasks)
         self._window = Window(effects)
@@ -143,7 +147,8 @@ class StepRun:
         """Wait until all steps are done."""
         await self._window.close()
 
-    def _ended(self, record: StepRecord) -> None:
+    def ended(self, record: StepRecord) -> None:
+        """Note whether a record ends the run."""
         if self.on_failure == "stop" and record["status"] == "failed":
             self.work.failed = self.work.failed or record["id"]
 

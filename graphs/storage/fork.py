@@ -136,10 +136,14 @@ def _dependents(step: str, plan: Iterable[Mapping[str, Any]]) -> set[str]:
 
 def _with_steps(values: Mapping[str, Any], kept: Mapping[str, StepRecord]) -> dict[str, Any]:
     """Return a state in which just these steps are finished, with their cost and problems counted."""
-    new = [record for name, record in kept.items() if name not in (values.get("steps") or {})]
+    stored: Mapping[str, StepRecord] = values.get("steps") or {}
+    new = [record for name, record in kept.items() if name not in stored]
+    usage = sum_usage([values["usage"], *(record["usage"] for record in new)])
+    dropped = [problem for name, record in stored.items() if name not in kept for problem in record["problems"]]
+    errors = [problem for problem in values["errors"] if problem not in dropped]
     return {
         **values,
         "steps": dict(kept),
-        "usage": sum_usage([values["usage"], *(record["usage"] for record in new)]),
-        "errors": [*values["errors"], *(problem for record in new for problem in record["problems"])],
+        "usage": usage,
+        "errors": [*errors, *(problem for record in new for problem in record["problems"])],
     }
