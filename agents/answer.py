@@ -106,7 +106,7 @@ def _from_pattern(name: str, state: Mapping[str, Any]) -> Answer:
         reason = state.get("stop_reason") or "no reason given"
         failure = AgentError(f"Agent {name!r} failed: {reason}", usage=usage)
         if any(error["kind"] == BudgetError.__name__ for error in state["errors"]):
-            raise BudgetError(reason) from failure  # so that nobody plans or tries anything else
+            raise BudgetError(reason) from failure  # so that no other plan or agent is tried
         raise failure
     errors = clean_data(state["errors"])
     if state["status"] != "completed":

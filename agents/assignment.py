@@ -43,7 +43,7 @@ class Assignment(TypedDict, total=False):
     template: str
     """The task before `{request}` and `{label}` were filled in; chat models get those as fenced data instead.
 
-    It counts only while it gives the task, so that whoever changes the task need not change it too.
+    It counts only while it gives the task, so that code that changes the task need not change it too.
     """
     context: dict[str, str]
     """The results this task depends on, as text, by step id or a label such as `best_version` or `feedback`."""

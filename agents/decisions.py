@@ -79,7 +79,7 @@ def read_json(text: str) -> Any:
     JSON that was cut off is completed; several values are a list.
 
     Raises:
-        DecisionError: There is no JSON, or its meaning would be a guess.
+        DecisionError: The reply has no JSON, or its meaning would be a guess.
     """
     text = without_thinking(text)
     try:
@@ -111,7 +111,7 @@ def read_object(text: str, *, whole: bool = True) -> dict[str, Any]:
     With `whole`, an object that was cut off is not completed, and one within a sentence, perhaps a quotation, not read.
 
     Raises:
-        DecisionError: There is none or more than one, or it cannot be read.
+        DecisionError: The reply has none or more than one, or it cannot be read.
     """
     text = without_thinking(text)
     fence = None if text.lstrip().startswith("{") else _FENCED.search(text)
@@ -278,7 +278,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         """Return the decision in a reply.
 
         Raises:
-            DecisionError: There is none, more than one, or one that is not of the form.
+            DecisionError: The reply has none, more than one, or one that is not of the form.
         """
         calls = _calls(reply)
         if len(calls) > 1:

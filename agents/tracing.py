@@ -71,7 +71,7 @@ class Tracing:
         return OITracer(provider.get_tracer("podium"), config=config)
 
     def close(self) -> None:
-        """Switch it off and send what is left, unless the provider is somebody else's."""
+        """Switch it off and send what is left, unless the provider is the application's."""
         global _latest
         if _latest is self:
             _latest = None

@@ -71,7 +71,7 @@ class SupervisorState(PatternState):
     feedback: str
     """What a person wants changed."""
     ruling: str
-    """What a person decided: `approve`, `edit` or `reject`; empty if nobody was asked."""
+    """What a person decided: `approve`, `edit` or `reject`; empty without a question."""
 
 
 SupervisorT = TypeVar("SupervisorT", bound=SupervisorState, default=SupervisorState)
@@ -94,7 +94,7 @@ class Supervisor(Pattern[SupervisorT]):
         history, retry: As in `Workflow`.
 
     Raises:
-        ConfigurationError: There is no criterion, `max_revisions` is negative, or `escalate` is something else.
+        ConfigurationError: The criteria are empty, `max_revisions` is negative, or `escalate` is something else.
     """
 
     name = "supervisor"

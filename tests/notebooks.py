@@ -20,12 +20,12 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-MOST_SECONDS = 120
+MOST_SECONDS = 600
 _OF_OTHERS = ("PODIUM_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_", "OTEL_")
 
 
-def environment(scratch: str, *, with_model: bool) -> dict[str, str]:
-    """Return an environment without a key or a network, and with the local model only on request."""
+def environment(scratch: str) -> dict[str, str]:
+    """Return an environment without a key or a network, and without the local model."""
     kept = {
         key: value
         for key, value in os.environ.items()
@@ -33,11 +33,11 @@ def environment(scratch: str, *, with_model: bool) -> dict[str, str]:
     }
     own = {"IPYTHONDIR": scratch, "PYTHONWARNINGS": "default", "PYTHONPATH": str(ROOT)}
     nobody = "http://127.0.0.1:9"  # a proxy that is not there
-    alone = {} if with_model else {"PODIUM_CACHE": scratch, "HTTP_PROXY": nobody, "HTTPS_PROXY": nobody}
+    alone = {"PODIUM_CACHE": scratch, "HTTP_PROXY": nobody, "HTTPS_PROXY": nobody}
     return {**kept, **own, **alone}
 
 
-async def execute(path: Path, *, with_model: bool = False) -> NotebookNode:
+async def execute(path: Path) -> NotebookNode:
     """Return a notebook with fresh outputs."""
     notebook = nbformat.read(path, as_version=4)
     for cell in code(notebook):
@@ -51,7 +51,7 @@ async def execute(path: Path, *, with_model: bool = False) -> NotebookNode:
         resources={"metadata": {"path": str(FOLDER)}},
     )
     with TemporaryDirectory() as scratch:
-        await client.async_execute(env=environment(scratch, with_model=with_model))
+        await client.async_execute(env=environment(scratch))
     return tidy(notebook)
 
 

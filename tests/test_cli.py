@@ -109,7 +109,7 @@ def test_without_a_model_it_says_what_to_set(processes: Processes) -> None:
         (["Do it", "--max-cost", "1"], "--max-cost needs prices: --price model=in,out"),
         (["help"], "did you mean `podium --help`?"),
         (["Do it", "--max-calls", "many"], "--max-calls takes a number, not 'many'"),
-        (["run", "nowhere:graph", "Do it"], "There is no module nowhere"),
+        (["run", "nowhere:graph", "Do it"], "Module nowhere does not exist"),
         (["run", "json:nothing", "Do it"], "json has no 'nothing'; its graphs: none"),
         (["run", "json:loads", "Do it"], "json:loads cannot be loaded"),
         (["run", "sys:path", "Do it"], "sys:path is of type list"),

@@ -215,7 +215,7 @@ def test_an_async_function_hands_over_too(call: Any) -> None:
 
 @pytest.mark.parametrize("to", [None, 5, ["bob"]])
 def test_a_function_must_name_one_peer(call: Any, to: Any) -> None:
-    with pytest.raises(AgentError, match="which is no name"):
+    with pytest.raises(AgentError, match="which is not a name"):
         take(call, Agent("ann", function=lambda task: {"to": to}))
 
 

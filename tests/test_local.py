@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,6 +26,7 @@ from agents.models.local import available, describe_download, find, local_model,
 from agents.models.local.download import DownloadError
 from agents.models.local.server import LocalModelError
 from agents.models.local.weights import Weights
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
 CONTENT = bytes(range(256)) * 40
@@ -252,8 +252,9 @@ CHOICE = {
 
 
 @pytest.fixture
-def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Have a server that no other program shares; return its private file."""
+def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Have a server that no other program shares, ending when idle for so many seconds; return its private file."""
+    monkeypatch.setenv("PODIUM_MODEL_IDLE_SECONDS", getattr(request, "param", "600"))
     path = find()
     assert path is not None
     monkeypatch.setenv("PODIUM_MODEL_FILE", str(path))
@@ -283,17 +284,11 @@ def test_programs_of_a_user_share_one_server_and_nobody_else_does(own_server: Pa
 
 
 @real
-def test_a_server_ends_when_idle_and_its_model_starts_another(
-    own_server: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stop_server()
-    monkeypatch.setenv("PODIUM_MODEL_IDLE_SECONDS", "1")
-    model = local_model(max_tokens=3)
+@pytest.mark.parametrize("own_server", ["3"], indirect=True)
+def test_a_server_ends_when_idle_and_its_model_starts_another(own_server: Path) -> None:
     first = json.loads(own_server.read_text())
-    deadline = time.monotonic() + 30
-    while own_server.exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not own_server.exists()
+    model = local_model(max_tokens=3)
+    until(lambda: not own_server.exists())
     assert model.invoke("Hi").text
     assert asyncio.run(model.ainvoke("Hi")).text
     assert json.loads(own_server.read_text())["process"] != first["process"]

@@ -369,7 +369,7 @@ NO_REQUEST: list[Any] = [
 
 
 def refused(call: Any, pattern: Pattern[Any], value: Any) -> None:
-    with pytest.raises(ConfigurationError, match="There is no request: call the graph with"):
+    with pytest.raises(ConfigurationError, match="The request is missing: call the graph with"):
         call(pattern.compile(), value)
     assert UNASKED.calls == []
 
@@ -392,7 +392,7 @@ def test_messages_that_cannot_be_read_are_refused(call: Any) -> None:
 def test_a_thread_goes_on_after_an_empty_message(call: Any) -> None:
     graph = Echoing().compile(InMemorySaver())
     call(graph, {"messages": "one"}, THREAD)
-    with pytest.raises(ConfigurationError, match="There is no request"):
+    with pytest.raises(ConfigurationError, match="The request is missing"):
         call(graph, {"messages": ""}, THREAD)
     assert call(graph, {"messages": "two"}, THREAD)["messages"][-1].text == "two"
 

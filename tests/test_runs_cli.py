@@ -289,5 +289,5 @@ def test_a_run_that_is_not_there(processes: Processes) -> None:
         processes.podium("Do it", "--baseline", **office.environment)
     for command in ("show", "resume", "fork"):
         done = processes.podium(command, "nowhere")
-        told = "podium: There is no run 'nowhere'; `podium runs` lists those there are\n"
+        told = "podium: Run 'nowhere' does not exist; `podium runs` lists all\n"
         assert (done.code, done.told) == (FAILED, told)

@@ -331,7 +331,7 @@ def test_a_run_that_waits_for_people_shows_its_question(file: Path) -> None:
 def test_an_unknown_or_unreadable_run_is_explained(file: Path) -> None:
     with sqlite(file) as saver:
         two_steps().compile(saver).invoke({"messages": "go"}, config())
-        with pytest.raises(StorageError, match="There is no run 'x'"):
+        with pytest.raises(StorageError, match="Run 'x' does not exist"):
             state(saver, "x")
     execute(file, "UPDATE checkpoints SET type = 'pickle'")
     with sqlite(file) as saver:

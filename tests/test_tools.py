@@ -175,7 +175,7 @@ def test_lists_only_so_many(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_said_to_be_empty(tmp_path: Path) -> None:
-    assert call(tmp_path, "list_files") == "There are no files here."
+    assert call(tmp_path, "list_files") == "The folder is empty."
 
 
 def test_a_missing_folder_is_refused_when_built(tmp_path: Path) -> None:

@@ -165,8 +165,8 @@ def test_steps_may_come_with_the_input(call: Any) -> None:
 @pytest.mark.parametrize(
     ("plan", "said"),
     [
-        ([], "There are no steps"),
-        (None, "There are no steps"),
+        ([], "The plan has no steps"),
+        (None, "The plan has no steps"),
         ("nonsense", "must be a list"),
         (7, "must be a list"),
         ([step("a", "b").as_dict(), step("b", "a").as_dict()], "a -> b -> a"),

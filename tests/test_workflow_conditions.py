@@ -98,7 +98,7 @@ def test_without_a_list_the_step_fails(call: Any, listed: str) -> None:
     state = call(graph_of(step("a", agent="say"), each, agents=[Agent("say", function=lambda task: listed)]), ASK)
     assert (state["status"], statuses(state)) == ("partial", "a:completed b:failed")
     assert "Step 'b'" in state["stop_reason"]
-    assert "the result of 'a' is no JSON list" in state["stop_reason"]
+    assert "the result of 'a' is not a JSON list" in state["stop_reason"]
 
 
 def test_one_failing_item_fails_the_step_and_keeps_the_others(call: Any) -> None:

@@ -45,7 +45,7 @@ def is_foreign_reply(error: BaseException) -> bool:
 
 
 def is_cut_stream(message: AIMessage) -> bool:
-    """Return whether a streamed reply of OpenAI's protocol has no last event: a closed connection is no error there.
+    """Return whether a streamed reply of OpenAI's protocol has no last event: such a cut is not an error there.
 
     From that event langchain-openai notes the finish reason or, of the Responses API, status and object; of a reply in
     one piece it notes a finish reason even where a compatible server gives none.

@@ -177,7 +177,7 @@ class InPlace:
         left to the model's next `turn`.
 
         Raises:
-            Exception: The error, if repeating the call is no use; marked, so that the work around is not repeated.
+            Exception: The error, if repeating the call cannot help; marked, so that the work around is not repeated.
         """
         try:
             return await self.wait(effects, error, attempt)
@@ -226,7 +226,7 @@ def is_exhausted(error: BaseException) -> bool:
 
 
 class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
-    """Calls a Runnable until it succeeds or trying again is no use.
+    """Calls a Runnable until it succeeds or trying again cannot help.
 
     Work is not repeated if a call inside has used up its attempts (`InPlace`), or if a tool has run. Work with a method
     `pause` waits by it between attempts.

@@ -121,7 +121,7 @@ def _problems(data: dict[str, Any], parent: Path) -> Iterator[tuple[Place, str]]
         yield from ((item["loc"], _in_words(item)) for item in error.errors())
     folder, servers = data.get("folder", "."), data.get("mcp", {})
     if isinstance(folder, str) and not _is_folder(parent, folder):
-        yield ("folder",), f"there is no folder {folder!r} in that of the team file, or it is hidden"
+        yield ("folder",), f"folder {folder!r} does not exist in that of the team file, or is hidden"
     names: list[str] = []
     entries = data.get("agents")
     for index, entry in enumerate(entries if isinstance(entries, list) else []):
@@ -129,7 +129,7 @@ def _problems(data: dict[str, Any], parent: Path) -> Iterator[tuple[Place, str]]
         tools = entry.get("tools") if isinstance(entry, dict) else None
         for tool in tools if isinstance(tools, list) else ():
             if isinstance(tool, str) and tool.startswith(MCP) and tool.removeprefix(MCP) not in servers:
-                yield ("agents", index, "tools"), f"there is no table [{tool}]"
+                yield ("agents", index, "tools"), f"table [{tool}] is missing"
         if isinstance(name, str):
             if name in names:
                 yield ("agents", index, "name"), f"the name {name!r} is taken by an agent above"
@@ -140,7 +140,7 @@ def _in_words(error: ErrorDetails) -> str:
     key = ".".join(part for part in error["loc"] if isinstance(part, str) and part != "agents")
     match error["type"], error["loc"]:
         case (("missing" | "too_short"), ("agents",)):
-            return "there are no agents; write a table [[agents]] for each"
+            return "agents are missing; write a table [[agents]] for each"
         case "missing", _:
             return f"{key!r} is missing"
         case "extra_forbidden", place:
@@ -154,7 +154,7 @@ def _in_words(error: ErrorDetails) -> str:
 
 
 def _is_folder(parent: Path, folder: str) -> bool:
-    """Whether a folder lies inside that of a team file, which somebody else may have written, and is not hidden."""
+    """Whether a folder lies inside that of a team file, which another user may have written, and is not hidden."""
     try:
         inside = (parent / folder).resolve().relative_to(parent.resolve())
         return (parent / folder).is_dir() and not any(part.startswith(".") for part in inside.parts)

@@ -93,7 +93,7 @@ class RecordedModel(ScriptedModel):
         real = (chat_model(model) if isinstance(model, str) else model) if record else None
         real = real() if callable(real) and not isinstance(real, BaseChatModel) else real
         if real is None and (record or not file.exists()):
-            raise ConfigurationError(f"There is no model to record to {file}: give the real model, or the file")
+            raise ConfigurationError(f"A model to record to {file} is missing: give the real model, or the file")
         recording = Recording(file, real, volatile)
         noted = recording.conversation
         super().__init__(model_name=noted.get("model", "recorded"), profile=noted.get("profile", {}))

@@ -23,7 +23,7 @@ class Reply:
     text: str = ""
     _: KW_ONLY
     tool_calls: Sequence[Mapping[str, Any]] = ()
-    """`{"name": ..., "args": {...}}`, with an `id` if need be; `args` that are no JSON make an invalid call."""
+    """`{"name": ..., "args": {...}}`, with an `id` if need be; `args` that are not JSON make an invalid call."""
     delay: float = 0
     """Seconds before the first word; sleeps the thread in sync code and only the task in async code."""
     usage: tuple[int, int] | None = None

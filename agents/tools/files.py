@@ -56,7 +56,7 @@ class Folder:
                 names.append(f"... and more; give a folder to see its files. Only {MAX_LISTED} are shown.")
                 break
             names.append(self._name(file))
-        return "\n".join(names) or "There are no files here."
+        return "\n".join(names) or "The folder is empty."
 
     def read_file(
         self,
@@ -117,7 +117,7 @@ class Folder:
                 return file
         except (ValueError, OSError, RuntimeError):  # outside; a NUL or too long a name; a loop of links
             pass
-        raise ToolException(f"There is no {path!r} here. Use a name as list_files gives it.")
+        raise ToolException(f"{path!r} does not exist here. Use a name as list_files gives it.")
 
     def _files(self, start: Path) -> Iterator[Path]:
         if start.is_file():

@@ -125,7 +125,7 @@ class Fetcher:
         except (OSError, UnicodeError):
             addresses = []
         if not addresses:
-            raise ToolException(f"There is no host {host!r}. Check the address, or use another page.")
+            raise ToolException(f"Host {host!r} does not exist. Check the address, or use another page.")
         if not all(map(self.allowed, addresses)):
             raise ToolException(f"{host!r} is not on the public internet, so it is not fetched. Use a public page.")
         return addresses
@@ -154,7 +154,7 @@ class Fetcher:
         start = max(0, start)
         part = text[start : start + self.max_output]
         if not part:
-            raise ToolException(f"The page has {len(text)} characters of text; there is none from {start} on.")
+            raise ToolException(f"The page has {len(text)} characters of text; none from {start} on.")
         end = start + len(part)
         return part if end == len(text) else f"{part}\n... (to go on, fetch it with start={end})"
 

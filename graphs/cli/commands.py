@@ -138,7 +138,7 @@ def misspelt_command(tokens: Sequence[str]) -> str:
     close = [_MEANT[word]] if tokens == [word] and word in _MEANT else get_close_matches(word, names, cutoff=0.7)
     if word in names or not close or not word.isidentifier():
         return ""
-    return f"There is no command {word!r}; did you mean `podium {close[0]}`? As a request: echo {word} | podium -"
+    return f"Unknown command {word!r}; did you mean `podium {close[0]}`? As a request: echo {word} | podium -"
 
 
 def misspelt_option(tokens: Sequence[str]) -> str:
@@ -155,7 +155,7 @@ def misspelt_option(tokens: Sequence[str]) -> str:
 
 
 def _explained(error: Exception, tokens: Sequence[str]) -> int:
-    if isinstance(error, BrokenPipeError):  # nobody reads the output any more
+    if isinstance(error, BrokenPipeError):  # the reader of the output has gone
         return FAILED
     if isinstance(error, UnusedCliTokensError):
         return _complain(misspelt_option(tokens) or "Put the whole request in quotes.", BAD_USAGE)

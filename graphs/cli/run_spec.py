@@ -224,7 +224,7 @@ def _named(module: str, name: str, folder: str) -> Any:
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if missing == module:
-            raise ConfigurationError(f"There is no module {module} in {folder}") from error
+            raise ConfigurationError(f"Module {module} does not exist in {folder}") from error
         if (package := missing.partition(".")[0]) in ("agents", "graphs"):
             raise ConfigurationError(
                 f"{module} imports {missing}, but {package!r} is a package of Podium; give your own another name"

@@ -78,7 +78,7 @@ def leave(code: int) -> NoReturn:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except OSError:  # nobody reads any more, or the disk is full
+    except OSError:  # the reader has gone, or the disk is full
         os._exit(code or 1)
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
     if interrupted.is_set() or any(not thread.daemon or thread.name == RUN_THREAD for thread in others):

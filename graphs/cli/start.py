@@ -60,7 +60,7 @@ def _request(request: str | None) -> str:
         except UnicodeDecodeError as error:
             raise ConfigurationError(f"Standard input is not UTF-8 text: {error}") from error
     if not request or not request.strip():
-        raise ConfigurationError('There is no request; write it in quotes: podium "Compare tea and coffee"')
+        raise ConfigurationError('The request is missing; write it in quotes: podium "Compare tea and coffee"')
     return request.strip()
 
 
@@ -88,7 +88,7 @@ def opened_storage(*, only_if_there: bool = False) -> Iterator[Storage]:
         return
     file = stores.default_path()
     if only_if_there and not file.exists():
-        raise StorageError(f"No runs are stored yet: there is no {file}")
+        raise StorageError(f"No runs are stored yet: {file} does not exist")
     with stores.sqlite(file) as storage:
         yield storage
 

@@ -120,7 +120,7 @@ def _since_last(kind: type[BaseMessage], messages: Sequence[BaseMessage]) -> Seq
 
 
 def _handoffs(messages: Sequence[BaseMessage]) -> list[Handoff]:
-    """Return the handoffs made since somebody last spoke to the agent, in the order of the calls."""
+    """Return the handoffs made since the last message to the agent, in the order of the calls."""
     results = [message.artifact for message in _since_last(HumanMessage, messages) if isinstance(message, ToolMessage)]
     return [artifact[HANDOFF] for artifact in results if isinstance(artifact, dict) and HANDOFF in artifact]
 
@@ -158,7 +158,7 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
         if self.agent.function is None or not isinstance(reply, dict) or "to" not in reply:
             return []
         if not isinstance(reply["to"], str):
-            raise AgentError(f"Agent {self.agent.name!r} handed over to {reply['to']!r}, which is no name")
+            raise AgentError(f"Agent {self.agent.name!r} handed over to {reply['to']!r}, which is not a name")
         return [{"to": reply["to"], "task": str(reply.get("task", "")), "reason": str(reply.get("reason", ""))}]
 
 

@@ -57,7 +57,7 @@ def final_step(plan: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def made_up(plan: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> list[str]:
-    """Return which tasks have figures that nobody gave: mostly results that no step has worked out yet."""
+    """Return which tasks have figures without a source: mostly results that no step has worked out yet."""
     unknown = {step["id"]: unknown_figures(step["task"], sources, derived=False) for step in plan}
     return [
         f"The task of step {name!r} has figures that the request does not: {', '.join(figures)}. Leave results to the"

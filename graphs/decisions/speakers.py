@@ -63,7 +63,7 @@ class NextSpeaker(SyncAsyncRunnable[Mapping[str, Any], Decided]):
     """Has a user's function of the state, sync or async, name the next speaker, nearly at least; None ends.
 
     Raises:
-        UnknownAgentError: It names somebody else.
+        UnknownAgentError: It names an agent outside of the team.
     """
 
     def __init__(self, function: Callable[..., Any], names: Sequence[str]) -> None:

@@ -60,7 +60,7 @@ async def do_run(
 
     Raises:
         WaitsForAnswerError: It is a new message, and the thread waits for an answer.
-        ConfigurationError: There is no such run to go on with, or an answer does not say which question it answers.
+        ConfigurationError: The run to go on with does not exist, or an answer does not say which question it answers.
         GraphDrained: The control has asked the run to stop.
     """
     thread = arguments["thread_id"]
@@ -75,7 +75,7 @@ async def do_run(
         value = None if begun else _input(last, arguments, note_questions)
         if value is None:
             if last is None:
-                raise ConfigurationError(f"There is no run {thread!r} to go on with")
+                raise ConfigurationError(f"Run {thread!r} does not exist")
             # Not `next`, which is empty too where a step's writes are stored and the checkpoint after them is not.
             if not (await graph.aget_state(config)).tasks:
                 return  # it has ended already; only that was not noted

@@ -61,7 +61,7 @@ class Queue:
             `my_team:graphs`. None for a program that puts and watches only: any name may then be put.
 
     Raises:
-        ConfigurationError: The graphs cannot be loaded, or there is no address.
+        ConfigurationError: The graphs cannot be loaded, or the address is missing.
         StorageError: The extra is missing.
     """
 

@@ -174,7 +174,7 @@ def team_at(place: str) -> Mapping[str, Agent]:
     """Return the agents at `module:attribute`, which is a list of agents or a function that returns one, by name.
 
     Raises:
-        ConfigurationError: There is no such place, or no agents are there.
+        ConfigurationError: The place does not exist, or has no agents.
     """
     module, _, attribute = place.partition(":")
     try:

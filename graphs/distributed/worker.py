@@ -276,7 +276,7 @@ class Worker:
             asyncio.run_coroutine_threadsafe(note, loop).result()
 
         async def notify(payload: str) -> None:
-            with suppress(ConnectorException):  # a run does not fail because nobody hears of it
+            with suppress(ConnectorException):  # a run does not fail because its news does not arrive
                 await self._jobs.query(jobs.NOTIFY, channel=jobs.channel_of(arguments["thread_id"]), payload=payload)
 
         await self._loops.run(

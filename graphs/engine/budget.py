@@ -1,6 +1,6 @@
 """A budget for a whole run, across nested graphs, agents, retries and repairs: what it may cost before it must stop.
 
-A budget sits among the run's callbacks, so every chat model call beneath passes it. When the budget is used up no new
+A budget sits among the run's callbacks, so every chat model call below passes it. When the budget is used up no new
 call starts; what is running may finish, and a synthesis may use a share that is kept for it.
 """
 

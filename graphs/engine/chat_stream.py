@@ -60,7 +60,7 @@ class Voice(BaseCallbackHandler):
     def on_llm_new_token(self, token: Any, *, run_id: Any, **about: Any) -> None:
         """Pass a piece on."""
         message = getattr(about.get("chunk"), "message", None)
-        # A chunk without an id is of a model that streams for itself, though nobody asked for a stream.
+        # A chunk without an id is of a model that streams for itself, though the caller asked for none.
         if run_id in self.speaking and isinstance(message, AIMessageChunk) and message.id:
             if isinstance(message.content, str) and message.content:
                 seen = self.speaking[run_id].see(message.content)

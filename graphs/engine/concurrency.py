@@ -57,7 +57,7 @@ class Slots:
             event = effects.event()
             self._waiting.append(event)
         try:
-            await event.wait()  # set by whoever gives its slot to this one
+            await event.wait()  # set by the task that gives its slot to this one
         except BaseException:
             with self._lock:
                 is_waiting = event in self._waiting

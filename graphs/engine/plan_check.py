@@ -38,7 +38,7 @@ def findings(
     steps, unreadable = read_plan(items)
     flaws = Flaws(unreadable)
     ids = Counter(step.id for step in steps)
-    flaws.add(not steps and not unreadable, "There are no steps; write at least one.")
+    flaws.add(not steps and not unreadable, "The plan has no steps; write at least one.")
     for repeated in sorted(step_id for step_id, count in ids.items() if count > 1):
         flaws.add(True, f"Two steps are called {repeated!r}; give every step an id of its own.")
     order = Order(steps)

@@ -24,12 +24,12 @@ class Notices:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Callable[[], object] | None] = {}
-        """By task, the callback; None for a watched task that nobody waits for yet."""
+        """By task, the callback; None for a watched task without a waiter yet."""
         self._stored: set[str] = set()
         self._lock = threading.Lock()
 
     def watch(self, task_id: str) -> None:
-        """Remember a task, so that its write is noticed also before somebody waits for it."""
+        """Remember a task, so that its write is noticed also before a waiter comes."""
         with self._lock:
             self._waiting[task_id] = None
 

@@ -36,7 +36,7 @@ KEPT = object()
 RUNNING = "running"
 
 NO_REQUEST = (
-    'There is no request: call the graph with {"messages": "text"}, or with a list that has a message of the user'
+    'The request is missing: call the graph with {"messages": "text"}, or with a list that has a message of the user'
 )
 
 
@@ -134,7 +134,7 @@ def open_input(input_: Any, state: type, own: Mapping[str, Any], *, request_opti
             another pattern it always does: an empty item of a list is an assignment too.
 
     Raises:
-        ConfigurationError: There is no request.
+        ConfigurationError: The request is missing.
     """
     if not isinstance(input_, Mapping):
         raise ConfigurationError(NO_REQUEST)

@@ -61,11 +61,11 @@ def items_of(listed: StepRecord, max_items: int) -> list[Any]:
     try:
         data = listed["data"] if listed["data"] is not None else read_json(listed["result"] or "")
     except DecisionError as error:
-        raise AgentError(f"the result of {listed['id']!r} is no JSON list to run over: {error}") from error
+        raise AgentError(f"the result of {listed['id']!r} is not a JSON list to run over: {error}") from error
     if isinstance(data, dict) and len(data) == 1:
         data = next(iter(data.values()))  # a list that was wrapped, as schemas of providers demand
     if not isinstance(data, list):
-        raise AgentError(f"the result of {listed['id']!r} is no JSON list to run over, but {type(data).__name__}")
+        raise AgentError(f"the result of {listed['id']!r} is not a JSON list to run over, but {type(data).__name__}")
     if len(data) > max_items:
         raise AgentError(f"{listed['id']!r} lists {len(data)} items; max_items is {max_items}")
     return data

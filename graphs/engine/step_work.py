@@ -184,7 +184,7 @@ class StepWork:
             return await self._by_agents(step, assignment, cached, held)
 
     def _reason_to_stop(self, step: Step) -> str | None:
-        """Return why a step does not begin any more; raise where the whole run has stopped."""
+        """Return why a step may not begin; raise where the whole run has stopped."""
         if self.abandoned or is_cancelled(self.config):
             raise GraphInterrupt(())
         if self.control is not None and self.control.drain_requested:

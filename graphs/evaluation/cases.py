@@ -90,7 +90,7 @@ def read_cases(cases: Path | str | Iterable[Case | Mapping[str, object]], *, fol
     else:
         read = [_case(case, f"case {number}", folder) for number, case in enumerate(cases, 1)]
     if not read:
-        raise ConfigurationError(f"There are no cases; each is one line of JSON: {_KEYS_SHOWN}")
+        raise ConfigurationError(f"No cases; each is one line of JSON: {_KEYS_SHOWN}")
     if twice := [name for name, number in Counter(case.id for case in read).items() if number > 1]:
         raise ConfigurationError(f"Ids of cases must be unique; twice: {', '.join(twice)}")
     return read

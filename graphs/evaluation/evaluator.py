@@ -230,7 +230,7 @@ def _answer(result: Mapping[str, Any]) -> tuple[str, list[str]]:
     status = "needs_input" if result.get("__interrupt__") else result.get("status", "completed")
     if status in ("failed", "needs_input"):
         return text, [f"{status.replace('_', ' ')}: {result.get('stop_reason') or text or 'no reason'}"]
-    return text, [] if text.strip() else ["there is no answer"]
+    return text, [] if text.strip() else ["the answer is missing"]
 
 
 def _name_of(subject: Subject) -> str:

@@ -25,7 +25,7 @@ def function_of(name: str) -> Callable[..., object]:
     """Import `module:function`.
 
     Raises:
-        ConfigurationError: There is no such function.
+        ConfigurationError: The function does not exist.
     """
     try:
         function = resolve_name(name)

@@ -76,7 +76,7 @@ def state(storage: Storage, thread_id: str) -> State:
     """
     ids = next((ids for ids in storage.threads() if ids[0] == thread_id), None)
     if ids is None:
-        raise StorageError(f"There is no run {thread_id!r}; `podium runs` lists those there are")
+        raise StorageError(f"Run {thread_id!r} does not exist; `podium runs` lists all")
     last = _checkpoint(storage, thread_id, ids[2])
     short = _short(storage, last, _checkpoint(storage, thread_id, ids[1]))
     return {

@@ -83,7 +83,7 @@ def weights_of(name: str) -> Weights:
     """Return a model's weights.
 
     Raises:
-        ConfigurationError: There is no such model.
+        ConfigurationError: The model is unknown.
     """
     if name not in known_weights():
         raise ConfigurationError(f"No local model {name!r}; known: {sorted(known_weights())}")
