@@ -31,9 +31,17 @@ _PAUSE = 0.02
 
 _SERVER = """
 import gc, json, os, sys, traceback
+from contextlib import suppress
+from importlib import import_module
+from pkgutil import walk_packages
 # What each process would import itself:
-import anyio._backends._asyncio, graphs.cli, graphs.storage, graphs.server.exports
-import httpcore2, langchain_openai, openai.resources.beta
+import anyio._backends._asyncio, httpcore2, langchain_openai, openai.resources.beta
+import agents.teams, agents.tools, graphs.cli, graphs.show, graphs.storage, graphs.server.exports
+for package in (agents.teams, agents.tools, graphs.cli, graphs.show, graphs.storage):
+    for module in walk_packages(package.__path__, package.__name__ + "."):
+        if not module.name.endswith("__main__"):
+            with suppress(ImportError):
+                import_module(module.name)
 
 def become(order):
     os.setsid()
