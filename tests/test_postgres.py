@@ -213,5 +213,5 @@ def test_killed_runs_repeat_nothing_that_was_recorded() -> None:
 
 
 def test_many_runs_of_two_processes_share_a_database() -> None:
-    table = benchmark("many", "--runs", "12", "--processes", "2", "--database", "postgres", "--graph", "supervisor")
-    assert table.count("       12       0         0") == 2
+    table = benchmark("many", "--runs", "6", "--processes", "2", "--database", "postgres", "--graph", "supervisor")
+    assert table.count("        6       0         0") == 2
