@@ -99,6 +99,8 @@ def test_what_a_terminal_hides_or_obeys_is_made_visible() -> None:
     assert visible("a\x1b[2Jb\r\nc\td\x9b\u202eevil\u2066\ufeff\U000e0041") == (
         r"a\x1b[2Jb" + "\n" + r"c" + "\t" + r"d\x9b\u202eevil\u2066\ufeff\U000e0041"
     )
+    assert visible("\u3164\uffa0\u034f\ufe00\U000e0100") == r"\u3164\uffa0\u034f\ufe00\U000e0100"
+    assert visible("❤\ufe0f 漢字") == "❤\ufe0f 漢字"
     assert visible("naïve 👩\u200d🔬 שלום") == "naïve 👩\u200d🔬 שלום"
 
 

@@ -50,6 +50,7 @@ Answers = Annotated[
     ),
 ]
 
+_MAX_DAYS = 100_000
 _HEAD = 2_000
 """Characters of a file that tell what it is."""
 _NOT_IN_NAMES = re.compile(r"[^\w.\-]+")
@@ -59,6 +60,8 @@ def runs_command(
     *, as_json: AsJson = False, most: Annotated[int, Parameter(help="How many of the latest runs.")] = 50
 ) -> int:
     """List the stored runs, newest first."""
+    if most < 1:
+        raise ConfigurationError(f"--most must be a number from 1 up, not {most}")
     with opened_storage(only_if_there=True) as storage:
         latest = with_jobs(stored.runs(storage, most=most), most)
     if as_json:
@@ -283,6 +286,8 @@ def prune_command(
     older_than: Annotated[float | None, Parameter(help="Delete runs that ended more than so many days ago.")] = None,
 ) -> int:
     """Reduce stored runs that have ended to their result; they can then no longer be forked."""
+    if older_than is not None and not 0 <= older_than <= _MAX_DAYS:
+        raise ConfigurationError(f"--older-than must be a number of days from 0 to {_MAX_DAYS}, not {older_than}")
     with opened_storage(only_if_there=True) as storage:
         ended = {run["thread_id"]: run["ended"] for run in stored.runs(storage, most=None) if run["ended"]}
         limit = None if older_than is None else datetime.now(UTC) - timedelta(days=older_than)
