@@ -40,7 +40,7 @@ class Answer(TypedDict):
     """The id of the chat message that holds the text, if one does: a pattern that answers with it keeps the id."""
 
 
-def is_envelope(reply: object) -> TypeGuard[dict[str, Any]]:
+def is_envelope(reply: object) -> TypeGuard[Mapping[str, object]]:
     """Tell whether a reply is the result of a pattern."""
     return isinstance(reply, dict) and reply.keys() >= ENVELOPE
 
@@ -122,7 +122,7 @@ def _completed(text: str, data: object, usage: Usage) -> Answer:
     return {"text": clean(text), "data": data, "status": "completed", "errors": [], "usage": usage}
 
 
-def plain_data(name: str, data: Any) -> Any:
+def plain_data(name: str, data: object) -> object:
     """Turn an agent's data into JSON data that can be stored: also dates, decimals, sets, pydantic objects in lists.
 
     Raises:

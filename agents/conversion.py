@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import Runnable
@@ -80,7 +80,7 @@ def _reason_to_refuse(value: object) -> str | None:
     return f"it is of type {type(value).__name__}"
 
 
-def _name_of(value: Any) -> str | None:
+def _name_of(value: object) -> str | None:
     """Return a value's own name; a partial function or a graph with options has that of what is in it."""
     if isinstance(value, RunnableBindingBase):
         return value.config.get("run_name") or _name_of(value.bound)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError, WithJsonSchema
@@ -59,17 +59,17 @@ class OneOf:
         self.names = list(names)
         self.others = others
 
-    def read(self, name: Any) -> Any:
+    def read(self, name: object) -> Any:
         """Return the name that is meant."""
         chosen = nearest(name, self.names) if isinstance(name, str) else None
         if chosen is None and not self.others:
             raise ValueError(f"{name!r:.80} is not one of: {', '.join(self.names)}")
         return chosen or name
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return no_info_before_validator_function(self.read, handler(source))
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Mapping[str, object]:
         return {"type": "string", "enum": self.names}
 
 
@@ -98,14 +98,14 @@ class Form:
         if self._adapter is None:
             return _validated(self.schema, value)
         try:
-            data: dict[str, Any] = self._adapter.dump_python(self._adapter.validate_python(value), mode="json")
+            data: dict[str, object] = self._adapter.dump_python(self._adapter.validate_python(value), mode="json")
         except ValidationError as error:
             flaws = [f"{_place(flaw['loc'])}: {flaw['msg']}" for flaw in error.errors()]
             raise DecisionError("; ".join(flaws[:5])) from error
         return data
 
 
-def _validated(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+def _validated(schema: Mapping[str, object], value: dict[str, object]) -> dict[str, Any]:
     from jsonschema import Draft202012Validator  # slow to import, and rarely needed
 
     for flaw in Draft202012Validator(schema).iter_errors(value):

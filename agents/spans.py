@@ -21,7 +21,7 @@ _HIDDEN = (_OUTERMOST, _MARK, _LOOP)
 def _without_content(method: str) -> Callable[..., Run]:
     """Return the handler of an error, which puts the exception on its span only if spans have content."""
 
-    def report(self: Spans, error: BaseException, *args: Any, **options: Any) -> Run:
+    def report(self: Spans, error: BaseException, *args: object, **options: object) -> Run:
         handler = OpenInferenceTracer if self.has_content else BaseTracer
         run: Run = getattr(handler, method)(self, error, *args, **options)
         return run

@@ -25,7 +25,7 @@ cli          the `podium` command; imports all others, too
 from importlib import import_module
 from importlib.util import find_spec as _find_spec
 from pathlib import Path as _Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 
 def _check_agents_package() -> None:
@@ -103,7 +103,7 @@ _MODULES = {
 """By public name the module that defines it; all others are errors."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load a name when it is first used (PEP 562): the `podium` command starts without LangGraph."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

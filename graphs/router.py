@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -217,7 +217,7 @@ class Router(Pattern[RouterState]):
             return {"route": {**state["route"], "chosen": [*state["route"]["chosen"], following]}}
         return {"merged": merged}
 
-    def merging_failed(self, state: RouterState, error: Exception) -> dict[str, Any]:
+    def merging_failed(self, state: RouterState, error: Exception) -> dict[str, object]:
         """Answer with the answers one after the other."""
         failure = problem("merge", error)
         return {"errors": [failure], "stop_reason": f"The answers could not be merged: {failure['message']}"}
@@ -317,5 +317,5 @@ class Router(Pattern[RouterState]):
         return Node(self.ask_merger, Synthesis(self.merger), self.take_merged, failed=self.merging_failed)
 
 
-def _failed(reason: str) -> dict[str, Any]:
+def _failed(reason: str) -> Mapping[str, object]:
     return {"status": "failed", "stop_reason": reason, "messages": [AIMessage(reason)]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
@@ -127,7 +127,7 @@ class Supervisor(Pattern[SupervisorT]):
         by = agent_of(reviewer) if reviewer is not None else None
         self.reviewing = Review(by, criteria=criteria, checks=checks, model=model, review=review)
 
-    def opening(self) -> dict[str, Any]:
+    def opening(self) -> Mapping[str, object]:
         """Return the revisions that are allowed at first."""
         return {"allowed": self.max_revisions}
 
@@ -146,7 +146,7 @@ class Supervisor(Pattern[SupervisorT]):
         """Keep the work; unchanged work is not worth another review."""
         return self.worked_by(state, answer, node="work")
 
-    def worked_by(self, state: SupervisorState, answer: Answer, *, node: str) -> dict[str, Any]:
+    def worked_by(self, state: SupervisorState, answer: Answer, *, node: str) -> dict[str, object]:
         """Keep the work that a node gave."""
         messages = self._showing(state, answer["text"], answer.get("message_id"))
         errors = problems_inside(answer["errors"], node)
@@ -270,7 +270,7 @@ class Supervisor(Pattern[SupervisorT]):
             return self._ending(state, "failed", state["stop_reason"])
         return self._ending(state, "partial" if out_of_budget(state["errors"]) else "escalated", state["stop_reason"])
 
-    def _ending(self, state: SupervisorState, status: str, reason: str | None) -> dict[str, Any]:
+    def _ending(self, state: SupervisorState, status: str, reason: str | None) -> dict[str, object]:
         """Return the update that ends the run with the best work so far, or the reason."""
         best = state["best"]
         messages = (

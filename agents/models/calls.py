@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -44,13 +44,13 @@ class Habits:
 _habits = PerModel(Habits)
 
 
-def habits_of(model: Any) -> Habits:
+def habits_of(model: object) -> Habits:
     """Return what is known of the server of a model, to be read and corrected."""
     return _habits.of(model)
 
 
 async def call_once(
-    model: Any, messages: Sequence[BaseMessage], call: Callable[[Any, list[BaseMessage]], Awaitable[T]], who: str
+    model: object, messages: Sequence[BaseMessage], call: Callable[[object, list[BaseMessage]], Awaitable[T]], who: str
 ) -> T:
     """Call a model; where its server refuses the form of the request, call it again at once in a simpler form.
 
@@ -109,10 +109,10 @@ class WrittenArguments(BaseCallbackHandler):
     run_inline = True
 
     def __init__(self) -> None:
-        self._texts: dict[Any, dict[Any, str]] = {}
+        self._texts: dict[object, dict[object, str]] = {}
         self._are_whole = True
 
-    def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: Any = None, **about: Any) -> None:
+    def on_llm_new_token(self, token: object, *, chunk: object = None, run_id: object = None, **about: object) -> None:
         """Add a piece."""
         message = getattr(chunk, "message", None)
         for part in message.tool_call_chunks if isinstance(message, AIMessageChunk) else ():
@@ -120,7 +120,7 @@ class WrittenArguments(BaseCallbackHandler):
             key = part.get("id") if part.get("index") is None else part["index"]
             texts[key] = texts.get(key, "") + (part.get("args") or "")
 
-    def on_llm_end(self, response: Any, *, run_id: Any = None, **about: Any) -> None:
+    def on_llm_end(self, response: object, *, run_id: object = None, **about: object) -> None:
         """Note whether the arguments of the call that has ended are JSON."""
         texts = self._texts.pop(run_id, {}).values()
         self._are_whole = all(not text.strip() or _is_json(text) for text in texts)

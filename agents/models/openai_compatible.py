@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
 import langchain_openai
@@ -87,7 +88,7 @@ def for_any_loop(model: BaseChatOpenAI) -> BaseChatOpenAI:
     return copied
 
 
-_copies: dict[int, tuple[BaseChatOpenAI, dict[str, Any]]] = {}
+_copies: dict[int, tuple[BaseChatOpenAI, Mapping[str, object]]] = {}
 """By the id of a user's model: its copy, and the settings that it was copied with."""
 
 

@@ -53,7 +53,7 @@ def answer_only(message: AIMessage) -> AIMessage:
     return message.model_copy(update={"content": blocks})
 
 
-def _is_text(block: Any) -> bool:
+def _is_text(block: object) -> bool:
     return isinstance(block, dict) and block.get("type") == "text"
 
 

@@ -7,7 +7,7 @@ every model inside gets the tools or the form, and the wrappers stay around them
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -17,7 +17,7 @@ from langchain_core.runnables.base import RunnableBindingBase, RunnableSequence
 from agents.errors import ConfigurationError
 
 
-class WrappedModel(RunnableBinding[Any, Any]):
+class WrappedModel(RunnableBinding[object, object]):
     """A wrapped chat model with the method that LangChain's agents call on a plain one; other attributes are its."""
 
     def bind_tools(self, tools: Any, **options: Any) -> Runnable[Any, Any]:
@@ -26,7 +26,7 @@ class WrappedModel(RunnableBinding[Any, Any]):
         return offered
 
 
-def as_chat_model(model: Any) -> Any:
+def as_chat_model(model: object) -> Any:
     """Accept a chat model, plain or wrapped; names and None are passed through.
 
     Raises:
@@ -39,13 +39,13 @@ def as_chat_model(model: Any) -> Any:
     raise ConfigurationError(f"A model is a chat model, a wrapped one, or provider:model, not {type(model).__name__}")
 
 
-def _is_chat_model(model: Any) -> bool:
+def _is_chat_model(model: object) -> bool:
     """Tell a chat model, or what stands for one until it is called (`init_chat_model` with configurable fields)."""
     is_chain = isinstance(model, RunnableSequence)
     return isinstance(model, BaseChatModel) or (hasattr(model, "bind_tools") and not is_chain)
 
 
-def models_in(model: Any) -> Iterator[Any]:
+def models_in(model: object) -> Iterator[object]:
     """Yield the chat models in the wrappers."""
     if isinstance(model, RunnableBindingBase):
         yield from models_in(model.bound)
@@ -69,13 +69,13 @@ def on_models(model: Any, change: Callable[[Any], Any]) -> Any:
     return change(model)
 
 
-def is_same(model: Any, other: Any) -> bool:
+def is_same(model: object, other: object) -> bool:
     """Tell whether two models, perhaps wrapped alike, are made of the same objects."""
     inside, others = list(models_in(model)), list(models_in(other))
     return len(inside) == len(others) and all(map(operator.is_, inside, others))
 
 
-def structured(model: Any, schema: dict[str, Any]) -> Runnable[Any, Any]:
+def structured(model: object, schema: Mapping[str, object]) -> Runnable[object, object]:
     """Return the model asked for JSON of a schema in its provider's way; replies stay messages, unparsed.
 
     Raises:
@@ -92,7 +92,7 @@ def structured(model: Any, schema: dict[str, Any]) -> Runnable[Any, Any]:
     return asked
 
 
-def without_stream_usage(model: Any) -> Any:
+def without_stream_usage(model: object) -> object:
     """Return the model set not to ask for the usage of a stream (OpenAI's `stream_options`)."""
 
     def change(inner: Any) -> Any:
@@ -111,6 +111,6 @@ def is_streamed(model: Any) -> bool:
     )
 
 
-def calls_tools(model: Any) -> bool:
+def calls_tools(model: object) -> bool:
     """Tell whether all models in the wrappers can call tools, as far as their profiles say."""
     return all((getattr(inner, "profile", None) or {}).get("tool_calling") is not False for inner in models_in(model))

@@ -31,7 +31,7 @@ class Reply:
     finish_reason: str | None = "stop"
     """`stop`, `length`, `content_filter`, ... or None; a reply with tool calls says `tool_calls` instead of `stop`."""
     refusal: str | None = None
-    data: Any = None
+    data: object = None
     """Answered as JSON, or as a call of the tool that the caller forces and the data fits."""
     error: BaseException | type[BaseException] | None = None
     """Raised after the delay and, when streaming, after the words of `text`."""
@@ -85,7 +85,7 @@ def chunks(reply: Reply, call: Call, model_name: str) -> Iterator[ChatGeneration
     yield ChatGenerationChunk(message=last, generation_info={"finish_reason": finish_reason, "model_name": model_name})
 
 
-def _forced_tool(data: Any, kwargs: Mapping[str, Any]) -> str | None:
+def _forced_tool(data: object, kwargs: Mapping[str, Any]) -> str | None:
     """Return the tool whose call carries the data, if the caller forces a call and the data fits."""
     choice = kwargs.get("tool_choice")
     choice = choice["function"]["name"] if isinstance(choice, dict) else choice
@@ -98,5 +98,5 @@ def _forced_tool(data: Any, kwargs: Mapping[str, Any]) -> str | None:
     return next(iter(schemas)) if len(schemas) == 1 else next(fitting, None)
 
 
-def _json(args: Any) -> str:
+def _json(args: object) -> str:
     return args if isinstance(args, str) else json.dumps(to_jsonable_python(args), ensure_ascii=False)

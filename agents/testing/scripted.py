@@ -75,9 +75,9 @@ class ScriptedModel(BaseChatModel):
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        tools: Sequence[dict[str, object] | type | Callable[..., Any] | BaseTool],
         *,
-        tool_choice: str | dict[str, Any] | bool | None = None,
+        tool_choice: str | dict[str, object] | bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Offer the tools; only the script decides whether they are called."""
@@ -85,7 +85,7 @@ class ScriptedModel(BaseChatModel):
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **choice, **kwargs)
 
     def with_structured_output(
-        self, schema: dict[str, Any] | type, *, include_raw: bool = False, method: str = "json_schema", **kwargs: Any
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, method: str = "json_schema", **kwargs: object
     ) -> Runnable[LanguageModelInput, Any]:
         """Parse the replies as ChatOpenAI does; `method` is `json_schema`, `json_mode` or `function_calling`."""
         if method == "function_calling":
@@ -117,7 +117,7 @@ class ScriptedModel(BaseChatModel):
         yield from chunks(reply, call, self.model_name)
 
     async def _astream(
-        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: object = None, **kwargs: object
     ) -> AsyncIterator[ChatGenerationChunk]:
         call = Call(list(messages), kwargs, stop)
         reply = await self._script.reply(Effects(), call)
@@ -148,7 +148,7 @@ class Script:
             raise ScriptError("The script is an async function; call the model with ainvoke or astream.")
         return as_reply(await reply if inspect.isawaitable(reply) else reply)
 
-    def next(self, call: Call) -> Any:
+    def next(self, call: Call) -> object:
         """Record the call and return what the script has for it, perhaps an awaitable.
 
         Raises:
@@ -179,7 +179,7 @@ def _fits(key: str | re.Pattern[str], prompt: str) -> bool:
         return False
 
 
-def as_reply(value: Any) -> Reply:
+def as_reply(value: object) -> Reply:
     """Return what a script holds as a `Reply`."""
     match value:
         case None:
@@ -197,7 +197,7 @@ def as_reply(value: Any) -> Reply:
     return Reply(data=value)
 
 
-def _response_format(schema: dict[str, Any] | type, method: str) -> dict[str, Any]:
+def _response_format(schema: dict[str, object] | type, method: str) -> Mapping[str, object]:
     if method == "json_mode":
         return {"type": "json_object"}
     json_schema = convert_to_json_schema(schema)

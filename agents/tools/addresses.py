@@ -96,21 +96,21 @@ class WebTool(StructuredTool):
 
     def _run(
         self,
-        *args: Any,
+        *args: object,
         config: RunnableConfig,
         run_manager: CallbackManagerForToolRun | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> object:
         _admit(config, kwargs.get("url"))
         return _remember(config, super()._run(*args, config=config, run_manager=run_manager, **kwargs))
 
     async def _arun(
         self,
-        *args: Any,
+        *args: object,
         config: RunnableConfig,
         run_manager: AsyncCallbackManagerForToolRun | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> object:
         _admit(config, kwargs.get("url"))
         return _remember(config, await super()._arun(*args, config=config, run_manager=run_manager, **kwargs))
 
@@ -127,7 +127,7 @@ def _admit(config: RunnableConfig, url: str | None) -> None:
         )
 
 
-def _remember(config: RunnableConfig, result: Any) -> Any:
+def _remember(config: RunnableConfig, result: object) -> object:
     if (scope := run_scope(config)) is not None:
         known: dict[str, None] = scope.resource(WebTool, dict)
         known.update(dict.fromkeys(list(addresses_in(str(result)))[: MAX_KNOWN - len(known)]))

@@ -93,11 +93,11 @@ class MCPTools:
             return self._tools
 
     def _tool(self, tool: Tool) -> BaseTool:
-        def call(config: RunnableConfig, **arguments: Any) -> Any:
+        def call(config: RunnableConfig, **arguments: object) -> object:
             with _scope_of(config) as scope, self._reporting(scope):
                 return _read(tool, self._session(scope).start_call(tool.name, arguments).result())
 
-        async def acall(config: RunnableConfig, **arguments: Any) -> Any:
+        async def acall(config: RunnableConfig, **arguments: object) -> object:
             scope = run_scope(config)
             if scope is None:  # outside a run of Podium a call has a session of its own
                 return await asyncio.to_thread(call, config, **arguments)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import socket
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 import anyio.from_thread
@@ -214,7 +214,7 @@ def _web_search(
     return results_text(results)
 
 
-def results_text(results: Sequence[dict[str, Any]]) -> str:
+def results_text(results: Sequence[Mapping[str, object]]) -> str:
     """Return search results as a numbered list."""
     lines = [
         f"{number}. {result.get('title')}\n   {result.get('href')}\n   {result.get('body')}"

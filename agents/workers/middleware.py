@@ -45,7 +45,7 @@ class ToolErrors(AgentMiddleware[Any, Any]):
     def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
         return self._answered(request, handler)
 
-    async def _answered(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def _answered(self, request: Any, handler: Callable[[object], Awaitable[object]]) -> Any:
         try:
             return await handler(request)
         except (GraphBubbleUp, *NOT_ANSWERS):

@@ -97,7 +97,7 @@ class SyncTool:
                 raise
             return self._in_background(call, config)
 
-    def _in_background(self, call: Any, config: RunnableConfig | None) -> Any:
+    def _in_background(self, call: object, config: RunnableConfig | None) -> object:
         return finish(self._effects.coroutine(self._tool.ainvoke, {"input": call, "config": config}))
 
 
@@ -114,7 +114,7 @@ async def retried(effects: Effects, config: RunnableConfig, call: Callable[[], A
             attempt = await inside.again(effects, error, attempt)
 
 
-async def call_tool(effects: Effects, tool: BaseTool, call: Any, config: RunnableConfig) -> ToolMessage:
+async def call_tool(effects: Effects, tool: BaseTool, call: object, config: RunnableConfig) -> ToolMessage:
     """Call a tool outside of LangChain's loop, with what the loop does around it."""
     callee: Any = SyncTool(tool, effects) if isinstance(effects, SyncEffects) else tool
     try:

@@ -94,7 +94,7 @@ def examples_of(tools: Sequence[BaseTool]) -> str:
     )
 
 
-class Choose(SyncAsyncRunnable[MessagesState, dict[str, Any]]):
+class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
     """Calls what the task needs; the calls and their results are added to the messages.
 
     Files that the task names are read, and a task with figures is calculated in lines, without asking which tool to
@@ -119,7 +119,7 @@ class Choose(SyncAsyncRunnable[MessagesState, dict[str, Any]]):
         self.lines = next(((tool, lines) for tool in tools if (lines := lines_of(tool))), None)
         self.calculation = call(rules_of(self.lines[1], instructions)) if self.lines else None
 
-    async def run(self, effects: Effects, value: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+    async def run(self, effects: Effects, value: MessagesState, config: RunnableConfig) -> Mapping[str, object]:
         """Return the messages of the calls, or none."""
         task = value["messages"][-1].text
         added: list[BaseMessage] = []
@@ -139,7 +139,7 @@ class Choose(SyncAsyncRunnable[MessagesState, dict[str, Any]]):
             added += await self._call(effects, choice["tool"], choice["arguments"], "choice", config)
         return {"messages": added, "lines": ""}
 
-    def _named_in(self, text: str) -> list[tuple[str, dict[str, Any]]]:
+    def _named_in(self, text: str) -> list[tuple[str, dict[str, object]]]:
         """Return the calls that read what the task names, or else what the request above it names."""
         task = text.rpartition(YOUR_TASK)[2]
         readers = [(name, (tool.metadata or {}).get("named_in")) for name, tool in self.tools.items()]
@@ -151,7 +151,7 @@ class Choose(SyncAsyncRunnable[MessagesState, dict[str, Any]]):
         return self.lines[1].read(written.text, calculated(config))
 
     async def _call(
-        self, effects: Effects, name: str, arguments: dict[str, Any], call_id: str, config: RunnableConfig
+        self, effects: Effects, name: str, arguments: dict[str, object], call_id: str, config: RunnableConfig
     ) -> list[BaseMessage]:
         call = {"name": name, "args": arguments, "id": call_id, "type": "tool_call"}
         result = await call_tool(effects, self.tools[name], call, config)
@@ -272,7 +272,7 @@ def _after(tools: Sequence[BaseTool]) -> Callable[[MessagesState], str]:
     return after_choice
 
 
-def _in_words(call: Mapping[str, Any], result: ToolMessage, advice: str | None) -> str:
+def _in_words(call: Mapping[str, object], result: ToolMessage, advice: str | None) -> str:
     label, usual = ("Failure", NO_RESULT) if result.status == "error" else ("Result", USE_RESULT)
     label = f"{label} of {call['name']} for {json.dumps(call['args'], ensure_ascii=False)}"
     return f"{quote(label, result.text)}\n\n{usual if advice is None else advice}".strip()
@@ -283,7 +283,7 @@ class ToolChoiceState(MessagesState, total=False):
 
     lines: str
     """As the model wrote them; `none` if there was nothing to calculate, empty if it was not asked for any."""
-    structured_response: Any
+    structured_response: object
 
 
 def tool_choice_graph(

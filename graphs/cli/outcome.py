@@ -25,7 +25,7 @@ _INTERNAL = ("assignment", "code", "since_request")
 _WITHOUT_STATE = "The graph ended without a state; `podium show` shows what is stored of the run"
 
 
-def final_state(live: LiveState, fault: BaseException | None, now: float) -> dict[str, Any]:
+def final_state(live: LiveState, fault: BaseException | None, now: float) -> Mapping[str, object]:
     """Return the state a run ended with; of one that was cut short the part that was finished, in the same form."""
     state: dict[str, Any] = {"stop_reason": None, "errors": [], "messages": [], **live.values}
     state["usage"] = state.get("usage") or no_usage()
@@ -56,7 +56,7 @@ def final_state(live: LiveState, fault: BaseException | None, now: float) -> dic
     }
 
 
-def as_result(state: State) -> dict[str, Any]:
+def as_result(state: State) -> dict[str, object]:
     """Return a stored run in the form of its graph's result, as far as it has come."""
     values = state["values"]
     finished = {record["id"]: record for record in state["finished"] if record.get("ended")}
@@ -64,9 +64,9 @@ def as_result(state: State) -> dict[str, Any]:
     return {"questions": state["questions"], **values, "status": state["status"], "steps": steps}
 
 
-def run_json(result: Mapping[str, Any], stored: State | None) -> dict[str, Any]:
+def run_json(result: Mapping[str, object], stored: State | None) -> Mapping[str, object]:
     """Return a run as `--json` prints it everywhere: what a list says of it, then its graph's result."""
-    run: Mapping[str, Any] = stored or {}
+    run: Mapping[str, object] = stored or {}
     facts = {"run": run.get("thread_id"), **{fact: run.get(fact) for fact in _FACTS}}
     return facts | {key: value for key, value in result.items() if key not in _INTERNAL}
 

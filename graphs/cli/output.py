@@ -79,13 +79,13 @@ def print_table(
     console.print(table, soft_wrap=False)
 
 
-def print_json(console: Console, value: Any) -> None:
+def print_json(console: Console, value: object) -> None:
     """Print anything as JSON; it is all ASCII, so that nothing in it is hidden."""
     console.file.write(json.dumps(plain(value), indent=2) + "\n")
     console.file.flush()
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Return data as plain JSON, messages as `{"role", "content"}`."""
     if isinstance(value, BaseMessage):
         return {"role": {"human": "user", "ai": "assistant"}.get(value.type, value.type), "content": value.text}

@@ -73,7 +73,7 @@ class ShownQuestion:
         batched = isinstance(self.value, Mapping) and "action_requests" in self.value
         return {"decisions": list(decisions)} if batched else decisions[0]
 
-    def read(self, written: str) -> Any:
+    def read(self, written: str) -> object:
         """Read an answer: `approve`, `reject:why`, `edit:@file`, JSON, or any text.
 
         Raises:
@@ -113,13 +113,13 @@ class ShownQuestion:
         return "; ".join(one_line(item.title) for item in self.items())
 
 
-def read_answers(questions: Sequence[ShownQuestion], written: Sequence[str]) -> dict[str, Any]:
+def read_answers(questions: Sequence[ShownQuestion], written: Sequence[str]) -> Mapping[str, object]:
     """Return the answers by the ids of their questions; with several open each is written as `ID=answer`.
 
     Raises:
         AnswerError: One fits no question.
     """
-    answers: dict[str, Any] = {}
+    answers: dict[str, object] = {}
     for text in written:
         start, equals, rest = text.partition("=")
         named = [question for question in questions if equals and len(start) >= 4 and question.id.startswith(start)]
@@ -172,7 +172,7 @@ def _set_fields(step: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in step.items() if name in always or value not in unset}
 
 
-def _json_or_text(text: str) -> Any:
+def _json_or_text(text: str) -> object:
     """Read a JSON object or list, as agents' own questions may want one; anything else is the answer as it stands."""
     try:
         return json.loads(text) if text.startswith(("{", "[")) else text
@@ -180,7 +180,7 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def _data(text: str) -> Any:
+def _data(text: str) -> object:
     """Read JSON or TOML; what is neither is called by the fault of the format that it begins like."""
     try:
         return json.loads(text)
@@ -211,7 +211,7 @@ def can_ask() -> bool:
 
 def ask_on_terminal(
     questions: Sequence[ShownQuestion], console: Console, drafts: dict[str, str]
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """Ask a person one question after the other and return the answers by id; None if they would rather not now.
 
     Args:
@@ -219,7 +219,7 @@ def ask_on_terminal(
         console: Where they are asked.
         drafts: Texts as they were last edited, by the text that was to be edited; another edit begins with them.
     """
-    answers: dict[str, Any] = {}
+    answers: dict[str, object] = {}
     try:
         with raising_on_signals():
             for number, question in enumerate(questions, 1):
@@ -232,7 +232,7 @@ def ask_on_terminal(
     return answers
 
 
-def _ask(item: Item, console: Console, drafts: dict[str, str]) -> Any:
+def _ask(item: Item, console: Console, drafts: dict[str, str]) -> object:
     say(console, item.text)
     if not item.choices or item.choices == ("respond",):
         return item.decide("respond", _line("> ", console))

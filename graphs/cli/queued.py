@@ -63,7 +63,7 @@ def is_queued(state: State) -> bool:
     return QUEUE_JOB in state["metadata"] or not state["metadata"]
 
 
-def put_again(run: str, graph: str, value: Any) -> None:
+def put_again(run: str, graph: str, value: object) -> None:
     """Queue a run again, to go on, or with an answer."""
     Queue().put(graph, value, thread_id=run)
     say(stderr(), f"queued; follow it with: podium watch {run}")

@@ -116,7 +116,7 @@ class RunSpec:
         if self.team:
             self.agents(None)
 
-    def compile(self, model: BaseChatModel | None, checkpointer: Any = None) -> Any:
+    def compile(self, model: BaseChatModel | None, checkpointer: object = None) -> Any:
         """Return the compiled graph.
 
         Raises:
@@ -171,7 +171,7 @@ def _is_confined(folder: str) -> bool:
     return there.is_relative_to(here) and not any(part.startswith(".") for part in there.relative_to(here).parts)
 
 
-def _settings(choices: Choices, before: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(choices: Choices, before: Mapping[str, Any]) -> dict[str, object]:
     limits = {name: getattr(choices, name) for name in ("max_calls", "max_tokens", "max_seconds", "max_cost")}
     changed = {name: value for name, value in limits.items() if value is not None}
     prices = {**before.get("prices", {}), **dict(map(_price, choices.price))}
@@ -195,7 +195,7 @@ def _digest(file: Path) -> str:
         raise ConfigurationError(f"The team file {file} cannot be read: {error.strerror}") from error
 
 
-def _own_graph(target: str, folder: str, checkpointer: Any) -> Any:
+def _own_graph(target: str, folder: str, checkpointer: Any) -> object:
     """Load a graph of the user's own: a pattern, a graph, compiled or not, or a function that returns one."""
     module, _, name = target.rpartition(":")
     if folder not in sys.path:

@@ -215,7 +215,7 @@ def _resume_on_worker(state: State, answers: Sequence[str]) -> int:
     return COMPLETED
 
 
-def _answered(run: str, questions: Sequence[ShownQuestion], answers: Sequence[str]) -> Any:
+def _answered(run: str, questions: Sequence[ShownQuestion], answers: Sequence[str]) -> object:
     """Return the input with which a run goes on after answers; None without any."""
     if answers and not questions:
         raise ConfigurationError(f"The run {run} waits for no answer; leave --answer out to go on with it")
@@ -235,7 +235,7 @@ def _resume(
     return begin(spec, value, shown, storage=storage, lock=lock, run=run, before=state)
 
 
-def _asked_again(run: str, questions: Sequence[ShownQuestion]) -> Any:
+def _asked_again(run: str, questions: Sequence[ShownQuestion]) -> object:
     """Put the question that a run has ended with once more; return None if nobody answers."""
     if can_ask() and (answers := ask_on_terminal(questions, stderr(), {})) is not None:
         return resumption(answers)

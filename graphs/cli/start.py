@@ -116,7 +116,7 @@ def check_name(name: str) -> str:
 
 def begin(
     spec: RunSpec,
-    value: Any,
+    value: object,
     shown: Shown,
     *,
     storage: Storage | None = None,

@@ -86,7 +86,7 @@ class Classifier(Protocol):
         ...
 
 
-AnyClassifier = Classifier | Embeddings | Callable[[str], Any]
+AnyClassifier = Classifier | Embeddings | Callable[[str], object]
 """What a router takes as a classifier: an object with `rank`, an embedding model, or a function of the task."""
 
 
@@ -233,7 +233,7 @@ class Classify(SyncAsyncRunnable[Assignment, Ranking]):
         return {**best, "usage": usage, "errors": errors}
 
 
-def as_classifiers(value: AnyClassifier | Sequence[AnyClassifier]) -> list[Any]:
+def as_classifiers(value: AnyClassifier | Sequence[AnyClassifier]) -> list[object]:
     """Return a router's classifiers; embedding models are wrapped.
 
     Raises:
@@ -274,7 +274,7 @@ def ranking_form(names: Sequence[str]) -> type[BaseModel]:
 def _as_function(function: Callable[..., Any]) -> Callable[[str], Any]:
     """Return a function of the task alone; sync or async as the one it calls."""
 
-    async def waiting(task: str) -> Any:
+    async def waiting(task: str) -> object:
         return await function(task)
 
     is_async = inspect.iscoroutinefunction(getattr(function, "func", function))

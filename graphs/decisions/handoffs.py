@@ -58,10 +58,10 @@ def handoff_tool(to: str, description: str = "") -> BaseTool:
         description: What the peer is for, told to the model.
     """
 
-    def hand_over(task: str, reason: str) -> tuple[str, dict[str, Any]]:
+    def hand_over(task: str, reason: str) -> tuple[str, Mapping[str, object]]:
         return f"Handed over to {to}.", {HANDOFF: {"to": to, "task": task, "reason": reason}}
 
-    async def hand_over_async(task: str, reason: str) -> tuple[str, dict[str, Any]]:  # else it is called in a thread
+    async def hand_over_async(task: str, reason: str) -> tuple[str, Mapping[str, object]]:  # else in a thread
         return hand_over(task, reason)
 
     return StructuredTool.from_function(
@@ -153,7 +153,7 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
         wishes = clean_data(self._wishes(reply) or _handoffs(messages))
         return _turn(clean(_said_beside(messages)), wishes, usage) if wishes else None
 
-    def _wishes(self, reply: Any) -> list[Handoff]:
+    def _wishes(self, reply: object) -> list[Handoff]:
         """Read the handoff that a function has returned."""
         if self.agent.function is None or not isinstance(reply, dict) or "to" not in reply:
             return []
@@ -162,12 +162,12 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
         return [{"to": reply["to"], "task": str(reply.get("task", "")), "reason": str(reply.get("reason", ""))}]
 
 
-def _messages(reply: Any) -> list[BaseMessage]:
+def _messages(reply: object) -> list[BaseMessage]:
     messages = reply.get("messages") if isinstance(reply, dict) else None
     return messages if isinstance(messages, list) else []
 
 
-def _of_command(command: Command[Any]) -> list[Handoff]:
+def _of_command(command: Command[object]) -> list[Handoff]:
     """Read `Command(goto=peer, graph=Command.PARENT)`, by which the handoff tools of langgraph-swarm go to a peer."""
     places: Any = command.goto if isinstance(command.goto, list | tuple) else [command.goto]
     return [{"to": getattr(target, "node", target), "task": "", "reason": ""} for target in places]

@@ -46,7 +46,7 @@ _CHECKS = re.compile(
 )
 
 
-def final_step(plan: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def final_step(plan: Sequence[Mapping[str, Any]]) -> Mapping[str, object] | None:
     """Return the step that all others lead to, whose result answers the request; None if there is none.
 
     A last step that only checks is not an answer: its result is a list of faults.
@@ -67,7 +67,7 @@ def made_up(plan: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> list[s
     ]
 
 
-def briefly(step: Mapping[str, Any]) -> dict[str, Any]:
+def briefly(step: Mapping[str, object]) -> Mapping[str, object]:
     """Return a step as models write them."""
     return {key: step[key] for key in ("id", "agent", "task", "dependencies")}
 

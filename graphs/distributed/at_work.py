@@ -88,7 +88,9 @@ async def do_run(
         lines.send()
 
 
-def _input(last: CheckpointTuple | None, arguments: Arguments, note_questions: Callable[[dict[str, str]], None]) -> Any:
+def _input(
+    last: CheckpointTuple | None, arguments: Arguments, note_questions: Callable[[dict[str, str]], None]
+) -> object:
     """Return the input of a run whose job has written no checkpoint yet; None to go on."""
     asked = _questions(last)
     if "input" in arguments:
@@ -114,7 +116,7 @@ def _questions(last: CheckpointTuple | None) -> dict[str, str]:
     }
 
 
-def _answers(resume: Any, asked: Mapping[str, str]) -> dict[str, Any]:
+def _answers(resume: object, asked: Mapping[str, str]) -> Mapping[str, object]:
     """Return the answers to open questions, by id."""
     if isinstance(resume, Mapping) and resume and all(map(_QUESTION_ID.fullmatch, resume)):
         return {key: answer for key, answer in resume.items() if key in asked}
@@ -148,7 +150,7 @@ class _Lines:
         self._lines, self._sent = [], time.monotonic()
 
 
-def compiled(graph: Any, checkpointer: Any) -> Any:
+def compiled(graph: object, checkpointer: Any) -> Any:
     """Return a pattern or a graph, compiled or not, or what a function returns, compiled with a checkpointer.
 
     Raises:

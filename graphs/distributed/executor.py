@@ -47,7 +47,7 @@ _NOT_SENT = ("thread_id", "checkpoint", "__pregel", "__podium")
 class Future(Protocol):
     """What an executor returns; those of `concurrent.futures` and Dask are."""
 
-    def add_done_callback(self, function: Callable[[Any], None], /) -> object:
+    def add_done_callback(self, function: Callable[[object], None], /) -> object:
         """Call the function when the work is done, from any thread."""
         ...
 
@@ -178,7 +178,7 @@ class RemoteAgent(Agent):
 
     async def _chunks_of_run(
         self, effects: Effects, value: Assignment | str, config: RunnableConfig
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncIterator[object]:
         yield await self.run(effects, value, config)
 
     async def _elsewhere(

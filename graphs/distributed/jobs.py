@@ -126,7 +126,7 @@ class Arguments(TypedDict, total=False):
     thread_id: str
     input: str
     """As `encode` writes it."""
-    resume: Any
+    resume: object
     """An answer, or answers by the ids of their questions."""
     asked: dict[str, str]
     """Digests of the questions that `resume` answers, by their ids: it answers no later question."""
@@ -267,7 +267,7 @@ def encode(value: object) -> str:
     return f"{kind}:{base64.b64encode(data).decode()}"
 
 
-def decode(text: str) -> Any:
+def decode(text: str) -> object:
     """Read an input; constructs nothing but messages and plain types."""
     kind, _, data = text.partition(":")
     return strict().loads_typed((kind, base64.b64decode(data)))

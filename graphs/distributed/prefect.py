@@ -34,7 +34,7 @@ class PrefectExecutor:
         self.task_runner.__enter__()
         return self
 
-    def __exit__(self, *failure: Any) -> None:
+    def __exit__(self, *failure: object) -> None:
         self.task_runner.__exit__(*failure)
 
     def submit(self, function: Callable[..., bytes], /, *arguments: object) -> PrefectTaskRun:
@@ -53,7 +53,7 @@ class PrefectTaskRun:
     def __init__(self, future: PrefectFuture[bytes]) -> None:
         self.future = future
 
-    def add_done_callback(self, function: Callable[[Any], None], /) -> None:
+    def add_done_callback(self, function: Callable[[object], None], /) -> None:
         """Call the function when the run has ended."""
         self.future.add_done_callback(function)
 

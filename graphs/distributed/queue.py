@@ -86,7 +86,7 @@ class Queue:
         input: object = None,  # noqa: A002 - as LangGraph calls it
         *,
         thread_id: str | None = None,
-        context: Settings | Mapping[str, Any] | None = None,
+        context: Settings | Mapping[str, object] | None = None,
         priority: int = 0,
         delay: float | timedelta | None = None,
         at: datetime | None = None,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -98,7 +98,7 @@ class _OwnJobs(JobManager):
         """Do nothing: the next heartbeat would find no worker."""
 
     async def finish_job(self, job: Row, status: Status, delete_job: bool) -> None:
-        mine: dict[str, Any] = {"id": job.id, "worker": self.worker_id}
+        mine: Mapping[str, object] = {"id": job.id, "worker": self.worker_id}
         if reason := self.failed.pop(job.id, None):
             status, delete_job = Status.FAILED, False
             await self.query(jobs.NOTE_ERROR, **mine, error=reason)
@@ -229,7 +229,7 @@ class Worker:
                 return
         raise StorageError("This worker sent no heartbeat for so long that others have struck it off")
 
-    async def _ring(self, context: JobContext, /, **arguments: Any) -> None:
+    async def _ring(self, context: JobContext, /, **arguments: object) -> None:
         """Put a run that is due."""
         await asyncio.to_thread(self._queue.ring, context.job.id, cast(Arguments, arguments), context.job.priority)
 

@@ -62,7 +62,7 @@ class Budget(BaseCallbackHandler):
         self.used = no_usage()
         self.began = time.monotonic()
         self._taken_over: set[str] = set()
-        self._open: dict[Any, str] = {}
+        self._open: dict[object, str] = {}
         self._silent: str | None = None
         """A model that did not tell how many tokens it used."""
         self._lock = threading.Lock()
@@ -72,7 +72,7 @@ class Budget(BaseCallbackHandler):
         """Only model calls count."""
         return True
 
-    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **about: Any) -> None:
+    def on_chat_model_start(self, serialized: object, messages: object, *, run_id: object, **about: Any) -> None:
         """Let a call begin.
 
         Raises:
@@ -84,7 +84,7 @@ class Budget(BaseCallbackHandler):
             self._check(model, reserved=RESERVED in (about.get("tags") or ()))
             self._open[run_id] = model
 
-    def on_llm_end(self, response: LLMResult, *, run_id: Any, **about: Any) -> None:
+    def on_llm_end(self, response: LLMResult, *, run_id: object, **about: object) -> None:
         """Book what a call has used."""
         with self._lock:
             model = self._open.pop(run_id, "")
@@ -93,7 +93,7 @@ class Budget(BaseCallbackHandler):
                 self._silent = self._silent or model or "a model"
             self.used = add_usage(self.used, call)
 
-    def on_llm_error(self, error: BaseException, *, run_id: Any, **about: Any) -> None:
+    def on_llm_error(self, error: BaseException, *, run_id: object, **about: object) -> None:
         """Count a call that failed; its provider may have charged for it."""
         with self._lock:
             if self._open.pop(run_id, None) is not None:
@@ -154,7 +154,7 @@ class Budget(BaseCallbackHandler):
         return BudgetError(f"The budget of {self.limits.max_seconds:g} seconds is used up")
 
 
-class Timed(SyncAsyncRunnable[Any, Any]):
+class Timed(SyncAsyncRunnable[object, object]):
     """Work that begins only while the run has seconds left, and ends with them."""
 
     def __init__(self, work: Runnable[Any, Any], budget: Budget, *, reserved: bool) -> None:
@@ -162,7 +162,7 @@ class Timed(SyncAsyncRunnable[Any, Any]):
         self.budget = budget
         self.reserved = reserved
 
-    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Any:
+    async def run(self, effects: Effects, value: object, config: RunnableConfig) -> object:
         """Do the work.
 
         Raises:
@@ -196,7 +196,7 @@ def within_budget(work: Runnable[Any, Any], config: RunnableConfig) -> Runnable[
     return Timed(work, budget, reserved=getattr(work, "uses_reserve", False))
 
 
-def with_budget(config: RunnableConfig, context: Any, *, synthesizes: Callable[[], bool]) -> RunnableConfig:
+def with_budget(config: RunnableConfig, context: object, *, synthesizes: Callable[[], bool]) -> RunnableConfig:
     """Return a run's config with a budget, if its settings or the operator's ceilings limit it.
 
     It is that of the pattern around it; in a user's own graph all patterns of a run share one.

@@ -79,7 +79,7 @@ def check_code(rules: RunRules[Any], current: Fingerprint, checkpoint: Checkpoin
 
 
 def lacking_in_steps(
-    plan: Sequence[Mapping[str, Any]],
+    plan: Sequence[Mapping[str, object]],
     records: Mapping[str, StepRecord],
     agents: Mapping[str, Agent],
     own: Sequence[Step] = (),

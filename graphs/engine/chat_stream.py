@@ -48,16 +48,16 @@ class Voice(BaseCallbackHandler):
     def __init__(self, config: RunnableConfig) -> None:
         self.config = config
         self.depth = len(parts_of(namespace_of(config)))
-        self.speaking: dict[Any, VisibleText] = {}
+        self.speaking: dict[object, VisibleText] = {}
 
-    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **about: Any) -> None:
+    def on_chat_model_start(self, serialized: object, messages: object, *, run_id: object, **about: Any) -> None:
         """Listen to what the agent itself writes, not to models that its tools or parts ask."""
         metadata: Mapping[str, Any] = about.get("metadata") or {}
         depth = len(parts_of(str(metadata.get(NAMESPACE)))) - self.depth
         if depth == 0 or (depth == 1 and node_of(metadata) in WRITING):
             self.speaking[run_id] = VisibleText()
 
-    def on_llm_new_token(self, token: Any, *, run_id: Any, **about: Any) -> None:
+    def on_llm_new_token(self, token: object, *, run_id: object, **about: object) -> None:
         """Pass a piece on."""
         message = getattr(about.get("chunk"), "message", None)
         # A chunk without an id is of a model that streams for itself, though the caller asked for none.
@@ -67,16 +67,16 @@ class Voice(BaseCallbackHandler):
                 message = message.model_copy(update={"content": seen})
             show_message(self.config, message)
 
-    def on_stream_event(self, event: Any, *, run_id: Any, **about: Any) -> None:
+    def on_stream_event(self, event: object, *, run_id: object, **about: object) -> None:
         """Pass an event of LangChain's v3 protocol on, which takes the place of pieces where that is streamed."""
         if run_id in self.speaking and NAMESPACE in self.config.get("metadata", {}):
             push_event(_heard(self.config), _visible(event, self.speaking[run_id]), run_id)
 
-    def on_llm_end(self, response: Any, *, run_id: Any, **about: Any) -> None:
+    def on_llm_end(self, response: object, *, run_id: object, **about: object) -> None:
         """Forget the call."""
         self.speaking.pop(run_id, None)
 
-    def on_llm_error(self, error: BaseException, *, run_id: Any, **about: Any) -> None:
+    def on_llm_error(self, error: BaseException, *, run_id: object, **about: object) -> None:
         """Forget the call."""
         self.speaking.pop(run_id, None)
 
@@ -104,7 +104,7 @@ def inside(config: RunnableConfig, agent: Agent) -> RunnableConfig:
     return {**config, "metadata": one_deeper(config.get("metadata", {}), agent.name)}
 
 
-def _visible(event: Any, visible: VisibleText) -> Any:
+def _visible(event: Any, visible: VisibleText) -> object:
     """Return an event without thinking in its text."""
     if event["event"] == "content-block-delta" and event["delta"]["type"] == "text-delta":
         return {**event, "delta": {**event["delta"], "text": visible.see(event["delta"]["text"])}}
@@ -127,7 +127,7 @@ def _heard(config: RunnableConfig) -> RunnableConfig:
     return {**config, "metadata": {**config["metadata"], NAMESPACE: heard}}
 
 
-def begin_call(config: RunnableConfig, name: str, label: str, shown: dict[str, Any]) -> str:
+def begin_call(config: RunnableConfig, name: str, label: str, shown: Mapping[str, object]) -> str:
     """Show that work begins, as the call of a tool; return the call's id, which begins with the label."""
     if not streams_messages(config):
         return label

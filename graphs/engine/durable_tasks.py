@@ -26,7 +26,7 @@ WINDOW = 1000
 """Steps that are open (waiting or working) at once: their number decides how much memory, and in sync code how many
 threads, a run takes."""
 
-StartStep = Callable[[], Coroutine[Any, Any, StepRecord]]
+StartStep = Callable[[], Coroutine[object, None, StepRecord]]
 
 
 class Tasks:
@@ -48,7 +48,7 @@ class Tasks:
         """The working time of what had finished before this process took the run over."""
         self._ran: dict[str, str] = {}
         """The tasks whose body ran in this process, with LangGraph's id of each."""
-        self._stored: dict[str, Any] = {}
+        self._stored: dict[str, object] = {}
         """By task, a future that is done when its result is stored, or there is none."""
         self._notices = notices_of(config)
         self._lock = threading.Lock()
@@ -67,11 +67,11 @@ class Tasks:
         future.add_done_callback(partial(self._end, name))
         return future
 
-    def when_stored(self, name: str) -> Any:
+    def when_stored(self, name: str) -> object:
         """Return a future that is done when the result of a task is stored, or there is none."""
         return self._stored[name]
 
-    async def results(self, calls: Iterable[tuple[str, Any]]) -> list[StepRecord]:
+    async def results(self, calls: Iterable[tuple[str, object]]) -> list[StepRecord]:
         """Return the records of some calls, by name, once they are stored."""
         named = dict(calls)
         for name in named:
@@ -112,7 +112,7 @@ class Window:
 
     def __init__(self, effects: Effects) -> None:
         self.effects = effects
-        self.open: set[Any] = set()
+        self.open: set[object] = set()
         self.ended = effects.signal()
 
     async def add(self, future: Any) -> None:
@@ -125,7 +125,7 @@ class Window:
         """Wait until no call is open."""
         await self._until_open(0)
 
-    def _end(self, future: Any) -> None:
+    def _end(self, future: object) -> None:
         self.open.discard(future)
         _set(self.ended)  # or another one ended at the same time
 

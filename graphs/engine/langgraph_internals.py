@@ -127,12 +127,12 @@ def watch_calls_singly(config: RunnableConfig) -> None:
     call = config.get("configurable", {}).get(CALL)
     futures = call.keywords["futures"]() if call is not None else None
     if futures is not None and not hasattr(futures, "leave_out"):
-        kind: Any = type(futures)
+        kind: object = type(futures)
         futures.__class__ = _without_calls(kind)
 
 
 @cache
-def _without_calls(kind: Any) -> Any:
+def _without_calls(kind: Any) -> object:
     class Futures(kind):  # type: ignore[misc]
         leave_out = True
 
@@ -153,7 +153,7 @@ def _without_calls(kind: Any) -> Any:
 
 def state_values(checkpoint: CheckpointTuple) -> dict[str, Any]:
     """Return the graph's state without LangGraph's own channels."""
-    channels: Mapping[str, Any] = checkpoint.checkpoint["channel_values"]
+    channels: Mapping[str, object] = checkpoint.checkpoint["channel_values"]
     return {name: value for name, value in channels.items() if not name.startswith("__") and ":" not in name}
 
 

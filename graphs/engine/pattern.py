@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from agents.agent import Agent
 from graphs.engine.compiled_pattern import CompiledPattern
@@ -22,7 +22,7 @@ class Pattern(RunRules[StateT], ABC):
     def build(self) -> PatternGraph[StateT]:
         """Return the uncompiled graph."""
 
-    def compile(self, checkpointer: Any = None, **options: Any) -> CompiledPattern[StateT]:
+    def compile(self, checkpointer: object = None, **options: object) -> CompiledPattern[StateT]:
         """Compile the graph; takes what `StateGraph.compile` takes (`checkpointer`, `store`, `interrupt_before`, …).
 
         The graph runs on `{"messages": text or messages}` and returns the pattern's state.

@@ -80,7 +80,7 @@ class PatternGraph(PatternBuilder[StateT]):
             path = Rule(path)  # LangGraph would call the function in a thread
         return super().add_conditional_edges(source, path, targets)
 
-    def put_before(self, name: str, guard: str, action: Any) -> Self:
+    def put_before(self, name: str, guard: str, action: object) -> Self:
         """Put a node before another: every edge to `name` leads to `guard`, and `guard` leads to `name`.
 
         A guard before `answer` sees every run before it ends; if it sets a status, that is how the run ends.
@@ -96,7 +96,7 @@ class PatternGraph(PatternBuilder[StateT]):
         super().add_edge(guard, name)
         return self
 
-    def replace_edges(self, source: str, target: str | Callable[..., Any], path_map: Any = None) -> Self:
+    def replace_edges(self, source: str, target: str | Callable[..., object], path_map: object = None) -> Self:
         """Replace what follows a node, by another node or by a route as `add_conditional_edges` takes it."""
         self.edges = {(start, end) for start, end in self.edges if start != source}
         self.branches.pop(source, None)
@@ -118,11 +118,11 @@ class PatternGraph(PatternBuilder[StateT]):
         return compiled  # type: ignore[no-any-return]
 
 
-def _typed_dict(name: str, keys: Mapping[str, Any]) -> type[Any]:
+def _typed_dict(name: str, keys: Mapping[str, object]) -> type[Any]:
     return TypedDict(name, keys)  # type: ignore[operator, no-any-return]
 
 
-def _destinations(path: Callable[..., Any]) -> list[str]:
+def _destinations(path: Callable[..., object]) -> list[str]:
     """Return the nodes that a route can return, by its return type."""
     try:
         hint = get_type_hints(path).get("return")
@@ -131,9 +131,9 @@ def _destinations(path: Callable[..., Any]) -> list[str]:
     return list(get_args(hint)) if get_origin(hint) is Literal else []
 
 
-def _until_ended(path: Callable[..., Any]) -> Callable[..., Any]:
+def _until_ended(path: Callable[..., object]) -> Callable[..., Any]:
     @wraps(path)
-    def route(state: Any, *args: Any, **options: Any) -> Any:
+    def route(state: Any, *args: object, **options: object) -> Any:
         is_over = state.get("status") != RUNNING or state.get("remaining_steps", SPARE_STEPS + 1) <= SPARE_STEPS
         return END if is_over else path(state, *args, **options)
 

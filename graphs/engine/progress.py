@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config, get_stream_writer
@@ -11,7 +10,7 @@ from langgraph.config import get_config, get_stream_writer
 from graphs.engine.langgraph_internals import namespace_of, parts_of
 
 
-def report(event: str, **fields: Any) -> None:
+def report(event: str, **fields: object) -> None:
     """Stream one event: `{"event", "path", "time", ...}`; `path` names the nodes and steps it came through."""
     get_stream_writer()({"event": event, "path": path(), "time": time.time(), **fields})
 

@@ -66,7 +66,7 @@ def noticing(saver: BaseCheckpointSaver[Any]) -> BaseCheckpointSaver[Any]:
     return _noticing[saver]
 
 
-def original(saver: Any) -> Any:
+def original(saver: object) -> Any:
     """Return the saver of which another one is a copy, on the same storage."""
     return getattr(saver, "original", saver)
 

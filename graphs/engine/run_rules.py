@@ -26,7 +26,7 @@ class RunRules(Generic[StateT]):
     history: History = "full"
     """What agents see of the conversation before the request."""
 
-    def opening(self) -> dict[str, Any]:
+    def opening(self) -> Mapping[str, object]:
         """Return what the state begins with where that is not empty."""
         return {}
 
@@ -66,11 +66,11 @@ class RunRules(Generic[StateT]):
             return update
         return {**update, "messages": [closing(state["messages"], end["text"], shown)]}
 
-    def known_tasks(self, value: Any) -> Iterable[str]:
+    def known_tasks(self, value: object) -> Iterable[str]:
         """Return the tasks that no model wrote: tools may open the addresses that they name."""
         return ()
 
-    def lacking(self, state: Mapping[str, Any], pending: Sequence[str]) -> list[str]:
+    def lacking(self, state: Mapping[str, object], pending: Sequence[str]) -> list[str]:
         """Return what a stored run needs that this code does not have, beside nodes; see `changed_code`.
 
         Args:

@@ -123,7 +123,9 @@ class Conclusion(TypedDict):
     stop_reason: str | None
 
 
-def open_input(input_: Any, state: type, own: Mapping[str, Any], *, request_optional: bool) -> dict[str, Any]:
+def open_input(
+    input_: object, state: type, own: Mapping[str, object], *, request_optional: bool
+) -> Mapping[str, object]:
     """Return an input with an empty record: every key of the state but the messages and those marked `KEPT`.
 
     Args:
@@ -147,7 +149,7 @@ def open_input(input_: Any, state: type, own: Mapping[str, Any], *, request_opti
     return {**empty_record(state), **own, "since_request": after, **input_, "messages": messages, "status": RUNNING}
 
 
-def check_keys(input_: Any, state: type) -> None:
+def check_keys(input_: object, state: type) -> None:
     """Check that an input has no key that the pattern's state does not have: it would be dropped.
 
     Raises:
@@ -161,7 +163,7 @@ def check_keys(input_: Any, state: type) -> None:
         )
 
 
-def empty_record(state: type) -> dict[str, Any]:
+def empty_record(state: type) -> Mapping[str, object]:
     """Return the values of a state that has no record yet; keys with a reducer are overwritten."""
     record: dict[str, Any] = {}
     for key, hint in get_type_hints(state, include_extras=True).items():
@@ -173,7 +175,7 @@ def empty_record(state: type) -> dict[str, Any]:
     return record
 
 
-def _empty(hint: Any) -> Any:
+def _empty(hint: object) -> object:
     origin = get_origin(hint)
     if origin in (Annotated, Required, NotRequired):
         return _empty(get_args(hint)[0])
@@ -182,7 +184,7 @@ def _empty(hint: Any) -> Any:
     if is_typeddict(hint):
         return {}
     kind = origin or hint
-    makers: dict[Any, Callable[[], Any]] = {list: list, dict: dict, str: str, bool: bool, int: int, float: float}
+    makers: dict[object, Callable[[], object]] = {list: list, dict: dict, str: str, bool: bool, int: int, float: float}
     return makers[kind]() if kind in makers else None
 
 
@@ -193,7 +195,7 @@ def _as_messages(messages: Any) -> list[BaseMessage]:
         raise ConfigurationError(f"The input's messages cannot be read: {error}") from error
 
 
-def _place_of_request(messages: Sequence[Any]) -> int | None:
+def _place_of_request(messages: Sequence[object]) -> int | None:
     places = (place for place in range(len(messages) - 1, -1, -1) if isinstance(messages[place], HumanMessage))
     return next(places, None)
 
@@ -274,7 +276,7 @@ def recovered(where: str, faults: Iterable[FailedAttempt]) -> list[Problem]:
     return list(records.values())
 
 
-def problems_inside(errors: Sequence[Mapping[str, Any]], where: str) -> list[Problem]:
+def problems_inside(errors: Sequence[Mapping[str, object]], where: str) -> list[Problem]:
     """Return the problems of an agent's answer, with the place of the agent before theirs."""
     return [cast(Problem, {**error, "where": f"{where}/{error['where']}"}) for error in errors]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from agents.agent import Answer
 from agents.decisions import read_json
@@ -52,7 +51,7 @@ def missing_agent(step: Step, name: str, agents: Collection[str]) -> Problem:
     return problem(step.id, UnknownAgentError(f"{why}. Resume the run with the code that began it, or start it again"))
 
 
-def items_of(listed: StepRecord, max_items: int) -> list[Any]:
+def items_of(listed: StepRecord, max_items: int) -> list[object]:
     """Read the list that a `for_each` step runs over.
 
     Raises:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from itertools import takewhile
-from typing import Any, Literal, Protocol, Self, get_args, runtime_checkable
+from typing import Literal, Protocol, Self, get_args, runtime_checkable
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
@@ -91,7 +91,7 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         self._outside = _Outside()
         self._is_holder = False
         self._left = False
-        self._owner: tuple[int, asyncio.Task[Any] | None] = (0, None)
+        self._owner: tuple[int, asyncio.Task[object] | None] = (0, None)
 
     def __enter__(self) -> Self:
         self._owner = (threading.get_ident(), None)
@@ -204,7 +204,7 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
 
 
 def thread_lock(
-    saver: Any, config: RunnableConfig, when_busy: WhenBusy | None = None
+    saver: object, config: RunnableConfig, when_busy: WhenBusy | None = None
 ) -> tuple[ThreadLock | nullcontext[None], RunnableConfig]:
     """Return the lock that a run takes before it works on its thread, and its config that says so.
 

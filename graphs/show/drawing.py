@@ -36,7 +36,7 @@ def for_people(graph: Any) -> Graph:
     return whole if len(whole.nodes) <= _FEW else outer
 
 
-def draw_graph(graph: Any) -> str:
+def draw_graph(graph: object) -> str:
     """Draw a compiled graph from top to bottom as SVG; ways that a run need not take are dashed."""
     drawn = for_people(graph)
     agents = _agents(graph)
@@ -54,7 +54,7 @@ def draw_graph(graph: Any) -> str:
     return draw_svg(shapes, _arrows([shape.id for shape in shapes], edges), _IN_A_ROW)
 
 
-def _agents(graph: Any) -> dict[str, str]:
+def _agents(graph: object) -> dict[str, str]:
     """Return the agents that are nodes of their own, by node."""
     pattern = getattr(getattr(graph, "builder", None), "pattern", None)
     inside = pattern.inside() if pattern else {}

@@ -102,7 +102,7 @@ class DictPart(Part, dict[str, Any]):
     """A dict that shows itself."""
 
 
-class ListPart(Part, list[Any]):
+class ListPart(Part, list[object]):
     """A list that shows itself."""
 
 
@@ -148,7 +148,7 @@ class Run(Displayed, dict[str, Any]):
         return f"<p><b>{escape(head)}</b></p>{body}<p>{cost}</p>", plain
 
 
-def _part(key: str, value: Any) -> Any:
+def _part(key: str, value: object) -> Any:
     """Return a value that shows itself; the records in it do too."""
     table = table_of(key, value)
     if not isinstance(value, dict | list) or (value and table is None):
@@ -197,7 +197,7 @@ class Progress(Displayed):
         return head + _html_table(self.table), f"{self.head}\n{plain_table(self.table, _CELL)}"
 
 
-def watch(graph: Any, value: Any, config: RunnableConfig | None = None, *, context: object = None) -> Run:
+def watch(graph: object, value: object, config: RunnableConfig | None = None, *, context: object = None) -> Run:
     """Run a graph as its `astream` does, show how it goes, and raise here what it raises.
 
     Works in a cell although the notebook's own event loop is running: the graph has a thread and a loop for itself.
@@ -243,7 +243,7 @@ def _progress(state: LiveState, ending: Callable[[], str]) -> Iterator[Callable[
         console.print(Text(f"{signed(ending())}, {duration(time.time() - state.began)}"))
 
 
-def model_or(replies: Sequence[Any] | Record) -> BaseChatModel:
+def model_or(replies: Sequence[object] | Record) -> BaseChatModel:
     """Return the chat model that is configured or installed, else one that gives these replies; print which."""
     try:
         model = chat_model()

@@ -53,7 +53,7 @@ _DECISIONS = (
 )
 
 
-def table_of(key: str, value: Any) -> Table | None:
+def table_of(key: str, value: object) -> Table | None:
     """Return the table of a result's value under its key; None if it is empty or another graph's."""
     try:
         table = _table(key, value) if value else None
@@ -131,7 +131,7 @@ def _spent(usage: Record) -> dict[str, str]:
     return {"calls": f"{usage['calls']:,}", "tokens": f"{usage['input_tokens'] + usage['output_tokens']:,}"}
 
 
-def _step(step: Record) -> dict[str, Any]:
+def _step(step: Record) -> dict[str, object]:
     started, ended = step["started"], step["ended"]
     shown = ("id", "task", "status", "attempts")
     return {

@@ -118,7 +118,7 @@ class Storage(BaseCheckpointSaver[str]):
             self._write(self._prune, config)
         return stored
 
-    def put_writes(self, config: RunnableConfig, *arguments: Any, **options: Any) -> None:
+    def put_writes(self, config: RunnableConfig, *arguments: object, **options: object) -> None:
         """Store the writes of a task: all of them or none."""
         self._write(self._saver.put_writes, config, *arguments, **options)
 
@@ -150,16 +150,16 @@ class Storage(BaseCheckpointSaver[str]):
         """Return a thread's last checkpoint, or the one that the config names."""
         return await self._later(self.get_tuple, config)
 
-    async def alist(self, config: RunnableConfig | None, **options: Any) -> AsyncIterator[CheckpointTuple]:
+    async def alist(self, config: RunnableConfig | None, **options: object) -> AsyncIterator[CheckpointTuple]:
         """Return checkpoints, the latest first."""
         for checkpoint in await self._later(self.list, config, **options):
             yield checkpoint
 
-    async def aput(self, *arguments: Any) -> RunnableConfig:
+    async def aput(self, *arguments: object) -> RunnableConfig:
         """Store a checkpoint."""
         return await self._later(self.put, *arguments)
 
-    async def aput_writes(self, *arguments: Any, **options: Any) -> None:
+    async def aput_writes(self, *arguments: object, **options: object) -> None:
         """Store the writes of a task: all of them or none."""
         await self._later(self.put_writes, *arguments, **options)
 
@@ -177,7 +177,7 @@ class Storage(BaseCheckpointSaver[str]):
         except NotImplementedError:  # a DeltaChannel needs the earlier checkpoints
             return
 
-    def _write(self, work: Callable[..., T], config: RunnableConfig, *arguments: Any, **options: Any) -> T:
+    def _write(self, work: Callable[..., T], config: RunnableConfig, *arguments: object, **options: object) -> T:
         thread_id = str(config["configurable"]["thread_id"])
         try:
             self._locks.check(thread_id)
@@ -198,7 +198,7 @@ class Storage(BaseCheckpointSaver[str]):
                 f"{self._where} holds a run that cannot be read, perhaps of another release: {reason}"
             ) from error
 
-    def _do(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    def _do(self, work: Callable[..., T], *arguments: object, **options: object) -> T:
         try:
             return work(*arguments, **options)
         except Exception as error:
@@ -206,7 +206,7 @@ class Storage(BaseCheckpointSaver[str]):
                 raise
             raise explained from error
 
-    async def _later(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    async def _later(self, work: Callable[..., T], *arguments: object, **options: object) -> T:
         loop = asyncio.get_running_loop()
         # Shielded: a write that waits in the queue must not be dropped because its run was cancelled.
         return await asyncio.shield(loop.run_in_executor(self._thread, partial(work, *arguments, **options)))

@@ -33,7 +33,7 @@ class ForkPoint:
     """For a step: the records that are kept."""
     rerun: tuple[str, ...] = ()
     """For a step: the finished steps that run again."""
-    step: Mapping[str, Any] = field(default_factory=dict)
+    step: Mapping[str, object] = field(default_factory=dict)
 
 
 def fork_points(storage: Storage, thread_id: str) -> list[ForkPoint]:
@@ -65,7 +65,7 @@ def find_point(points: Iterable[ForkPoint], name: str) -> ForkPoint:
     return by_name[name]
 
 
-def copy_run(storage: Storage, point: ForkPoint, thread_id: str, metadata: Mapping[str, Any]) -> None:
+def copy_run(storage: Storage, point: ForkPoint, thread_id: str, metadata: Mapping[str, object]) -> None:
     """Store a copy of a run that stands before a point, under a new id and with new metadata."""
     for original in point.checkpoints:
         checkpoint = original.checkpoint.copy()

@@ -108,7 +108,7 @@ def make_private(file: Path) -> None:
 
 def _query(saver: Any, statement: str) -> Sequence[Any]:
     with saver.cursor(transaction=False) as cursor:
-        rows: Sequence[Any] = cursor.execute(statement).fetchall()
+        rows: Sequence[object] = cursor.execute(statement).fetchall()
         return rows
 
 

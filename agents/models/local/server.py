@@ -14,7 +14,7 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -143,7 +143,7 @@ class Server(httpx2.Auth):
         process.returncode = 0  # It outlives this program, which else would warn that a child still runs.
         return running
 
-    def _load(self, process: subprocess.Popen[str], settings: dict[str, Any]) -> str:
+    def _load(self, process: subprocess.Popen[str], settings: Mapping[str, object]) -> str:
         """Wait until the child has loaded the model, and return its address."""
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
         with process.stdin, process.stdout:
@@ -187,7 +187,7 @@ def available(name: str = DEFAULT) -> bool:
     return importlib.util.find_spec("xllamacpp") is not None and find(name) is not None
 
 
-def local_model(name: str | None = None, **kwargs: Any) -> ChatOpenAI:
+def local_model(name: str | None = None, **kwargs: object) -> ChatOpenAI:
     """Return a chat model that runs on this machine; loads it, which takes seconds, if no program has done so.
 
     In async code call it in a thread (`asyncio.to_thread`), because loading blocks. `kwargs` go to `ChatOpenAI` and
@@ -226,7 +226,7 @@ def _server(name: str | None) -> Server:
         return _servers[path, label, cache_folder()]
 
 
-def _chat(server: Server, kwargs: dict[str, Any]) -> ChatOpenAI:
+def _chat(server: Server, kwargs: dict[str, object]) -> ChatOpenAI:
     settings: dict[str, Any] = {
         "base_url": "http://127.0.0.1/v1",  # The server says which port, before each request.
         "api_key": PLACEHOLDER_KEY,
