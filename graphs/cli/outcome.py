@@ -25,7 +25,7 @@ _INTERNAL = ("assignment", "code", "since_request")
 _WITHOUT_STATE = "The graph ended without a state; `podium show` shows what is stored of the run"
 
 
-def final_state(live: LiveState, fault: BaseException | None, now: float) -> Mapping[str, object]:
+def final_state(live: LiveState, fault: BaseException | None, now: float) -> dict[str, Any]:
     """Return the state a run ended with; of one that was cut short the part that was finished, in the same form."""
     state: dict[str, Any] = {"stop_reason": None, "errors": [], "messages": [], **live.values}
     state["usage"] = state.get("usage") or no_usage()
@@ -56,7 +56,7 @@ def final_state(live: LiveState, fault: BaseException | None, now: float) -> Map
     }
 
 
-def as_result(state: State) -> dict[str, object]:
+def as_result(state: State) -> dict[str, Any]:
     """Return a stored run in the form of its graph's result, as far as it has come."""
     values = state["values"]
     finished = {record["id"]: record for record in state["finished"] if record.get("ended")}
