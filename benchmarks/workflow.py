@@ -1,23 +1,25 @@
 """How close a workflow comes to its critical path, beside a static LangGraph graph of the same steps.
 
-    python benchmarks/workflow.py [FOLDER] [--seconds 2] [--mode async|sync] [--steps 100,1000,10000]
+    python benchmarks/workflow.py [FOLDER] [--seconds 2] [--mode async|sync] [--steps 100,1000,10000 | --memory 1000]
 
 FOLDER holds workflow runs as JSON: {"name", "tasks": [{"id", "deps", "seconds"}]}; without one, shapes made here are
 used. Seconds are scaled so that the critical path takes `--seconds`; every step is an async function that sleeps.
 `bound` is the makespan if every level waited for its slowest step, `CPU` the processor time of the run per step.
 `--steps` measures instead the CPU of workflows of that many steps that do nothing, in both modes, with and without
-SQLite, as a table in Markdown.
+SQLite, as a table in Markdown. `--memory` measures what open steps keep, as Python allocates it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import math
 import random
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -181,14 +183,42 @@ def cpu_seconds(tasks: list[Task], mode: str, *, stored: bool) -> float:
         return measure(podium_graph(tasks, 1, saver), mode)[1]
 
 
+def memory(size: int) -> None:
+    """Print the kB that each of so many steps keeps while all are open, and at the peak of the run."""
+    print("| all steps open at once | kB per open step | kB per step at the peak |\n|---|---|---|")
+    tasks = [{**task, "seconds": 1.0} for task in shapes(size)["wide"]]
+    for name, make in {"static LangGraph nodes": static_graph, "Podium": podium_graph}.items():
+        measure(make(tasks[:10], 0.0), "async")  # imports and caches
+        graph = make(tasks, 5.0)
+        open_, peak = asyncio.run(kept(graph))
+        print(f"| {name} | {open_ / size / 1000:.1f} | {peak / size / 1000:.1f} |", flush=True)
+
+
+async def kept(graph: Any) -> tuple[int, int]:
+    """Return the bytes that a run keeps while its steps sleep, and the most that it ever does."""
+    gc.collect()
+    tracemalloc.start()
+    run = asyncio.create_task(graph.ainvoke({"messages": "go"}, {"recursion_limit": 10_000}))
+    await asyncio.sleep(4)
+    gc.collect()
+    open_ = tracemalloc.get_traced_memory()[0]
+    await run
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return open_, peak
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, help="folder of workflow runs as JSON")
     parser.add_argument("--seconds", type=float, default=2.0, help="what the critical path is scaled to")
     parser.add_argument("--mode", choices=["async", "sync"], default="async")
     parser.add_argument("--steps", help="measure CPU per step for these numbers of steps, as 100,1000,10000")
+    parser.add_argument("--memory", type=int, help="measure what so many open steps keep")
     given = parser.parse_args()
-    if given.steps:
+    if given.memory:
+        memory(given.memory)
+    elif given.steps:
         growth([int(part) for part in given.steps.split(",")])
     else:
         compare(from_folder(given.folder) if given.folder else made_here(), given.seconds, given.mode)
