@@ -82,7 +82,7 @@ clean: ## Remove the environment and everything built
 
 .venv/dev: .venv/base
 	@echo "Installing what the tests need ..."
-	@$(PIP) install -c constraints.txt -e '.[dask,notebook,queue,studio,tracing]' --group dev
+	@$(PIP) install -c constraints.txt -e '.[dask,notebook,prefect,queue,studio,tracing]' --group dev
 	@touch $@ .venv/studio
 
 .venv-oldest/done: pyproject.toml constraints.txt constraints-oldest.txt

@@ -75,6 +75,7 @@ def dask() -> Iterator[Any]:
 def prefect() -> Iterator[Any]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"PREFECT_HOME": folder, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+        os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
         from prefect.task_runners import ProcessPoolTaskRunner
 
         with PrefectExecutor(ProcessPoolTaskRunner(max_workers=WORKERS)) as executor:
