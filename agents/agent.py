@@ -172,6 +172,12 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         tools = self.worker.tools if isinstance(self.worker, ChatModelWorker) else ()
         return [tool for tool in tools if isinstance(tool, BaseTool)]
 
+    @property
+    def has_tools(self) -> bool:
+        """Whether a chat model has tools of any kind, or middleware, which may bring some."""
+        worker = self.worker
+        return isinstance(worker, ChatModelWorker) and bool(worker.tools or worker.toolsets or worker.middleware)
+
     async def run(self, effects: Effects, value: Asked, config: RunnableConfig) -> Answer:
         """Do one assignment."""
         async with in_run(effects, config) as own:

@@ -131,7 +131,9 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
     def __init__(self, agent: Agent, tools: Sequence[BaseTool]) -> None:
         own = {tool.name for tool in agent.tools}
         new = [tool for tool in tools if tool.name not in own]
-        self.agent = agent.with_tools(new, stop_after_handoff()) if agent.takes_tools else agent
+        # LangChain ends the loop by itself where all calls are handoffs; the hook costs a node for each model call.
+        ending = [stop_after_handoff()] if agent.has_tools else []
+        self.agent = agent.with_tools(new, *ending) if agent.takes_tools else agent
         self.books = agent.name
         self.speaker: Agent | None = agent
 
