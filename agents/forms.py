@@ -105,7 +105,7 @@ class Form:
         return data
 
 
-def _validated(schema: Mapping[str, object], value: dict[str, object]) -> dict[str, Any]:
+def _validated(schema: Mapping[str, object], value: dict[str, object]) -> dict[str, object]:
     from jsonschema import Draft202012Validator  # slow to import, and rarely needed
 
     for flaw in Draft202012Validator(schema).iter_errors(value):

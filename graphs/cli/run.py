@@ -76,12 +76,12 @@ def _watched(job: Job, live: LiveState) -> tuple[BackgroundRun, BaseException | 
     return background, None
 
 
-def _answers(job: Job, state: Mapping[str, Any], drafts: dict[str, str]) -> dict[str, Any] | None:
+def _answers(job: Job, state: Mapping[str, object], drafts: dict[str, str]) -> Mapping[str, object] | None:
     """Ask a person what the run asks; return None if it asks nothing or nobody answers."""
     questions = open_questions(state)
     return ask_on_terminal(questions, stderr(), drafts) if questions and job.graph.checkpointer and can_ask() else None
 
 
-def resumption(answers: Mapping[str, Any]) -> Any:
+def resumption(answers: Mapping[str, object]) -> Any:
     """Return the input with which a run goes on after answers, by the ids of their questions."""
     return {"messages": answers[""]} if "" in answers else Command(resume=dict(answers))

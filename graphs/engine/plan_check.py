@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sized
 from dataclasses import dataclass, field
-from typing import Any
 
 from graphs.engine.steps import CONDITIONS, LAST_ROUND, SPECIAL, Step, find_cycle, quoted, read_plan
 
@@ -27,7 +26,7 @@ class Flaws:
 
 
 def findings(
-    items: Iterable[Step | Mapping[str, Any]], agents: Collection[str], *, most: int | None = None
+    items: Iterable[Step | Mapping[str, object]], agents: Collection[str], *, most: int | None = None
 ) -> list[str]:
     """Return what is wrong with some steps, each as a sentence that a person or a model can act on.
 

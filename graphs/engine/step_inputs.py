@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -21,7 +20,7 @@ class StepInputs:
 
     context: Mapping[str, str]
     """The results as text, or why there is none."""
-    data: Mapping[str, Any]
+    data: Mapping[str, object]
     """Those that are data; an object where the dependency `returns` one."""
     figures: Mapping[str, float]
     """Results of calculations by their own names."""
@@ -60,7 +59,7 @@ def figures_of(records: Mapping[str, StepRecord]) -> dict[str, float]:
     return figures
 
 
-def value_of(step: Step | None, record: StepRecord, *, is_item: bool = False) -> Any:
+def value_of(step: Step | None, record: StepRecord, *, is_item: bool = False) -> object:
     """Return a result as the object that `returns` describes (a list of them for `for_each`), else its data.
 
     Args:

@@ -144,7 +144,7 @@ class StepWork:
         await window.close()
         return gathered(step, await self.tasks.results(calls))
 
-    async def _timed(self, work: Callable[..., Any], *arguments: Any) -> StepRecord:
+    async def _timed(self, work: Callable[..., Any], *arguments: object) -> StepRecord:
         started = time()
         record: StepRecord = await work(*arguments)
         return {**record, "started": started, "ended": time()}
@@ -258,7 +258,7 @@ _KEPT = ("result", "data", "figures", "answered_by")
 class Cached:
     """The place of a step's result in LangGraph's cache: equal assignments of one step and agent have the same."""
 
-    def __init__(self, step: Step, assignment: Assignment, cache: BaseCache[dict[str, Any]]) -> None:
+    def __init__(self, step: Step, assignment: Assignment, cache: BaseCache[dict[str, object]]) -> None:
         assert step.cache is not None  # noqa: S101 - for the type checker
         asked = {**assignment, "request": _content(assignment.get("request"))}
         asked["conversation"] = [(message.type, _content(message)) for message in assignment.get("conversation", ())]
