@@ -306,7 +306,7 @@ def test_calls_at_once_are_all_recorded(tmp_path: Path) -> None:
 
 
 def test_a_recording_needs_a_file_or_a_model(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"no model to record to .*none\.yaml"):
+    with pytest.raises(ConfigurationError, match=r"A model to record to .*none\.yaml"):
         RecordedModel(tmp_path / "none.yaml")
     (tmp_path / "other.yaml").write_text("exchanges: [{prompt: 3}]")
     with pytest.raises(ConfigurationError, match=r"other\.yaml holds no recorded conversation"):

@@ -65,7 +65,8 @@ def print_table(
             say(console, one_line(row[0], _LONGEST_CELL), "bold")
             for title, cell in zip(head[1:], row[1:], strict=True):
                 if cell:
-                    console.print(Padding(Text(f"{title}: {one_line(cell, _LONGEST_CELL)}"), (0, 0, 0, 2)))
+                    line = Padding(Text(one_line(f"{title}: {cell}", _LONGEST_CELL)), (0, 0, 0, 2))
+                    console.print(line)
         return
     table = Table(box=None, pad_edge=False, header_style="bold", expand=bool(cut) and console.is_terminal)
     for title in head:
