@@ -14,6 +14,8 @@ class Tokens(TypedDict):
     calls: int
     input_tokens: int
     output_tokens: int
+    cached_tokens: NotRequired[int]
+    """Those of the tokens read that a provider took from its prompt cache; only there if it reported any."""
     cost: NotRequired[float]
     """In the currency of the run's price table; only there if the run has one."""
 
@@ -25,6 +27,7 @@ class Usage(Tokens):
 
 
 COUNTS = ("calls", "input_tokens", "output_tokens")
+_OPTIONAL = ("cached_tokens", "cost")
 
 
 def no_usage() -> Usage:
@@ -35,8 +38,11 @@ def no_usage() -> Usage:
 def plus(left: Tokens, right: Tokens, sign: int = 1) -> Tokens:
     """Add the counts and costs of `right`, or with the sign -1 take them away."""
     total: Any = {count: left[count] + sign * right[count] for count in COUNTS}  # type: ignore[literal-required]
-    if "cost" in left or (sign > 0 and "cost" in right):
-        total["cost"] = left.get("cost", 0.0) + sign * right.get("cost", 0.0)
+    before: Any = left
+    added: Any = right
+    for name in _OPTIONAL:
+        if name in before or (sign > 0 and name in added):
+            total[name] = before.get(name, 0) + sign * added.get(name, 0)
     tokens: Tokens = total
     return tokens
 

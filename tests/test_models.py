@@ -29,6 +29,9 @@ from agents.models import chat_model, model_name
 from agents.models.openai_compatible import first_model, for_any_loop, openai_chat
 from agents.models.resolve import DEFAULT_OPENAI_MODEL
 from agents.testing import Fault, FaultyProvider
+from graphs import Step, Workflow
+from graphs.show.run_summary import RunSummary
+from graphs.show.tables import costs
 
 REPLY = {
     "id": "1",
@@ -36,7 +39,12 @@ REPLY = {
     "created": 0,
     "model": "first",
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
-    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    "usage": {
+        "prompt_tokens": 4,
+        "completion_tokens": 1,
+        "total_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 3},
+    },
 }
 
 needs_runtime = pytest.mark.skipif(find_spec("xllamacpp") is None, reason="podium[local] is not installed")
@@ -196,6 +204,15 @@ def test_models_of_a_provider_share_one_connection_per_event_loop(provider: Prov
     for thread in threads:
         thread.join()
     assert (provider.connections, provider.requests) == (6, 24)
+
+
+def test_tokens_from_the_prompt_cache_are_counted(provider: Provider, call: Any) -> None:
+    steps = [Step("a", "clerk", "Greet."), Step("b", "clerk", "Greet.")]
+    clerk = Agent("clerk", instructions="Be short.", model=openai_chat("first", base_url=provider.url, api_key="key"))
+    state = call(Workflow(steps, agents=[clerk]).compile(), {"messages": "Hi"})
+    used = {"calls": 2, "input_tokens": 8, "output_tokens": 2, "cached_tokens": 6}
+    assert state["usage"] == {**used, "agents": {"clerk": used}}
+    assert "6 read from a prompt cache" in costs(RunSummary.of(state)).note
 
 
 def test_sync_calls_of_a_provider_share_one_connection(provider: Provider) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
 
@@ -42,7 +43,7 @@ def usage_of_call(response: LLMResult, model: str, prices: Prices) -> Usage:
     """Return what one finished call has cost, with the tokens that its provider reported."""
     generations = (generation for choices in response.generations for generation in choices)
     messages = (generation.message for generation in generations if isinstance(generation, ChatGeneration))
-    usages = [_plausible(message.usage_metadata) for message in messages if isinstance(message, AIMessage)]
+    usages = [_reported(message.usage_metadata) for message in messages if isinstance(message, AIMessage)]
     tokens = sum_usage({**usage, "agents": {}} for usage in usages)
     return _priced({**tokens, "calls": 1}, model, prices)
 
@@ -52,9 +53,15 @@ def usage_of_messages(messages: Iterable[object], prices: Prices) -> Usage:
     total = no_usage()
     for message in messages:
         if isinstance(message, AIMessage) and message.usage_metadata:
-            call: Usage = {**no_usage(), **_plausible(message.usage_metadata), "calls": 1}
+            call: Usage = {**no_usage(), **_reported(message.usage_metadata), "calls": 1}
             total = add_usage(total, _priced(call, str(message.response_metadata.get("model_name") or ""), prices))
     return total
+
+
+def _reported(metadata: UsageMetadata | None) -> Tokens:
+    """Return the tokens of a message, those of the prompt cache included."""
+    reported: UsageMetadata = metadata or {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    return _plausible({**reported, "cached_tokens": reported.get("input_token_details", {}).get("cache_read")})
 
 
 def _priced(call: Usage, model: str, prices: Prices) -> Usage:
@@ -142,6 +149,8 @@ def plausible(usage: object) -> Usage:
 def _plausible(reported: object) -> Tokens:
     counts = reported if isinstance(reported, Mapping) else {}
     plain: Any = {name: _count(counts.get(name)) for name in COUNTS}
+    if cached := min(_count(counts.get("cached_tokens")), plain["input_tokens"]):
+        plain["cached_tokens"] = cached
     cost = counts.get("cost")
     if isinstance(cost, int | float) and 0 <= cost < MAX_COUNT:
         plain["cost"] = float(cost)

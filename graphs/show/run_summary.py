@@ -26,6 +26,8 @@ class AgentCost:
     calls: int = 0
     read: int = 0
     written: int = 0
+    cached: int = 0
+    """Those of `read` that came from the provider's prompt cache."""
     seconds: float | None = None
     cost: float | None = None
 
@@ -234,6 +236,7 @@ def _costs(usage: Record, work: Iterable[Work]) -> tuple[AgentCost, ...]:
             calls=so_far.calls + calls,
             read=so_far.read + read,
             written=so_far.written + written,
+            cached=so_far.cached + int(mapping(spent).get("cached_tokens") or 0),
             cost=so_far.cost if cost is None else (so_far.cost or 0.0) + cost,
         )
     for item in work:

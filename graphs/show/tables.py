@@ -81,7 +81,9 @@ def costs(summary: RunSummary) -> Table:
         for cost in [*agents, AgentCost("in all", *sums)]
     ]
     price = sum(cost.cost or 0.0 for cost in agents)
-    note = f"Tokens read and written{f'; cost in all: {price:.4g}' if price else ''}"
+    cached = sum(cost.cached for cost in agents)
+    notes = ["Tokens read and written", f"{cached:,} read from a prompt cache" if cached else ""]
+    note = "; ".join(filter(None, [*notes, f"cost in all: {price:.4g}" if price else ""]))
     return Table(("agent", "calls", "read", "written", "seconds"), rows, note)
 
 
