@@ -19,7 +19,7 @@ from agents.runtime import clean, clean_data, explain, masked, no_usage, visible
 from agents.runtime.sanitize import FOREIGN_TEXT_READERS, MAX_ERROR
 from agents.testing import ScriptedModel
 from graphs import Supervisor
-from graphs.storage.checkpointer import strict
+from graphs.storage.serializer import strict
 
 
 @pytest.mark.parametrize(

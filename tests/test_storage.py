@@ -3,6 +3,7 @@ import json
 import os
 import sqlite3
 import stat
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command, Overwrite, Send, interrupt
 
 from agents import Agent
 from benchmarks.scripted import GRAPHS, REQUEST, Log, Scripted
-from graphs import PodiumError, Step, Supervisor, Workflow
+from graphs import PodiumError, Router, Step, Supervisor, Workflow
 from graphs.errors import StorageError
 from graphs.storage import Storage, default_path, runs, sqlite, state
+from graphs.storage.serializer import CompressingSerializer
 
 
 def echo(task: str) -> str:
@@ -258,13 +259,38 @@ def test_checkpoints_hold_plain_json_and_messages(name: str, file: Path, tmp_pat
     make = Scripted(Log(tmp_path / "log"), pause=0, asynchronous=False)
     with sqlite(file) as saver:
         GRAPHS[name](make).compile(saver).invoke({"messages": REQUEST}, config())
-    trusting = JsonPlusSerializer(allowed_msgpack_modules=True)
+    trusting = CompressingSerializer(allowed_msgpack_modules=True)
     connection = sqlite3.connect(file)
     for row in connection.execute("SELECT type, checkpoint FROM checkpoints"):
         assert list(odd(trusting.loads_typed(row), (Send, Overwrite))) == []
     for row in connection.execute("SELECT type, value FROM writes"):
         assert list(odd(trusting.loads_typed(row), (Send, Overwrite))) == []
     connection.close()
+
+
+TEXT = (Path(__file__).parent.parent / "docs" / "agents.md").read_text()
+
+
+def test_a_long_thread_takes_at_most_ten_times_its_text(file: Path) -> None:
+    """As files, write-ahead log included, while it is open."""
+    asked = [f"{turn} {TEXT[turn * 211 :][:120]}" for turn in range(80)]
+    with sqlite(file) as storage:
+        worker = Agent("worker", function=lambda task: TEXT[len(task) :][:360])
+        graph = Router([worker], classifier=lambda text: "worker", model=False).compile(storage)
+        for text in asked:
+            result = graph.invoke({"messages": text}, config())
+        written = sum(len(message.text) for message in result["messages"])
+        assert sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*") if part.is_file()) < 10 * written
+
+
+def test_large_values_are_compressed_and_damaged_ones_are_errors() -> None:
+    serializer = CompressingSerializer(allowed_msgpack_modules=None)
+    kind, data = serializer.dumps_typed([TEXT])
+    assert (kind, len(data) < len(TEXT) / 2) == ("msgpack+zlib", True)
+    assert serializer.loads_typed((kind, data)) == [TEXT]
+    for damaged in (data[:-9], b"x" + data, zlib.compress(b"x" * 2**28 + b"x")):
+        with pytest.raises(ValueError, match="compressed value"):
+            serializer.loads_typed((kind, damaged))
 
 
 @dataclass
@@ -345,7 +371,7 @@ def test_an_unknown_or_unreadable_run_is_explained(file: Path) -> None:
 
 def rewrite(file: Path, **parts: Any) -> None:
     """Give all checkpoints of a file other parts; None takes one away."""
-    serializer = JsonPlusSerializer(allowed_msgpack_modules=None)
+    serializer = CompressingSerializer(allowed_msgpack_modules=None)
     connection = sqlite3.connect(file)
     for number, *stored in connection.execute("SELECT rowid, type, checkpoint FROM checkpoints").fetchall():
         checkpoint = {**serializer.loads_typed(tuple(stored)), **parts}

@@ -4,14 +4,16 @@ checkpointer  Storage: a checkpointer for sync and async graphs over LangGraph's
 sqlite        runs in a file
 postgres      runs in a database, shared by machines
 locks         one run, one worker: locks of threads against other processes
+serializer    how values are stored
 history       stored runs, and the questions that wait for people
 fork          copies of a run that start again at a point
 """
 
-from graphs.storage.checkpointer import Keep, Storage, strict
+from graphs.storage.checkpointer import Keep, Storage
 from graphs.storage.fork import ForkPoint, copy_run, find_point, fork_points
 from graphs.storage.history import OpenQuestion, State, StoredRun, Waiting, inbox, runs, state
 from graphs.storage.postgres import connected, connection_pool, postgres
+from graphs.storage.serializer import strict
 from graphs.storage.sqlite import PATH_VARIABLE, default_path, make_private, sqlite
 
 __all__ = [

@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeVar, get_args
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from agents.errors import ConfigurationError, StorageError
 from graphs.engine import ThreadLock, WhenBusy
@@ -210,11 +209,6 @@ class Storage(BaseCheckpointSaver[str]):
         loop = asyncio.get_running_loop()
         # Shielded: a write that waits in the queue must not be dropped because its run was cancelled.
         return await asyncio.shield(loop.run_in_executor(self._thread, partial(work, *arguments, **options)))
-
-
-def strict() -> JsonPlusSerializer:
-    """Return LangGraph's serializer, bound to construct nothing but messages and plain types of its own safe list."""
-    return JsonPlusSerializer(allowed_msgpack_modules=None)
 
 
 def check_parts(stored: CheckpointTuple) -> CheckpointTuple:

@@ -16,8 +16,9 @@ from agents.errors import StorageError
 from agents.runtime import install_hint
 from graphs.engine import WhenBusy
 from graphs.engine import langgraph_internals as internals
-from graphs.storage.checkpointer import Keep, Storage, strict
+from graphs.storage.checkpointer import Keep, Storage
 from graphs.storage.locks import AdvisoryLocks
+from graphs.storage.serializer import strict
 
 LOCK_SECONDS = 30.0
 """Seconds to wait for the server, and for another process that changes the tables."""

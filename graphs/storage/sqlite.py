@@ -23,8 +23,9 @@ from platformdirs import user_data_path
 from agents.errors import StorageError
 from graphs.engine import WhenBusy
 from graphs.engine import langgraph_internals as internals
-from graphs.storage.checkpointer import Keep, Storage, strict
+from graphs.storage.checkpointer import Keep, Storage
 from graphs.storage.locks import FileLocks
+from graphs.storage.serializer import CompressingSerializer
 
 PATH_VARIABLE = "PODIUM_RUNS"
 """Environment variable with the SQLite file to use instead of the default one."""
@@ -35,7 +36,7 @@ SCHEMA = 1
 BUSY_SECONDS = 30.0
 """Seconds to wait for another process that is writing."""
 
-_WAL_PAGES = 256
+_WAL_PAGES = 32
 """Pages of 4 kB that the write-ahead log holds before they go into the file."""
 _REASONS = {
     "SQLITE_NOTADB": "is not a SQLite database",
@@ -77,7 +78,7 @@ def sqlite(
     except (OSError, sqlite3.Error) as error:
         raise explain(error) or error from error
     with closing(connection):
-        saver = internals.sqlite_saver(connection, strict())
+        saver = internals.sqlite_saver(connection, CompressingSerializer(allowed_msgpack_modules=None))
         locks = FileLocks(file)
         query = partial(_query, saver)
         storage = Storage(
