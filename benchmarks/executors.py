@@ -75,7 +75,8 @@ def dask() -> Iterator[Any]:
 def prefect() -> Iterator[Any]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"PREFECT_HOME": folder, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-        os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
+        os.environ |= {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120", "PREFECT_LOGGING_LEVEL": "ERROR"}
+        os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
         from prefect.task_runners import ProcessPoolTaskRunner
 
         with PrefectExecutor(ProcessPoolTaskRunner(max_workers=WORKERS)) as executor:

@@ -2,10 +2,10 @@
 
     with provider() as base_url: ...
 
-The name of a model says what it replies and after how many seconds: `work@0.1`. `<wait 0.3>` in a request sets the
-seconds of that one. Kinds: `work` (a draft, numbered on from those it sees), `plan` (the plan in the request after
-`PLAN `, as it stands there), `rank` (the agent `worker`), `verdict` (accepts draft 3), `peer3` (hands over to `peer4`
-if it has the tool). A streamed reply takes the same time in all, from its first piece to its last.
+The name of a model says what it replies and after how many seconds: `work@0.1`; where it does not say that,
+`<wait 0.3>` in a request does. Kinds: `work` (a draft, numbered on from those it sees), `plan` (the plan in the request
+after `PLAN `, as it stands there), `rank` (the agent `worker`), `verdict` (accepts draft 3), `peer3` (hands over to
+`peer4` if it has the tool). A streamed reply takes the same time in all, from its first piece to its last.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ async def _serve_connection(reader: asyncio.StreamReader, writer: asyncio.Stream
             asked = json.loads(await reader.readexactly(length))
             text = _text_of(asked["messages"])
             waits = _WAIT.findall(text)
-            kind, _, of_model = asked["model"].partition("@")
-            seconds = float(waits[-1] if waits and kind != "plan" else of_model or 0)
+            of_model = asked["model"].partition("@")[2]
+            seconds = float(of_model or (waits[-1] if waits else 0))
             if asked.get("stream"):
                 writer.write(
                     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
