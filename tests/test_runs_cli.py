@@ -60,7 +60,7 @@ def test_the_list_of_runs_cuts_requests_and_never_an_id(columns: int | None) -> 
 
 def test_a_narrow_terminal_gets_the_cells_of_a_row_below_each_other() -> None:
     console = Console(file=StringIO(), force_terminal=True, width=40)
-    print_table(console, ("step", "agent", "after", "result"), [("comparison", "writer", "", "completed " * 20)])
+    print_table(console, ("step", "agent", "after", "result"), [("comparison", "writer", "", "completed " * 15)])
     lines = [Text.from_ansi(line).plain.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     assert lines[:3] == ["comparison", "  agent: writer", "  result: completed completed completed"]
     assert {word for line in lines[3:] for word in line.split()} == {"completed"}

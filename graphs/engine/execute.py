@@ -195,11 +195,17 @@ class StepRun:
         pending = {self.tasks.when_stored(name): name for name in step.dependencies if name not in settled}
         if may_start(step, settled):
             return settled
+        asks = False
         async for signal in self.effects.as_completed(pending):
             future = self.futures[name := pending[signal]]
             if future.cancelled() or future.exception():
-                raise GraphInterrupt(())  # a dependency waits for a person; this step starts again after it
+                asks = True
+                if step.join == "any":
+                    continue
+                break
             settled[name] = future.result()
             if may_start(step, settled):
-                break
+                return settled
+        if asks:
+            raise GraphInterrupt(())  # a dependency waits for a person; this step starts again after it
         return settled
