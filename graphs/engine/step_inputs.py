@@ -50,11 +50,11 @@ def inputs_of(step: Step, settled: Mapping[str, StepRecord], steps: Mapping[str,
 
 def figures_of(records: Mapping[str, StepRecord]) -> dict[str, float]:
     """Return the named figures of steps; a name that several have begins with the id of its step."""
-    often = Counter(name for record in records.values() for name in record["figures"])
+    often = Counter(name for record in records.values() for name in record.get("figures", ()))
     figures: dict[str, float] = {}
     for step_id, record in records.items():
         prefix = re.sub(r"\W", "_", step_id)
-        for name, figure in record["figures"].items():
+        for name, figure in record.get("figures", {}).items():
             figures[name if often[name] == 1 else f"{prefix}_{name}"] = figure
     return figures
 
