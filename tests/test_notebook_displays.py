@@ -24,10 +24,11 @@ from langgraph.types import Command
 from agents import Agent
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow
-from graphs.show import Run, draw_graph, model_or, watch
+from graphs.show import BackgroundRun, Run, draw_graph, model_or, watch
 from graphs.show.drawing import for_people
 from graphs.show.live_state import MODES, LiveState
 from graphs.show.notebook import Progress
+from tests.waiting import PATIENCE, until
 
 SVG = "{http://www.w3.org/2000/svg}"
 NASTY = "<script>alert(1)</script>"
@@ -316,18 +317,26 @@ def test_a_model_that_is_set_up_answers(monkeypatch: pytest.MonkeyPatch, capsys:
     assert capsys.readouterr().out.startswith("some-model answers")
 
 
-def test_stopping_the_cell_stops_the_run() -> None:
+@pytest.mark.parametrize("early", [False, True])
+def test_stopping_the_cell_stops_the_run(early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = threading.Event()
+    start = threading.Thread.start
+
+    def slow_start(thread: threading.Thread) -> None:
+        start(thread)
+        if early and thread.name == BackgroundRun.NAME:
+            until(stopped.is_set)  # the interrupt comes here
 
     async def endless(task: str) -> str:
         _thread.interrupt_main()
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(PATIENCE)
         except asyncio.CancelledError:
             stopped.set()
             raise
         return "too late"
 
+    monkeypatch.setattr(threading.Thread, "start", slow_start)
     with pytest.raises(KeyboardInterrupt):
         watch(Workflow([Step("one", "endless", "x")], agents=[Agent("endless", function=endless)]).compile(), "Go")
-    assert stopped.wait(60)
+    until(stopped.is_set)

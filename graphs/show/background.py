@@ -20,7 +20,7 @@ _FAREWELL = 0.3
 
 
 class BackgroundRun:
-    """A run at work, begun when this is made.
+    """A run that begins when it is followed, so that an interrupt between the two leaves nothing at work.
 
     Args:
         graph: Any compiled graph.
@@ -38,18 +38,19 @@ class BackgroundRun:
         # Not a SimpleQueue: a signal at the end of its time-out can make it wait for ever.
         self._events: Queue[tuple[RunEvent, float] | BaseException | None] = Queue()
         self._cancel: Callable[[], object] = lambda: None
+        self._thread = threading.Thread()
+        self._closed = threading.Event()
         options = {"stream_mode": list(MODES), "subgraphs": True, **({} if context is None else {"context": context})}
-        work = self._stream(graph.astream(value, config, **options))
-        run = contextvars.copy_context().run
-        self._thread = threading.Thread(target=run, args=(asyncio.run, work), name=self.NAME, daemon=True)
-        self._thread.start()
+        self._open: Callable[[], Any] = lambda: graph.astream(value, config, **options)
 
-    async def _stream(self, events: Any) -> None:
+    async def _stream(self) -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         loop.set_exception_handler(lambda loop, context: None)  # remains of a cancelled run are not worth a message
         self._cancel = lambda: loop.call_soon_threadsafe(task.cancel) if task else None
+        if self._closed.is_set():  # an interrupt came while the thread was starting
+            return
         try:
-            async for event in events:
+            async for event in self._open():
                 self._events.put((event, time.time()))
         except asyncio.CancelledError:
             self._events.put(KeyboardInterrupt())
@@ -67,6 +68,9 @@ class BackgroundRun:
             KeyboardInterrupt: `stop` says so, or the run was cancelled.
             Exception: Whatever ended the run.
         """
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=lambda: run(asyncio.run, self._stream()), name=self.NAME, daemon=True)
+        self._thread.start()
         for batch, ending in self._batches():
             changes = [state.apply(event, when) for event, when in batch]
             show([change for change in changes if change])
@@ -90,6 +94,8 @@ class BackgroundRun:
 
     def close(self) -> None:
         """End the run, if it goes on, as far as that is possible without waiting for it."""
+        self._closed.set()
         with suppress(RuntimeError):  # its loop is closed already
             self._cancel()
-        self._thread.join(_FAREWELL)
+        with suppress(RuntimeError):  # an interrupt came before it had started
+            self._thread.join(_FAREWELL)
