@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import threading
 from collections.abc import AsyncGenerator
+from functools import cache
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -83,11 +85,17 @@ def shared_clients(
                 "auth": auth,
                 "trust_env": trust_env,
                 "limits": KEEP_ALIVE,
-                "verify": httpx2.create_ssl_context(trust_env=trust_env),  # slow to make, so made once
+                "verify": _ssl_context(key[1]),
             }
             sync = _sync[key] = SyncClient(**options)
             asynchronous = _async[key] = AsyncClient(**options)
         return sync, asynchronous
+
+
+@cache
+def _ssl_context(environment: frozenset[tuple[str, str]] | None) -> ssl.SSLContext:
+    """Read the certificates once, which takes as long as a call; `None` ignores the environment."""
+    return httpx2.create_ssl_context(trust_env=environment is not None)
 
 
 _lock = threading.Lock()
