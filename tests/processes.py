@@ -35,13 +35,15 @@ from contextlib import suppress
 from importlib import import_module
 from pkgutil import walk_packages
 # What each process would import itself:
-import anyio._backends._asyncio, httpcore2, langchain_openai, openai.resources.beta
+import anyio._backends._asyncio, httpcore2, langchain_openai, openai
 import agents.teams, agents.tools, graphs.cli, graphs.show, graphs.storage, graphs.server.exports
 for package in (agents.teams, agents.tools, graphs.cli, graphs.show, graphs.storage):
     for module in walk_packages(package.__path__, package.__name__ + "."):
         if not module.name.endswith("__main__"):
             with suppress(ImportError):
                 import_module(module.name)
+client = openai.OpenAI(api_key="none")
+client.chat.completions, client.beta.chat, client.responses  # each imported when it is first asked for
 
 def become(order):
     os.setsid()
