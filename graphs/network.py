@@ -28,6 +28,7 @@ from graphs.decisions import (
     Utterance,
     ending,
     finish_tool,
+    handoff_messages,
     handoff_tool,
     prompts,
     stopped,
@@ -177,13 +178,13 @@ class Network(Pattern[NetworkState]):
         update: dict[str, Any] = {"active": name, "errors": errors}
         if self.discussion:
             return {**update, **self.discussion.spoken(name, state, turn)}
-        words: Utterance = {"by": name, "text": turn["text"], "message_id": turn["message_id"]}
+        handoff = turn["handoff"]
+        words: Utterance = {"by": name, "text": turn["text"], "message_id": None if handoff else turn["message_id"]}
         said = [*state["said"], words] if turn["text"] else state["said"]
         update["said"] = said
-        if turn["handoff"] is None:
+        if handoff is None:
             reason = None if turn["status"] == "completed" else f"{name!r} ended as {turn['status']}"
-            return {**update, "ending": ending(words["text"], words["message_id"], turn["status"], reason)}
-        handoff = turn["handoff"]
+            return {**update, "ending": ending(words, turn["status"], reason)}
         record: HandoffRecord = {
             "by": name,
             "to": handoff["to"],
@@ -200,7 +201,7 @@ class Network(Pattern[NetworkState]):
         if refused:
             failure: Problem = {"where": name, "kind": "UnknownAgentError", "message": refused}
             return {**update, "errors": [*errors, failure]}
-        return {**update, "active": record["to"]}
+        return {**update, "active": record["to"], "messages": handoff_messages(name, handoff, state, turn)}
 
     def _unlinked(self, record: HandoffRecord) -> str | None:
         linked = self.links[record["by"]]

@@ -294,7 +294,7 @@ class Router(Pattern[RouterState]):
         alone = self.max_agents == 1
 
         def answered(state: RouterState, answer: Answer) -> dict[str, Any]:
-            message = closing(state["messages"], answer["text"], answer.get("message_id"))
+            message = closing(state["messages"], answer["text"], answer.get("message_id"), agent.name)
             reply: RouterReply = {
                 "agent": name,
                 "text": answer["text"],

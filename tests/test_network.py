@@ -232,7 +232,19 @@ def test_the_thread_stays_with_the_peer_that_answered(call: Any) -> None:
     graph = Network([says("ann", to("bob")), says("bob", "one", "two")]).compile(InMemorySaver())
     assert outcome(call(graph, ASK, THREAD)) == ("completed", "bob", "one")
     state = call(graph, {"messages": "And then?"}, THREAD)
-    assert (outcome(state), state["handoffs"], len(state["messages"])) == (("completed", "bob", "two"), [], 4)
+    assert (outcome(state), state["handoffs"]) == (("completed", "bob", "two"), [])
+    assert [message.type for message in state["messages"]] == ["human", "ai", "tool", "ai", "human", "ai"]
+
+
+def test_a_handoff_is_shown_in_the_thread_and_no_agent_sees_it(call: Any) -> None:
+    model = ScriptedModel([hands("bob", "add"), "1", "2"])
+    graph = Network([Agent("ann", instructions="A", model=model), Agent("bob", runnable=model)]).compile(InMemorySaver())
+    asked, result, answer = call(graph, ASK, THREAD)["messages"][1:]
+    assert asked.tool_calls[0]["name"] == result.name == "handoff_to_bob"
+    assert asked.tool_calls[0]["args"] == {"task": "add", "reason": "because"}
+    assert (asked.name, result.text, answer.name) == ("ann", "ann handed over to bob.", "bob")
+    call(graph, {"messages": "And then?"}, THREAD)
+    assert [message.text for message in model.calls[-1].messages] == ["the request", "1", "And then?"]
 
 
 def test_a_thread_whose_peer_is_gone_begins_with_the_first(call: Any) -> None:

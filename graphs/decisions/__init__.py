@@ -29,6 +29,7 @@ from graphs.decisions.handoffs import (
     TakeTurn,
     Turn,
     finish_tool,
+    handoff_messages,
     handoff_tool,
     turn_tools,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "ending",
     "final_step",
     "finish_tool",
+    "handoff_messages",
     "handoff_tool",
     "made_up",
     "plan_form",

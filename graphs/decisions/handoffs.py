@@ -17,6 +17,7 @@ from agents.assignment import Assignment
 from agents.errors import AgentError
 from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, clean, clean_data
 from agents.settings import settings
+from graphs.engine import PatternState, shown_call
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware, AgentState
@@ -42,7 +43,7 @@ class Turn(TypedDict):
 
     text: str
     message_id: str | None
-    """The id of the chat message that holds the text, if one does."""
+    """The id of the chat message that holds the text or the handoff, if one does."""
     handoff: Handoff | None
     ignored: list[Handoff]
     status: str
@@ -72,6 +73,13 @@ def handoff_tool(to: str, description: str = "") -> BaseTool:
         return_direct=True,
         response_format="content_and_artifact",
     )
+
+
+def handoff_messages(by: str, handoff: Handoff, state: PatternState, turn: Turn) -> list[BaseMessage]:
+    """Return the messages that show a handoff in the thread, in place of the peer's own call of the tool."""
+    to, args = handoff["to"], {"task": handoff["task"], "reason": handoff["reason"]}
+    call = (f"{HANDOFF_TOOL}{to}", args)
+    return shown_call(state["messages"], by, call, f"{by} handed over to {to}.", turn["message_id"])
 
 
 def finish_tool() -> BaseTool:
@@ -153,7 +161,10 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
     def _handed_over(self, reply: Any, usage: Usage) -> Turn | None:
         messages = _messages(reply)
         wishes = clean_data(self._wishes(reply) or _handoffs(messages))
-        return _turn(clean(_said_beside(messages)), wishes, usage) if wishes else None
+        if not wishes:
+            return None
+        called = [message.id for message in messages if isinstance(message, AIMessage)][-1:]
+        return {**_turn(clean(_said_beside(messages)), wishes, usage), "message_id": called[0] if called else None}
 
     def _wishes(self, reply: object) -> list[Handoff]:
         """Read the handoff that a function has returned."""

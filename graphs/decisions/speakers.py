@@ -95,17 +95,17 @@ def last_words(said: Sequence[Utterance]) -> Utterance | None:
     return next((utterance for utterance in reversed(said) if utterance["text"]), None)
 
 
-def ending(text: str, message_id: str | None, status: str, reason: str | None) -> Conclusion:
-    """Return how a run ends."""
-    return {"text": text, "message_id": message_id, "status": status, "stop_reason": reason}
+def ending(words: Utterance, status: str, reason: str | None) -> Conclusion:
+    """Return how a run ends with the words of a peer."""
+    return {**words, "status": status, "stop_reason": reason}
 
 
 def stopped(reason: str, said: Sequence[Utterance]) -> Conclusion:
     """End with the last words of any peer, or the reason."""
     last = last_words(said)
     if last is None:
-        return ending(reason, None, "failed", reason)
-    return ending(last["text"], last["message_id"], "partial", reason)
+        return {"text": reason, "status": "failed", "stop_reason": reason}
+    return ending(last, "partial", reason)
 
 
 class Discussion:
@@ -154,7 +154,7 @@ class Discussion:
         last = last_words(said)
         if last is None:
             return {"ending": stopped("The discussion was ended before anybody had spoken", said)}
-        return {"ending": ending(last["text"], last["message_id"], "completed", None)}
+        return {"ending": ending(last, "completed", None)}
 
     def choice_failed(self, state: DiscussionState, error: Exception) -> dict[str, Any]:
         """End with what was said so far."""
@@ -168,10 +168,10 @@ class Discussion:
         text = turn["text"] or (handoff["task"] if handoff else "")
         said: list[Utterance] = [*state["said"], {"by": name, "text": text, "message_id": turn["message_id"]}]
         if handoff and handoff["to"] == FINISH:
-            last = last_words(said)
-            words = (last["text"], last["message_id"]) if last else (f"{name!r} finished without an answer", None)
-            answer = (handoff["task"], None) if handoff["task"] else words
-            return {"said": said, "ending": ending(*answer, "completed", None)}
+            answer: Utterance = {"by": name, "text": handoff["task"], "message_id": None}
+            nothing: Utterance = {**answer, "text": f"{name!r} finished without an answer"}
+            last = answer if answer["text"] else last_words(said) or nothing
+            return {"said": said, "ending": ending(last, "completed", None)}
         if self.choose is not None:
             return {"said": said}
         end = self._too_long(said) if len(said) >= self.max_turns else None

@@ -43,6 +43,7 @@ from graphs.engine.state import (
     problem,
     problems_inside,
     recovered,
+    shown_call,
 )
 from graphs.engine.step_records import conclude_steps, judge, questions_in, under_names
 from graphs.engine.steps import OnFailure, Step, StepRecord, critical_path, in_order, new_record, read_plan
@@ -97,6 +98,7 @@ __all__ = [
     "read_plan",
     "recovered",
     "renderers",
+    "shown_call",
     "speaking",
     "spent",
     "team_of",

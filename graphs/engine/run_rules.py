@@ -64,7 +64,7 @@ class RunRules(Generic[StateT]):
         shown = end.get("message_id")
         if shown and any(message.id == shown for message in state["messages"]):
             return update
-        return {**update, "messages": [closing(state["messages"], end["text"], shown)]}
+        return {**update, "messages": [closing(state["messages"], end["text"], shown, end.get("by"))]}
 
     def known_tasks(self, value: object) -> Iterable[str]:
         """Return the tasks that no model wrote: tools may open the addresses that they name."""

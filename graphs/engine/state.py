@@ -20,7 +20,15 @@ from typing import (
 )
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, convert_to_messages
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    BaseMessage,
+    HumanMessage,
+    ToolCall,
+    ToolMessage,
+    convert_to_messages,
+)
 from langgraph.graph.message import add_messages
 from langgraph.managed import RemainingSteps
 from langgraph.types import Interrupt, Overwrite
@@ -34,6 +42,9 @@ KEPT = object()
 """Marks a state key that outlives a record: `Annotated[str, KEPT]`. All others begin empty with every new input."""
 
 RUNNING = "running"
+
+_SHOWN = "podium_shown"
+"""Marks messages, in their `response_metadata`, that a thread holds for its readers and not for agents."""
 
 NO_REQUEST = (
     'The request is missing: call the graph with {"messages": "text"}, or with a list that has a message of the user'
@@ -119,6 +130,8 @@ class Conclusion(TypedDict):
     text: str
     message_id: NotRequired[str | None]
     """The id of the chat message that already shows the text, if there is one."""
+    by: NotRequired[str]
+    """The agent that wrote it, which becomes the name of the message."""
     status: str
     stop_reason: str | None
 
@@ -234,8 +247,32 @@ def assignment_of(state: Mapping[str, Any], history: History = "full") -> Assign
         "task": messages[place].text,
         "request": messages[place],
         "context": _notes(state.get("since_request") or ()),
-        "conversation": select_history(messages[:place], history),
+        "conversation": select_history([message for message in messages[:place] if not _is_shown(message)], history),
     }
+
+
+def shown_call(
+    messages: Sequence[Any], by: str, call: tuple[str, dict[str, Any]], result: str, message_id: str | None = None
+) -> list[BaseMessage]:
+    """Return the messages with which a thread shows a decision, as the call of a tool; agents do not see them.
+
+    Args:
+        messages: The thread so far.
+        by: The agent that decided.
+        call: The tool's name and arguments.
+        result: What has come of it.
+        message_id: The id of the message with which a model has streamed the call.
+    """
+    mark, (name, args) = {_SHOWN: True}, call
+    made: ToolCall = {"name": name, "args": args, "id": f"{by}-{uuid4().hex[:8]}"}
+    return [
+        AIMessage("", name=by, id=_free(messages, message_id), tool_calls=[made], response_metadata=mark),
+        ToolMessage(result, name=name, id=str(uuid4()), tool_call_id=made["id"], response_metadata=mark),
+    ]
+
+
+def _is_shown(message: BaseMessage) -> bool:
+    return _SHOWN in message.response_metadata
 
 
 def _notes(messages: Sequence[BaseMessage]) -> dict[str, str]:
@@ -247,13 +284,17 @@ def _notes(messages: Sequence[BaseMessage]) -> dict[str, str]:
     }
 
 
-def closing(messages: Sequence[Any], text: str, message_id: str | None = None) -> AIMessage:
+def closing(messages: Sequence[Any], text: str, message_id: str | None = None, by: str | None = None) -> AIMessage:
     """Return the message that ends a graph, under the id of the message that a model has streamed with this text.
 
     Chat front ends then show one message. An id that the thread has already would replace an earlier message.
     """
-    taken = {message.id for message in messages}
-    return AIMessage(text, id=message_id if message_id and message_id not in taken else str(uuid4()))
+    return AIMessage(text, id=_free(messages, message_id), name=by)
+
+
+def _free(messages: Sequence[Any], message_id: str | None) -> str:
+    """Return a message's id, or another one if the thread has that already."""
+    return message_id if message_id and all(message.id != message_id for message in messages) else str(uuid4())
 
 
 def problem(where: str, error: BaseException) -> Problem:
