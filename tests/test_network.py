@@ -238,7 +238,9 @@ def test_the_thread_stays_with_the_peer_that_answered(call: Any) -> None:
 
 def test_a_handoff_is_shown_in_the_thread_and_no_agent_sees_it(call: Any) -> None:
     model = ScriptedModel([hands("bob", "add"), "1", "2"])
-    graph = Network([Agent("ann", instructions="A", model=model), Agent("bob", runnable=model)]).compile(InMemorySaver())
+    graph = Network([Agent("ann", instructions="A", model=model), Agent("bob", runnable=model)]).compile(
+        InMemorySaver()
+    )
     asked, result, answer = call(graph, ASK, THREAD)["messages"][1:]
     assert asked.tool_calls[0]["name"] == result.name == "handoff_to_bob"
     assert asked.tool_calls[0]["args"] == {"task": "add", "reason": "because"}
