@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain, pairwise
@@ -17,6 +18,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.cache.memory import InMemoryCache
 from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.base import id as ids
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.config import get_config
@@ -331,3 +333,23 @@ def test_every_run_has_a_stream_writer_of_its_own() -> None:
     for _ in range(2):
         graph.invoke({"count": 0})
     assert [first is second for first, second in pairwise(writers)] == [True, False, True]
+
+
+def test_ids_of_checkpoints_come_after_those_of_a_machine_whose_clock_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time_ns
+    monkeypatch.setattr(ids, "_last_v6_timestamp", None)
+    graph, saver = compiled(("add", add), saver=InMemorySaver()), InMemorySaver()
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time_ns", lambda: now() + 3600 * 10**9)
+        graph.invoke({"count": 1}, THREAD)
+    monkeypatch.setattr(ids, "_last_v6_timestamp", None)
+    written: Any = graph.checkpointer.get_tuple(THREAD)  # type: ignore[union-attr]
+    own = compiled(("add", add), saver=saver)
+    own.invoke({"count": 1}, THREAD)
+    assert saver.get_tuple(THREAD).checkpoint["id"] < written.checkpoint["id"]  # type: ignore[union-attr]
+    internals.count_from(written)
+    own.invoke({"count": 1}, THREAD)
+    assert saver.get_tuple(THREAD).checkpoint["id"] > written.checkpoint["id"]  # type: ignore[union-attr]
+    for damaged in ("not an id", f"{2**128 - 1:x}"):
+        written.checkpoint["id"] = damaged
+        internals.count_from(written)

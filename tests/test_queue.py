@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 import yaml
 from langgraph.runtime import RunControl
 from langgraph.types import Command
@@ -244,6 +246,27 @@ def test_a_question_frees_the_worker_and_its_answer_is_queued(queue: Queue, podi
         queue.wait(run, PATIENCE)
     assert log() == ["answered blue"]
     assert run not in podium("inbox")[1]
+
+
+def test_a_worker_whose_clock_is_ahead_is_neither_early_nor_in_the_way_of_others(
+    queue: Queue, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = queue.put("short", "later", delay=1800)
+    talk, run = queue.put("short", "first"), queue.put("asking", {"note": ""})
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=1)), working(queue):
+        queue.wait(talk, PATIENCE)
+        queue.wait(run, PATIENCE)
+    assert [job["status"] for job in queue.jobs(early)] == ["scheduled"]
+    queue.cancel(early)
+    monkeypatch.setattr("langgraph.checkpoint.base.id._last_v6_timestamp", None)  # as in another process
+    with working(queue):
+        queue.put("asking", Command(resume="blue"), thread_id=run)
+        queue.put("short", "second", thread_id=talk)
+        queue.wait(talk, PATIENCE)
+        queue.wait(run, PATIENCE)
+    with postgres(uri) as storage:
+        assert state(storage, run)["values"]["note"] == "answered blue done"
+        assert state(storage, talk)["request"] == "second"
 
 
 def test_a_run_is_cancelled_while_it_waits_and_while_it_is_at_work(queue: Queue, podium: Podium) -> None:

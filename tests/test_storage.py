@@ -6,10 +6,12 @@ import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from langchain_core.messages import AIMessage, BaseMessage
 from langgraph.types import Command, Overwrite, Send, interrupt
 
@@ -50,6 +52,20 @@ def test_one_storage_serves_sync_and_async_callers(file: Path, call: Any) -> Non
             return [item async for item in graph.aget_state_history(config())]
 
         assert len(asyncio.run(later())) > 2
+
+
+def test_a_thread_goes_on_where_a_machine_whose_clock_is_ahead_left_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sqlite(file) as saver:
+        graph = two_steps().compile(saver)
+        with time_machine.travel(datetime.now(UTC) + timedelta(hours=1)):
+            graph.invoke({"messages": "first"}, config())
+        monkeypatch.setattr("langgraph.checkpoint.base.id._last_v6_timestamp", None)  # as in another process
+        graph.invoke({"messages": "second"}, config())
+        messages = state(saver, "t")["values"]["messages"]
+    assert [message.text for message in messages if message.type == "human"] == ["first", "second"]
+    assert messages[-1].text == "two!"
 
 
 def test_history_can_be_read_while_runs_are_written(file: Path) -> None:

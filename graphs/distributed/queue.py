@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import re
 import secrets
@@ -113,15 +114,17 @@ class Queue:
         if self.graphs is not None and graph not in self.graphs:
             raise ConfigurationError(f"Unknown graph {graph!r}; known: {', '.join(self.graphs) or 'none'}")
         _check_name(graph)
-        due = _due(delay, at, cron, datetime.now(UTC))
+        is_timed = _due(delay, at, cron, datetime.now(UTC)) is not None
         goes_on = input is None or isinstance(input, Command)
-        if goes_on and (thread_id is None or due):
+        if goes_on and (thread_id is None or is_timed):
             raise ConfigurationError("Name the run that is to go on, as thread_id, and no time: it goes on at once")
         arguments = _arguments(graph, input, thread_id or _new_id(), context, cron)
         schedule = _schedule(arguments["thread_id"]) if cron else None
         priority = ANSWERS_FIRST if goes_on else priority
         with connected(self.uri, pool=self._pool) as connection, connection.transaction():
-            due = due and _due(delay, at, cron, jobs.now(connection))
+            now = jobs.now(connection)
+            arguments["put"] = now.isoformat()
+            due = _due(delay, at, cron, now)
             if input is not None or not jobs.revive(connection, arguments["thread_id"], priority):
                 jobs.insert(connection, arguments, priority=priority, at=due, schedule=schedule)
         return arguments["thread_id"]
@@ -173,11 +176,12 @@ class Queue:
         Raises:
             TimeoutError: That took longer, in seconds, than `timeout`.
         """
-        until = None if timeout is None else time.monotonic() + timeout
-        while any(job["status"] in _ACTIVE for job in self.jobs(thread_id)):
-            if until is not None and time.monotonic() > until:
-                raise TimeoutError(f"The run {thread_id} has not ended within {timeout:g} seconds")
-            time.sleep(_LOOK / 10)
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        with connected(self.uri) as connection:
+            while any(job["status"] in _ACTIVE for job in jobs.list_jobs(connection, thread_id)):
+                if time.monotonic() > until:
+                    raise TimeoutError(f"The run {thread_id} has not ended within {timeout:g} seconds")
+                time.sleep(_LOOK / 10)
 
     def prepare(self) -> None:
         """Make the queue's tables where they are missing."""
@@ -252,7 +256,7 @@ def _arguments(graph: str, value: object, thread_id: str, context: Any, cron: st
         "thread_id": thread_id,
         "context": dict(context) if context else None,
         "request": "",
-        "put": datetime.now(UTC).isoformat(),
+        "put": "",
         "takeovers": 0,
     }
     if isinstance(value, str):

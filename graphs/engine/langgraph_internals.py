@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +149,22 @@ def _without_calls(kind: Any) -> object:
 
 
 # Checkpoints
+
+_LATEST = 2**59
+"""The largest time in a checkpoint's id that is heeded, in the year 3409; only damaged ids have larger ones."""
+
+
+def count_from(checkpoint: CheckpointTuple) -> None:
+    """Have the ids of this process's next checkpoints, which sort by time, come after this checkpoint's.
+
+    Another machine may have written it, whose clock is ahead.
+    """
+    from langgraph.checkpoint.base import id as ids
+
+    with suppress(ValueError):
+        written = ids.UUID(checkpoint.checkpoint["id"])
+        if written.version == 6 and written.time < _LATEST:
+            ids._last_v6_timestamp = max(ids._last_v6_timestamp or 0, written.time)
 
 
 def state_values(checkpoint: CheckpointTuple) -> dict[str, Any]:

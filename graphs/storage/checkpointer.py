@@ -104,7 +104,9 @@ class Storage(BaseCheckpointSaver[str]):
             checkpoint = self._saver.get_tuple(config)
             return None if checkpoint is None else check_parts(checkpoint)
 
-        return self._read(read)
+        if checkpoint := self._read(read):
+            internals.count_from(checkpoint)
+        return checkpoint
 
     def list(self, config: RunnableConfig | None, **options: Any) -> Iterator[CheckpointTuple]:
         """Return checkpoints, the latest first; all are read at once, so that other runs may write meanwhile."""
