@@ -109,7 +109,6 @@ class Queue:
 
         Raises:
             ConfigurationError: The graph is unknown, the input cannot be stored, or there are two times.
-            StorageError: The database cannot be used.
         """
         if self.graphs is not None and graph not in self.graphs:
             raise ConfigurationError(f"Unknown graph {graph!r}; known: {', '.join(self.graphs) or 'none'}")
@@ -118,7 +117,8 @@ class Queue:
         goes_on = input is None or isinstance(input, Command)
         if goes_on and (thread_id is None or is_timed):
             raise ConfigurationError("Name the run that is to go on, as thread_id, and no time: it goes on at once")
-        arguments = _arguments(graph, input, thread_id or _new_id(), context, cron)
+        new_id = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
+        arguments = _arguments(graph, input, thread_id or new_id, context, cron)
         schedule = _schedule(arguments["thread_id"]) if cron else None
         priority = ANSWERS_FIRST if goes_on else priority
         with connected(self.uri, pool=self._pool) as connection, connection.transaction():
@@ -226,11 +226,6 @@ def load_graphs(target: str) -> Graphs:
     if not isinstance(graphs, Mapping):
         raise ConfigurationError(f'{target} is a {type(graphs).__name__}; a worker needs {{"name": graph, …}}')
     return graphs
-
-
-def _new_id() -> str:
-    """Return an id for a new thread."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
 
 
 def next_time(cron: str, now: datetime) -> datetime:
