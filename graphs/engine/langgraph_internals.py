@@ -164,7 +164,7 @@ def count_from(checkpoint: CheckpointTuple) -> None:
     with suppress(ValueError):
         written = ids.UUID(checkpoint.checkpoint["id"])
         if written.version == 6 and written.time < _LATEST:
-            ids._last_v6_timestamp = max(ids._last_v6_timestamp or 0, written.time)
+            ids._last_v6_timestamp = max(ids._last_v6_timestamp or 0, written.time)  # type: ignore[assignment]
 
 
 def state_values(checkpoint: CheckpointTuple) -> dict[str, Any]:
