@@ -113,7 +113,7 @@ def read_object(text: str, *, whole: bool = True) -> dict[str, Any]:
     Raises:
         DecisionError: The reply has none or more than one, or it cannot be read.
     """
-    text = without_thinking(text)
+    text = _decoded(without_thinking(text))
     fence = None if text.lstrip().startswith("{") else _FENCED.search(text)
     start = text.find("{", fence.end() if fence else 0)
     if start < 0:
@@ -129,6 +129,15 @@ def read_object(text: str, *, whole: bool = True) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DecisionError("there is no JSON object in the reply")
     return value
+
+
+def _decoded(text: str) -> str:
+    """Return the text in a reply that is nothing but a JSON text: some models encode an object twice."""
+    try:
+        inner = json.loads(text) if text.startswith('"') else text
+    except ValueError:
+        return text
+    return inner if isinstance(inner, str) else text
 
 
 def _end(text: str, start: int) -> int | None:

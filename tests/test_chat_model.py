@@ -374,17 +374,20 @@ def test_a_server_that_refuses_stream_options_streams_all_the_same(refusal: Faul
 
 
 def texts() -> st.SearchStrategy[str]:
-    return st.sampled_from(["", " ", "word", "two words", "<think>hm</think>", "<think>hm</think>done"])
+    return st.sampled_from(["", " ", "word", "half \ud83d", "<think>hm</think>", "<think>hm</think>done"])
 
 
 def contents() -> st.SearchStrategy[Any]:
-    block = st.builds(lambda text: {"type": "text", "text": text}, texts())
+    block = st.one_of(
+        st.builds(lambda text: {"type": "text", "text": text}, texts()), st.just({"type": "thinking", "thinking": "hm"})
+    )
     return st.one_of(texts(), st.lists(block, max_size=2))
 
 
 def messages() -> st.SearchStrategy[AnyMessage]:
     ids = st.sampled_from(["", "a", "b"])
-    tool_call = st.builds(lambda id_: {"name": "f", "args": {}, "id": id_}, ids)
+    arguments = st.sampled_from([{}, {"a": "half \ud83d"}])
+    tool_call = st.builds(lambda id_, args: {"name": "f", "args": args, "id": id_}, ids, arguments)
     names = st.sampled_from([None, "Bo", "Bo Smith", "<x>"])
     return st.one_of(
         st.builds(HumanMessage, contents(), name=names),
@@ -404,7 +407,17 @@ def test_any_history_is_made_one_that_servers_accept(history: list[AnyMessage], 
     rules = {0: [], PLAIN: [no_names, text_only, in_turn], NO_SYSTEM: [no_names, text_only, no_system]}[level]
     assert [rule(wire) for rule in [flaw_of_messages, *rules]] == [None] * (len(rules) + 1)
     assert normalised(sent, level) == sent
+    assert json.dumps(wire, ensure_ascii=False).encode()
     assert "<think>" not in str([message for message in wire if message["role"] == "assistant"])
+
+
+def test_results_of_calls_with_the_same_id_stay_those_of_their_calls() -> None:
+    calls = [{"name": "f", "args": {"a": number}, "id": "same", "type": "tool_call"} for number in (1, 2)]
+    results = [ToolMessage(text, tool_call_id="same") for text in ("first", "second")]
+    asked, *answered = normalised([AIMessage("", tool_calls=calls), *results])  # type: ignore[arg-type]
+    assert isinstance(asked, AIMessage)
+    assert [message.text for message in answered] == ["first", "second"]
+    assert [call["id"] for call in asked.tool_calls] == [getattr(message, "tool_call_id", "") for message in answered]
 
 
 # Thinking

@@ -104,6 +104,7 @@ def test_what_is_not_an_answer_by_itself_is_not_read(text: str) -> None:
         '{"acceptable": true, "score": 7, "reasons": [',
         '{"acceptable": true, "score": 7, "more": "ignored"}',
         Reply(tool_calls=[{"name": "Verdict", "args": GOOD}]),
+        json.dumps(json.dumps(GOOD)),
     ],
 )
 def test_a_decision_is_read(call: Any, reply: Any) -> None:

@@ -111,7 +111,8 @@ def test_a_reply_of_another_api_is_not_asked_for_again() -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_a_whole_reply_needs_no_finish_reason(stream: bool) -> None:
-    assert asked(Reply("All is well.", finish_reason=None), stream=stream).text == "All is well."
+    for reason in (None, ""):
+        assert asked(Reply("All is well.", finish_reason=reason), stream=stream).text == "All is well."
 
 
 def test_a_garbled_tool_call_is_asked_for_again_where_tools_were_offered() -> None:
@@ -132,6 +133,7 @@ def test_the_provider_s_own_words_are_kept_for_the_log_without_keys(caplog: pyte
             provider.chat_model().invoke("Hi")
         assert agent.invoke("Hi")["text"] == "fine"
     assert provider_words(caught.value) == "Replica 7 is out of memory; key *** was used"
+    assert provider_words(ProviderError(500, {"error": "Replica 7 is out of memory"})) == "Replica 7 is out of memory"
 
 
 @pytest.mark.parametrize(

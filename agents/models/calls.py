@@ -72,7 +72,7 @@ async def call_once(
                 raise
             if _STREAM_OPTIONS.search(words) and not no_stream_options:
                 no_stream_options = True
-            elif (simpler := _simpler(level, words, messages, sent)) is not None:
+            elif not _FORM.search(words) and (simpler := _simpler(level, words, messages, sent)) is not None:
                 level = simpler
             else:
                 raise

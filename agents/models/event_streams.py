@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-_REASON = re.compile(rb'"finish_reason"\s*:\s*"')
+_REASON = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
 _DONE = re.compile(rb"^data:\s?\[DONE\]", re.MULTILINE)
 _FINISH = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
 _OVERLAP = 32

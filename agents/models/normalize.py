@@ -1,18 +1,20 @@
 """A history as servers accept it: normalised before each call, simplified further where a server refuses it.
 
-as it is -> no empty content or call ids, every tool call answered, valid names -> PLAIN -> NO_SYSTEM
+as it is -> valid text and names, no empty content or call ids, every tool call answered -> PLAIN -> NO_SYSTEM
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from agents.models.thinking import answer_only
+from agents.runtime import clean
 
 AS_IT_IS, PLAIN, NO_SYSTEM = range(3)
 """Levels of simplification: PLAIN has no names, no lists of text, one system message and roles in turn (servers of
@@ -22,6 +24,11 @@ EMPTY_RESULT = "(no output)"
 NOT_CALLED = "This call was not made."
 EARLIER = "(Earlier messages are left out.)"
 
+Block = str | dict[Any, Any]
+"""A content block, as LangChain's messages have it."""
+
+_NO_MEDIA = ("text", "thinking", "redacted_thinking", "reasoning", "tool_use", "tool_call", "function_call")
+"""Types of blocks that are in the text or the calls of a message, or that no model reads again."""
 _NAME = re.compile(r"[^\s<|\\/>]{1,64}")
 
 
@@ -30,82 +37,113 @@ def normalised(messages: Sequence[BaseMessage], level: int = AS_IT_IS) -> list[B
     valid = [message for message in _paired(map(_valid, messages)) if not _is_blank(message)]
     if level == AS_IT_IS:
         return valid
-    plain = _in_turn([_plain(message) for message in valid])
+    plain = _in_turn([plain for message in valid if not _is_blank(plain := _plain(message))])
     if level == NO_SYSTEM and isinstance(plain[0], SystemMessage):
         return _in_turn([HumanMessage(plain[0].content), *plain[1:]])
     return plain
 
 
 def whole_calls(message: AIMessage) -> AIMessage:
-    """Return a model's message whose tool calls have ids, each its own; Gemini's endpoint gives none."""
+    """Return a model's message whose tool calls have ids, each its own, and arguments that can be sent.
+
+    Gemini's endpoint gives no ids.
+    """
     ids = [call["id"] for call in message.tool_calls]
-    if all(ids) and len(set(ids)) == len(ids):
-        return message
-    calls = [{**call, "id": f"call_{uuid4().hex[:24]}"} for call in message.tool_calls]
-    return message.model_copy(update={"tool_calls": calls})
+    if not all(ids) or len(set(ids)) < len(ids):
+        ids = [f"call_{uuid4().hex[:24]}" for _ in ids]
+    calls = [
+        {**call, "id": call_id, "args": _sendable(call["args"])}
+        for call, call_id in zip(message.tool_calls, ids, strict=True)
+    ]
+    return message if calls == message.tool_calls else message.model_copy(update={"tool_calls": calls})
+
+
+def _sendable(arguments: dict[str, object]) -> object:
+    written = json.dumps(arguments, ensure_ascii=False, default=str)
+    cleaned = clean(written)
+    return arguments if cleaned == written else json.loads(cleaned)
 
 
 def _valid(message: BaseMessage) -> BaseMessage:
-    change: dict[str, Any] = {}
+    change: dict[str, object] = {}
     if isinstance(message, AIMessage):
         message = answer_only(message)
         if message.invalid_tool_calls:
             change["invalid_tool_calls"] = []
-    if isinstance(message.content, list) and all(_is_bare_text(block) for block in message.content):
-        change["content"] = message.text
-    if isinstance(message, ToolMessage) and not (message.text.strip() or _has_other_than_text(message)):
-        change["content"] = EMPTY_RESULT
+    content = _bare(message)
+    if isinstance(message, ToolMessage) and not (content if isinstance(content, list) else content.strip()):
+        content = EMPTY_RESULT
+    if content != message.content:
+        change["content"] = content
     if message.name is not None and not _NAME.fullmatch(message.name):
         change["name"] = re.sub(r"[\s<|\\/>]+", "_", message.name)[:64] or None
     return message.model_copy(update=change) if change else message
 
 
-def _is_bare_text(block: Any) -> bool:
+def _bare(message: BaseMessage) -> str | list[Block]:
+    """Return the content of a message as it can be sent; blocks that are nothing but text are one text."""
+    if isinstance(message.content, str):
+        return clean(message.content)
+    blocks = [_clean_block(block) for block in message.content if not _is_empty(block)]
+    return clean(message.text) if all(map(_is_bare_text, blocks)) else blocks
+
+
+def _is_empty(block: Block) -> bool:
+    text = block.get("text") or "" if isinstance(block, dict) and block.get("type") == "text" else block
+    return isinstance(text, str) and not text.strip()
+
+
+def _clean_block(block: Block) -> Block:
+    if isinstance(block, str):
+        return clean(block)
+    return {**block, "text": clean(block["text"])} if isinstance(block.get("text"), str) else block
+
+
+def _is_bare_text(block: Block) -> bool:
     """Tell a block that is nothing but text; one with more (a cache mark, an annotation) is left to its provider."""
     return isinstance(block, str) or (block.get("type") == "text" and block.keys() <= {"type", "text", "index", "id"})
 
 
-def _has_other_than_text(message: BaseMessage) -> bool:
-    return isinstance(message.content, list) and any(
-        isinstance(block, dict) and block.get("type") != "text" for block in message.content
-    )
+def _has_media(message: BaseMessage) -> bool:
+    """Tell a message that says something by other means than text."""
+    blocks = [] if isinstance(message.content, str) else message.content
+    return any(isinstance(block, dict) and block.get("type") not in _NO_MEDIA for block in blocks)
 
 
 def _is_blank(message: BaseMessage) -> bool:
     has_calls = isinstance(message, AIMessage) and bool(message.tool_calls)
-    return not (message.text.strip() or has_calls or _has_other_than_text(message))
+    return not (message.text.strip() or has_calls or _has_media(message))
 
 
-def _paired(messages: Iterator[BaseMessage]) -> Iterator[BaseMessage]:
+def _paired(messages: Iterable[BaseMessage]) -> Iterator[BaseMessage]:
     """Give every tool call its result right after it; results without a call are left out."""
-    waiting: list[str] = []
+    waiting: list[tuple[str | None, str]] = []  # the id that its result has, and the one that is sent
     for message in messages:
         if isinstance(message, ToolMessage):
-            answered = message.tool_call_id or next(iter(waiting), "")
-            if answered in waiting:
-                waiting.remove(answered)
-                same = answered == message.tool_call_id
-                yield message if same else message.model_copy(update={"tool_call_id": answered})
+            answered = message.tool_call_id
+            if call := next((call for call in waiting if answered in ("", *call)), None):
+                waiting.remove(call)
+                yield message if call[1] == answered else message.model_copy(update={"tool_call_id": call[1]})
             continue
-        yield from (ToolMessage(NOT_CALLED, tool_call_id=call, status="error") for call in waiting)
+        yield from _not_called(waiting)
         waiting = []
         if isinstance(message, AIMessage) and message.tool_calls:
-            message = whole_calls(message)
-            waiting = [str(call["id"]) for call in message.tool_calls]
+            before, message = message, whole_calls(message)
+            waiting = [
+                (old["id"], str(new["id"])) for old, new in zip(before.tool_calls, message.tool_calls, strict=True)
+            ]
         yield message
-    yield from (ToolMessage(NOT_CALLED, tool_call_id=call, status="error") for call in waiting)
+    yield from _not_called(waiting)
+
+
+def _not_called(waiting: Iterable[tuple[str | None, str]]) -> Iterator[ToolMessage]:
+    return (ToolMessage(NOT_CALLED, tool_call_id=call_id, status="error") for _, call_id in waiting)
 
 
 def _plain(message: BaseMessage) -> BaseMessage:
-    content = message.content if _has_media(message) else message.text
-    return message.model_copy(update={"name": None, "content": content})
-
-
-def _has_media(message: BaseMessage) -> bool:
-    """Tell a message that says something by other means than text, which must not be lost in silence."""
-    if isinstance(message, AIMessage) or not isinstance(message.content, list):
-        return False
-    return _has_other_than_text(message)
+    """Leave out what is not text, save what a user or tool shows: that must not be lost in silence."""
+    is_shown = _has_media(message) and not isinstance(message, AIMessage)
+    return message.model_copy(update={"name": None, "content": message.content if is_shown else message.text})
 
 
 def _in_turn(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -127,8 +165,8 @@ def _is_same_turn(message: BaseMessage, following: BaseMessage) -> bool:
     return message.type == following.type and message.type in ("human", "ai") and not calls
 
 
-def _joined(content: str | list[Any], more: str | list[Any]) -> str | list[Any]:
+def _joined(content: str | list[Block], more: str | list[Block]) -> str | list[Block]:
     if isinstance(content, str) and isinstance(more, str):
         return f"{content}\n\n{more}"
-    blocks = ([{"type": "text", "text": part}] if isinstance(part, str) else part for part in (content, more))
-    return [block for part in blocks for block in part]
+    parts = [[{"type": "text", "text": part}] if isinstance(part, str) else part for part in (content, more)]
+    return [block for part in parts for block in part]

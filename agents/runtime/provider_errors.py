@@ -253,6 +253,8 @@ def _body(error: BaseException) -> Mapping[str, object]:
         body = value[0] if isinstance(value, list) and value else value
         if isinstance(body, Mapping):
             inner = body.get("error") or body.get("Error")
+            if isinstance(inner, str):  # Ollama, Hugging Face
+                return {"message": inner, **body}
             return inner if isinstance(inner, Mapping) else body
     return {}
 
