@@ -20,7 +20,7 @@ demo: .venv/base ## Answer a real request: with your key, or without one with a 
 	@echo "Next: source .venv/bin/activate; podium runs; podium show RUN --html; make tour"
 
 test: .venv/dev ## Run the tests (no key, no network; about eight minutes)
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup --no-loadscope-reorder -m "not types"
 
 test-oldest: .venv-oldest/done ## Run the engine's tests with the oldest versions of LangGraph and LangChain admitted
 	.venv-oldest/bin/python -m pytest -q -p no:cacheprovider $(ENGINE_TESTS)
@@ -40,10 +40,11 @@ docs: .venv/docs ## Build the documentation as a site in build/site, with search
 docs-check: .venv/dev ## Check the documentation: links, examples and their types, commands, drawings, tables of parameters
 	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_readme.py tests/test_types.py
 
-check: .venv/dev ## Lint, formatting and types
+check: .venv/dev ## Lint, formatting and types, those of the examples in the documentation too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -m types tests/test_types.py
 
 format: .venv/dev ## Format the code
 	$(BIN)/ruff check --fix .

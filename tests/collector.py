@@ -5,12 +5,10 @@ from __future__ import annotations
 import gzip
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
+if TYPE_CHECKING:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
 class Collector:
@@ -60,13 +58,15 @@ class Collector:
 
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
+        from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         collector: Collector = self.server.collector  # type: ignore[attr-defined]
         collector.paths.append(self.path)
-        collector.requests.append(ExportTraceServiceRequest.FromString(body))
-        content = ExportTraceServiceResponse().SerializeToString()
+        collector.requests.append(trace_service_pb2.ExportTraceServiceRequest.FromString(body))
+        content = trace_service_pb2.ExportTraceServiceResponse().SerializeToString()
         self.send_response(200)
         self.send_header("Content-Type", "application/x-protobuf")
         self.send_header("Content-Length", str(len(content)))

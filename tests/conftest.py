@@ -11,18 +11,48 @@ from zlib import crc32
 import pytest
 from hypothesis import settings
 
+from agents import Agent, Retry
+from graphs import Step, Workflow
+from tests.chat import AT_ONCE
+from tests.collector import Collector
 from tests.processes import Processes
 from tests.server_process import Desk, ServerProcess
 
 Call = Callable[..., Any]
 
-settings.register_profile("repeatable", deadline=None, database=None, derandomize=True, max_examples=40)
+settings.register_profile("repeatable", deadline=None, database=None, derandomize=True, max_examples=25)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
-BOTH = {"agent", "cancellation", "middleware", "rate_limit", "retry", "sync_async", "tools", "workflow"}
+BOTH = {
+    *("agent", "agent_answers", "cancellation", "middleware", "rate_limit", "retry", "sync_async", "tools", "workflow"),
+}
 """Tests of what differs between sync and async code; elsewhere one coroutine serves both, and a test runs in one."""
+
+SHARE_A_SERVER = {"test_server", "test_server_door", "test_server_protocols", "test_tracing_setting"}
+SLOWEST_FIRST = (
+    *("server", "test_local", "test_distributed", "test_notebooks", "test_cli", "test_runs_cli"),
+    *("test_postgres", "test_questions", "test_queue", "test_durability", "test_mcp", "test_sanitize", "test_run"),
+)
+"""Files and groups that the workers of pytest-xdist begin with, so that none is left with a long one at the end."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of a file on one worker, and those that share a server: `--dist loadgroup`."""
+
+    def place(item: pytest.Item) -> int:
+        return SLOWEST_FIRST.index(group) if (group := group_of(item)) in SLOWEST_FIRST else len(SLOWEST_FIRST)
+
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(group_of(item)))
+        items.sort(key=place)
+
+
+def group_of(item: pytest.Item) -> str:
+    return "server" if item.path.stem in SHARE_A_SERVER else item.path.stem
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -55,6 +85,19 @@ def call(request: pytest.FixtureRequest) -> Call:
     return invoke
 
 
+@pytest.fixture(params=["ainvoke", "stream"])
+def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Give an agent a task in a workflow, in async code as it is, in sync code streamed; return the result."""
+
+    def asked(agent: Agent, retry: Retry = AT_ONCE) -> Any:
+        graph = Workflow([Step("s", agent.name, "Do it")], agents=[agent], retry=retry).compile()
+        if request.param == "ainvoke":
+            return asyncio.run(graph.ainvoke({"messages": "Do it"}))
+        return list(graph.stream({"messages": "Do it"}, stream_mode=["messages", "values"]))[-1][1]
+
+    return asked
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     """Start real processes of the command, quickly."""
@@ -84,7 +127,17 @@ def desk(all_desks: Desk) -> Desk:
 
 
 @pytest.fixture(scope="session")
-def langgraph(all_desks: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """Serve the graphs of langgraph.json, as `langgraph dev` does."""
-    with ServerProcess(tmp_path_factory.mktemp("server"), **all_desks.environment) as server:
+def collector() -> Iterator[Collector]:
+    """Collect the spans of the server."""
+    with Collector() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
+def langgraph(
+    all_desks: Desk, collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    """Serve the graphs of langgraph.json, as `langgraph dev` does, with tracing."""
+    settings = {**all_desks.environment, "PODIUM_TRACING": collector.url}
+    with ServerProcess(tmp_path_factory.mktemp("server"), **settings) as server:
         yield server

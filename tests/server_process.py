@@ -20,10 +20,9 @@ from typing import Any, Self
 
 from agents.testing import Reply
 from tests.office import Office
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 240.0
-"""Seconds for the server to come up; it takes about four when the machine does nothing else."""
 _PAUSE = 0.05
 
 
@@ -56,18 +55,13 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         self.start()
-        try:
-            self._wait_until_up()
-        except BaseException:
-            self.stop()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
-        """Start it without waiting."""
+        """Start it, and wait until it serves."""
         own = self.folder / "langgraph.json"
         config = own if own.exists() else ROOT / "langgraph.json"
         command = [sys.executable, "-m", "langgraph_cli", "dev", "--config", str(config)]
@@ -82,12 +76,17 @@ class ServerProcess:
                 stderr=log,
                 start_new_session=True,
             )
+        try:
+            self._wait_until_up()
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End it and whatever it started."""
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

@@ -1,60 +1,25 @@
-"""Agents that are chat models, over the real wire: what is retried, what is answered, what is refused."""
+"""Agents that are chat models, over the real wire: what is retried, what is answered, what is no answer."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
-from langchain_core.messages.utils import convert_to_openai_messages
 from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
-from pydantic import BaseModel
 
-from agents import Agent, AgentError, ConfigurationError, Retry, TransientError
+from agents import Agent, AgentError, Retry, TransientError
 from agents.errors import BudgetError
-from agents.models.normalize import NO_SYSTEM, PLAIN, normalised
-from agents.models.thinking import VisibleText, without_thinking
 from agents.runtime import Attempts
 from agents.testing import Fault, FaultyProvider, Reply, ScriptedModel
 from agents.tools import calculator
-from agents.workers import safe_name
-from graphs import Network, Router, Step, Workflow
-from tests.picky import PickyProvider, flaw_of_messages, in_turn, no_names, no_system, text_only
+from graphs import Network, Step, Workflow
+from tests.chat import City, answer, calling, weather
 
-AT_ONCE = Retry(wait=0)
 OVERLOADED = Fault.of(503, "overloaded")
-
-
-def calling(name: str, /, **args: Any) -> Reply:
-    return Reply(tool_calls=[{"name": name, "args": args, "id": "call_1"}])
-
-
-@pytest.fixture(params=["ainvoke", "stream"])
-def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Give an agent a task in a workflow, in async code as it is, in sync code streamed; return the result."""
-
-    def asked(agent: Agent, retry: Retry = AT_ONCE) -> Any:
-        graph = Workflow([Step("s", agent.name, "Do it")], agents=[agent], retry=retry).compile()
-        if request.param == "ainvoke":
-            return asyncio.run(graph.ainvoke({"messages": "Do it"}))
-        return list(graph.stream({"messages": "Do it"}, stream_mode=["messages", "values"]))[-1][1]
-
-    return asked
-
-
-def answer(state: Any) -> tuple[str, str]:
-    return state["status"], state["messages"][-1].text
-
-
-# The loop
 
 
 class Runs(BaseCallbackHandler):
@@ -195,12 +160,6 @@ class Weather(BaseTool):
         return f"sunny in {city}"
 
 
-async def weather(city: str) -> str:
-    """The weather in a city."""
-    await asyncio.sleep(0)
-    return f"sunny in {city}"
-
-
 @pytest.mark.parametrize("tool", [weather, Weather(), StructuredTool.from_function(coroutine=weather)])
 def test_async_tools_work_in_sync_code_too(ask: Any, tool: Any) -> None:
     with FaultyProvider([calling("weather", city="Rome"), "Sunny."]) as provider:
@@ -273,282 +232,6 @@ def test_what_is_not_an_answer_is_asked_once_and_named_alike(kind: str, options:
                 attempt("x")
             kinds.append(caught.value.kind)
     assert (kinds, len(provider.requests)) == ([kind] * 3, 3)
-
-
-# What servers refuse
-
-
-@pytest.mark.parametrize(
-    ("name", "safe"),
-    [("look_up", "look_up"), ("look up!", "look_up_"), ("Jörg", "Jorg"), ("Straße", "Strasse"), ("x" * 80, "x" * 64)],
-)
-def test_names_are_made_safe(name: str, safe: str) -> None:
-    assert safe_name(name) == safe
-    assert safe_name(name, {safe}) not in (name, safe)
-
-
-@pytest.mark.parametrize("name", ["财务", "handoff_to_财务", "!"])
-def test_what_cannot_be_named_is_refused_when_it_is_built(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="ASCII"):
-        safe_name(name)
-
-
-def test_peers_of_any_name_and_description_are_handed_over_to() -> None:
-    names = ("Jörg", "Jorg", "b" * 60)
-    for number, name in enumerate(names):
-        tool = safe_name(f"handoff_to_{name}", [] if number != 1 else ["handoff_to_Jorg"])
-        with PickyProvider([calling(tool, task="Do it", reason="x")]) as provider:
-            model = provider.chat_model()
-            peers = [Agent(peer, "Knows it. " * 150, function=str.upper) for peer in names]
-            state = (
-                Network([Agent("desk", "A", instructions="Help.", model=model), *peers])
-                .compile()
-                .invoke({"messages": "hi"})
-            )
-        assert (provider.refusals, state["active"]) == ([], name)
-
-
-@pytest.mark.parametrize("call_id", ["", None])
-def test_tool_calls_without_an_id_get_one(ask: Any, call_id: Any) -> None:
-    def now() -> list[str]:
-        """The time."""
-        return []
-
-    class Idless(PickyProvider):
-        def reply_to(self, request: dict[str, Any], headers: dict[str, str]) -> Any:
-            reply = super().reply_to(request, headers)
-            if len(self.requests) > 1:
-                return reply
-            named = {"name": "now", "arguments": "{}"}
-            calls = [{"index": 0, "id": call_id, "type": "function", "function": named}]
-            message = {"role": "assistant", "content": None, "tool_calls": calls}
-            key = "delta" if request.get("stream") else "message"
-            return Fault(200, body={"choices": [{"index": 0, key: message, "finish_reason": "tool_calls"}]})
-
-    with Idless(["x", "Noon."]) as provider:
-        state = ask(Agent("a", model=provider.chat_model(), tools=[now]))
-    assert (answer(state), provider.refusals) == (("completed", "Noon."), [])
-    assert provider.requests[1]["messages"][-1]["content"] == "(no output)"
-
-
-HISTORY: list[BaseMessage] = [
-    SystemMessage("Be kind."),
-    HumanMessage(
-        [{"type": "text", "text": "Hello"}, {"type": "text", "text": "there", "cache_control": {}}], name="Bo"
-    ),
-    HumanMessage("Anybody?"),
-    AIMessage("Yes."),
-    SystemMessage("Be brief."),
-]
-
-
-@pytest.mark.parametrize("rules", [[no_names], [text_only], [in_turn], [no_system], [no_names, text_only, no_system]])
-def test_what_a_server_refuses_is_remembered(rules: Any) -> None:
-    with PickyProvider("Fine.", rules=rules) as provider:
-        agent = Agent("a", instructions="Work.", model=provider.chat_model())
-        for _ in range(2):
-            assert agent.invoke({"task": "Go on", "conversation": HISTORY})["text"] == "Fine."
-            agent = Agent("b", instructions="Work.", model=provider.chat_model())
-    assert provider.requests[-2]["messages"] == provider.requests[-1]["messages"]
-    assert len(provider.refusals) <= 2
-    said = json.dumps(provider.requests[-1]["messages"])
-    assert all(word in said for word in ("Be kind.", "Hello", "there", "Anybody?", "Be brief.", "Go on"))
-
-
-def test_a_picture_is_not_left_out_for_a_server_that_takes_text_only() -> None:
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
-    request = HumanMessage([{"type": "text", "text": "What is it?"}, picture])
-    with PickyProvider("Fine.", rules=[text_only]) as provider, pytest.raises(Exception, match="expected a string"):
-        Agent("a", model=provider.chat_model()).invoke({"task": "What is it?", "request": request})
-
-
-@pytest.mark.parametrize("refusal", [Fault.of(400), Fault(422, body={"detail": [{"loc": ["body", "stream_options"]}]})])
-def test_a_server_that_refuses_stream_options_streams_all_the_same(refusal: Fault) -> None:
-    refusal = Fault.of(400, "Unknown field: stream_options") if refusal.status == 400 else refusal
-    with FaultyProvider("Two words.", refuses={"stream_options": refusal}) as provider:
-        for _ in range(2):
-            agent = Agent("a", instructions="Work.", model=provider.chat_model())
-            *deltas, last = agent.stream("x")
-            assert ([chunk["delta"] for chunk in deltas], last["text"]) == (["Two", " words."], "Two words.")
-    assert ["stream_options" in request for request in provider.requests] == [True, False, False]
-
-
-def texts() -> st.SearchStrategy[str]:
-    return st.sampled_from(["", " ", "word", "half \ud83d", "<think>hm</think>", "<think>hm</think>done"])
-
-
-def contents() -> st.SearchStrategy[Any]:
-    block = st.one_of(
-        st.builds(lambda text: {"type": "text", "text": text}, texts()), st.just({"type": "thinking", "thinking": "hm"})
-    )
-    return st.one_of(texts(), st.lists(block, max_size=2))
-
-
-def messages() -> st.SearchStrategy[AnyMessage]:
-    ids = st.sampled_from(["", "a", "b"])
-    arguments = st.sampled_from([{}, {"a": "half \ud83d"}])
-    tool_call = st.builds(lambda id_, args: {"name": "f", "args": args, "id": id_}, ids, arguments)
-    names = st.sampled_from([None, "Bo", "Bo Smith", "<x>"])
-    return st.one_of(
-        st.builds(HumanMessage, contents(), name=names),
-        st.builds(SystemMessage, st.sampled_from(["Rule.", "Other rule."])),
-        st.builds(
-            lambda content, calls: AIMessage(content, tool_calls=calls), contents(), st.lists(tool_call, max_size=2)
-        ),
-        st.builds(lambda content, id_: ToolMessage(content, tool_call_id=id_), contents(), ids),
-    )
-
-
-@given(st.lists(messages(), max_size=6), st.sampled_from([0, PLAIN, NO_SYSTEM]))
-def test_any_history_is_made_one_that_servers_accept(history: list[AnyMessage], level: int) -> None:
-    asked = [*history, HumanMessage("Go on.")]
-    sent = normalised(asked, level)
-    wire: Sequence[Any] = convert_to_openai_messages(sent)  # type: ignore[assignment]
-    rules = {0: [], PLAIN: [no_names, text_only, in_turn], NO_SYSTEM: [no_names, text_only, no_system]}[level]
-    assert [rule(wire) for rule in [flaw_of_messages, *rules]] == [None] * (len(rules) + 1)
-    assert normalised(sent, level) == sent
-    assert json.dumps(wire, ensure_ascii=False).encode()
-    assert "<think>" not in str([message for message in wire if message["role"] == "assistant"])
-
-
-def test_results_of_calls_with_the_same_id_stay_those_of_their_calls() -> None:
-    calls = [{"name": "f", "args": {"a": number}, "id": "same", "type": "tool_call"} for number in (1, 2)]
-    results = [ToolMessage(text, tool_call_id="same") for text in ("first", "second")]
-    asked, *answered = normalised([AIMessage("", tool_calls=calls), *results])  # type: ignore[arg-type]
-    assert isinstance(asked, AIMessage)
-    assert [message.text for message in answered] == ["first", "second"]
-    assert [call["id"] for call in asked.tool_calls] == [getattr(message, "tool_call_id", "") for message in answered]
-
-
-# Thinking
-
-
-@pytest.mark.parametrize(
-    ("said", "text"),
-    [
-        ("<think>a</think>\n\nTen.", "Ten."),
-        ("<think>a</think><think>b</think> Ten.", "Ten."),
-        ("hm</think>Ten.", "Ten."),
-        ("[THINK]hm[/THINK]Ten.", "Ten."),
-        ("<think>without an end", ""),
-        ("The mark <think> opens and </think> closes.", "The mark <think> opens and </think> closes."),
-        ("```\n<think>\nx\n</think>\n```", "```\n<think>\nx\n</think>\n```"),
-    ],
-)
-def test_thinking_is_not_an_answer(said: str, text: str) -> None:
-    assert without_thinking(said) == text
-
-
-@given(st.sampled_from(["", "<think>a < b</think>", "<think>a</think>\n<think>b</think>"]), st.integers(1, 9))
-def test_thinking_is_not_streamed(thinking: str, size: int) -> None:
-    said = f"{thinking}Ten is < 11."
-    visible = VisibleText()
-    shown = "".join(visible.see(said[place : place + size]) for place in range(0, len(said), size))
-    assert shown.strip() == "Ten is < 11."
-
-
-def test_thinking_reaches_neither_the_answer_nor_the_next_prompt(ask: Any) -> None:
-    with FaultyProvider(["<think>only</think>", "<think>hm</think>Ten."]) as provider:
-        agent = Agent("a", instructions="Work.", model=provider.chat_model())
-        assert answer(ask(agent)) == ("completed", "Ten.")
-    with FaultyProvider("<think>hm</think>Ten.") as provider:
-        agent = Agent("a", instructions="Work.", model=provider.chat_model())
-        assert "".join(chunk.get("delta", "") for chunk in agent.stream("x")) == "Ten."
-        steps = [Step("one", "a", "Say ten"), Step("two", "a", "{one} again", ["one"])]
-        Workflow(steps, agents=[agent]).compile().invoke({"messages": "x"})
-    assert "<think>" not in json.dumps(provider.requests)
-
-
-# Forms
-
-
-class City(BaseModel):
-    name: str
-    people: int
-
-
-ROME = {"name": "Rome", "people": 3}
-JSON = json.dumps(ROME)
-
-
-@pytest.mark.parametrize(
-    ("replies", "requests"),
-    [
-        ([JSON], 1),
-        ([f"```json\n{JSON}\n```"], 1),
-        ([f"<think>hm</think>{JSON}"], 1),
-        (["It is Rome.", JSON], 2),
-        ([Fault.of(429, retry_after="0.01"), "{}", JSON], 3),
-        (["", JSON], 2),
-    ],
-)
-@pytest.mark.parametrize("tools", [[], [weather]], ids=["alone", "tools"])
-def test_a_reply_of_a_form_is_data(ask: Any, tools: Any, replies: Any, requests: int) -> None:
-    with FaultyProvider(replies) as provider:
-        agent = Agent("a", instructions="Say.", model=provider.chat_model(), tools=tools, response_format=City)
-        state = ask(agent)
-    assert (state["steps"]["s"]["data"], len(provider.requests)) == (ROME, requests)
-
-
-@pytest.mark.parametrize("reply", ["prose", '{"name": "Rome"}', "", f"{JSON} {JSON}"])
-@pytest.mark.parametrize("tools", [[], [weather]], ids=["alone", "tools"])
-def test_without_data_an_agent_with_a_form_fails_after_three_calls(ask: Any, tools: Any, reply: str) -> None:
-    with FaultyProvider(reply) as provider:
-        state = ask(Agent("a", model=provider.chat_model(), tools=tools, response_format=City))
-    assert (state["status"], len(provider.requests)) == ("failed", 3)
-
-
-def test_a_form_works_with_a_model_that_cannot_call_tools(ask: Any) -> None:
-    with FaultyProvider({"Choose the tool": {"choice": {"tool": "none"}}, "": ROME}) as provider:
-        model = provider.chat_model(profile={"tool_calling": False})
-        state = ask(Agent("a", instructions="Say.", model=model, tools=[weather], response_format=City))
-    assert state["steps"]["s"]["data"] == ROME
-
-
-def test_a_form_may_be_a_json_schema(ask: Any) -> None:
-    with FaultyProvider(['{"name": 7, "people": 3}', JSON]) as provider:
-        state = ask(Agent("a", model=provider.chat_model(), response_format=City.model_json_schema()))
-    assert (state["steps"]["s"]["data"], len(provider.requests)) == (ROME, 2)
-    assert "name: 7 is not of type 'string'" in provider.requests[1]["messages"][-1]["content"]
-
-
-def test_a_form_must_be_that_of_an_object() -> None:
-    with pytest.raises(ConfigurationError, match="must describe an object"):
-        Agent("a", response_format={"type": "array", "title": "List"})
-
-
-# Wrapped models
-
-
-@pytest.mark.parametrize("wrapper", ["fallbacks", "retry", "bind", "config"])
-@pytest.mark.parametrize("options", [{}, {"tools": [weather]}, {"response_format": City}], ids=["", "tools", "form"])
-def test_wrapped_models_are_models(ask: Any, wrapper: str, options: Any) -> None:
-    with FaultyProvider(["x"] * 0, default=Fault.of(401)) as broken, FaultyProvider(default=JSON) as provider:
-        plain = provider.chat_model()
-        model = {
-            "fallbacks": broken.chat_model().with_fallbacks([plain]),
-            "retry": plain.with_retry(),
-            "bind": plain.bind(stop=["END"]),
-            "config": plain.with_config(tags=["mine"]),
-        }[wrapper]
-        state = ask(Agent("a", instructions="Work.", model=model, **options))  # type: ignore[arg-type]
-    assert answer(state) == ("completed", JSON)
-    assert state["usage"]["output_tokens"] > 0
-    (request,) = provider.requests
-    assert (request.get("stop"), "tools" in request) == (["END"] if wrapper == "bind" else None, "tools" in options)
-
-
-def test_a_wrapped_model_decides_too() -> None:
-    ranking = {"reason": "", "candidates": [{"agent": "a", "confidence": 1}]}
-    model = ScriptedModel(ConnectionError("gone")).with_fallbacks([ScriptedModel([ranking])])
-    router = Router([Agent("a", "A.", function=str.upper), Agent("b", "B.", function=str)], model=model)  # type: ignore[arg-type]
-    assert answer(router.compile().invoke({"messages": "hi"})) == ("completed", "HI")
-
-
-@pytest.mark.parametrize("model", [3, Agent("a", function=str), ScriptedModel("x") | (lambda message: message.text)])
-def test_what_is_not_a_model_is_refused_when_it_is_built(model: Any) -> None:
-    with pytest.raises(ConfigurationError, match="model"):
-        Agent("a", model=model)
 
 
 def test_the_policy_of_an_attempt_is_that_of_the_calls_in_it(call: Any) -> None:

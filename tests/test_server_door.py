@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +24,7 @@ from agents import Agent
 from agents.testing import ScriptedModel
 from graphs import Planner
 from tests.server_process import ROOT, Desk, ServerProcess
+from tests.waiting import PATIENCE
 
 TOKEN = "a-token/of.our=own"
 RIGHT = {"authorization": f"Bearer {TOKEN}"}
@@ -147,7 +147,7 @@ def test_with_the_token_everything_works(shut: ServerProcess, desk: Desk) -> Non
 def test_mcp_and_a2a_work_with_the_token(shut: ServerProcess, desk: Desk) -> None:
     async def ask() -> tuple[Any, str]:
         async with (
-            httpx2.AsyncClient(headers=RIGHT, timeout=30) as http,
+            httpx2.AsyncClient(headers=RIGHT, timeout=PATIENCE) as http,
             Client(streamable_http_client(f"{shut.url}/mcp", http_client=http)) as client,
         ):
             result = await client.call_tool("router", {"messages": "Do it"})
@@ -256,16 +256,18 @@ def test_without_a_model_a_run_says_what_to_do(empty: ServerProcess) -> None:
 # What is left when the server ends
 
 
-def test_a_run_goes_on_when_the_server_is_started_again(desk: Desk, tmp_path: Path) -> None:
+def test_a_run_goes_on_when_the_server_is_started_again(shut: ServerProcess, desk: Desk) -> None:
     desk.fresh(slow="one")
-    with ServerProcess(tmp_path, **desk.environment) as server, get_sync_client(url=server.url) as client:
+    with get_sync_client(url=shut.url, headers=RIGHT) as client:
         thread = client.threads.create()["thread_id"]
         run = client.runs.create(thread, "planner", input=ASK)["run_id"]
         desk.until_asked("one")
         desk.until_asked("three")
+    shut.stop()
     desk.slow = ""
     desk.released.set()
-    with ServerProcess(tmp_path, **desk.environment) as server, get_sync_client(url=server.url) as client:
+    shut.start()
+    with get_sync_client(url=shut.url, headers=RIGHT) as client:
         state: Any = client.runs.join(thread, run)
     assert state["status"] == "completed"
     assert desk.asked[:1] + sorted(desk.asked[1:3]) + desk.asked[3:] == [

@@ -1,6 +1,5 @@
 """The one setting, where people use it: in a script, for the command, in an application, in the server."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -8,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from langgraph_sdk import get_client
+from langgraph_sdk import get_sync_client
 
 from tests.collector import Collector
 from tests.office import Office
-from tests.server_process import ServerProcess
+from tests.server_process import Desk, ServerProcess
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parent.parent
@@ -52,20 +51,20 @@ def test_an_interrupted_command_sends_what_it_has(tmp_path: Path) -> None:
     assert run_span.status.message == "CancelledError()"
 
 
-def test_the_server_traces_its_runs(tmp_path: Path) -> None:
-    async def wait(url: str) -> Any:
-        async with get_client(url=url) as client:
-            thread = await client.threads.create()
-            await client.runs.wait(thread["thread_id"], "planner", input={"messages": "Write it"})
-            return thread["thread_id"]
+def test_the_server_traces_its_runs(langgraph: ServerProcess, desk: Desk, collector: Collector) -> None:
+    with get_sync_client(url=langgraph.url) as client:
+        thread = client.threads.create()["thread_id"]
+        client.runs.wait(thread, "planner", input={"messages": "Write it"})
 
-    with Collector() as collector, Office() as office:
-        with ServerProcess(tmp_path, PODIUM_TRACING=collector.url, **office.environment) as server:
-            thread = asyncio.run(wait(server.url))
-            until(lambda: any(span.name == "planner" for span in collector.spans))
-        attributes = [attribute for span in collector.spans for attribute in span.attributes]
-    assert {attribute.value.string_value for attribute in attributes if attribute.key == "session.id"} == {thread}
-    assert {"one", "agent:writer", "ChatOpenAI"} <= {span.name for span in collector.spans}
+    def names() -> set[str]:
+        return {span.name for span in collector.spans if ("session.id", thread) in attributes(span)}
+
+    until(lambda: "planner" in names())  # the last to end
+    assert {"one", "agent:writer", "ChatOpenAI"} <= names()
+
+
+def attributes(span: Any) -> set[tuple[str, str]]:
+    return {(attribute.key, attribute.value.string_value) for attribute in span.attributes}
 
 
 APPLICATION = """

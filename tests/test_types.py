@@ -127,11 +127,13 @@ def errors(request: pytest.FixtureRequest) -> dict[str, list[tuple[int, str]]]:
     return found
 
 
+@pytest.mark.types
 def test_examples_are_typed_right(errors: dict[str, list[tuple[int, str]]]) -> None:
     examples = errors.keys() - {"mistakes.py", "subclass.py"}
     assert not examples, "\n".join(f"{file}:{line} {text}" for file in sorted(examples) for line, text in errors[file])
 
 
+@pytest.mark.types
 def test_a_subclass_of_a_user_is_typed_right(errors: dict[str, list[tuple[int, str]]]) -> None:
     assert errors.get("subclass.py", []) == []
 
@@ -143,6 +145,7 @@ def test_the_subclass_runs_through_its_own_node(capsys: pytest.CaptureFixture[st
     assert "praise" in scope["visited"]
 
 
+@pytest.mark.types
 @pytest.mark.parametrize("number", range(len(MISTAKES)), ids=list(MISTAKES))
 def test_a_mistake_is_an_error(errors: dict[str, list[tuple[int, str]]], number: int) -> None:
     line = BEFORE.count("\n") + 1 + number
