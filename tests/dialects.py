@@ -15,6 +15,7 @@ from langchain_core.messages import HumanMessage
 
 from agents.testing import Call, Reply
 from agents.testing.scripted import Script, as_reply
+from tests.waiting import PATIENCE
 
 Json = dict[str, Any]
 
@@ -67,7 +68,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = 10
+    timeout = PATIENCE
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

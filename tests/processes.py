@@ -24,9 +24,9 @@ from typing import Self
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).parent.parent
-PATIENCE = 120.0
-"""Seconds after which a process hangs."""
 _PAUSE = 0.02
 
 _SERVER = """
@@ -190,6 +190,11 @@ class Processes:
     def podium_from(self, file: Path) -> Done:
         """Run the command with a file as its standard input."""
         return self.start(stdin=file).wait()
+
+    def module(self, name: str, *arguments: str) -> Done:
+        """Run a module as `python -m` does, to its end."""
+        run = f"import runpy, sys; sys.argv = {[name, *arguments]}; runpy.run_module({name!r}, run_name='__main__')"
+        return self.start(script=run).wait()
 
     def start(
         self, *arguments: str, stdin: str | Path = "", script: str = "", terminal: bool = False, **environment: str

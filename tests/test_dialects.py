@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from agents import Agent
 from agents.testing import Reply
-from graphs import Network, Planner, Router, Supervisor
+from graphs import Network, Planner, Router
 from tests.dialects import Dialects
 
 pytestmark = pytest.mark.parametrize("dialect", ["completions", "responses", "anthropic", "ollama"])
@@ -37,29 +37,6 @@ def test_a_plan_is_made_and_carried_out(call: Any, dialect: str) -> None:
         state = call(Planner([Agent("ann", "Works.", instructions="Work.", model=model)], model=model).compile(), ASK)
     assert (state["status"], [record["result"] for record in state["steps"].values()]) == ("completed", ["A part."] * 2)
     assert (state["usage"]["input_tokens"], state["usage"]["output_tokens"]) == (2 * 3, 3 * 3)
-
-
-def test_a_request_is_routed(call: Any, dialect: str) -> None:
-    ranking = {"reason": "rain", "candidates": [{"agent": "ann", "confidence": 0.9}]}
-    with Dialects([ranking, "Wet."]) as provider:
-        model = provider.model(dialect)
-        team = [Agent("ann", "Rain.", instructions="Work.", model=model), Agent("bob", "Sun.", function=str)]
-        state = call(Router(team, model=model).compile(), ASK)
-    assert (state["status"], state["messages"][-1].text) == ("completed", "Wet.")
-
-
-def test_work_is_reviewed_and_sent_back(call: Any, dialect: str) -> None:
-    def verdict(met: bool) -> dict[str, Any]:
-        finding = {"evidence": "It says so.", "met": met}
-        return {"criteria": {"criterion_1": finding}, "feedback": "" if met else "Say more."}
-
-    with Dialects(["Rain.", verdict(False), "Rain is wet.", verdict(True)]) as provider:
-        model = provider.model(dialect)
-        worker = Agent("ann", instructions="Work.", model=model)
-        graph = Supervisor(worker, model=model, criteria=["It is enough."]).compile()
-        state = call(graph, ASK)
-    assert (state["status"], state["messages"][-1].text) == ("completed", "Rain is wet.")
-    assert "Say more." in json.dumps(provider.requests[2])
 
 
 def test_work_is_handed_over(call: Any, dialect: str) -> None:

@@ -2,8 +2,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,25 +23,26 @@ from graphs.decisions import prompts
 from graphs.engine import Pattern
 from graphs.storage import sqlite
 from graphs.storage import state as stored
+from tests.processes import Processes
+from tests.waiting import PATIENCE
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 
 
-def benchmark(name: str, *options: str) -> str:
+def benchmark(processes: Processes, name: str, *options: str) -> str:
     """Run a benchmark and return its table; it fails where a count that must be 0 is not."""
-    command = [sys.executable, "-W", "error", "-m", f"benchmarks.{name}", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    done = processes.module(f"benchmarks.{name}", *options)
+    assert done.code == 0, done.out + done.told
+    return done.out
 
 
-def test_killed_runs_repeat_nothing_that_was_recorded() -> None:
-    assert benchmark("kill", "--kills", "6", "--database", "sqlite").count("| SQLite | 1 |") == 6
+def test_killed_runs_repeat_nothing_that_was_recorded(processes: Processes) -> None:
+    assert benchmark(processes, "kill", "--kills", "6", "--database", "sqlite").count("| SQLite | 1 |") == 6
 
 
-def test_many_runs_of_two_processes_share_a_file() -> None:
-    table = benchmark("many", "--runs", "6", "--processes", "2", "--database", "sqlite", "--graph", "supervisor")
-    assert table.count("        6       0         0") == 2
+def test_many_runs_of_two_processes_share_a_file(processes: Processes) -> None:
+    options = ["--database", "sqlite", "--runs", "4", "--processes", "2", "--graph", "supervisor"]
+    assert benchmark(processes, "many", *options).count("        4       0         0") == 2
 
 
 class Slow(InMemorySaver):
@@ -94,7 +93,7 @@ def elsewhere(work: Any, *arguments: Any) -> int | None:
     context.set_forkserver_preload(["graphs.orchestrator", "tests.test_durability"])
     process = context.Process(target=work, args=arguments)
     process.start()
-    process.join(60)
+    process.join(PATIENCE)
     return process.exitcode
 
 
@@ -304,7 +303,7 @@ def test_a_cancelled_run_keeps_what_was_done(tmp_path: Path) -> None:
     async def slow(task: str) -> str:
         noted("slow-starts")
         begun.set()
-        await asyncio.sleep(0 if noted.calls.count("slow-starts") > 1 else 60)
+        await asyncio.sleep(0 if noted.calls.count("slow-starts") > 1 else PATIENCE)
         return noted("slow")
 
     agents = [Agent("quick", function=lambda task: noted("quick")), Agent("slow", function=slow)]

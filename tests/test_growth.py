@@ -15,7 +15,7 @@ from agents import Agent
 from graphs import Step, Workflow
 from graphs.storage import sqlite
 
-FEW, MANY = 50, 200
+FEW, MANY = 30, 120
 THREAD: Any = {"configurable": {"thread_id": "t"}}
 
 

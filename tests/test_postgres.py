@@ -207,11 +207,11 @@ def test_of_two_commands_only_one_works_on_a_run(uri: str, processes: Processes)
         assert processes.podium("resume", "mine", **office.environment, PODIUM_RUNS=uri).code == COMPLETED
 
 
-def test_killed_runs_repeat_nothing_that_was_recorded() -> None:
-    options = ["--kills", "4", "--graph", "workflow", "--graph", "orchestrator"]
-    assert benchmark("kill", "--database", "postgres", *options).count("| Postgres | 2 |") == 2
+def test_killed_runs_repeat_nothing_that_was_recorded(processes: Processes) -> None:
+    options = ["--database", "postgres", "--kills", "2", "--graph", "orchestrator"]
+    assert benchmark(processes, "kill", *options).count("| Postgres | 2 |") == 1
 
 
-def test_many_runs_of_two_processes_share_a_database() -> None:
-    table = benchmark("many", "--runs", "6", "--processes", "2", "--database", "postgres", "--graph", "supervisor")
-    assert table.count("        6       0         0") == 2
+def test_many_runs_of_two_processes_share_a_database(processes: Processes) -> None:
+    options = ["--database", "postgres", "--runs", "4", "--processes", "2", "--graph", "supervisor"]
+    assert benchmark(processes, "many", *options).count("        4       0         0") == 2

@@ -19,8 +19,6 @@ from graphs.storage import StoredRun
 from tests.office import PLAN, Office, clean, latest, listed
 from tests.processes import Processes
 
-"""Seconds from a signal to the end of the process."""
-
 
 def test_a_run_is_stored_listed_and_shown_without_any_model(processes: Processes) -> None:
     with Office() as office:
@@ -264,23 +262,6 @@ def test_without_storing_nothing_is_left(processes: Processes, tmp_path: Path) -
         )
         assert (asked.code, "was not stored" in asked.told) == (NEEDS_INPUT, True)
     assert not (tmp_path / "runs.sqlite").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["Do it", "--price", "5"], "model=in,out"),
-        (["Do it", "--max-calls", "-1"], "must be a number from 0 up"),
-        (["Do it", "--max-cost", "1"], "needs prices"),
-        (["Do it", "--baseline", "--pattern", "planner"], "orchestrator only"),
-        (["Do it", "--thread", "a/b"], "cannot name"),
-        (["Do it", "--thread", "a", "--no-store"], "--no-store"),
-        (["resume"], "RUN"),
-    ],
-)
-def test_bad_usage(processes: Processes, arguments: list[str], complaint: str) -> None:
-    done = clean(processes.podium(*arguments, OPENAI_API_KEY="none"))
-    assert (done.code, complaint in done.told) == (BAD_USAGE, True), done.told
 
 
 def test_a_run_that_is_not_there(processes: Processes) -> None:
