@@ -8,6 +8,7 @@ from typing import Any
 from agents.testing import FaultyProvider, Reply
 from tests import roles
 from tests.processes import Done, Processes
+from tests.waiting import PATIENCE
 
 PLAN = [
     {"id": "one", "agent": "writer", "task": "Write one", "dependencies": []},
@@ -49,7 +50,7 @@ class Office(FaultyProvider):
         self.asked.append(role or step or "agent")
         if role:
             return self._said(role)
-        return Reply("late", delay=60) if step == self.slow and step else f"Text {step or 'of an agent'}"
+        return Reply("late", delay=PATIENCE) if step == self.slow and step else f"Text {step or 'of an agent'}"
 
     def _said(self, role: str) -> str:
         said: dict[str, Any] = {

@@ -105,7 +105,7 @@ def test_words_of_any_length_take_little_time() -> None:
     began = time.process_time()
     for text in ("https://", "a.", "((((", "http://a)", "a"):
         addresses_in(text * (1_000_000 // len(text)))
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 60
 
 
 def read(url: str) -> str:

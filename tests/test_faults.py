@@ -20,6 +20,7 @@ from agents.runtime import check_reply, explain, is_transient, provider_words
 from agents.runtime.provider_errors import retry_after
 from agents.testing import LASTING_FAULTS, TRANSIENT_FAULTS, Fault, FaultyProvider, Reply
 from agents.testing.faults import EVENT_STREAM
+from tests.waiting import PATIENCE
 
 
 class ProviderError(Exception):
@@ -39,7 +40,8 @@ def error(message: str, **more: Any) -> dict[str, Any]:
 def asked(reply: Any, *, stream: bool) -> AIMessage:
     """Ask a provider that gives this reply, as an agent would."""
     with FaultyProvider([reply]) as provider:
-        model = provider.chat_model(timeout=1)
+        is_late = isinstance(reply, Reply) and reply.delay
+        model = provider.chat_model(timeout=0.5 if is_late else PATIENCE)
         first, *rest = list(model.stream("Hi")) if stream else [model.invoke("Hi")]
     message: Any = sum(rest, first)
     check_reply(message, "writer")
@@ -50,7 +52,7 @@ PAGE = {"Content-Type": "text/html"}
 OTHER_TRANSIENT = {
     "quota of a minute": Fault.of(429, "Quota exceeded, see your plan and billing details. Please retry in 8s."),
     "list of errors": Fault(429, body=[error("Exceeded your current quota. Retry in 9s", status="RESOURCE_EXHAUSTED")]),
-    "time-out": Reply("late", delay=30),
+    "time-out": Reply("late", delay=PATIENCE),
     "advice to retry": Fault(400, {"x-should-retry": "true"}, error("busy")),
     "typed error in a 200": Fault(200, body=error("Overloaded", type="overloaded_error")),
     "text as error": Fault(200, body={"error": "the model crashed"}),

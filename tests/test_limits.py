@@ -183,13 +183,13 @@ def test_the_seconds_cut_a_wait_for_the_next_attempt(call: Any) -> None:
 def test_the_seconds_of_finished_steps_count_after_a_resume(call: Any) -> None:
     naps = Agent("naps", function=lambda task: time.sleep(float(task)) or "rested")
     asks = Agent("asks", function=lambda task: interrupt("?"))
-    steps = [Step("a", "naps", "0.4"), Step("b", "naps", "0.4"), Step("q", "asks", "go", ["a", "b"])]
-    graph = Workflow([*steps, Step("m", "naps", "0.8", ["q"])], agents=[naps, asks]).compile(InMemorySaver())
+    steps = [Step("a", "naps", "0.2"), Step("b", "naps", "0.2"), Step("q", "asks", "go", ["a", "b"])]
+    graph = Workflow([*steps, Step("m", "naps", "0", ["q"])], agents=[naps, asks]).compile(InMemorySaver())
     thread: Any = {"configurable": {"thread_id": "1"}}
-    call(graph, ASK, thread, context={"max_seconds": 0.9})
-    state = call(graph, Command(resume="yes"), thread, context={"max_seconds": 0.9})
+    call(graph, ASK, thread)
+    state = call(graph, Command(resume="yes"), thread, context={"max_seconds": 0.2})
     assert state["status"] == "partial"
-    assert "budget of 0.9 seconds is used up" in state["stop_reason"]
+    assert "budget of 0.2 seconds is used up" in state["stop_reason"]
 
 
 @pytest.mark.parametrize(

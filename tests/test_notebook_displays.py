@@ -202,7 +202,7 @@ def test_progress_is_drawn_over_itself_while_the_run_goes_on(shell: InteractiveS
     going = threading.Event()
 
     def work(task: str) -> str:
-        assert going.wait(60)
+        assert going.wait(PATIENCE)
         return "done"
 
     class Shown(list[str]):

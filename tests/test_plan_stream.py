@@ -26,6 +26,7 @@ from graphs.decisions.plan_stream import StepReader
 from graphs.storage import sqlite
 from graphs.storage.fork import copy_run, find_point, fork_points
 from tests.planned import ANSWER, ASK, AT_ONCE, THREAD, plan, step
+from tests.waiting import PATIENCE
 
 SOUND = plan(step("red"), step("blue", "red"), step("last"))
 
@@ -75,7 +76,7 @@ class Run:
 
     def wait_for(self, name: str, then: Callable[[], bool] = lambda: True) -> None:
         """Have the model stop at the last step until another one has begun."""
-        self.model._look = lambda text: '"last"' not in text or (self.began[name].wait(120) and then())
+        self.model._look = lambda text: '"last"' not in text or (self.began[name].wait(PATIENCE) and then())
 
 
 def test_a_step_begins_while_the_rest_is_written(call: Any) -> None:

@@ -174,8 +174,9 @@ def test_in_a_terminal_a_question_may_be_left_for_later(processes: Processes) ->
         assert (done.code, "podium resume" in done.told) == (NEEDS_INPUT, True)
         again = processes.start("resume", latest(processes), terminal=True, **office.environment)
         again.until("reject]")
-        time.sleep(0.3)  # a signal that comes between Python's last look for one and its read is seen after the read
-        again.type("\x03")
+        while again.poll(again.pid) is None:  # one that comes just before Python reads is seen after the read
+            again.type("\x03")
+            time.sleep(0.5)
         done = again.wait()
         assert (done.code, "Traceback" in done.told) == (PARTIAL, False)
         again = processes.start("resume", latest(processes), terminal=True, **office.environment)

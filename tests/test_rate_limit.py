@@ -17,6 +17,7 @@ from agents.runtime.rate_limit import RateLimit, rate_limit_of
 from agents.runtime.sync_async import SyncAsyncRunnable
 from agents.testing import ScriptedModel
 from tests.test_retry import LimitedError
+from tests.waiting import PATIENCE
 
 
 class Limited:
@@ -109,8 +110,8 @@ def test_a_cancelled_call_leaves_the_line_to_the_next() -> None:
         second = pool.submit(finish, gate.enter(SyncEffects(), 2))
         threading.Timer(0.05, cancellation.cancel).start()
         with pytest.raises(WorkCancelledError):
-            first.result(2)
-        assert second.result(2) > 0
+            first.result(PATIENCE)
+        assert second.result(PATIENCE) > 0
 
 
 def test_a_provider_that_refuses_for_good_is_asked_so_often(call: Any) -> None:

@@ -12,6 +12,7 @@ from langgraph.errors import GraphInterrupt
 
 from agents.errors import AgentError, ConfigurationError, EmptyReplyError, TransientError
 from agents.runtime import Attempts, Retry, no_usage
+from tests.waiting import PATIENCE
 
 AT_ONCE = Retry(wait=0)
 
@@ -111,12 +112,12 @@ def hanging(first: int) -> tuple[Any, Callable[[], None]]:
 
     def work(_: Any) -> Any:
         if next(calls, None) is not None:
-            event.wait(60)
+            event.wait(PATIENCE)
         return {"text": "fine", "usage": no_usage()}
 
     async def async_work(_: Any) -> Any:
         if next(calls, None) is not None:
-            await asyncio.sleep(60)
+            await asyncio.sleep(PATIENCE)
         return {"text": "fine", "usage": no_usage()}
 
     return RunnableLambda(work, afunc=async_work), event.set

@@ -24,6 +24,7 @@ from agents.testing import ScriptedModel
 from graphs import Planner
 from tests.markdown import ROOT, Page
 from tests.server_process import Desk, ServerProcess, free_port
+from tests.waiting import PATIENCE
 
 FINAL = "The *final* answer"
 NAMES = ["network", "orchestrator", "planner", "router", "supervisor", "workflow"]
@@ -63,7 +64,7 @@ def test_an_mcp_client_gets_the_whole_record(langgraph: ServerProcess, desk: Des
 async def by_a2a(url: str, graph: str, text: str, context: str | None = None) -> tuple[str, Any]:
     with get_sync_client(url=url) as client:
         agent = client.assistants.search(graph_id=graph)[0]["assistant_id"]
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=PATIENCE) as http:
         config = ClientConfig(streaming=False, httpx_client=http)
         async with await create_client(f"{url}/a2a/{agent}", config, resolver_http_kwargs={}) as remote:
             message = new_text_message(text, context_id=context, role=Role.ROLE_USER)
@@ -109,10 +110,10 @@ def test_the_documented_calls_do_what_they_say(langgraph: ServerProcess, desk: D
 
 def remote(graph: str, url: str) -> Iterator[RemoteGraph]:
     """Give a remote graph whose clients do not try a dead server for seconds, as those of the SDK do."""
-    with httpx.Client(base_url=url, timeout=30) as http:
+    with httpx.Client(base_url=url, timeout=PATIENCE) as http:
         # No connection outlives its call, and with it the event loop of that call.
         alone = httpx.Limits(max_keepalive_connections=0)
-        client = LangGraphClient(httpx.AsyncClient(base_url=url, timeout=30, limits=alone))
+        client = LangGraphClient(httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=alone))
         yield RemoteGraph(graph, client=client, sync_client=SyncLangGraphClient(http))
 
 

@@ -13,6 +13,7 @@ from langgraph.func import entrypoint
 
 from agents.runtime import AsyncEffects, Effects, SyncAsyncRunnable, SyncEffects, iterate
 from agents.runtime.sync_async import finish
+from tests.waiting import PATIENCE
 
 who: ContextVar[str] = ContextVar("who", default="nobody")
 
@@ -82,7 +83,7 @@ async def read_context(effects: Effects, value: Any) -> list[str]:
     return [
         await effects.function(who.get, {}),
         await effects.coroutine(async_who, {}),
-        await effects.within(5, of(effects)),
+        await effects.within(PATIENCE, of(effects)),
     ]
 
 
@@ -99,7 +100,7 @@ def test_context_variables_reach_functions_in_any_thread(call: Any) -> None:
 
 
 async def hang(effects: Effects, value: threading.Event) -> Any:
-    return await effects.within(0.02, effects.function(value.wait, {"timeout": 5}))
+    return await effects.within(0.02, effects.function(value.wait, {"timeout": PATIENCE}))
 
 
 def test_work_is_given_up_after_its_time() -> None:
@@ -127,7 +128,7 @@ def test_async_work_is_cancelled_after_its_time() -> None:
 
 
 async def in_time(effects: Effects, value: Any) -> Any:
-    return await effects.within(5, effects.coroutine(async_double, {"number": value}))
+    return await effects.within(PATIENCE, effects.coroutine(async_double, {"number": value}))
 
 
 def test_work_within_its_time_gives_its_result(call: Any) -> None:
@@ -135,7 +136,7 @@ def test_work_within_its_time_gives_its_result(call: Any) -> None:
 
 
 async def fail_in_time(effects: Effects, value: Any) -> Any:
-    return await effects.within(5, effects.coroutine(async_fail, {}))
+    return await effects.within(PATIENCE, effects.coroutine(async_fail, {}))
 
 
 def test_an_error_within_the_time_is_raised(call: Any) -> None:
@@ -271,7 +272,7 @@ def test_async_functions_called_from_threads_share_one_loop() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE)
     assert len(loops) == 1
 
 
@@ -291,5 +292,5 @@ def test_async_functions_work_on_after_one_was_interrupted(error: type[BaseExcep
     result: list[Any] = []
     thread = threading.Thread(target=lambda: result.append(Using(work).invoke(fine)), daemon=True)
     thread.start()
-    thread.join(1)
+    thread.join(PATIENCE)
     assert result == ["fine"]

@@ -84,7 +84,7 @@ def test_calculates(expression: str, result: str) -> None:
 def test_says_why_it_cannot_calculate(expression: str, why: str) -> None:
     began = time.thread_time()
     assert why in calculator.invoke({"expression": expression})
-    assert time.thread_time() - began < 1
+    assert time.thread_time() - began < 20
 
 
 def test_results_are_names_in_later_calculations_of_an_assignment() -> None:

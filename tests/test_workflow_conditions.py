@@ -10,6 +10,7 @@ import pytest
 from agents import Agent
 from agents.assignment import quote
 from agents.testing import ScriptedModel
+from tests.waiting import PATIENCE
 from tests.workflows import ASK, fail, field, graph_of, meeting, statuses, step
 
 
@@ -33,7 +34,7 @@ def test_join_any_starts_with_the_first_that_completes(call: Any) -> None:
 
     def work(task: str) -> str:
         if task == "do slow":
-            return task if started.wait(60) else "stuck"
+            return task if started.wait(PATIENCE) else "stuck"
         if task.startswith("got"):
             started.set()
         return task

@@ -12,6 +12,7 @@ import pytest
 from agents import Agent, Retry, TransientError
 from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Router
+from tests.waiting import PATIENCE
 from tests.workflows import ASK, AT_ONCE, fail, graph_of, statuses, step
 
 DIAMOND = [step("a", agent="fail"), step("b"), step("c", "a"), step("d", "b"), step("e", "c", "d")]
@@ -41,21 +42,24 @@ def test_dependents_may_run_and_be_told_what_failed(call: Any) -> None:
     assert state["status"] == "partial"
 
 
-def test_after_a_failure_nothing_new_starts(call: Any) -> None:
-    running = threading.Event()
+def test_after_a_failure_nothing_new_starts() -> None:
+    running, failed = threading.Event(), threading.Event()
 
     def go_on(task: str) -> str:
         running.set()
+        failed.wait(PATIENCE)
         time.sleep(0.05)
         return task
 
     def fail_later(task: str) -> str:
-        running.wait(60)
+        running.wait(PATIENCE)
         return fail(task)
 
     agents = [Agent("echo", function=go_on), Agent("fail", function=fail_later)]
     steps = [step("a", agent="fail"), step("b"), step("c", "b"), step("d", "a")]
-    state = call(graph_of(*steps, agents=agents, on_failure="stop"), ASK)
+    for mode, state in graph_of(*steps, agents=agents, on_failure="stop").stream(ASK, stream_mode=["custom", "values"]):
+        if mode == "custom" and (state["step"], state.get("status")) == ("a", "failed"):
+            failed.set()
     assert statuses(state) == "a:failed b:completed c:skipped d:skipped"
     assert state["steps"]["c"]["error"] == "Step 'c' was skipped: the run was stopped when 'a' failed"
     assert state["status"] == "partial"
@@ -181,12 +185,12 @@ def slow_then_fast() -> tuple[Agent, Agent, Callable[[], None]]:
 
     def work(task: str) -> str:
         if next(calls, None):
-            event.wait(60)
+            event.wait(PATIENCE)
         return task
 
     async def work_later(task: str) -> str:
         if next(later, None):
-            await asyncio.sleep(60)
+            await asyncio.sleep(PATIENCE)
         return task
 
     return Agent("echo", function=work), Agent("echo", function=work_later), event.set

@@ -11,6 +11,7 @@ import pytest
 
 from agents import Agent, Retry
 from graphs import ConfigurationError, Step, Workflow
+from tests.waiting import PATIENCE
 from tests.workflows import ASK, ECHO, MANY, field, graph_of, meeting, step
 
 # No level barrier
@@ -21,7 +22,7 @@ def test_a_step_starts_the_moment_its_last_dependency_ends() -> None:
 
     def work(task: str) -> str:
         if task == "do long":  # on the level of `a`: with a barrier, `b` would never start
-            return "freed" if ended.wait(60) else "stuck"
+            return "freed" if ended.wait(PATIENCE) else "stuck"
         if task == "do b":
             ended.set()
         return task
@@ -36,7 +37,7 @@ def test_a_step_starts_the_moment_its_last_dependency_ends_in_async() -> None:
 
         async def work(task: str) -> str:
             if task == "do long":
-                await asyncio.wait_for(ended.wait(), 60)
+                await asyncio.wait_for(ended.wait(), PATIENCE)
             if task == "do b":
                 ended.set()
             return task

@@ -20,7 +20,7 @@ from agents import Agent, AgentError
 from agents.runtime import is_cancelled
 from agents.testing import Reply, ScriptedModel
 from graphs import Planner, UnknownAgentError, Workflow
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 from tests.workflows import ASK, ECHO, FAIL, THREAD, fail, field, graph_of, statuses, step
 
 # Threads, kills and questions
@@ -100,7 +100,7 @@ def test_a_cancelled_run_goes_on_where_it_was(tmp_path: Path, kind: str) -> None
         log.append(task)
         if task == "do kill" and log.count(task) == 1:
             reached.set()
-            await asyncio.sleep(60)
+            await asyncio.sleep(PATIENCE)
         return task
 
     async def run() -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from agents import Agent, Retry
 from graphs import Step, Workflow
+from tests.waiting import PATIENCE
 
 ASK = {"messages": "the request"}
 AT_ONCE = Retry(wait=0)
@@ -47,7 +48,7 @@ MANY = 40
 
 def meeting(number: int) -> tuple[Any, Any]:
     """Make a function and an async function that return when so many calls are at work at once."""
-    together = threading.Barrier(number, timeout=60)
+    together = threading.Barrier(number, timeout=PATIENCE)
     arrived: list[str] = []
     all_arrived = asyncio.Event()
 
@@ -59,7 +60,7 @@ def meeting(number: int) -> tuple[Any, Any]:
         arrived.append(task)
         if len(arrived) == number:
             all_arrived.set()
-        await asyncio.wait_for(all_arrived.wait(), 60)
+        await asyncio.wait_for(all_arrived.wait(), PATIENCE)
         return task
 
     return wait, wait_async
