@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +23,8 @@ from graphs.engine import ThreadLock, WhenBusy, thread_lock
 from graphs.engine.thread_lock import _lines
 from graphs.errors import ConfigurationError, ThreadBusyError
 from graphs.storage import sqlite
+from tests.processes import Processes
 
-ROOT = Path(__file__).parents[1]
 Lock = Callable[..., ThreadLock]
 
 
@@ -163,26 +162,24 @@ def test_the_config_chooses_what_happens_when_busy() -> None:
 
 
 HOLDS = """
-import sys
+import sys, time
 from graphs.storage import sqlite
-with sqlite(sys.argv[1]) as storage, storage.lock_thread("t"):
-    print("locked", flush=True)
-    sys.stdin.read()
+with sqlite("runs.sqlite") as storage, storage.lock_thread("t"):
+    print("locked", file=sys.stderr, flush=True)
+    time.sleep(1000)
 """
 
 
-def test_a_lock_of_another_process_ends_with_it(tmp_path: Path) -> None:
-    file = tmp_path / "runs.sqlite"
-    command = [sys.executable, "-c", HOLDS, str(file)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT) as other, sqlite(file) as storage:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "locked\n"
+def test_a_lock_of_another_process_ends_with_it(processes: Processes) -> None:
+    file = processes.folder / "runs.sqlite"
+    other = processes.start(script=HOLDS)
+    other.until("locked")
+    with sqlite(file) as storage:
         assert storage.is_locked("t")
         assert not storage.is_locked("other")
         with pytest.raises(ThreadBusyError, match="Another process"), storage.lock_thread("t", "refuse"):
             pass
-        other.kill()
+        other.send(signal.SIGKILL)
         with storage.lock_thread("t"):
             assert storage.is_locked("t")
         assert not storage.is_locked("t")
