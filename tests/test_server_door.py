@@ -89,7 +89,7 @@ WRONG: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG)
 def test_nobody_gets_in_without_the_token(shut: ServerProcess, headers: dict[str, Any]) -> None:
-    with httpx.Client(base_url=shut.url, headers=headers) as client:
+    with httpx.Client(base_url=shut.url, headers=headers, timeout=PATIENCE) as client:
         replies = {path: client.request(method, path, json={}) for method, path in GUARDED + SHUT}
     assert {path: reply.status_code for path, reply in replies.items()} == {path: 401 for _, path in GUARDED + SHUT}
     assert all("Authorization: Bearer" in reply.json()["detail"] for reply in replies.values())
@@ -103,12 +103,12 @@ def test_a_web_socket_is_refused_too(shut: ServerProcess) -> None:
         "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
     }
     path = f"{shut.url}/threads/{SOME_ID}/stream/events"
-    assert httpx.get(path, headers=upgrade).status_code in (401, 403)
-    assert httpx.get(path, headers={**upgrade, **RIGHT}).status_code not in (401, 403)
+    assert httpx.get(path, timeout=PATIENCE, headers=upgrade).status_code in (401, 403)
+    assert httpx.get(path, timeout=PATIENCE, headers={**upgrade, **RIGHT}).status_code not in (401, 403)
 
 
 def test_the_health_check_is_open_and_tells_nothing(shut: ServerProcess) -> None:
-    assert httpx.get(f"{shut.url}/ok").json() == {"ok": True, "services": {}}
+    assert httpx.get(f"{shut.url}/ok", timeout=PATIENCE).json() == {"ok": True, "services": {}}
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_only_studio_and_pages_of_this_machine_may_talk_to_the_server(
     shut: ServerProcess, page: str, allowed: bool
 ) -> None:
     asked = {"origin": page, "access-control-request-method": "POST", "access-control-request-headers": "authorization"}
-    before = httpx.options(f"{shut.url}/runs/wait", headers=asked)
-    refused = httpx.post(f"{shut.url}/runs/wait", headers={"origin": page}, json={})
+    before = httpx.options(f"{shut.url}/runs/wait", timeout=PATIENCE, headers=asked)
+    refused = httpx.post(f"{shut.url}/runs/wait", timeout=PATIENCE, headers={"origin": page}, json={})
     assert [item.headers.get("access-control-allow-origin") for item in (before, refused)] == [
         page if allowed else None
     ] * 2
@@ -141,7 +141,7 @@ def test_with_the_token_everything_works(shut: ServerProcess, desk: Desk) -> Non
         state: Any = client.runs.wait(None, "planner", input=ASK)
         assert state["status"] == "completed"
         assert len(client.assistants.search()) == 6
-    assert httpx.get(f"{shut.url}/info", headers=RIGHT).status_code == 200
+    assert httpx.get(f"{shut.url}/info", timeout=PATIENCE, headers=RIGHT).status_code == 200
 
 
 def test_mcp_and_a2a_work_with_the_token(shut: ServerProcess, desk: Desk) -> None:
@@ -153,7 +153,7 @@ def test_mcp_and_a2a_work_with_the_token(shut: ServerProcess, desk: Desk) -> Non
             result = await client.call_tool("router", {"messages": "Do it"})
         with get_sync_client(url=shut.url, headers=RIGHT) as client:
             agent = client.assistants.search(graph_id="router")[0]["assistant_id"]
-        async with httpx.AsyncClient(headers=RIGHT) as http:
+        async with httpx.AsyncClient(headers=RIGHT, timeout=PATIENCE) as http:
             card = await A2ACardResolver(http, f"{shut.url}/a2a/{agent}").get_agent_card()
         return result, card.name
 
@@ -186,17 +186,21 @@ def test_a_token_that_cannot_be_asked_for_opens_nothing(token: str) -> None:
 
 def test_what_nobody_needs_is_shut_also_with_the_token(shut: ServerProcess, langgraph: ServerProcess) -> None:
     for url, headers in ((shut.url, RIGHT), (langgraph.url, {})):
-        assert [httpx.request(method, f"{url}{path}", headers=headers).status_code for method, path in SHUT] == [
-            404
-        ] * 5
+        assert [
+            httpx.request(method, f"{url}{path}", headers=headers, timeout=PATIENCE).status_code
+            for method, path in SHUT
+        ] == [404] * 5
 
 
 def test_a_server_without_a_token_makes_one_that_only_its_user_can_read(empty: ServerProcess) -> None:
     file = empty.folder / "data" / "podium" / "server-token"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     token = file.read_text()
-    assert httpx.get(f"{empty.url}/info").status_code == 401
-    assert httpx.get(f"{empty.url}/info", headers={"authorization": f"Bearer {token}"}).status_code == 200
+    assert httpx.get(f"{empty.url}/info", timeout=PATIENCE).status_code == 401
+    assert (
+        httpx.get(f"{empty.url}/info", timeout=PATIENCE, headers={"authorization": f"Bearer {token}"}).status_code
+        == 200
+    )
     assert f"baseUrl={empty.url}/t/{token}\n" in empty.log.read_text()
 
 
@@ -205,7 +209,7 @@ def test_a_token_in_the_address_does_for_clients_without_headers(shut: ServerPro
         state: Any = client.runs.wait(None, "router", input=ASK)
         assert state["status"] == "completed"
     for wrong in (f"/t/{TOKEN}x/info", f"/t/{TOKEN[:-1]}/info", "/t//info", "/t/"):
-        assert httpx.get(f"{shut.url}{wrong}").status_code == 401
+        assert httpx.get(f"{shut.url}{wrong}", timeout=PATIENCE).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -227,7 +231,7 @@ def test_without_a_token_web_pages_and_other_names_are_refused(
     langgraph: ServerProcess, headers: dict[str, str], status: int
 ) -> None:
     kind = {"content-type": "application/json"}
-    reply = httpx.post(f"{langgraph.url}/threads/search", headers={**kind, **headers}, content=b"{}")
+    reply = httpx.post(f"{langgraph.url}/threads/search", timeout=PATIENCE, headers={**kind, **headers}, content=b"{}")
     assert reply.status_code == status
 
 
