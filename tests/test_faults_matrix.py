@@ -140,4 +140,4 @@ def test_keys_and_prompts_stay_out_of_errors_log_and_terminal(caplog: Any, capfd
     assert "The provider failed to answer" in state["errors"][-1]["message"]
     assert "verysecret" not in shown + str(state)
     assert "mauve" not in shown + state["errors"][-1]["message"]
-    assert state["errors"][-1]["detail"] == "key ***, prompt: Do it with mauve"
+    assert state["errors"][-1]["detail"] == "***, prompt: Do it with mauve"
