@@ -150,4 +150,14 @@ def test_any_history_is_made_one_that_servers_accept(history: list[AnyMessage], 
     rules = {0: [], PLAIN: [no_names, text_only, in_turn], NO_SYSTEM: [no_names, text_only, no_system]}[level]
     assert [rule(wire) for rule in [flaw_of_messages, *rules]] == [None] * (len(rules) + 1)
     assert normalised(sent, level) == sent
+    assert json.dumps(wire, ensure_ascii=False).encode()
     assert "<think>" not in str([message for message in wire if message["role"] == "assistant"])
+
+
+def test_results_of_calls_with_the_same_id_stay_those_of_their_calls() -> None:
+    calls = [{"name": "f", "args": {"a": number}, "id": "same", "type": "tool_call"} for number in (1, 2)]
+    results = [ToolMessage(text, tool_call_id="same") for text in ("first", "second")]
+    asked, *answered = normalised([AIMessage("", tool_calls=calls), *results])  # type: ignore[arg-type]
+    assert isinstance(asked, AIMessage)
+    assert [message.text for message in answered] == ["first", "second"]
+    assert [call["id"] for call in asked.tool_calls] == [getattr(message, "tool_call_id", "") for message in answered]
