@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import stat
 import subprocess
@@ -29,6 +30,7 @@ from tests.waiting import PATIENCE
 TOKEN = "a-token/of.our=own"
 RIGHT = {"authorization": f"Bearer {TOKEN}"}
 ASK = {"messages": [{"role": "user", "content": "Do it"}]}
+RULE = json.loads((ROOT / "langgraph.json").read_text())["http"]
 SOME_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -225,6 +227,8 @@ def test_a_token_in_the_address_does_for_clients_without_headers(shut: ServerPro
         ({"host": "example.org"}, 403),
         ({"host": "127.0.0.1.example.org", "origin": "http://localhost:3000"}, 403),
         ({"host": ""}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 200),
     ],
 )
 def test_without_a_token_web_pages_and_other_names_are_refused(
@@ -233,6 +237,53 @@ def test_without_a_token_web_pages_and_other_names_are_refused(
     kind = {"content-type": "application/json"}
     reply = httpx.post(f"{langgraph.url}/threads/search", timeout=PATIENCE, headers={**kind, **headers}, content=b"{}")
     assert reply.status_code == status
+
+
+IN_PROCESS = """
+import asyncio, json, sys
+from graphs.server.auth import Guard
+
+async def status(scope):
+    replies = []
+    async def app(scope, receive, send): replies.append({"status": 200})
+    async def send(reply): replies.append(reply)
+    headers = [(name.encode(), value.encode()) for name, value in scope.pop("headers")]
+    await Guard(app)({"type": "http", "path": "/runs", "headers": headers, **scope}, None, send)
+    return replies[0].get("status") or replies[0]["code"]
+
+print(json.dumps([asyncio.run(status(scope)) for scope in json.load(sys.stdin)]))
+"""
+HERE = [("host", "localhost:2024")]
+ATTACKS: list[tuple[dict[str, Any], int]] = [
+    ({"headers": HERE, "client": ["127.0.0.1", 1]}, 200),
+    ({"headers": HERE, "client": ["::1", 1]}, 200),
+    ({"headers": HERE, "client": None}, 200),
+    ({"headers": HERE, "client": ["192.168.1.9", 1]}, 403),
+    ({"headers": HERE, "client": ["fe80::1", 1]}, 403),
+    ({"headers": [*HERE, ("origin", "http://localhost:3000")], "type": "websocket"}, 200),
+    ({"headers": [*HERE, ("origin", "https://example.org")], "type": "websocket"}, 1008),
+    ({"headers": [("host", "example.org")], "type": "websocket"}, 1008),
+    ({"headers": [("host", "localhost@example.org")]}, 403),
+    ({"headers": [("host", "2130706433")]}, 403),
+    ({"headers": [*HERE, ("origin", "http://localhost:3000@example.org")]}, 403),
+    ({"headers": [*HERE, ("origin", "file://")]}, 403),
+    ({"headers": HERE, "path": "/internal/truncate"}, 404),
+    ({"headers": HERE, "path": "/api/internal/truncate", "root_path": "/api"}, 404),
+    ({"headers": HERE, "path": "/deploy"}, 404),
+]
+
+
+def test_the_guard_refuses_other_machines_sites_and_names() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_PROCESS],
+        input=json.dumps([scope for scope, _ in ATTACKS]),
+        cwd=ROOT,
+        env={**os.environ, "PODIUM_TOKEN": "none", "LANGGRAPH_HTTP": json.dumps(RULE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [status for _, status in ATTACKS]
 
 
 def test_what_the_server_leaves_is_private(empty: ServerProcess) -> None:

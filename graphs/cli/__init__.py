@@ -7,7 +7,8 @@ run_spec    everything that a run is built from, stored beside it
 run         a run for a person: live, then its outcome
 outcome     answer, verdict, open questions, timeline, JSON
 questions   questions to people, answered in writing or at the terminal
-runs        the commands about stored runs
+runs        stored runs: lists, one of them, pages, questions, pruning
+resume      going on with a stored run, or a copy of it
 evaluate    `podium eval`
 project     `podium new`
 output      all that is printed

@@ -54,11 +54,11 @@ _COMMANDS = {
     "runs:runs": "List the stored runs, newest first.",
     "runs:show": "Show a stored run: its plan, steps, reviews, route, handoffs, errors, cost and answer.",
     "runs:inbox": "List the questions of all stored runs that wait for a person.",
-    "runs:resume": "Go on with a run that was killed or interrupted, or that waits for a person.",
+    "resume:resume": "Go on with a run that was killed or interrupted, or that waits for a person.",
     "workers:watch": "Follow a run of the queue from any machine, and print its answer.",
     "workers:cancel": "Cancel a run of the queue that waits or is at work, or a schedule.",
     "workers:worker": "Do the runs of the queue, until SIGTERM or Ctrl-C.",
-    "runs:fork": "Start a copy of a run again from a point; what was finished before it is kept.",
+    "resume:fork": "Start a copy of a run again from a point; what was finished before it is kept.",
     "evaluate:eval": "Run patterns on cases with known answers: is orchestration worth it?",
     "runs:prune": "Reduce stored runs that have ended to their result; they can then no longer be forked.",
 }

@@ -127,8 +127,19 @@ def _print_verdict(state: Mapping[str, Any], console: Console) -> None:
         say(console, f"- and {len(errors) - _MAX_ERRORS} more", "dim")
 
 
-def print_questions(questions: Sequence[ShownQuestion], run: str | None, console: Console) -> None:
-    """Print open questions, and the command that answers them."""
+def print_questions(
+    questions: Sequence[ShownQuestion], run: str | None, console: Console, *, answer_shown: bool = True
+) -> None:
+    """Print open questions, and the command that answers them.
+
+    Args:
+        questions: One without id is the answer with which the run ended.
+        run: Its id; None if it is not stored.
+        console: Where to.
+        answer_shown: Whether the answer has been printed already.
+    """
+    if questions and not questions[0].id and not answer_shown:
+        say(console, str(questions[0].value))
     for question in questions if any(question.id for question in questions) else ():
         mark = f" {short_id(question, questions)}" if len(questions) > 1 else ""
         say(console, f"\nQuestion{mark}:", "bold yellow")

@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from agents.errors import ConfigurationError
 from graphs.cli.exit_codes import COMPLETED, FAILED, OF_STATUS
 from graphs.cli.options import PATTERNS, AsJson, Choices, RunArgument, TeamFileOption
-from graphs.cli.outcome import as_result, open_questions, print_questions
+from graphs.cli.outcome import as_result, open_questions, print_questions, run_json
 from graphs.cli.output import print_answer, print_json, say, stderr, stdout
 from graphs.cli.queued import jobs, state_of
 from graphs.cli.run_spec import RunSpec
@@ -82,15 +82,13 @@ def watch_command(run: RunArgument, /, *, as_json: AsJson = False) -> int:
     with opened_storage() as storage:
         state = state_of(storage, run)
     result = as_result(state)
+    questions = open_questions(result)
     if as_json:
-        print_json(stdout(), result)
-    elif state["status"] == "needs_input":
-        questions = open_questions(result)
-        if questions and not questions[0].id:
-            say(stdout(), str(questions[0].value))
+        print_json(stdout(), run_json(result, state))
+    else:
+        if state["ended"] or any(not question.id for question in questions):  # which is then its answer
+            print_answer(stdout(), result["messages"][-1].text)
         print_questions(questions, run, stderr())
-    elif state["ended"]:
-        print_answer(stdout(), result["messages"][-1].text)
     if state["status"] != "completed":
         say(stderr(), f"{state['status']}: {one_line(result.get('stop_reason') or 'no reason was given')}")
     return OF_STATUS.get(state["status"], FAILED)

@@ -1,4 +1,4 @@
-"""The server's door: nobody gets in without the token, sent as `Authorization: Bearer <token>` or in the address.
+"""Who may use the server: clients that send the token, as `Authorization: Bearer <token>` or in the address.
 
 LangGraph's own check, `auth`, guards assistants, threads, runs, the store, MCP and A2A. It leaves the rest open: the
 server's schema and metrics, and on the development server `/internal` and `/deploy`, which show and delete threads and
@@ -70,8 +70,13 @@ def refusal(headers: Mapping[bytes, bytes]) -> tuple[int, str] | None:
         right = scheme.lower() == b"bearer" and hmac.compare_digest(token, _TOKEN.encode())
         return None if right else (401, NEEDS_TOKEN)
     origin = headers.get(b"origin")
-    allowed = origin is None or _CORS.is_allowed_origin(origin.decode("latin-1"))
-    return None if allowed and _is_loopback(headers.get(b"host", b"").decode("latin-1")) else (403, ONLY_HERE)
+    # Browsers leave the origin out where a page of another site has them load a picture, a script or a frame.
+    own = headers.get(b"sec-fetch-site") != b"cross-site" if origin is None else _is_allowed(origin)
+    return None if own and _is_loopback(headers.get(b"host", b"").decode("latin-1")) else (403, ONLY_HERE)
+
+
+def _is_allowed(origin: bytes) -> bool:
+    return _CORS.is_allowed_origin(origin.decode("latin-1"))
 
 
 def _is_loopback(host: str) -> bool:
@@ -120,6 +125,9 @@ def _refused(scope: Scope) -> tuple[int, str] | None:
     path: str = scope["path"].removeprefix(root)
     if path in HEALTH:
         return None
+    client = scope.get("client")
+    if _TOKEN is None and client and not _is_loopback(f"[{client[0]}]" if ":" in client[0] else client[0]):
+        return 403, ONLY_HERE  # also where it calls the server by the name of this machine
     refused = refusal(dict(scope["headers"]))
     if refused is None and any(path == shut or path.startswith(f"{shut}/") for shut in SHUT):
         return 404, NOT_SERVED
