@@ -218,6 +218,7 @@ class Processes:
             "folder": str(self.folder),
         }
         pid = int(self._asked(order))
+        self._ended.pop(pid, None)  # of an earlier process: the system uses ids again
         one = One(pid, self._poll, paths[1], paths[2], ends[0] if ends else None)
         if ends:
             self._keep_open(one, ends[1])

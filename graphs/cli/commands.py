@@ -158,7 +158,7 @@ def _explained(error: Exception, tokens: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):  # the reader of the output has gone
         return FAILED
     if isinstance(error, UnusedCliTokensError):
-        return _complain(misspelt_option(tokens) or "Put the whole request in quotes.", BAD_USAGE)
+        return _complain(misspelt_option(tokens) or _unused(error.unused_tokens, tokens[0]), BAD_USAGE)
     if isinstance(error, CycloptsError):
         return _complain(str(error), BAD_USAGE)
     if isinstance(error, OSError):
@@ -168,6 +168,12 @@ def _explained(error: Exception, tokens: Sequence[str]) -> int:
     if not isinstance(error, PodiumError):
         raise error
     return _complain(str(error), BAD_USAGE if isinstance(error, ConfigurationError | NoModelError) else FAILED)
+
+
+def _unused(words: Sequence[str], command: str) -> str:
+    if command == "run" or command not in podium:
+        return "Put the whole request in quotes."
+    return f"podium {command} takes no {words[0]!r}; `podium {command} --help` shows what it takes."
 
 
 def _complain(message: str, code: int) -> int:
