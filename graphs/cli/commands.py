@@ -149,7 +149,7 @@ def misspelt_option(tokens: Sequence[str]) -> str:
                 podium.parse_args(["-", option], exit_on_error=False, print_error=False)
             except UnknownOptionError as error:
                 return f"{error} `podium --help` lists them."
-            except CycloptsError:  # a known one, without its value
+            except CycloptsError:  # it exists, and lacks its value
                 continue
     return ""
 
@@ -158,7 +158,7 @@ def _explained(error: Exception, tokens: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):  # the reader of the output has gone
         return FAILED
     if isinstance(error, UnusedCliTokensError):
-        return _complain(misspelt_option(tokens) or _unused(error.unused_tokens, tokens[0]), BAD_USAGE)
+        return _complain(misspelt_option(tokens) or _unused(error.unused_tokens or tokens, tokens[0]), BAD_USAGE)
     if isinstance(error, CycloptsError):
         return _complain(str(error), BAD_USAGE)
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""`podium eval`: patterns on cases with known answers, and cases made of stored runs."""
+"""`podium eval`: patterns on cases with known answers, and cases from stored runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def eval_command(
     judge: Annotated[str | None, Parameter(help="Chat model that judges cases with a criterion.")] = None,
     max_concurrency: Annotated[int, Parameter(help="How many runs are at work at once.")] = 1,
     name: Annotated[str | None, Parameter(help="Name of the evaluation, also to go on with one.")] = None,
-    from_run: Annotated[str | None, Parameter(help="Print a case made of this stored run instead.")] = None,
+    from_run: Annotated[str | None, Parameter(help="Print a case from this stored run instead.")] = None,
     as_json: AsJson = False,
     as_html: AsHtml = None,
     quiet: Annotated[bool, Parameter(help="Print no progress."), Flag] = False,

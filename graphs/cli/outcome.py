@@ -116,7 +116,7 @@ def _print_verdict(state: Mapping[str, Any], console: Console) -> None:
     """Say how a run ended, unless it was completed, and what went wrong."""
     if state["status"] == "completed":
         return
-    reason = one_line(state.get("stop_reason") or "no reason was given")
+    reason = one_line(state.get("stop_reason") or "without a reason")
     style = "red" if state["status"] == "failed" else "yellow"
     say(console, f"\n{state['status'].replace('_', ' ').capitalize()}: {reason}", style, wrap=True)
     errors = [error for error in state.get("errors", ()) if not error.get("recovered")]

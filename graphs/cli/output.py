@@ -1,4 +1,4 @@
-"""All that the command prints: hidden characters made visible, nothing read as markup."""
+"""All that the command prints, with hidden characters visible and nothing read as markup."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _resume(
 
 
 def _asked_again(run: str, questions: Sequence[ShownQuestion]) -> object:
-    """Put the question that a run has ended with once more; return None if nobody answers."""
+    """Ask the question that a run has ended with once more; return None without an answer."""
     if can_ask() and (answers := ask_on_terminal(questions, stderr(), {})) is not None:
         return resumption(answers)
     print_questions(questions, run, stderr(), answer_shown=False)

@@ -77,7 +77,7 @@ def _watched(job: Job, live: LiveState) -> tuple[BackgroundRun, BaseException | 
 
 
 def _answers(job: Job, state: Mapping[str, object], drafts: dict[str, str]) -> Mapping[str, object] | None:
-    """Ask a person what the run asks; return None if it asks nothing or nobody answers."""
+    """Ask a person what the run asks; return None without a question or an answer."""
     questions = open_questions(state)
     return ask_on_terminal(questions, stderr(), drafts) if questions and job.graph.checkpointer and can_ask() else None
 

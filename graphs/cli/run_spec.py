@@ -50,7 +50,7 @@ class RunSpec:
     """A pattern's name, or a graph of the user's own as `module:name` or `file.py:name`."""
     baseline: bool = False
     model: str = ""
-    """As `--model` takes it; empty until the model is known."""
+    """As `--model` takes it; empty until the model is chosen."""
     team: str = ""
     """Absolute path of the team file; empty for the default team."""
     digest: str = ""
@@ -140,7 +140,7 @@ class RunSpec:
 
         Raises:
             StorageError: The run has none, or one of another release.
-            ConfigurationError: It reads a folder outside of the one that the command runs in, which nobody has typed.
+            ConfigurationError: It reads a folder outside of the working directory without `--folder`.
         """
         choices = choices or Choices()
         if METADATA not in metadata:

@@ -1,4 +1,4 @@
-"""From a request to a graph at work: the storage is opened, the model is found, the graph is built."""
+"""From a request to a running graph: opens the storage, gets the model ready, builds the graph."""
 
 from __future__ import annotations
 

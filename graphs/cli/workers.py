@@ -90,7 +90,7 @@ def watch_command(run: RunArgument, /, *, as_json: AsJson = False) -> int:
             print_answer(stdout(), result["messages"][-1].text)
         print_questions(questions, run, stderr())
     if state["status"] != "completed":
-        say(stderr(), f"{state['status']}: {one_line(result.get('stop_reason') or 'no reason was given')}")
+        say(stderr(), f"{state['status']}: {one_line(result.get('stop_reason') or 'without a reason')}")
     return OF_STATUS.get(state["status"], FAILED)
 
 

@@ -31,7 +31,7 @@ HEALTH = ("/", "/ok")
 """Paths that tell only that the server is up."""
 
 SHUT = ("/internal", "/deploy")
-"""Paths that the development server leaves open, and nobody needs."""
+"""Paths that the development server leaves open and no client needs."""
 
 IN_ADDRESS = "/t/"
 """Clients that cannot send headers put this and the token before the path; LangGraph Studio is one."""

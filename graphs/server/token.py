@@ -1,4 +1,4 @@
-"""The server's token: PODIUM_TOKEN, or one that is made at the first start and kept in a file of its user's own."""
+"""The server's token: PODIUM_TOKEN, or one of its own, kept in a private file from the first start on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NONE = "none"
 
 
 def token_file() -> Path:
-    """Return the file with the token that the server made."""
+    """Return the file with the server's own token."""
     return user_data_path("podium") / "server-token"
 
 
@@ -31,11 +31,11 @@ def server_token() -> str | None:
     try:
         return token_file().read_text(encoding="ascii").strip()
     except OSError as error:
-        raise ConfigurationError("No token was made yet: start the server once, or set PODIUM_TOKEN") from error
+        raise ConfigurationError("The server has no token yet: start the server once, or set PODIUM_TOKEN") from error
 
 
 def make_token() -> str | None:
-    """Return the token that the server asks for, made and stored if there is none yet; None for no token.
+    """Return the token that the server asks for, and store a new one if it has none; None for no token.
 
     Raises:
         ConfigurationError: PODIUM_TOKEN is empty, or cannot be sent in a header.
@@ -43,7 +43,7 @@ def make_token() -> str | None:
     if _chosen() is None and not token_file().exists():
         file = token_file()
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # another server has made it just now
+        with suppress(FileExistsError):  # another server has just written it
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             os.write(descriptor, secrets.token_urlsafe(32).encode())
             os.close(descriptor)

@@ -55,7 +55,7 @@ def page(result: Record, title: str | None = None) -> str:
 
 
 def render(template: str, **values: object) -> str:
-    """Return a page made of one of this folder's templates."""
+    """Return a page from one of this folder's templates."""
     return _environment().get_template(template).render(values)
 
 

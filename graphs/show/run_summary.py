@@ -145,21 +145,21 @@ def question_text(value: object) -> str:
 
 def _steps(records: Sequence[object], around: Sequence[Work], until: float | None) -> list[Work]:
     """Read the records of steps; ids of abandoned ones may have been used again by a later plan."""
-    made: dict[str, Work] = {}
+    by_id: dict[str, Work] = {}
     for record in map(mapping, records):
         step = _step(record)
-        if step.id in made:
-            made[f"{step.id} (abandoned)"] = replace(made[step.id], id=f"{step.id} (abandoned)")
-        made[step.id] = step
-    graph = {step.id: tuple(name for name in step.after if name in made) for step in made.values()}
+        if step.id in by_id:
+            by_id[f"{step.id} (abandoned)"] = replace(by_id[step.id], id=f"{step.id} (abandoned)")
+        by_id[step.id] = step
+    graph = {step.id: tuple(name for name in step.after if name in by_id) for step in by_id.values()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError:
         graph = {}
-    times = [time for item in (*made.values(), *around) for time in (item.started, item.ended) if time is not None]
+    times = [time for item in (*by_id.values(), *around) for time in (item.started, item.ended) if time is not None]
     last = max(times, default=0.0) if until is None else until
     steps = []
-    for step in made.values():
+    for step in by_id.values():
         after = graph.get(step.id, ())
         ended = last if step.started is not None and step.ended is None else step.ended
         steps.append(replace(step, after=after, ended=ended))

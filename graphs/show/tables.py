@@ -15,7 +15,7 @@ Columns = tuple[tuple[str, str], ...]
 
 
 class Table(NamedTuple):
-    """A table of texts, not yet made safe for any output."""
+    """A table of texts, not yet escaped for any output."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]

@@ -78,7 +78,7 @@ def turns(result: Record) -> list[Work]:
     outcomes, failed = _outcomes(result), {text(error.get("where")) for error in errors}
     times: Counter[str] = Counter()
     all_times = Counter(node for node, *_ in stretches(result))
-    made: list[Work] = []
+    turns: list[Work] = []
     for node, agent, start, end in stretches(result):
         times[node] += 1
         if node == "agent":  # an orchestrator's, which triage has chosen
@@ -89,13 +89,13 @@ def turns(result: Record) -> list[Work]:
             status = "failed"
         if agent or node not in ASKING:
             name = node if times[node] == 1 else f"{node} {times[node]}"
-            made.append(Work(name, agent or node, status, _before(made, start), start, end))
-    return made
+            turns.append(Work(name, agent or node, status, _before(turns, start), start, end))
+    return turns
 
 
-def _before(made: Sequence[Work], start: float) -> tuple[str, ...]:
+def _before(turns: Sequence[Work], start: float) -> tuple[str, ...]:
     """Return the work that had ended by then and was followed by nothing else that had."""
-    ended = [work for work in made if work.ended is not None and work.ended <= start]
+    ended = [work for work in turns if work.ended is not None and work.ended <= start]
     last_start = max((work.started or 0.0 for work in ended), default=0.0)
     return tuple(work.id for work in ended if (work.ended or 0.0) > last_start or work.started == last_start)
 

@@ -33,7 +33,7 @@ _LOOKS = {
 
 
 def look(status: str) -> Look:
-    """Return how a status is shown; a status of somebody else's graph looks like stopped work."""
+    """Return how a status is shown; an unknown status looks like stopped work."""
     return _LOOKS.get(status, Look("■", "stopped"))
 
 
