@@ -64,6 +64,12 @@ def test_a_narrow_terminal_gets_the_cells_of_a_row_below_each_other() -> None:
     assert {word for line in lines[3:] for word in line.split()} == {"completed"}
 
 
+def test_a_table_in_a_pipe_leaves_the_width_of_what_follows_as_it_is() -> None:
+    console = Console(file=StringIO(), width=80)
+    print_table(console, ("step", "result"), [("one", "completed " * 15)])
+    assert console.width == 80
+
+
 @pytest.mark.parametrize(
     ("pattern", "number"),
     [("orchestrator", signal.SIGKILL), ("planner", signal.SIGINT), ("planner", signal.SIGTERM)],

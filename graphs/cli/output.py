@@ -76,8 +76,8 @@ def print_table(
     for row in rows:
         table.add_row(*(Text(one_line(cell, _LONGEST_CELL)) for cell in row))
     if not console.is_terminal:
-        console.width = 100 + sum(_LONGEST_CELL for _ in head)
-    console.print(table, soft_wrap=False)
+        console = Console(file=console.file, width=_LONGEST_CELL * (len(head) + 1), highlight=False)
+    console.print(table)
 
 
 def print_json(console: Console, value: object) -> None:

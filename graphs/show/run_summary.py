@@ -80,7 +80,7 @@ class RunSummary:
         return cls(
             messages[asked][1] if asked >= 0 else text(result.get("request")),
             answers[-1] if answers else "",
-            tuple(messages[: max(asked, 0)]),
+            tuple((role, words) for role, words in messages[: max(asked, 0)] if words),
             questions,
             "needs_input" if questions else text(result.get("status")) or "unfinished",
             tuple(work),
