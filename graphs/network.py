@@ -6,7 +6,7 @@ Or a discussion: a peer speaks -> (choose) -> the next peer ... -> answer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NotRequired
+from typing import Literal, NotRequired
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
@@ -42,6 +42,7 @@ from graphs.engine import (
     Pattern,
     PatternGraph,
     Problem,
+    Update,
     member,
     problem,
     problems_inside,
@@ -115,10 +116,8 @@ class Network(Pattern[NetworkState]):
             member(self.start, self.agents, role="start")
         if max_handoffs < 0 or max_turns < 1:
             raise ConfigurationError("max_handoffs must be 0 or more, max_turns 1 or more")
-        self.history = check_history(history)
+        self.history, self.retry = check_history(history), retry
         self.max_handoffs = max_handoffs
-        self.max_turns = max_turns
-        self.retry = retry
         self.links = self._links(links)
         self._check_tools()
 
@@ -147,11 +146,10 @@ class Network(Pattern[NetworkState]):
     def assign(self, name: str, state: NetworkState) -> Assignment:
         """Give a peer the request or the task it was handed, with what `history` passes on of the run before it."""
         request = self._asked(state)
-        context = {**request.get("context", {})}
         if self.discussion:
             return with_task(request, lambda task: prompts.YOUR_TURN.format(name=name, task=task))
-        if refused := state["handoffs"] and state["handoffs"][-1].get("refused"):
-            context["last_handoff_refused"] = refused
+        refused = state["handoffs"][-1].get("refused") if state["handoffs"] else None
+        context = {**request["context"], **({"last_handoff_refused": refused} if refused else {})}
         followed = _followed(state)
         task = followed[-1]["task"] if followed else ""
         return {**request, "task": task or request["task"], "context": context}
@@ -172,10 +170,10 @@ class Network(Pattern[NetworkState]):
             messages.append(AIMessage("\n".join(words), name=record["by"]))
         return under_speakers(messages, self.history)
 
-    def take_turn(self, name: str, state: NetworkState, turn: Turn) -> dict[str, Any]:
+    def take_turn(self, name: str, state: NetworkState, turn: Turn) -> Update:
         """Answer, or pass the floor on."""
         errors = problems_inside(turn["errors"], name)
-        update: dict[str, Any] = {"active": name, "errors": errors}
+        update: Update = {"active": name, "errors": errors}
         if self.discussion:
             return {**update, **self.discussion.spoken(name, state, turn)}
         handoff = turn["handoff"]
@@ -185,13 +183,7 @@ class Network(Pattern[NetworkState]):
         if handoff is None:
             reason = None if turn["status"] == "completed" else f"{name!r} ended as {turn['status']}"
             return {**update, "ending": ending(words, turn["status"], reason)}
-        record: HandoffRecord = {
-            "by": name,
-            "to": handoff["to"],
-            "task": handoff["task"],
-            "reason": handoff["reason"],
-            "ignored": turn["ignored"],
-        }
+        record = HandoffRecord(**handoff, by=name, ignored=turn["ignored"])
         stop = self._reason_to_stop(state, record)
         if refused := stop or self._unlinked(record):
             record["refused"] = refused
@@ -216,7 +208,7 @@ class Network(Pattern[NetworkState]):
             return f"No answer within {self.max_handoffs} handoffs"
         return None
 
-    def turn_failed(self, name: str, state: NetworkState, error: Exception) -> dict[str, Any]:
+    def turn_failed(self, name: str, state: NetworkState, error: Exception) -> Update:
         """End with what was said before the failure."""
         failure = problem(name, error)
         ending = stopped(f"{name!r} failed: {failure['message']}", state["said"])

@@ -179,7 +179,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         """Keep the agent's answer as the current work."""
         return {
             **self._chosen(state, "one agent", self._author(state), answer),
-            **self.worked_by(state, answer, node="agent"),
+            **self.take_work(state, answer, node="agent"),
         }
 
     def delegate_failed(self, state: OrchestratorState, error: Exception) -> dict[str, Any]:
@@ -230,7 +230,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
             lacking = failed or any(error["kind"] == "partial" for error in planned["errors"])
             answer = {**answer, "status": "partial" if lacking else "completed"}
         chosen = self._chosen(state, "plan", self.worker.name, answer)
-        return {**record, **chosen, **self.worked_by(state, answer, node="plan")}
+        return {**record, **chosen, **self.take_work(state, answer, node="plan")}
 
     def reviewed_answer(self, state: OrchestratorState) -> Literal["answer", "agent", "plan", "escalate"]:
         """Send a rejected answer back to the agent that wrote it once, before anything is planned.
@@ -248,7 +248,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         """Keep what a single agent answered."""
         return {
             **self._chosen(state, "baseline", "assistant", answer),
-            **self.worked_by(state, answer, node="assistant"),
+            **self.take_work(state, answer, node="assistant"),
         }
 
     def conclude(self, state: OrchestratorState) -> Conclusion:  # type: ignore[override]

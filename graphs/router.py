@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
 from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel
@@ -16,25 +16,16 @@ from agents.agent import Agent, Answer
 from agents.assignment import Assignment, History, check_history
 from agents.conversion import AnyAgent
 from agents.runtime import Retry
-from graphs.decisions import (
-    NOBODY,
-    AnyClassifier,
-    Candidate,
-    Classify,
-    ModelClassifier,
-    Quiet,
-    Ranking,
-    Synthesis,
-    as_classifiers,
-    prompts,
-)
+from graphs.decisions import NOBODY, AnyClassifier, Candidate, Classify, Quiet, Ranking, Synthesis, prompts
 from graphs.engine import (
+    ASKS,
     Box,
     Conclusion,
     Node,
     Pattern,
     PatternGraph,
     PatternState,
+    Update,
     closing,
     each,
     member,
@@ -129,20 +120,14 @@ class Router(Pattern[RouterState]):
         self.clarify = clarify
         self.threshold = threshold
         self.max_agents = max_agents if multiple else 1
-        self.history = check_history(history)
-        self.retry = retry
+        self.history, self.retry = check_history(history), retry
         team = list(self.agents.values())
-        classifiers = as_classifiers(classifier)
-        self.merger = None
-        if model is not False:
-            classifiers.append(ModelClassifier(team, model))
-            self.merger = Agent("merger", instructions=prompts.SYNTHESIZE, model=model)
-        if not classifiers:
-            raise ConfigurationError("A router without a model needs a classifier")
-        self.synthesizes = multiple and self.merger is not None
-        self.classify = Classify(classifiers, team, threshold, retry)
+        self.classify = Classify(classifier, team, model=model, threshold=threshold, retry=retry)
+        merger = Agent("merger", instructions=prompts.SYNTHESIZE, model=model or None)
+        self.merger = merger if multiple and model is not False else None
+        self.synthesizes = self.merger is not None
 
-    def take_ranking(self, state: RouterState, ranked: Ranking) -> dict[str, Any]:
+    def take_ranking(self, state: RouterState, ranked: Ranking) -> Update:
         """Choose among the candidates: those of the team with enough confidence, else the fallback."""
         chosen = self._eligible(ranked["candidates"])[: self.max_agents] or (["fallback"] if self.fallback else [])
         route: Route = {
@@ -152,10 +137,11 @@ class Router(Pattern[RouterState]):
             "decided_by": ranked["decided_by"],
             "chosen": chosen,
         }
-        update: dict[str, Any] = {"route": route, "errors": ranked["errors"]}
+        update: Update = {"route": route, "errors": ranked["errors"]}
         if chosen or ranked["candidates"] or all(error["kind"] == "DecisionError" for error in ranked["errors"]):
             return update
-        return {**update, **_failed(f"The request could not be classified: {ranked['errors'][-1]['message']}")}
+        reason = f"The request could not be classified: {ranked['errors'][-1]['message']}"
+        return {**update, "status": "failed", "stop_reason": reason, "messages": [AIMessage(reason)]}
 
     def _eligible(self, candidates: Sequence[Candidate]) -> list[str]:
         """Return the known agents with enough confidence, from the most confident down."""
@@ -169,7 +155,7 @@ class Router(Pattern[RouterState]):
         """Go to the chosen agents, or ask the user."""
         return state["route"]["chosen"] or ["clarify"]
 
-    def ask_user(self, state: RouterState) -> dict[str, Any]:
+    def ask_user(self, state: RouterState) -> Update:
         """Ask which agent is meant; the next message of the thread is classified with this question before it."""
         reason = f"No agent suits the request with confidence {self.threshold} or more: {state['route']['reason']}"
         return {"messages": [AIMessage(self._question())], "status": "needs_input", "stop_reason": reason}
@@ -184,7 +170,7 @@ class Router(Pattern[RouterState]):
             "allowed": ["respond"],
         }
 
-    def take_response(self, state: RouterState, decision: HumanDecision) -> dict[str, Any]:
+    def take_response(self, state: RouterState, decision: HumanDecision) -> Update:
         """Go on with what the user answered; what it was asked about is now part of the conversation."""
         asked, answer = AIMessage(self._question()), HumanMessage(decision["message"], id=str(uuid4()))
         task = self.assignment(state)
@@ -205,44 +191,46 @@ class Router(Pattern[RouterState]):
         return prompts.CLARIFICATION.format(choices=choices)
 
     def ask_merger(self, state: RouterState) -> Assignment | None:
-        """Have several answers merged into one."""
-        context = {reply["agent"]: reply["text"] or "" for reply in self._answered(state)}
-        if len(context) < 2 or self.merger is None:
+        """Have several answers merged into one; nobody works on a question to the user."""
+        answered = self._answered(state)
+        if len(answered) < 2 or _asking(answered):
             return None
+        context = {reply["agent"]: reply["text"] or "" for reply in answered}
         return {**self.assignment(state), "task": prompts.MERGE_TASK, "context": context}
 
-    def take_merged(self, state: RouterState, merged: Answer | None) -> dict[str, Any]:
+    def take_merged(self, state: RouterState, merged: Answer | None) -> Update:
         """Keep the merged answer, or turn to the next best candidate when all that were asked have failed."""
         if (following := self._next(state)) is not None:
             return {"route": {**state["route"], "chosen": [*state["route"]["chosen"], following]}}
         return {"merged": merged}
 
-    def merging_failed(self, state: RouterState, error: Exception) -> dict[str, object]:
+    def merging_failed(self, state: RouterState, error: Exception) -> Update:
         """Answer with the answers one after the other."""
         failure = problem("merge", error)
         return {"errors": [failure], "stop_reason": f"The answers could not be merged: {failure['message']}"}
 
     def conclude(self, state: RouterState) -> Conclusion:
-        """Answer with what the agents said; of several that were asked each was to do its part."""
+        """Answer with what the agents answered; of several that were asked each was to do its part."""
         answered = self._answered(state)
         if not answered:
             last = "".join(f"; the last one: {error['message']}" for error in state["errors"][-1:])
             reason = f"Every agent that was asked has failed: {', '.join(state['route']['chosen'])}{last}"
             return {"text": reason, "status": "failed", "stop_reason": reason}
+        asking = _asking(answered)
+        shown = asking or answered
+        text, message_id = "\n\n".join(reply["text"] or "" for reply in shown), None
+        if len(shown) == 1:
+            message_id = shown[0]["message_id"]
+        elif state["merged"]:
+            text, message_id = state["merged"]["text"], state["merged"].get("message_id")
         asked = state["replies"] if self.max_agents > 1 else answered
-        short = [reply for reply in asked if reply["status"] != "completed"]
+        short = asking + [reply for reply in asked if reply["status"] not in ("completed", ASKS)]
+        if not short:
+            status = "partial" if state["stop_reason"] else "completed"
+            return {"text": text, "message_id": message_id, "status": status, "stop_reason": state["stop_reason"]}
         status = next((reply["status"] for reply in short if reply["text"] is not None), "partial")
         reason = ", ".join(f"{reply['agent']!r} ended as {reply['status']}" for reply in short)
-        if not short:
-            status, reason = ("partial" if state["stop_reason"] else "completed"), ""
-        return {**self._text(state, answered), "status": status, "stop_reason": reason or state["stop_reason"]}  # type: ignore[typeddict-item]
-
-    def _text(self, state: RouterState, answered: Sequence[RouterReply]) -> dict[str, str | None]:
-        if state["merged"]:
-            return {"text": state["merged"]["text"], "message_id": state["merged"].get("message_id")}
-        if len(answered) == 1:
-            return {"text": answered[0]["text"], "message_id": answered[0]["message_id"]}
-        return {"text": "\n\n".join(reply["text"] or "" for reply in answered), "message_id": None}
+        return {"text": text, "message_id": message_id, "status": status, "stop_reason": reason}
 
     def _answered(self, state: RouterState) -> list[RouterReply]:
         """Return the replies of those that did not fail, from the best candidate down."""
@@ -279,7 +267,11 @@ class Router(Pattern[RouterState]):
             graph.add_node("clarify", Node(self.ask_person, AskPerson(), self.take_response))
         else:
             graph.add_rule("clarify", self.ask_user)
-        graph.add_node("merge", self._merging())
+        if self.merger is None:
+            graph.add_rule("merge", lambda state: self.take_merged(state, None))
+        else:
+            merging = Node(self.ask_merger, Synthesis(self.merger), self.take_merged, failed=self.merging_failed)
+            graph.add_node("merge", merging)
         graph.add_rule("answer", self.answer)
         graph.add_edge(START, "classify")
         graph.add_conditional_edges("classify", self.chosen, [*nodes, "clarify"])
@@ -293,7 +285,7 @@ class Router(Pattern[RouterState]):
     def _asking(self, name: str, agent: Agent) -> Node[RouterState, Answer]:
         alone = self.max_agents == 1
 
-        def answered(state: RouterState, answer: Answer) -> dict[str, Any]:
+        def answered(state: RouterState, answer: Answer) -> Update:
             message = closing(state["messages"], answer["text"], answer.get("message_id"), agent.name)
             reply: RouterReply = {
                 "agent": name,
@@ -304,18 +296,13 @@ class Router(Pattern[RouterState]):
             errors = problems_inside(answer["errors"], name)
             return {"replies": [reply], "errors": errors, "messages": [message] if alone else []}
 
-        def failed(state: RouterState, error: Exception) -> dict[str, Any]:
+        def failed(state: RouterState, error: Exception) -> Update:
             reply: RouterReply = {"agent": name, "text": None, "message_id": None, "status": "failed"}
             return {"replies": [reply], "errors": [problem(name, error)]}
 
         # With several agents at once it is the merger whose words are the answer.
         return Node(self.assignment, agent if alone else Quiet(agent), answered, failed=failed)
 
-    def _merging(self) -> Any:
-        if self.merger is None:
-            return lambda state: self.take_merged(state, None)
-        return Node(self.ask_merger, Synthesis(self.merger), self.take_merged, failed=self.merging_failed)
 
-
-def _failed(reason: str) -> Mapping[str, object]:
-    return {"status": "failed", "stop_reason": reason, "messages": [AIMessage(reason)]}
+def _asking(replies: Sequence[RouterReply]) -> list[RouterReply]:
+    return [reply for reply in replies if reply["status"] == ASKS]

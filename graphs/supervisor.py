@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, RemoveMessage
@@ -17,6 +17,7 @@ from agents.conversion import AnyAgent, agent_of
 from agents.runtime import Retry
 from graphs.decisions import CRITERIA, Review, Reviewer, Verdict
 from graphs.engine import (
+    ASKS,
     RUNNING,
     Box,
     Conclusion,
@@ -24,6 +25,7 @@ from graphs.engine import (
     Pattern,
     PatternGraph,
     PatternState,
+    Update,
     closing,
     each,
     out_of_budget,
@@ -31,10 +33,7 @@ from graphs.engine import (
     problems_inside,
 )
 from graphs.errors import ConfigurationError
-from graphs.people import AskPerson, HumanDecision, Question
-
-ACCEPT_WORK = "accept_work"
-"""The action that a person is asked to decide about when work is escalated to them."""
+from graphs.people import AskPerson, HumanDecision, Question, work_question
 
 
 class Reviewed(Verdict):
@@ -114,16 +113,13 @@ class Supervisor(Pattern[SupervisorT]):
         retry: Retry | None = None,
     ) -> None:
         if max_revisions < 0 or not criteria or isinstance(criteria, str):
-            raise ConfigurationError(
-                "A supervisor needs max_revisions of 0 or more and a list of at least one criterion"
-            )
+            raise ConfigurationError("max_revisions must be 0 or more, and criteria a list of at least one")
         if isinstance(escalate, str) and escalate not in ("best", "human"):
             raise ConfigurationError(f"escalate must be 'best', 'human' or an agent, not {escalate!r}")
         self.worker = agent_of(worker)
         self.max_revisions = max_revisions
         self.escalation: str | Agent = escalate if isinstance(escalate, str) else agent_of(escalate)
-        self.history = check_history(history)
-        self.retry = retry
+        self.history, self.retry = check_history(history), retry
         by = agent_of(reviewer) if reviewer is not None else None
         self.reviewing = Review(by, criteria=criteria, checks=checks, model=model, review=review)
 
@@ -133,24 +129,19 @@ class Supervisor(Pattern[SupervisorT]):
 
     def assign(self, state: SupervisorT) -> Assignment:
         """Give the worker the task, and when it is sent back its last version with the feedback."""
-        task = self.assignment(state)
         feedback = state["feedback"] or (state["reviews"][-1]["feedback"] if state["reviews"] else "")
-        if not feedback:
-            return task
-        context = {**task.get("context", {}), "feedback": feedback}
-        if not state["work"]:
-            return {**task, "context": context}
-        return {**task, "context": {**context, "last_version": state["work"]}}
+        last = {"last_version": state["work"]} if feedback and state["work"] else {}
+        return self._with(state, {**({"feedback": feedback} if feedback else {}), **last})
 
-    def take_work(self, state: SupervisorState, answer: Answer) -> dict[str, Any]:
-        """Keep the work; unchanged work is not worth another review."""
-        return self.worked_by(state, answer, node="work")
+    def _with(self, state: SupervisorT, context: Mapping[str, str]) -> Assignment:
+        task = self.assignment(state)
+        return {**task, "context": {**task.get("context", {}), **context}}
 
-    def worked_by(self, state: SupervisorState, answer: Answer, *, node: str) -> dict[str, object]:
-        """Keep the work that a node gave."""
+    def take_work(self, state: SupervisorState, answer: Answer, *, node: str = "work") -> Update:
+        """Keep the work that a node gave; unchanged work is not worth another review."""
         messages = self._showing(state, answer["text"], answer.get("message_id"))
         errors = problems_inside(answer["errors"], node)
-        update: dict[str, Any] = {
+        update: Update = {
             "work": answer["text"],
             "work_id": messages[-1].id,
             "work_status": answer["status"],
@@ -158,14 +149,14 @@ class Supervisor(Pattern[SupervisorT]):
             "errors": errors,
             "feedback": "",
         }
-        if answer["status"] == "needs_input":
-            return {**update, "status": "needs_input", "stop_reason": errors[-1]["message"]}
+        if answer["status"] == ASKS:
+            return {**update, "status": ASKS, "stop_reason": errors[-1]["message"]}
         if not state["work"]:
             return update
         unchanged = "The work did not change after feedback" if _same(answer["text"], state["work"]) else None
         return {**update, "revisions": state["revisions"] + 1, "stop_reason": unchanged}
 
-    def work_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
+    def work_failed(self, state: SupervisorState, error: Exception) -> Update:
         """Leave it to the escalation."""
         failure = problem("work", error)
         return {"stop_reason": f"{self.worker.name!r} failed: {failure['message']}", "errors": [failure]}
@@ -176,15 +167,14 @@ class Supervisor(Pattern[SupervisorT]):
 
     def submit(self, state: SupervisorT) -> Assignment:
         """Give the reviewer the task and the current work, without earlier verdicts."""
-        task = self.assignment(state)
-        return {**task, "context": {**task.get("context", {}), "result": state["work"]}}
+        return self._with(state, {"result": state["work"]})
 
-    def take_verdict(self, state: SupervisorState, verdict: Verdict) -> dict[str, Any]:
+    def take_verdict(self, state: SupervisorState, verdict: Verdict) -> Update:
         """Record the review and keep the best work so far."""
         criteria = verdict["criteria"]
         score = sum(judged["met"] for judged in criteria) / len(criteria)
         review: Reviewed = {**verdict, "revision": state["revisions"], "score": score}
-        update: dict[str, Any] = {"reviews": [*state["reviews"], review]}
+        update: Update = {"reviews": [*state["reviews"], review]}
         if state["best"] is None or score >= state["best"]["score"]:
             update["best"] = self._best(state, score)
         if not verdict["acceptable"]:
@@ -200,7 +190,7 @@ class Supervisor(Pattern[SupervisorT]):
             return f"Not accepted after {state['revisions']} revisions: {verdict['feedback']}"
         return None
 
-    def review_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
+    def review_failed(self, state: SupervisorState, error: Exception) -> Update:
         """Escalate: a failed review is neither acceptance nor rejection."""
         failure = problem("review", error)
         reason = f"The work was not reviewed: {failure['message']}"
@@ -217,8 +207,7 @@ class Supervisor(Pattern[SupervisorT]):
 
     def ask_agent(self, state: SupervisorT) -> Assignment:
         """Give the case to the agent that takes over."""
-        task = self.assignment(state)
-        return {**task, "context": {**task.get("context", {}), **self._case(state)}}
+        return self._with(state, self._case(state))
 
     def _case(self, state: SupervisorState) -> dict[str, str]:
         case = {"reason_for_escalation": state["stop_reason"] or ""}
@@ -228,31 +217,25 @@ class Supervisor(Pattern[SupervisorT]):
             case["feedback"] = state["reviews"][-1]["feedback"]
         return case
 
-    def take_over(self, state: SupervisorState, answer: Answer) -> dict[str, Any]:
+    def take_over(self, state: SupervisorState, answer: Answer) -> Update:
         """Answer with what the agent wrote that the work was escalated to."""
         messages = self._showing(state, answer["text"], answer.get("message_id"))
         errors = problems_inside(answer["errors"], "escalate")
-        return {"status": "escalated", "messages": messages, "errors": errors}
+        ending = {"status": ASKS, "stop_reason": errors[-1]["message"]} if answer["status"] == ASKS else {}
+        return {"status": "escalated", "messages": messages, "errors": errors, **ending}
 
     def ask_person(self, state: SupervisorT) -> Question | None:
         """Give the case to a person, unless no more work could come of it."""
         if out_of_budget(state["errors"]):
             return None
         best = state["best"]["text"] if state["best"] else ""
-        case = {"task": self.assignment(state)["task"], **self._case(state)}
-        return {
-            "action": ACCEPT_WORK,
-            "args": {"text": best},
-            "description": "\n\n".join(f"{_display(label)}:\n{text}" for label, text in case.items()),
-            "allowed": ["approve", "edit", "reject"] if best else ["edit", "reject"],
-            "check": _usable,
-        }
+        return work_question(best, {"task": self.assignment(state)["task"], **self._case(state)})
 
-    def take_ruling(self, state: SupervisorState, decision: HumanDecision | None) -> dict[str, Any]:
+    def take_ruling(self, state: SupervisorState, decision: HumanDecision | None) -> Update:
         """End as a person decided, or go back to work with their feedback."""
         if decision is None:
             return self.give_best(state)
-        update: dict[str, Any] = {"ruling": decision["type"]}
+        update: Update = {"ruling": decision["type"]}
         if decision["type"] == "reject" and decision["message"]:
             allowed = state["revisions"] + 1 + self.max_revisions
             return {**update, "feedback": decision["message"], "stop_reason": None, "allowed": allowed}
@@ -264,21 +247,18 @@ class Supervisor(Pattern[SupervisorT]):
             return {**update, "status": "completed", "stop_reason": None, "messages": messages}
         return {**update, **self._ending(state, "completed", None)}
 
-    def give_best(self, state: SupervisorState) -> dict[str, Any]:
+    def give_best(self, state: SupervisorState) -> Update:
         """Answer with the best so far, if there is any."""
         if state["best"] is None:
             return self._ending(state, "failed", state["stop_reason"])
         return self._ending(state, "partial" if out_of_budget(state["errors"]) else "escalated", state["stop_reason"])
 
-    def _ending(self, state: SupervisorState, status: str, reason: str | None) -> dict[str, object]:
+    def _ending(self, state: SupervisorState, status: str, reason: str | None) -> Update:
         """Return the update that ends the run with the best work so far, or the reason."""
-        best = state["best"]
-        messages = (
-            self._showing(state, best["text"], best["message_id"]) if best else self._showing(state, reason or "")
-        )
-        return {"status": status, "stop_reason": reason, "messages": messages}
+        text, message_id = (best["text"], best["message_id"]) if (best := state["best"]) else (reason or "", None)
+        return {"status": status, "stop_reason": reason, "messages": self._showing(state, text, message_id)}
 
-    def escalation_failed(self, state: SupervisorState, error: Exception) -> dict[str, Any]:
+    def escalation_failed(self, state: SupervisorState, error: Exception) -> Update:
         """Return the best so far when the agent that should take over failed too, or no person can be asked."""
         return {**self.give_best(state), "errors": [problem("escalate", error)]}
 
@@ -288,18 +268,13 @@ class Supervisor(Pattern[SupervisorT]):
 
     def conclude(self, state: SupervisorState) -> Conclusion:
         """Answer with the accepted work; it stays partial where the worker could not do all of it."""
-        end: Conclusion = {
-            "text": state["work"],
-            "message_id": state["work_id"],
-            "status": "completed",
-            "stop_reason": None,
-        }
+        status, reason = "completed", None
         if not state["reviews"] or not state["reviews"][-1]["acceptable"]:
-            return {**end, "status": RUNNING}
-        if state["work_status"] != "partial":
-            return end
-        reason = next(error["message"] for error in reversed(state["errors"]) if error["kind"] == "partial")
-        return {**end, "status": "partial", "stop_reason": reason}
+            status = RUNNING
+        elif state["work_status"] == "partial":
+            status = "partial"
+            reason = next(error["message"] for error in reversed(state["errors"]) if error["kind"] == "partial")
+        return {"text": state["work"], "message_id": state["work_id"], "status": status, "stop_reason": reason}
 
     def _showing(self, state: SupervisorState, text: str, message_id: str | None = None) -> list[BaseMessage]:
         """Return the messages that make a text the answer so far, in place of an earlier draft."""
@@ -329,26 +304,15 @@ class Supervisor(Pattern[SupervisorT]):
         graph.add_edge("answer", END)
         return graph
 
-    def add_escalation(self, graph: PatternGraph[Any]) -> None:
+    def add_escalation(self, graph: PatternGraph[SupervisorT]) -> None:
         """Add the node that handles work which was not accepted."""
+        failed = self.escalation_failed
         if isinstance(self.escalation, Agent):
-            work = Node(self.ask_agent, self.escalation, self.take_over, failed=self.escalation_failed)
-            graph.add_node("escalate", work)
+            graph.add_node("escalate", Node(self.ask_agent, self.escalation, self.take_over, failed=failed))
         elif self.escalation == "human":
-            node = Node(self.ask_person, AskPerson(), self.take_ruling, failed=self.escalation_failed)
-            graph.add_node("escalate", node)
+            graph.add_node("escalate", Node(self.ask_person, AskPerson(), self.take_ruling, failed=failed))
         else:
             graph.add_rule("escalate", self.give_best)
-
-
-def _display(label: str) -> str:
-    return label.replace("_", " ").capitalize()
-
-
-def _usable(decision: HumanDecision) -> str | None:
-    if decision["type"] == "edit" and not str(decision["args"].get("text") or "").strip():
-        return "An edit needs the edited text."
-    return None
 
 
 def _same(text: str, other: str) -> bool:

@@ -21,6 +21,7 @@ from graphs.engine import (
     PatternState,
     Step,
     StepRecord,
+    Update,
     conclude_steps,
     each,
     each_step,
@@ -82,8 +83,7 @@ class Workflow(Pattern[WorkflowState]):
         self.steps, unreadable = read_plan(items := list(steps))
         if items and (flaws := unreadable or findings(self.steps, self.agents)):
             raise InvalidPlanError(flaws)
-        self.history = check_history(history)
-        self.retry = retry
+        self.history, self.retry = check_history(history), retry
         self.execute = Execute(
             self.agents,
             steps=self.steps,
@@ -93,7 +93,7 @@ class Workflow(Pattern[WorkflowState]):
             assignment=self.assignment,
         )
 
-    def check(self, state: WorkflowState) -> dict[str, Any]:
+    def check(self, state: WorkflowState) -> Update:
         """Take the steps from the constructor or else from the input, and refuse those that cannot be run."""
         plan = [step.as_dict() for step in self.steps] or state["plan"] or []
         flaws = [] if self.steps else findings(plan, self.agents)
@@ -121,10 +121,10 @@ class Workflow(Pattern[WorkflowState]):
         graph.add_edge("answer", END)
         return graph
 
-    def known_tasks(self, value: Any) -> Iterable[str]:
+    def known_tasks(self, value: object) -> Iterable[str]:
         """Return the tasks of the steps, from the constructor or the input."""
-        given = value.get("plan") if isinstance(value, dict) else None
-        items = [*self.steps, *(given if isinstance(given, list) else ())]
+        plan = value.get("plan") if isinstance(value, dict) else None
+        items = [*self.steps, *(plan if isinstance(plan, list) else ())]
         return [str(item.get("task") if isinstance(item, Mapping) else getattr(item, "task", "")) for item in items]
 
     def lacking(self, state: Mapping[str, Any], pending: Sequence[str]) -> list[str]:

@@ -31,10 +31,11 @@ def plan(*steps: dict[str, Any]) -> dict[str, Any]:
 class Case:
     """A planner with a person, and what its agent was asked to do."""
 
-    def __init__(self, *script: Any, saver: Any = None, approval: bool = True) -> None:
+    def __init__(self, *script: Any, saver: Any = None, approval: bool = True, max_steps: int = 10) -> None:
         self.done: list[str] = []
         self.model = ScriptedModel(list(script))
-        planner = Planner([Agent("worker", function=self.work)], model=self.model, approval=approval)
+        team = [Agent("worker", function=self.work)]
+        planner = Planner(team, model=self.model, approval=approval, max_steps=max_steps)
         self.graph = planner.compile(saver or InMemorySaver())
 
     def work(self, task: str) -> str:
@@ -165,6 +166,15 @@ def test_what_is_done_cannot_be_edited(call: Any) -> None:
     state = call(case.graph, Command(resume={"type": "edit", "edited_action": edited}), THREAD)
     assert "Step 'a' is done and cannot be changed" in question(state)
     assert call(case.graph, Command(resume="approve"), THREAD)["steps"]["a"]["result"] == "did do a"
+
+
+def test_steps_that_are_done_do_not_count_against_an_edited_plan(call: Any) -> None:
+    case = Case(plan(step("a"), step("b", task="fail")), plan(step("c"), step("d")), "The answer.", max_steps=2)
+    call(case.graph, ASK, THREAD)
+    call(case.graph, Command(resume="approve"), THREAD)
+    edited = {"name": "run_plan", "args": {"steps": [step("a"), step("c"), step("e")]}}
+    state = call(case.graph, Command(resume={"type": "edit", "edited_action": edited}), THREAD)
+    assert (state["status"], case.done) == ("completed", ["do a", "fail", "do c", "do e"])
 
 
 def test_nobody_is_asked_about_a_plan_that_is_done(call: Any) -> None:

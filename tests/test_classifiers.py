@@ -16,7 +16,8 @@ from langgraph.errors import GraphInterrupt
 from agents import Agent, Retry
 from agents.testing import ScriptedModel
 from graphs import ConfigurationError, EmbeddingClassifier
-from graphs.decisions import Classify, ModelClassifier, as_classifiers
+from graphs.decisions import Classify
+from graphs.decisions.classifiers import ModelClassifier
 
 BILLING = Agent("billing", "Bills and refunds.", function=str, examples=["Where is my refund?", "A", "Never shown"])
 WEATHER = Agent("weather", "Rain and sun.", function=str)
@@ -27,8 +28,7 @@ AT_ONCE = Retry(wait=0)
 
 def classify(call: Any, *classifiers: Any, task: str = ASK, before: Any = (), team: Any = TEAM) -> Any:
     asked = {"task": task, "request": HumanMessage(task), "conversation": list(before)}
-    chain = [item if isinstance(item, ModelClassifier) else as_classifiers(item)[0] for item in classifiers]
-    return call(Classify(chain, team, 0.5, AT_ONCE), asked)
+    return call(Classify(classifiers, team, model=False, threshold=0.5, retry=AT_ONCE), asked)
 
 
 def candidates(ranking: Any) -> dict[str, float]:
@@ -321,4 +321,4 @@ def test_a_ranking_is_plain_json() -> None:
 @pytest.mark.parametrize("wrong", ["model", None, 3, Own])
 def test_a_classifier_is_a_function_embeddings_or_an_object_with_rank(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="A classifier is a function, Embeddings or an object"):
-        as_classifiers([wrong])
+        Classify([wrong], TEAM, model=False, threshold=0.5)

@@ -1,12 +1,13 @@
-"""A question inside a plan is not a result: the run ends with it, and nothing builds on it."""
+"""A question inside a pattern is not a result: the run ends with it, and nothing builds on it."""
 
 from typing import Any
 
+import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent
 from agents.testing import ScriptedModel
-from graphs import Planner, Router, Step, Workflow
+from graphs import Planner, Router, Step, Supervisor, Workflow
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 NOBODY = {"reason": "unclear", "candidates": [{"agent": "none", "confidence": 0.9}]}
@@ -53,3 +54,33 @@ def test_an_item_that_asks_ends_the_run_with_the_question(call: Any) -> None:
         {"messages": "x"},
     )
     assert (state["status"], state["steps"]["each"]["status"]) == ("needs_input", "needs_input")
+
+
+PRESS = Agent("press", "Publishes.", function=lambda task: "Published.")
+APART = {"steps": [{**step, "agent": "press", "dependencies": []} for step in PLAN["steps"]]}
+
+
+def both(text: str) -> list[str]:
+    return ["desk", "press"]
+
+
+@pytest.mark.parametrize("place", ["synthesizer", "several", "escalation"])
+def test_nobody_works_on_a_question_wherever_an_agent_asks_it(place: str, call: Any) -> None:
+    asks, model = desk(NOBODY), ScriptedModel([APART] if place == "synthesizer" else [])
+    patterns: dict[str, Any] = {
+        "synthesizer": lambda: Planner([PRESS], model=model, synthesizer=asks),
+        "several": lambda: Router([asks, PRESS], classifier=both, model=model, multiple=True),
+        "escalation": lambda: Supervisor(PRESS, checks=[lambda text: "No."], max_revisions=0, escalate=asks),
+    }
+    state = call(patterns[place]().compile(), {"messages": "It is wrong."})
+    assert state["status"] == "needs_input"
+    assert state["messages"][-1].text.startswith("I am not sure who can help with that.")
+    assert state["stop_reason"]
+    assert any(error["kind"] == "needs_input" for error in state["errors"])
+
+
+def test_a_synthesizer_that_does_not_complete_leaves_the_answer_incomplete(call: Any) -> None:
+    careful = Supervisor(PRESS, checks=[lambda text: "Too short."], max_revisions=0).as_agent("careful")
+    state = call(Planner([PRESS], model=ScriptedModel([APART]), synthesizer=careful).compile(), {"messages": "Go."})
+    assert (state["status"], state["messages"][-1].text) == ("escalated", "Published.")
+    assert "Too short." in state["stop_reason"]

@@ -3,25 +3,16 @@
 prompts        the prompts of all patterns
 question       what is asked, as one message
 plans          plans of steps, and the final answer; plan_stream: steps that begin while their plan is written
-classifiers    which agent suits a request
+classifiers    which agent suits a request; embedding_classifier: by similarity, without a chat model
 verdicts       reviews of work
 handoffs       turns of peers that hand over to each other
 speakers       discussions in turns, and who speaks next
 triage         whether one agent can answer alone
 """
 
-from graphs.decisions import prompts
-from graphs.decisions.classifiers import (
-    NOBODY,
-    AnyClassifier,
-    Candidate,
-    Classifier,
-    Classify,
-    EmbeddingClassifier,
-    ModelClassifier,
-    Ranking,
-    as_classifiers,
-)
+from graphs.decisions import plans, prompts
+from graphs.decisions.classifiers import NOBODY, AnyClassifier, Classifier, Classify, Ranking
+from graphs.decisions.embedding_classifier import Candidate, EmbeddingClassifier
 from graphs.decisions.handoffs import (
     FINISH,
     HANDOFF_TOOL,
@@ -33,19 +24,8 @@ from graphs.decisions.handoffs import (
     handoff_tool,
     turn_tools,
 )
-from graphs.decisions.plan_stream import StreamedPlan
-from graphs.decisions.plans import (
-    Quiet,
-    Synthesis,
-    briefly,
-    final_step,
-    made_up,
-    plan_form,
-    repeats,
-    replan_text,
-    result_text,
-    team_examples,
-)
+from graphs.decisions.plan_stream import BeginEarly, StreamedPlan
+from graphs.decisions.plans import Quiet, Synthesis, final_step
 from graphs.decisions.question import question_of
 from graphs.decisions.speakers import (
     CHOOSE,
@@ -68,6 +48,7 @@ __all__ = [
     "HANDOFF_TOOL",
     "NOBODY",
     "AnyClassifier",
+    "BeginEarly",
     "Candidate",
     "CheckWork",
     "Classifier",
@@ -77,7 +58,6 @@ __all__ = [
     "DiscussionState",
     "EmbeddingClassifier",
     "Handoff",
-    "ModelClassifier",
     "Quiet",
     "Ranking",
     "Review",
@@ -89,22 +69,15 @@ __all__ = [
     "Turns",
     "Utterance",
     "Verdict",
-    "as_classifiers",
-    "briefly",
     "ending",
     "final_step",
     "finish_tool",
     "handoff_messages",
     "handoff_tool",
-    "made_up",
-    "plan_form",
+    "plans",
     "prompts",
     "question_of",
-    "repeats",
-    "replan_text",
-    "result_text",
     "stopped",
-    "team_examples",
     "triage_examples",
     "triage_form",
     "turn_tools",

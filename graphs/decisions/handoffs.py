@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -28,6 +28,9 @@ FINISH = "finish"
 """What a peer of a group chat hands to in order to end it."""
 HANDOFF_TOOL = "handoff_to_"
 """How the names of handoff tools begin; the peer's name follows."""
+
+
+_Result = tuple[str, Mapping[str, object]]
 
 
 class Handoff(TypedDict):
@@ -56,23 +59,17 @@ def handoff_tool(to: str, description: str = "") -> BaseTool:
 
     Args:
         to: The peer's name, to which the network must have a link.
-        description: What the peer is for, told to the model.
+        description: What the peer is for; the model reads it.
     """
 
-    def hand_over(task: str, reason: str) -> tuple[str, Mapping[str, object]]:
+    def hand_over(task: str, reason: str) -> _Result:
         return f"Handed over to {to}.", {HANDOFF: {"to": to, "task": task, "reason": reason}}
 
-    async def hand_over_async(task: str, reason: str) -> tuple[str, Mapping[str, object]]:  # else in a thread
+    async def hand_over_async(task: str, reason: str) -> _Result:
         return hand_over(task, reason)
 
-    return StructuredTool.from_function(
-        hand_over,
-        hand_over_async,
-        name=f"{HANDOFF_TOOL}{to}",
-        description=f"Hand the work over to {to}. {description} Say what it is to do, completely, and why.".strip(),
-        return_direct=True,
-        response_format="content_and_artifact",
-    )
+    about = f"Hand the work over to {to}. {description} Say what it is to do, completely, and why.".strip()
+    return _returning(f"{HANDOFF_TOOL}{to}", about, hand_over, hand_over_async)
 
 
 def handoff_messages(by: str, handoff: Handoff, state: PatternState, turn: Turn) -> list[BaseMessage]:
@@ -85,13 +82,25 @@ def handoff_messages(by: str, handoff: Handoff, state: PatternState, turn: Turn)
 def finish_tool() -> BaseTool:
     """Return the tool `finish`, by which a peer ends a group chat with the final answer."""
 
-    def finish(answer: str) -> tuple[str, dict[str, Any]]:
+    def finish(answer: str) -> _Result:
         return "Finished.", {HANDOFF: {"to": FINISH, "task": answer, "reason": "finished"}}
 
+    async def finish_async(answer: str) -> _Result:
+        return finish(answer)
+
+    about = "End the conversation with the final answer, when nothing is left to be added."
+    return _returning(FINISH, about, finish, finish_async)
+
+
+def _returning(
+    name: str, description: str, function: Callable[..., _Result], coroutine: Callable[..., Awaitable[_Result]]
+) -> BaseTool:
+    # Without the coroutine, async code would call the function in a thread.
     return StructuredTool.from_function(
-        finish,
-        name=FINISH,
-        description="End the conversation with the final answer, when nothing is left to be said.",
+        function,
+        coroutine,
+        name=name,
+        description=description,
         return_direct=True,
         response_format="content_and_artifact",
     )

@@ -9,104 +9,99 @@ keep their results; no other begins; the model corrects the plan with them as do
 from __future__ import annotations
 
 import json
+import re
 import time
 from asyncio import InvalidStateError
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent import futures
 from contextlib import suppress
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict
 
-from agents.decisions import Decision
+from agents.decisions import Decided, Decision
 from agents.errors import DecisionError
 from agents.models import VisibleText
 from agents.runtime import AttemptOutcome, Attempts, Effects, Usage, WorkCancelledError, named, no_usage, sum_usage
 from graphs.decisions import prompts
-from graphs.decisions.plans import briefly
-from graphs.engine import (
-    Execute,
-    Node,
-    Problem,
-    Step,
-    StepRun,
-    problem,
-    recovered,
-    within_budget,
-)
+from graphs.decisions.plans import Plan, briefly, plan_text
+from graphs.engine import Execute, Node, Problem, Step, StepRun, Update, Worked, problem, recovered, within_budget
+
+S = TypeVar("S", bound=Mapping[str, Any])
+
+_LIST = re.compile(r'"steps"\s*:\s*\[')
+_DECODER = json.JSONDecoder()
 
 
 class StepReader:
-    """Finds the steps that are whole in the text of a plan so far; reads each character once."""
+    """Finds the steps that are whole in the text of a plan so far."""
 
     def __init__(self) -> None:
         self._visible = VisibleText()
-        self._depth = 0
-        self._in_text = self._is_escaped = False
-        self._step: list[str] = []
+        self._is_in_list = False
+        self._text = ""
 
-    def feed(self, piece: str) -> list[str]:
+    def feed(self, piece: str) -> list[object]:
         """Return the JSON of the steps that are whole now that another piece has come."""
-        found = []
-        for character in self._visible.see(piece):
-            self._step.append(character)
-            if self._in_text:
-                self._in_text = character != '"' or self._is_escaped
-                self._is_escaped = character == "\\" and not self._is_escaped
-            elif character == '"':
-                self._in_text = self._depth > 0
-            elif character == "{":
-                self._depth += 1
-                self._step = [character] if self._depth == 2 else self._step
-            elif character == "}":
-                self._depth -= 1
-                if self._depth == 1:
-                    found.append("".join(self._step))
-            if self._depth < 2:
-                self._step = []
-        return found
+        self._text += self._visible.see(piece)
+        if not self._is_in_list:
+            if (begin := _LIST.search(self._text)) is None:
+                return []
+            self._is_in_list, self._text = True, self._text[begin.end() :]
+        steps: list[object] = []
+        with suppress(ValueError):  # the next step is not whole
+            while True:
+                step, end = _DECODER.raw_decode(self._text.lstrip(" \t\r\n,"))
+                self._text = self._text.lstrip(" \t\r\n,")[end:]
+                steps.append(step)
+        return steps
 
 
-class StreamedPlan(Node[Any, Any]):
+@dataclass(frozen=True)
+class BeginEarly(Generic[S]):
+    """How steps begin before their plan is whole."""
+
+    execute: Execute
+    """Runs them."""
+    may_begin: Callable[[S], bool]
+    flaws: Callable[[S, Plan], list[str]]
+    """What is wrong with the steps so far; another one begins only if nothing is."""
+
+
+class StreamedPlan(Node[S, Decided]):
     """The node that plans: asks as every node does or, where steps may begin at once, while the plan is written.
 
     Each step is stored as a call of its own before it begins, and so is the end of the plan: a run that was killed in
     between and is resumed begins with the steps that it had, and asks the model only for the rest.
 
     Args:
-        execute: How steps are run.
-        may_begin: State -> whether steps may begin before the plan is whole.
-        flaws: (state, steps) -> what is wrong with them; a step begins only if nothing is.
-        refused: (state, problem) -> update, where no plan was written.
+        no_plan: (state, problem) -> update, where no plan was written.
+        early: How steps begin early.
     """
 
     def __init__(
         self,
-        ask: Callable[[Any], list[BaseMessage]],
+        ask: Callable[[S], list[BaseMessage]],
         decide: Decision,
-        take: Callable[[Any, Any], dict[str, Any]],
-        *,
-        execute: Execute,
-        may_begin: Callable[[Any], bool],
-        flaws: Callable[[Any, Sequence[Mapping[str, Any]]], list[str]],
-        refused: Callable[[Any, Problem], dict[str, Any]],
+        take: Callable[[S, Decided], Update],
+        no_plan: Callable[[S, Problem], Update],
+        early: BeginEarly[S],
     ) -> None:
-        super().__init__(ask, decide, take, failed=lambda state, error: refused(state, problem("plan", error)))
+        super().__init__(ask, decide, take, failed=lambda state, error: no_plan(state, problem("plan", error)))
         self.decide = decide
-        self.execute = execute
-        self.may_begin = may_begin
-        self.flaws = flaws
-        self.refused = refused
+        self.no_plan = no_plan
+        self.early = early
 
-    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> dict[str, Any]:
+    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Update:
         """Return the update of the state, with the records of the steps if any began."""
         is_timed = within_budget(self.decide, config) is not self.decide
-        if is_timed or not self.may_begin(value) or not await self.decide.streams(effects):
+        if is_timed or not self.early.may_begin(value) or not await self.decide.streams(effects):
             return await super().run(effects, value, config)
         started, began = time.time(), time.monotonic()
-        run = self.execute.run_of(effects, value, config)
+        run = self.early.execute.run_of(effects, value, config)
         plan = PlanInWriting(self, effects, value, config, run)
         try:
             update, end = await plan.follow()
@@ -118,7 +113,7 @@ class StreamedPlan(Node[Any, Any]):
             listed = dict.fromkeys(step["id"] for step in update["plan"] if step["id"] in records)
             update = {**update, "steps": {name: records[name] for name in listed}}
         usage = named(end["usage"], self.decide.name)
-        worked = {"node": "plan", "agent": self.decide.name, "started": started, "ended": end["written"]}
+        worked: Worked = {"node": "plan", "agent": self.decide.name, "started": started, "ended": end["written"]}
         problems = [why for record in records.values() for why in record["problems"]]
         return {
             **update,
@@ -148,7 +143,9 @@ class Written(TypedDict):
 class PlanInWriting:
     """One plan while it is written, and its steps that have begun."""
 
-    def __init__(self, node: StreamedPlan, effects: Effects, state: Any, config: RunnableConfig, run: StepRun) -> None:
+    def __init__(
+        self, node: StreamedPlan[Any], effects: Effects, state: Any, config: RunnableConfig, run: StepRun
+    ) -> None:
         self.node = node
         self.effects = effects
         self.state = state
@@ -162,7 +159,7 @@ class PlanInWriting:
         self._reader = StepReader()
         self._may_begin = True
 
-    async def follow(self) -> tuple[dict[str, Any], Written]:
+    async def follow(self) -> tuple[Update, Written]:
         """Begin steps as they are written; return the update, and the end of the plan, once all of them have ended."""
         while (end := await self._stored()) is not None and end["status"] == "step":
             await self._begin(Step(**end["step"]))
@@ -172,8 +169,8 @@ class PlanInWriting:
         if end["problem"] is not None:
             steps = self.run.results() if self.begun else {}
             kept = {**self.state, "plan": [step.as_dict() for step in self.begun], "steps": steps}
-            return self.node.refused(kept, end["problem"]), end
-        decided = {"value": {"steps": end["plan"]}, "mistakes": [], "usage": end["usage"]}
+            return self.node.no_plan(kept, end["problem"]), end
+        decided: Decided = {"value": {"steps": end["plan"]}, "mistakes": [], "usage": end["usage"]}
         return {**self.node.take(self.state, decided), "has_begun": bool(self.begun)}, end
 
     async def _begin(self, step: Step) -> None:
@@ -206,10 +203,9 @@ class PlanInWriting:
     async def _asked(self) -> Written:
         """Ask for the plan, or for the rest of it where the steps of a resumed run have begun, and store its end."""
         messages = self.node.ask(self.state)
-        begun = [briefly(step.as_dict()) for step in self.begun]
-        if begun:
-            steps = json.dumps({"steps": begun}, ensure_ascii=False)
-            messages += [AIMessage(steps), HumanMessage(prompts.REST_OF_PLAN)]
+        if self.begun:
+            begun = plan_text([step.as_dict() for step in self.begun])
+            messages += [AIMessage(begun), HumanMessage(prompts.REST_OF_PLAN)]
         work = Attempts(self.node.decide.heard_by(self._hear), self.node.retry)
         try:
             outcome = await self.effects.invoke(work, messages, self.config)
@@ -232,8 +228,8 @@ class PlanInWriting:
         """Begin the steps that are whole with this piece; the first that is not sound ends that for good."""
         if is_first:
             self._reader, self._before = StepReader(), {step.id for step in self.begun}
-        for text in self._reader.feed(piece):
-            step = self._sound(text) if self._may_begin else None
+        for item in self._reader.feed(piece):
+            step = self._sound(item) if self._may_begin else None
             if step is None:
                 self._may_begin = False
             elif step not in self.begun:
@@ -241,19 +237,19 @@ class PlanInWriting:
                 await self._begin(step)
                 await self._stored()
 
-    def _sound(self, text: str) -> Step | None:
+    def _sound(self, item: object) -> Step | None:
         """Return a step if it has begun or may begin: of the form, and without a flaw on the steps before it."""
         try:
-            step = Step(**self.node.decide.form.read({"steps": [json.loads(text)]})["steps"][0])
-        except (ValueError, DecisionError):
+            step = Step(**self.node.decide.form.read({"steps": [item]})["steps"][0])
+        except DecisionError:
             return None
         if step.id in self._before:
             return next(other for other in self.begun if other.id == step.id)
         plan = [other.as_dict() for other in (*self.begun, step)]
-        return None if self.node.flaws(self.state, plan) else step
+        return None if self.node.early.flaws(self.state, plan) else step
 
 
-def _written(status: Any, usage: Usage, **fields: Any) -> Written:
+def _written(status: Literal["step", "plan", "failed"], usage: Usage, **fields: object) -> Written:
     blank: Written = {
         "status": status,
         "step": {},

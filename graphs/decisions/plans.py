@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 from langchain_core.runnables import RunnableConfig
@@ -16,7 +17,11 @@ from agents.figures import unknown_figures
 from agents.forms import OneOf, Paragraph, Short
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
-from graphs.engine import RESERVED, StepRecord, inside
+from graphs.engine import RESERVED, Problem, StepRecord, inside
+from graphs.errors import InvalidPlanError
+
+Plan = Sequence[Mapping[str, Any]]
+"""Steps in their JSON form."""
 
 
 def plan_form(names: Sequence[str]) -> type[BaseModel]:
@@ -46,7 +51,7 @@ _CHECKS = re.compile(
 )
 
 
-def final_step(plan: Sequence[Mapping[str, Any]]) -> Mapping[str, object] | None:
+def final_step(plan: Plan) -> Mapping[str, Any] | None:
     """Return the step that all others lead to, whose result answers the request; None if there is none.
 
     A last step that only checks is not an answer: its result is a list of faults.
@@ -56,7 +61,15 @@ def final_step(plan: Sequence[Mapping[str, Any]]) -> Mapping[str, object] | None
     return last[0] if len(last) == 1 and not _CHECKS.match(last[0]["task"]) else None
 
 
-def made_up(plan: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> list[str]:
+def has_answer(plan: Plan, steps: Mapping[str, StepRecord], task: str) -> bool:
+    """Return whether all steps are done and lead to one whose result answers the task."""
+    if len(done_in(steps)) < len(steps):
+        return False
+    last = final_step(plan)
+    return len(steps) == 1 or (last is not None and not repeats(steps[last["id"]]["result"] or "", task))
+
+
+def made_up(plan: Plan, sources: Sequence[str]) -> list[str]:
     """Return which tasks have figures without a source: mostly results that no step has worked out yet."""
     unknown = {step["id"]: unknown_figures(step["task"], sources, derived=False) for step in plan}
     return [
@@ -65,6 +78,47 @@ def made_up(plan: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> list[s
         for name, figures in unknown.items()
         if figures
     ]
+
+
+def texts_of(assignment: Assignment, steps: Mapping[str, StepRecord]) -> list[str]:
+    """Return the texts whose figures have a source: what was asked and said before, and the results."""
+    request = str(assignment["request"].text) if "request" in assignment else ""
+    earlier = [str(message.text) for message in assignment.get("conversation", ())]
+    results = [record["result"] or "" for record in steps.values()]
+    return [assignment["task"], request, *assignment.get("context", {}).values(), *earlier, *results]
+
+
+def invalid_plan(message: str) -> Problem:
+    """Return the record of a flaw with which a plan cannot run."""
+    return {"where": "check", "kind": InvalidPlanError.__name__, "message": message}
+
+
+def unknown_figure(where: str, message: str) -> Problem:
+    """Return the record of figures without a source."""
+    return {"where": where, "kind": "UnknownFigures", "message": message}
+
+
+def done_in(steps: Mapping[str, StepRecord]) -> set[str]:
+    """Return the ids of the steps that are completed."""
+    return {name for name, record in steps.items() if record["status"] == "completed"}
+
+
+def kept_steps(plan: Plan, done: Collection[str]) -> list[dict[str, Any]]:
+    """Return the steps of a plan that are done, each once: a flawed plan may have two of an id."""
+    return [*{step["id"]: dict(step) for step in reversed(plan) if step["id"] in done}.values()][::-1]
+
+
+def plan_text(plan: Plan) -> str:
+    """Return a plan as models write it."""
+    return json.dumps({"steps": [briefly(step) for step in plan]}, ensure_ascii=False)
+
+
+def correction_text(feedback: str, flaws: Sequence[str]) -> str:
+    """Return why a plan is to be written again: a person's feedback, and its flaws; empty without either."""
+    parts = [prompts.REJECTED.format(feedback=quote("Feedback", feedback))] if feedback else []
+    if flaws:
+        parts.append(prompts.CORRECT_PLAN.format(flaws="\n".join(f"- {flaw}" for flaw in flaws)))
+    return "\n\n".join(parts)
 
 
 def briefly(step: Mapping[str, object]) -> Mapping[str, object]:

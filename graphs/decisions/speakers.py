@@ -21,7 +21,7 @@ from agents.workers import call, is_async
 from graphs.decisions import prompts
 from graphs.decisions.handoffs import FINISH, Turn
 from graphs.decisions.question import question_of
-from graphs.engine import KEPT, Conclusion, Node, PatternState, describe, problem
+from graphs.engine import KEPT, Conclusion, Node, PatternState, Update, describe, problem
 
 CHOOSE = "choose"
 """The name of the node that names the next speaker."""
@@ -59,18 +59,18 @@ def speaker_form(names: Sequence[str]) -> type[BaseModel]:
     return Speaker
 
 
-class NextSpeaker(SyncAsyncRunnable[Mapping[str, Any], Decided]):
+class NextSpeaker(SyncAsyncRunnable[Mapping[str, object], Decided]):
     """Has a user's function of the state, sync or async, name the next speaker, nearly at least; None ends.
 
     Raises:
         UnknownAgentError: It names an agent outside of the team.
     """
 
-    def __init__(self, function: Callable[..., Any], names: Sequence[str]) -> None:
+    def __init__(self, function: NextTurn, names: Sequence[str]) -> None:
         self.function = function
         self.names = [*names, FINISH]
 
-    async def run(self, effects: Effects, value: Mapping[str, Any], config: RunnableConfig) -> Decided:
+    async def run(self, effects: Effects, value: Mapping[str, object], config: RunnableConfig) -> Decided:
         """Return the choice in the form that a model's choice has."""
         named = await call(effects, lambda: self.function(value), {}, is_async=is_async(self.function))
         speaker = FINISH if named is None else nearest(str(named), self.names)
@@ -146,7 +146,7 @@ class Discussion:
         """Give the model the request and what was said so far."""
         return [self.system, question_of(self.assignment(state))]
 
-    def take_choice(self, state: DiscussionState, decided: Decided) -> dict[str, Any]:
+    def take_choice(self, state: DiscussionState, decided: Decided) -> Update:
         """Give the floor to the peer that was named, or end with the last words."""
         speaker, said = decided["value"]["speaker"], state["said"]
         if speaker != FINISH:
@@ -156,13 +156,13 @@ class Discussion:
             return {"ending": stopped("The discussion was ended before anybody had spoken", said)}
         return {"ending": ending(last, "completed", None)}
 
-    def choice_failed(self, state: DiscussionState, error: Exception) -> dict[str, Any]:
+    def choice_failed(self, state: DiscussionState, error: Exception) -> Update:
         """End with what was said so far."""
         failure = problem(CHOOSE, error)
         end = stopped(f"Nobody was chosen to speak: {failure['message']}", state["said"])
         return {"ending": end, "errors": [failure]}
 
-    def spoken(self, name: str, state: DiscussionState, turn: Turn) -> dict[str, Any]:
+    def spoken(self, name: str, state: DiscussionState, turn: Turn) -> Update:
         """Note what a peer said in its turn, and go on with the next one unless it is over."""
         handoff = turn["handoff"]
         text = turn["text"] or (handoff["task"] if handoff else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -105,7 +104,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         if review is not None:
             if reviewer is not None:
                 raise ConfigurationError("reviewer= and review= exclude each other")
-            reviewer = Agent("reviewer", function=_as_function(review))
+            reviewer = Agent("reviewer", function=lambda task, context: review(*_case_of(task, context)))
         self.reviewer = reviewer
         self.criteria = list(criteria)
         self.checks = CheckWork(checks)
@@ -179,18 +178,6 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         if missing and len(missing) < len(self.criteria):
             raise DecisionError(f"Reviewer {self.name!r} did not judge {missing[0]!r}")
         return _verdict(judged, verdict.feedback, self.name, usage)
-
-
-def _as_function(review: Reviewer) -> Callable[..., Any]:
-    """Return a user's review as the function of an agent; sync or async as it is."""
-
-    async def waiting(task: str, context: dict[str, str]) -> Any:
-        return await review(*_case_of(task, context))
-
-    def blocking(task: str, context: dict[str, str]) -> Any:
-        return review(*_case_of(task, context))
-
-    return waiting if inspect.iscoroutinefunction(review) else blocking
 
 
 def _case_of(task: str, context: dict[str, str]) -> tuple[str, str, dict[str, str]]:

@@ -24,7 +24,7 @@ from graphs.engine.chat_stream import inside, speaking
 from graphs.engine.compiled_pattern import CompiledPattern
 from graphs.engine.drawing import Box, each, each_step, renderers
 from graphs.engine.execute import EXECUTE, Execute, StepRun
-from graphs.engine.node import Node, Rule
+from graphs.engine.node import Node, Rule, Update
 from graphs.engine.pattern import Pattern
 from graphs.engine.pattern_graph import PatternGraph
 from graphs.engine.plan_check import findings
@@ -32,10 +32,10 @@ from graphs.engine.state import (
     KEPT,
     RUNNING,
     Conclusion,
-    Draft,
     Input,
     PatternState,
     Problem,
+    Worked,
     assignment_of,
     closing,
     last_request,
@@ -45,12 +45,13 @@ from graphs.engine.state import (
     recovered,
     shown_call,
 )
-from graphs.engine.step_records import conclude_steps, judge, questions_in, under_names
+from graphs.engine.step_records import ASKS, conclude_steps, judge, questions_in, under_names
 from graphs.engine.steps import OnFailure, Step, StepRecord, critical_path, in_order, new_record, read_plan
 from graphs.engine.team import describe, member, team_of
 from graphs.engine.thread_lock import ThreadLock, WhenBusy, thread_lock
 
 __all__ = [
+    "ASKS",
     "EXECUTE",
     "KEPT",
     "RESERVED",
@@ -59,7 +60,6 @@ __all__ = [
     "Budget",
     "CompiledPattern",
     "Conclusion",
-    "Draft",
     "Execute",
     "Input",
     "Node",
@@ -74,7 +74,9 @@ __all__ = [
     "StepRecord",
     "StepRun",
     "ThreadLock",
+    "Update",
     "WhenBusy",
+    "Worked",
     "assignment_of",
     "closing",
     "conclude_steps",

@@ -39,6 +39,7 @@ from graphs.engine.state import Worked, recovered
 S = TypeVar("S", contravariant=True)
 R = TypeVar("R")
 Update = dict[str, Any]
+"""What a node changes: some keys of its graph's state."""
 
 
 @runtime_checkable

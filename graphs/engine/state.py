@@ -116,14 +116,6 @@ PRIVATE = ("assignment", "since_request", "code", "remaining_steps")
 """State keys that are not part of a result."""
 
 
-class Draft(TypedDict):
-    """A text that may become the answer."""
-
-    text: str
-    message_id: str | None
-    """The id of the chat message that shows the text, if there is one."""
-
-
 class Conclusion(TypedDict):
     """What a run ends with: the text of its answer, and how it stands."""
 
