@@ -30,9 +30,8 @@ def binaries() -> Path | None:
 @contextmanager
 def server() -> Iterator[str]:
     """Start a server and yield the address of an empty database; stop it and remove everything at the end."""
-    found = binaries()
-    if found is None:
-        raise FileNotFoundError("There is no initdb and pg_ctl on this system")
+    if (programs := binaries()) is None:
+        raise FileNotFoundError("initdb and pg_ctl are not installed on this system")
     folder = Path(tempfile.mkdtemp(prefix="podium-", dir="/tmp"))  # a socket's path must be short
     data = folder / "data"
     options: dict[str, Any] = {"check": True, "capture_output": True, "text": True, "cwd": folder}
@@ -42,10 +41,10 @@ def server() -> Iterator[str]:
         options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     try:
         text = ["--no-locale", "--encoding", "UTF8"]
-        initdb: list[Any] = [found / "initdb", "-D", data, "-U", USER, "-A", "trust", "--no-sync", *text]
+        initdb: list[Any] = [programs / "initdb", "-D", data, "-U", USER, "-A", "trust", "--no-sync", *text]
         subprocess.run(initdb, **options)
         settings = f"-k {folder} -c listen_addresses='' -c max_connections=100"
-        control: list[Any] = [found / "pg_ctl", "-D", data, "-w"]
+        control: list[Any] = [programs / "pg_ctl", "-D", data, "-w"]
         subprocess.run([*control, "-l", folder / "log", "-o", settings, "start"], **options)
         try:
             yield f"postgresql://{USER}@/postgres?host={folder}"

@@ -76,10 +76,10 @@ class Network(Pattern[NetworkState]):
         start: The peer that gets the first message of a thread; None for the first.
         turns: `handoff`: a peer goes on until it hands off. All others are discussions without handoffs: peers see what
             was said, until one of them finishes or `max_turns` were taken. `round_robin`: they speak in order.
-            `chosen`: a model names each speaker or the end, the first speaker too unless `start` does. A function of
+            `chosen`: a model names each speaker or the end, also the first speaker unless `start` does. A function of
             the state, sync or async: names the next speaker after each turn, None for the end.
         model: Names the speakers of `chosen`; None for the default chat model.
-        history: What a peer sees of the conversation before the request, and of what peers said before its turn:
+        history: What a peer sees of the conversation before the request, and of the peers' words before its turn:
             `full`, `last` (only the task it was handed), a number of messages, or a function of the messages.
         max_handoffs: Handoffs allowed before the network gives up; answering is not a handoff.
         max_turns: Turns of a discussion in all.
@@ -159,7 +159,7 @@ class Network(Pattern[NetworkState]):
         return {**request, "context": {**request.get("context", {}), **self._words(state)}}
 
     def _words(self, state: NetworkState) -> dict[str, str]:
-        """Return what peers said and why they handed over, by speaker, as far as `history` passes it on."""
+        """Return the words of peers, and why they handed over, by speaker, as far as `history` passes them on."""
         if self.discussion:
             messages = [AIMessage(utterance["text"], name=utterance["by"]) for utterance in state["said"]]
             return under_speakers(messages, self.history)
@@ -183,7 +183,8 @@ class Network(Pattern[NetworkState]):
         if handoff is None:
             reason = None if turn["status"] == "completed" else f"{name!r} ended as {turn['status']}"
             return {**update, "ending": ending(words, turn["status"], reason)}
-        record = HandoffRecord(**handoff, by=name, ignored=turn["ignored"])
+        to, task, reason = handoff["to"], handoff["task"], handoff["reason"]
+        record = HandoffRecord(by=name, to=to, task=task, reason=reason, ignored=turn["ignored"])
         stop = self._reason_to_stop(state, record)
         if refused := stop or self._unlinked(record):
             record["refused"] = refused
@@ -209,7 +210,7 @@ class Network(Pattern[NetworkState]):
         return None
 
     def turn_failed(self, name: str, state: NetworkState, error: Exception) -> Update:
-        """End with what was said before the failure."""
+        """End with the last words before the failure."""
         failure = problem(name, error)
         ending = stopped(f"{name!r} failed: {failure['message']}", state["said"])
         return {"ending": ending, "active": name, "errors": [failure]}
@@ -228,7 +229,7 @@ class Network(Pattern[NetworkState]):
         return "answer" if state["ending"] else "choose"
 
     def conclude(self, state: NetworkState) -> Conclusion:
-        """Answer with what the last peer said."""
+        """Answer with the words of the last peer."""
         return state["ending"] or {**stopped("", state["said"]), "status": RUNNING}
 
     def inside(self) -> dict[str, list[Box]]:

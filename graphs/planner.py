@@ -98,8 +98,8 @@ class Planner(Pattern[PlannerState]):
         max_steps: Steps that a plan may have, besides those that are done.
         max_plan_attempts: Plans written before the request goes to the fallback.
         max_replans: New plans for the rest after steps have failed.
-        begin_early: Start steps while the rest of the plan is being written, if its model streams and nobody approves.
-            Should the plan turn out flawed, those that have begun end and keep their results.
+        begin_early: Start steps while the rest of the plan is being written, if the model streams and no approval is
+            wanted. Should the plan turn out flawed, those that have begun end and keep their results.
         on_failure, max_parallel, history, retry: As in `Workflow`.
 
     Raises:
@@ -221,7 +221,7 @@ class Planner(Pattern[PlannerState]):
         return "plan" if state["flaws"] else "approve"
 
     def ask_for_approval(self, state: PlannerState) -> Question | None:
-        """Show a person the plan, unless nobody asked for that, it was approved before, or all of it is done."""
+        """Show a person the plan if approval is wanted, unless it was approved before or all of it is done."""
         plan, done = state["plan"], plans.done_in(state["steps"])
         if not state["approval"] or plan == state["approved"] or {step["id"] for step in plan} <= done:
             return None

@@ -144,11 +144,11 @@ class Router(Pattern[RouterState]):
         return {**update, "status": "failed", "stop_reason": reason, "messages": [AIMessage(reason)]}
 
     def _eligible(self, candidates: Sequence[Candidate]) -> list[str]:
-        """Return the known agents with enough confidence, from the most confident down."""
+        """Return the agents of the team with enough confidence, the most confident first."""
         ranked = sorted(candidates, key=lambda candidate: -candidate["confidence"])
         able = [candidate["agent"] for candidate in ranked if candidate["confidence"] >= self.threshold]
         best = ranked[0]["agent"] if ranked else None
-        # A best guess outside the team says that the request is out of scope, whatever comes second.
+        # A best guess outside the team means that the request is out of scope, also if the second is in the team.
         return [name for name in dict.fromkeys(able) if name in self.agents] if best in self.agents else []
 
     def chosen(self, state: RouterState) -> list[str]:
@@ -171,7 +171,7 @@ class Router(Pattern[RouterState]):
         }
 
     def take_response(self, state: RouterState, decision: HumanDecision) -> Update:
-        """Go on with what the user answered; what it was asked about is now part of the conversation."""
+        """Go on with the user's answer; the request before it is now part of the conversation."""
         asked, answer = AIMessage(self._question()), HumanMessage(decision["message"], id=str(uuid4()))
         task = self.assignment(state)
         request = task.get("request")
@@ -191,7 +191,7 @@ class Router(Pattern[RouterState]):
         return prompts.CLARIFICATION.format(choices=choices)
 
     def ask_merger(self, state: RouterState) -> Assignment | None:
-        """Have several answers merged into one; nobody works on a question to the user."""
+        """Have several answers merged into one; a question to the user is not an answer."""
         answered = self._answered(state)
         if len(answered) < 2 or _asking(answered):
             return None
@@ -233,7 +233,7 @@ class Router(Pattern[RouterState]):
         return {"text": text, "message_id": message_id, "status": status, "stop_reason": reason}
 
     def _answered(self, state: RouterState) -> list[RouterReply]:
-        """Return the replies of those that did not fail, from the best candidate down."""
+        """Return the replies that are not failures, the best candidate's first."""
         chosen = state["route"]["chosen"]
         answered = [reply for reply in state["replies"] if reply["text"] is not None]
         return sorted(answered, key=lambda reply: chosen.index(reply["agent"]))

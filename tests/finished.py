@@ -26,7 +26,7 @@ AGAIN = [
 
 
 def planner() -> Any:
-    """One step is repeated, one fails for good, and the rest is planned anew."""
+    """One step is repeated, one fails for good, and the rest is planned again."""
     left = [TimeoutError("no answer"), "Rain until noon"]
 
     async def forecast(task: str) -> str:

@@ -118,7 +118,7 @@ class Desk(Office):
         self.released = threading.Event()
 
     def fresh(self, *, route: str = "writer", slow: str = "", together: int = 0) -> None:
-        """Begin anew."""
+        """Forget the last test."""
         self.requests.clear()
         self.asked.clear()
         self.released.clear()

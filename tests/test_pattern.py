@@ -309,3 +309,9 @@ def test_a_run_that_reaches_the_recursion_limit_still_answers(call: Any, limit: 
     state = call(graph, {"messages": "q"}, {"recursion_limit": limit})
     assert (state["status"], state["messages"][-1].text) == ("partial", "x")
     assert "recursion_limit" in state["stop_reason"]
+
+
+@pytest.mark.parametrize("wrong", [3, {"attempts": 3}])
+def test_a_retry_that_is_not_one_is_refused_before_anything_runs(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="retry must be a Retry"):
+        Workflow([Step("a", "echo", "x")], agents=[ECHO], retry=wrong).compile()

@@ -230,7 +230,7 @@ def test_a_new_plan_is_asked_for_with_what_is_done_and_what_failed() -> None:
     assert "it needs 'bad', which failed" in asked
 
 
-@pytest.mark.parametrize("task", ["do red", "do it anew"])
+@pytest.mark.parametrize("task", ["do red", "do it again"])
 def test_a_done_step_that_is_planned_again_does_not_run_twice(call: Any, task: str) -> None:
     team = Team()
     state = call(team.planner(HALF, plan(step("red", task=task), step("other")), ANSWER), ASK)

@@ -257,11 +257,12 @@ def test_a_question_of_the_worker_to_the_user_is_not_reviewed(call: Any) -> None
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"max_revisions": -1}, "max_revisions of 0 or more"),
-        ({"criteria": []}, "at least one criterion"),
-        ({"criteria": "It rhymes."}, "a list of at least one criterion"),
+        ({"max_revisions": -1}, "max_revisions must be 0 or more"),
+        ({"criteria": []}, "a list of at least one"),
+        ({"criteria": "It rhymes."}, "a list of at least one"),
         ({"escalate": "somebody"}, "must be 'best', 'human' or an agent, not 'somebody'"),
-        ({"reviewer": critic(), "review": lambda task, work, context: GOOD}, "exclude each other"),
+        ({"reviewer": critic(), "review": lambda task, work, context: GOOD}, "excludes reviewer="),
+        ({"review": critic()}, "review= takes a function"),
     ],
 )
 def test_a_supervisor_put_together_wrongly_is_refused(options: Any, reason: str) -> None:

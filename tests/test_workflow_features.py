@@ -67,6 +67,19 @@ def test_a_chat_model_is_asked_for_the_form_and_its_items_arrive_as_objects(call
     assert [data["item"] for data in seen] == [Invoice(**GOOD)] * 2
 
 
+class Invoices(BaseModel):
+    invoices: list[Invoice]
+
+
+def test_items_of_a_form_around_a_list_arrive_as_objects(call: Any) -> None:
+    seen: list[Any] = []
+    bill = Agent("bill", function=lambda task: {"invoices": [GOOD, GOOD]})
+    use = Agent("use", function=lambda task, data: seen.append(data["item"]) or "ok")
+    steps = [Step("bills", "bill", "x", returns=Invoices), step("use", "bills", agent="use", for_each="bills")]
+    assert statuses(call(graph_of(*steps, agents=[bill, use]), ASK)) == "bills:completed use:completed"
+    assert seen == [Invoice(**GOOD)] * 2
+
+
 def test_a_result_of_another_form_is_a_typed_error_and_goes_to_the_fallback(call: Any) -> None:
     bad = Agent("bad", function=lambda task: {"total": 1})
     good = Agent("good", function=lambda task: GOOD)

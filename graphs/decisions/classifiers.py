@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from langchain_core.embeddings import Embeddings
@@ -190,10 +191,10 @@ def _read(answer: object, name: str) -> Mapping[str, float]:
     match answer:
         case str():
             return {answer: 1.0}
-        case Mapping():
+        case Mapping() if all(isinstance(confidence, Real) for confidence in answer.values()):
             return answer
-        case (str() as agent, int() | float() as confidence):
-            return {agent: confidence}
+        case (str() as agent, Real() as confidence):
+            return {agent: float(confidence)}
         case [*names] if all(isinstance(agent, str) for agent in names):
             return {str(agent): 1.0 for agent in names}
     raise DecisionError(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware, AgentState
 
 HANDOFF = "podium_handoff"
-"""Key in a tool message's artifact under which a handoff, or the end of a group chat, is found."""
+"""Key in a tool message's artifact under which a handoff, or the end of a group chat, is kept."""
 FINISH = "finish"
 """What a peer of a group chat hands to in order to end it."""
 HANDOFF_TOOL = "handoff_to_"
@@ -209,7 +209,7 @@ def _turn(text: str, wishes: list[Handoff], usage: Usage) -> Turn:
 
 
 def _said_beside(messages: Sequence[BaseMessage]) -> str:
-    """Return what a model said as it handed over, and what other tools then gave, which it has not seen."""
+    """Return the words with which a model handed over, and results of other tools, which it has not seen."""
     words = [message.text for message in messages if isinstance(message, AIMessage)][-1:]
     results = [message for message in _since_last(AIMessage, messages) if isinstance(message, ToolMessage)]
     unseen = [

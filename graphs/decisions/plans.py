@@ -30,7 +30,7 @@ def plan_form(names: Sequence[str]) -> type[BaseModel]:
     class PlannedStep(BaseModel):
         id: Short
         task: Paragraph
-        # Behind the task: a model writes in this order, and chooses better when it has said what is to be done.
+        # After the task: a model writes in this order, and chooses better once the task is written.
         agent: Annotated[str, OneOf(names, others=True)]
         dependencies: list[Short]
 
@@ -81,7 +81,7 @@ def made_up(plan: Plan, sources: Sequence[str]) -> list[str]:
 
 
 def texts_of(assignment: Assignment, steps: Mapping[str, StepRecord]) -> list[str]:
-    """Return the texts whose figures have a source: what was asked and said before, and the results."""
+    """Return the sources of figures: the request, the conversation before it, the context, and the results."""
     request = str(assignment["request"].text) if "request" in assignment else ""
     earlier = [str(message.text) for message in assignment.get("conversation", ())]
     results = [record["result"] or "" for record in steps.values()]

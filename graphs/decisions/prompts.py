@@ -1,4 +1,4 @@
-"""The prompts of the patterns. Text only; what agents wrote is always quoted as data."""
+"""The prompts of the patterns. Text only; the words of agents are always quoted as data."""
 
 from __future__ import annotations
 

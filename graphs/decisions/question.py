@@ -1,4 +1,4 @@
-"""What is asked, as one message for a model that decides about it instead of answering."""
+"""The request as one message, for a model that decides about it instead of answering it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from agents.settings import max_history_tokens
 
 
 def question_of(assignment: Assignment) -> HumanMessage:
-    """Return the task, with everything said and found before it quoted above, and the request's pictures and files.
+    """Return the task, below quotations of the conversation and context, with the request's pictures and files.
 
-    What agents answered earlier is not something that the deciding model has said itself, so it is data here.
+    Earlier answers of agents are not words of the deciding model, so they are data here.
     """
     task = assignment["task"]
     request = assignment.get("request") or HumanMessage("")

@@ -28,7 +28,7 @@ CHOOSE = "choose"
 
 
 class Utterance(TypedDict):
-    """What one peer said in its turn."""
+    """The words of one peer in its turn."""
 
     by: str
     text: str
@@ -37,7 +37,7 @@ class Utterance(TypedDict):
 
 
 class DiscussionState(PatternState):
-    """The shared state, what was said, and who has the floor."""
+    """The shared state, the words of all peers, and which peer has the floor."""
 
     active: Annotated[str, KEPT]
     """The peer whose turn it is; between messages of a thread, the one that answered last."""
@@ -80,7 +80,7 @@ class NextSpeaker(SyncAsyncRunnable[Mapping[str, object], Decided]):
 
 
 def under_speakers(messages: Sequence[AIMessage], history: History) -> dict[str, str]:
-    """Return as context what peers said, as far as `history` passes it on: under their names, numbered from 2 on."""
+    """Return the words of peers as context, as far as `history` passes them on: by name, numbered from 2 on."""
     labels: dict[str, str] = {}
     words: Sequence[BaseMessage] = messages
     for message in select_history(words, history):
@@ -116,7 +116,7 @@ class Discussion:
         turns: `round_robin`, `chosen`, or a function of the state that names the next speaker, None for the end.
         model: Names the speakers of `chosen`; None for the default chat model.
         max_turns: Turns in all.
-        assignment: State -> the request with what was said so far, for that model.
+        assignment: State -> the request with the words so far, for that model.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Discussion:
             self.choose = Node(self.ask_for_speaker, decision, self.take_choice, failed=self.choice_failed)
 
     def ask_for_speaker(self, state: DiscussionState) -> list[BaseMessage]:
-        """Give the model the request and what was said so far."""
+        """Give the model the request and the words so far."""
         return [self.system, question_of(self.assignment(state))]
 
     def take_choice(self, state: DiscussionState, decided: Decided) -> Update:
@@ -153,17 +153,17 @@ class Discussion:
             return {"ending": self._too_long(said)} if len(said) >= self.max_turns else {"active": speaker}
         last = last_words(said)
         if last is None:
-            return {"ending": stopped("The discussion was ended before anybody had spoken", said)}
+            return {"ending": stopped("The discussion ended before any peer had spoken", said)}
         return {"ending": ending(last, "completed", None)}
 
     def choice_failed(self, state: DiscussionState, error: Exception) -> Update:
-        """End with what was said so far."""
+        """End with the words so far."""
         failure = problem(CHOOSE, error)
-        end = stopped(f"Nobody was chosen to speak: {failure['message']}", state["said"])
+        end = stopped(f"No speaker was chosen: {failure['message']}", state["said"])
         return {"ending": end, "errors": [failure]}
 
     def spoken(self, name: str, state: DiscussionState, turn: Turn) -> Update:
-        """Note what a peer said in its turn, and go on with the next one unless it is over."""
+        """Record the words of a peer, and go on with the next one unless the discussion is over."""
         handoff = turn["handoff"]
         text = turn["text"] or (handoff["task"] if handoff else "")
         said: list[Utterance] = [*state["said"], {"by": name, "text": text, "message_id": turn["message_id"]}]

@@ -44,7 +44,7 @@ def triage_form(names: Sequence[str]) -> type[BaseModel]:
 
 
 def triage_examples(team: Sequence[Agent]) -> str:
-    """Make examples, two of each agent at most: what one agent is right for is small; what needs two of them is not."""
+    """Make examples, two of each agent at most: a request for one agent is small, one for two agents is not."""
     able = [agent for agent in team if agent.examples]
     shown = [(request, True, agent.name) for agent in able for request in agent.examples[:MAX_EXAMPLES]]
     if len(able) > 1:  # One in the middle too: a small model leans to what it read last.

@@ -23,7 +23,7 @@ from agents.settings import settings
 from graphs.decisions import prompts
 
 Reviewer = Callable[[str, str, dict[str, str]], Any]
-"""A review of your own: (task, work, context) -> `{"acceptable", "evidence", "feedback"}` or a verdict by criteria."""
+"""Your own review: (task, work, context) -> `{"acceptable", "evidence", "feedback"}` or a verdict by criteria."""
 
 CHECKS = "checks"
 """The author of a verdict without a model, and the criterion that all checks are passed."""
@@ -102,8 +102,8 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         review: Reviewer | None = None,
     ) -> None:
         if review is not None:
-            if reviewer is not None:
-                raise ConfigurationError("reviewer= and review= exclude each other")
+            if reviewer is not None or not callable(review):
+                raise ConfigurationError("review= takes a function, and excludes reviewer=, which takes an agent")
             reviewer = Agent("reviewer", function=lambda task, context: review(*_case_of(task, context)))
         self.reviewer = reviewer
         self.criteria = list(criteria)
@@ -236,7 +236,7 @@ class VerdictReply(BaseModel):
 
 
 def verdict_form(number: int) -> type[BaseModel]:
-    """Return the form of a verdict on so many criteria: every one has its own field, so none can be left out."""
+    """Return the form of a verdict on a number of criteria; each is a required field of its own."""
     fields: dict[str, Any] = {f"criterion_{place}": Finding for place in range(1, number + 1)}
     findings = create_model("Findings", **fields)
 

@@ -2,7 +2,7 @@
 
 executor     agents whose assignments are worked on elsewhere, behind any executor; remote_work: what a worker does
 prefect      Prefect as such an executor
-marks        whether somebody still waits for an assignment
+marks        whether the coordinator still waits for an assignment
 packing      what passes between them, as bytes; errors_as_data: errors
 queue        runs over workers: a queue of runs in Postgres
 worker       a worker of that queue; at_work: one of its runs; own_loops: event loops for code that may block

@@ -126,7 +126,7 @@ def _answers(resume: object, asked: Mapping[str, str]) -> Mapping[str, object]:
 
 
 class _Lines:
-    """Lines about a run, sent at most every so often, without keys, in notifications that are not too long."""
+    """Lines about a run, sent without keys, in notifications that are neither too frequent nor too long."""
 
     def __init__(self, send: Callable[[str], object]) -> None:
         self._send = send

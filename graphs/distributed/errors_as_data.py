@@ -81,7 +81,7 @@ def _of_its_class(data: ErrorData) -> Exception | None:
 
 def _restore(error: Exception, data: ErrorData) -> Exception:
     for name, value in data["attributes"].items():
-        BaseException.__setattr__(error, name, value)  # whatever its class makes of attributes
+        BaseException.__setattr__(error, name, value)  # also where its class forbids attributes
     error.__cause__ = error_from(data["cause"]) if data["cause"] else None
     return error
 

@@ -65,7 +65,7 @@ class Executor(Protocol):
     """Anything with `submit(function, *arguments)` that returns a future."""
 
     def submit(self, function: Callable[..., bytes], /, *arguments: Any) -> Future:
-        """Have a function called elsewhere; it is found there by name."""
+        """Have a function called elsewhere, where it is imported by name."""
         ...
 
 
@@ -76,7 +76,7 @@ def on(executor: Executor | Callable[[], Executor], place: str) -> list[Agent]:
     streamed while it is worked on.
 
     Args:
-        executor: Whatever has `submit`; or a function that makes it, which is called again when it is broken, as a
+        executor: An object with `submit`; or a function that makes it, which is called again when it is broken, as a
             `ProcessPoolExecutor` is after one of its processes has died.
         place: `module:attribute` of a list of agents, or of a function that returns one. Each worker imports the
             module, so it must be installed there in the same version; agents are never pickled.
@@ -91,7 +91,7 @@ def on(executor: Executor | Callable[[], Executor], place: str) -> list[Agent]:
 
 
 class Workers:
-    """An executor, or what makes one and then another when it is broken."""
+    """An executor, or a function that makes one, and another when it is broken."""
 
     def __init__(self, executor: Executor | Callable[[], Executor]) -> None:
         self._executor = executor if isinstance(executor, Executor) else None
@@ -127,7 +127,7 @@ class Workers:
 
 _BROKEN = (
     "The process pool is broken: one of its processes died, and it starts no other. Pass on() a function that makes"
-    " the pool, lambda: ProcessPoolExecutor(…), and it is made again"
+    " the pool, lambda: ProcessPoolExecutor(…), which is then called again"
 )
 
 
@@ -146,7 +146,7 @@ class RemoteAgent(Agent):
 
     @property
     def is_chat_model(self) -> bool:
-        """False: whatever does the work there, nothing of a model is seen here."""
+        """False: the model, if there is one, is on the worker."""
         return False
 
     def with_tools(self, tools: Sequence[BaseTool], *middleware: object) -> Agent:

@@ -1,4 +1,4 @@
-"""Marks that somebody waits for an assignment: files that workers on the same machine look for while they work."""
+"""Marks that the coordinator waits for an assignment: files that workers on its machine poll while they work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 
 class Mark(TypedDict):
-    """A file that exists as long as somebody waits."""
+    """A file that exists as long as the coordinator waits."""
 
     folder: str
     """Which folder of which machine, as `_folder` writes it."""
@@ -31,7 +31,7 @@ def _folder() -> str:
 
 @contextmanager
 def waiting() -> Iterator[Mark]:
-    """Mark that somebody waits, until the end of the block."""
+    """Keep a mark until the end of the block."""
     number, file = tempfile.mkstemp(prefix="podium-waits-")
     os.close(number)
     try:
@@ -42,5 +42,5 @@ def waiting() -> Iterator[Mark]:
 
 
 def is_awaited(mark: Mark) -> bool:
-    """Tell whether somebody still waits; where the coordinator's folder cannot be seen it counts as true."""
+    """Return whether the coordinator still waits; True where its folder cannot be seen."""
     return mark["folder"] != _folder() or Path(mark["file"]).exists()

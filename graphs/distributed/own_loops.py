@@ -17,7 +17,7 @@ _Work = Callable[[], Coroutine[Any, Any, T]]
 
 
 class OwnLoops:
-    """Runs coroutines in so many threads with an event loop each: code that blocks does not delay the caller's loop."""
+    """Runs coroutines in threads with an event loop each, so that blocking code does not delay the caller's loop."""
 
     def __init__(self, size: int) -> None:
         self._threads = ThreadPoolExecutor(size, "podium-run")

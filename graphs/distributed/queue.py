@@ -50,7 +50,7 @@ _GRAPH_NAME = re.compile(r"[\w.\-]{1,32}", re.ASCII)
 _LONGEST_REQUEST = 200
 _ACTIVE = ("queued", "running")
 _LOOK = 1.0
-"""Seconds between two looks at whether a run that is watched has ended: a notification may be lost."""
+"""Polling interval, in seconds, for the end of a watched run: a notification may be lost."""
 
 
 class Queue:

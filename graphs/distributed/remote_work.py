@@ -37,7 +37,7 @@ from graphs.distributed.packing import pack, unpack
 from graphs.engine import Spent, team_of, with_rest, within_budget
 
 _LOOK = 0.1
-"""Seconds between two looks at whether somebody still waits."""
+"""Polling interval, in seconds, for whether the coordinator still waits."""
 
 
 class RemoteAssignment(TypedDict):
@@ -122,7 +122,7 @@ _ASKS = (
 
 
 def _outcome(name: str, order: RemoteAssignment, inside: InPlace, tally: Tally) -> Answer | Turn:
-    agent = found(order["place"], name)
+    agent = agent_at(order["place"], name)
     if order["form"] is not None:
         agent = agent.returning(order["form"])
     tools = order["tools"]
@@ -186,7 +186,7 @@ def team_at(place: str) -> Mapping[str, Agent]:
     return team_of(value() if callable(value) else value)
 
 
-def found(place: str, name: str) -> Agent:
+def agent_at(place: str, name: str) -> Agent:
     """Return an agent by name.
 
     Raises:

@@ -49,7 +49,7 @@ MAX_TAKEOVERS = 3
 _BEATS = 3
 """Heartbeats within the time after which a worker counts as stalled."""
 _POLL = 2.0
-"""Seconds between two looks for runs, beside notifications."""
+"""Polling interval, in seconds, for new runs, beside notifications."""
 _PUT_OFF = 10.0
 """Seconds before a message is tried again whose thread waits for an answer."""
 _PAUSE = 1.0
@@ -59,7 +59,7 @@ _FORGOTTEN = 60.0
 
 
 class _PutBackError(Exception):
-    """The run goes back into the queue, to be taken after so many seconds."""
+    """The run goes back into the queue; it may be taken again after `seconds`."""
 
     def __init__(self, reason: str, seconds: float = 0.0) -> None:
         super().__init__(reason)
@@ -116,7 +116,7 @@ class _OwnJobs(JobManager):
 
 
 class Worker:
-    """Does the runs of a queue until it is told to stop.
+    """Does the runs of a queue until `stop` is called.
 
     Args:
         queue: The queue, with its graphs.

@@ -11,6 +11,7 @@ from langchain_core.runnables import Runnable
 from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
+from agents.runtime import Retry
 from agents.settings import Settings
 from graphs.engine.compiled_pattern import ANSWER, SPARE_STEPS, CompiledPattern, PatternBuilder
 from graphs.engine.node import Node, Rule, counted
@@ -29,6 +30,8 @@ class PatternGraph(PatternBuilder[StateT]):
     """
 
     def __init__(self, pattern: RunRules[StateT], state: type[StateT], *, input_schema: type = Input) -> None:
+        if not isinstance(pattern.retry, Retry | None):
+            raise ConfigurationError(f"retry must be a Retry, such as Retry(attempts=3), not {pattern.retry!r}")
         hints = get_type_hints(state, include_extras=True)
         record = {key: hint for key, hint in hints.items() if key != "remaining_steps"}
         result = {key: hint for key, hint in record.items() if key not in PRIVATE}

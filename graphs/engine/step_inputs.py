@@ -26,7 +26,7 @@ class StepInputs:
     """Results of calculations by their own names."""
 
     def with_(self, name: str, text: str, value: object) -> StepInputs:
-        """Return the inputs with one more; the value None is no data."""
+        """Return the inputs with one more; a value of None adds no data."""
         data = self.data if value is None else {**self.data, name: value}
         return replace(self, context={**self.context, name: text}, data=data)
 

@@ -131,6 +131,8 @@ class StepWork:
         except AgentError as error:
             return _failed(step, error)
         objects = inputs.data.get(listed["id"])
+        if isinstance(objects, BaseModel):  # a form around the list, as `items_of` reads it too
+            objects = next(iter(dict(objects).values()))
         calls, window = [], Window(self.effects)
         # The list itself is not context of its items, unless the task quotes it.
         inputs = inputs if listed["id"] in quoted(step) else inputs.without(listed["id"])

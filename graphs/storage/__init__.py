@@ -1,4 +1,4 @@
-"""Storage of runs, so that a killed process loses nothing that was done.
+"""Storage of runs: finished work survives a killed process.
 
 checkpointer  Storage: a checkpointer for sync and async graphs over LangGraph's blocking savers
 sqlite        runs in a file

@@ -104,7 +104,7 @@ def _namespace(checkpoint: CheckpointTuple) -> str:
 
 
 def _around(checkpoint: CheckpointTuple, root: list[CheckpointTuple]) -> CheckpointTuple | None:
-    """Return the outermost graph's checkpoint in which a checkpoint was made."""
+    """Return the outermost graph's checkpoint during which a checkpoint was written."""
     if not _namespace(checkpoint):
         return checkpoint if any(checkpoint is item for item in root) else None
     parent = internals.outermost_checkpoint_id(checkpoint)

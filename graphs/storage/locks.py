@@ -25,7 +25,7 @@ class Locks(Protocol):
 
     @property
     def place(self) -> Hashable:
-        """The same for all storages of one database in this process, where that can be told."""
+        """The same for all storages of one database in this process, as far as that can be seen."""
 
     def take(self, thread_id: str) -> Release | None:
         """Take the lock of a thread; return what releases it, or None if it is taken."""
@@ -42,7 +42,7 @@ class FileLocks:
     """One file per locked thread, in a folder beside the SQLite file."""
 
     def __init__(self, file: Path) -> None:
-        resolved = file.resolve()  # the same by whatever symbolic link the file is reached
+        resolved = file.resolve()  # the same through every symbolic link
         self.place = str(resolved)
         self._folder = resolved.with_name(f"{resolved.name}-locks")
 

@@ -34,7 +34,7 @@ _NOT_A_URI = "This is not a Postgres address; one looks like postgresql://user:p
 def postgres(
     uri: str, *, keep: Keep = "turns", when_busy: WhenBusy = "wait", wait: float = LOCK_SECONDS
 ) -> Iterator[Storage]:
-    """Open a Postgres database; its tables are made or brought up to date. Needs the extra `postgres`.
+    """Open a Postgres database, and create or migrate its tables. Needs the extra `postgres`.
 
     Args:
         uri: As `postgresql://user:password@host:5432/database`; it never appears in errors.
@@ -145,4 +145,4 @@ def _migrate(saver: Any, locks: AdvisoryLocks, wait: float) -> None:
         finally:
             release()
     elif existing > wanted:
-        raise StorageError("The tables were made by a newer langgraph-checkpoint-postgres; upgrade it")
+        raise StorageError("The tables are those of a newer langgraph-checkpoint-postgres; upgrade it")

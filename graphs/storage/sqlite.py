@@ -1,11 +1,11 @@
-"""Runs in a SQLite file, so that a killed process loses nothing that was done.
+"""Runs in a SQLite file: finished work survives a killed process.
 
     with sqlite("runs.sqlite") as storage:
         graph = planner.compile(checkpointer=storage)
         graph.invoke({"messages": "..."}, {"configurable": {"thread_id": "monday"}})  # or await graph.ainvoke(...)
         graph.invoke(None, {"configurable": {"thread_id": "monday"}})   # goes on where a killed process stopped
 
-What is read back is plain JSON and LangChain messages, whatever a file holds: no other type is ever constructed.
+Reading constructs only plain JSON and LangChain messages, even from a manipulated file.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def default_path() -> Path:
 def sqlite(
     path: Path | str | None = None, *, keep: Keep = "turns", when_busy: WhenBusy = "wait", wait: float = BUSY_SECONDS
 ) -> Iterator[Storage]:
-    """Open a SQLite file, made if there is none, for any number of runs, threads and processes at once.
+    """Open a SQLite file, or create it, for any number of runs, threads and processes at once.
 
     Args:
         path: None for `default_path()`.
@@ -102,7 +102,7 @@ def sqlite(
 
 
 def make_private(file: Path) -> None:
-    """Let nobody but its owner read a file; a file of another user stays as it is."""
+    """Restrict a file to its owner; a file of another user stays as it is."""
     if os.name == "posix" and file.exists() and file.stat().st_uid == os.geteuid():
         file.chmod(0o600)
 
@@ -122,7 +122,7 @@ def _connect(file: Path, wait: float) -> sqlite3.Connection:
 
 
 def _prepare(saver: Any, file: Path, wait: float) -> None:
-    """Make the tables if there are none; refuse those of another schema."""
+    """Create missing tables; refuse those of another schema."""
     connection: sqlite3.Connection = saver.conn
     connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
     connection.execute("PRAGMA journal_size_limit = 0")
