@@ -22,7 +22,7 @@ from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, 
 from agents.settings import settings
 from graphs.decisions import prompts
 
-Reviewer = Callable[[str, str, dict[str, str]], Any]
+Reviewer = Callable[[str, str, dict[str, str]], object]
 """Your own review: (task, work, context) -> `{"acceptable", "evidence", "feedback"}` or a verdict by criteria."""
 
 CHECKS = "checks"
@@ -153,7 +153,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         second = await effects.invoke(reviewer, again, config)
         return self._read(_data(second), add_usage(answer["usage"], second["usage"]))
 
-    def _read(self, data: Any, usage: Usage) -> Verdict:
+    def _read(self, data: object, usage: Usage) -> Verdict:
         """Turn a reviewer's reply into a verdict; it may judge by criteria of its own, but then by no other.
 
         Raises:
@@ -191,7 +191,7 @@ def _case(value: Assignment) -> str:
     return "\n\n".join([*parts, quote("The work", value["context"]["result"])])
 
 
-def _data(answer: Answer) -> Any:
+def _data(answer: Answer) -> object:
     return answer["data"] if answer["data"] is not None else read_object(answer["text"])
 
 
@@ -211,7 +211,7 @@ class VerdictReply(BaseModel):
 
     @field_validator("criteria", mode="before")
     @classmethod
-    def _as_list(cls, value: Any) -> Any:
+    def _as_list(cls, value: object) -> object:
         """Read `{name: {"evidence", "met"}}` too, the form that models are asked for."""
         if not isinstance(value, dict):
             return value

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, LiteralString, cast
 
 from typing_extensions import TypedDict
 
 from graphs.storage import strict
+
+if TYPE_CHECKING:
+    from psycopg import Connection as AnyConnection
+
+    Connection = AnyConnection[dict[str, Any]]
 
 QUEUE_JOB = "queue_job"
 """Key of the metadata of a run's checkpoints: the job that wrote them."""
@@ -157,7 +162,7 @@ class QueuedRun(TypedDict):
     """Why it failed for good."""
 
 
-def make_tables(connection: Any) -> None:
+def make_tables(connection: Connection) -> None:
     """Make procrastinate's tables and our trigger, if they are missing; of several processes one at a time."""
     from procrastinate.schema import SchemaManager
 
@@ -165,17 +170,27 @@ def make_tables(connection: Any) -> None:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
         if not tables_exist(connection):
             connection.execute(SchemaManager.get_schema())
-        if connection.execute("SELECT to_regproc('podium_wake_workers') AS wake").fetchone()["wake"] is None:
+        if _value(connection, "SELECT to_regproc('podium_wake_workers')") is None:
             connection.execute(_WAKE)
 
 
-def tables_exist(connection: Any) -> bool:
+def tables_exist(connection: Connection) -> bool:
     """Tell whether the queue was ever used."""
-    return connection.execute("SELECT to_regclass('procrastinate_jobs') AS jobs").fetchone()["jobs"] is not None
+    return _value(connection, "SELECT to_regclass('procrastinate_jobs')") is not None
+
+
+def _value(connection: Connection, statement: LiteralString) -> Any:
+    row = connection.execute(statement).fetchone()
+    return next(iter(row.values())) if row else None
 
 
 def insert(
-    connection: Any, arguments: Arguments, *, priority: int, at: datetime | None = None, schedule: str | None = None
+    connection: Connection,
+    arguments: Arguments,
+    *,
+    priority: int,
+    at: datetime | None = None,
+    schedule: str | None = None,
 ) -> None:
     """Insert a run, or with `at` its timer; `schedule` names a timer that exists once."""
     from procrastinate.jobs import Job as Row
@@ -196,31 +211,31 @@ def insert(
     JobManager(SyncPsycopgConnector()).defer_job(row, connection=connection)
 
 
-def revive(connection: Any, thread_id: str, priority: int) -> bool:
+def revive(connection: Connection, thread_id: str, priority: int) -> bool:
     """Queue the last run of a thread again, if it failed or was cancelled."""
     return connection.execute(_REVIVE, {"thread": thread_id, "priority": priority}).fetchone() is not None
 
 
-def prune(connection: Any, before: datetime) -> int:
+def prune(connection: Connection, before: datetime) -> int:
     """Delete the jobs that failed or were cancelled and were put before some time; return how many."""
     if not tables_exist(connection):
         return 0
     return len(connection.execute(_PRUNE, {"tasks": [RUN, TIMER], "before": before}).fetchall())
 
 
-def now(connection: Any) -> datetime:
+def now(connection: Connection) -> datetime:
     """Return the database's time, by which jobs are due: clocks of other machines may be off."""
-    time: datetime = connection.execute("SELECT now() AS now").fetchone()["now"]
+    time: datetime = _value(connection, "SELECT now()")
     return time.astimezone(UTC)
 
 
-def delete(connection: Any, job_id: int | None) -> bool:
+def delete(connection: Connection, job_id: int | None) -> bool:
     """Delete a job that is at work, if there still is one."""
     statement = "DELETE FROM procrastinate_jobs WHERE id = %s AND status = 'doing' RETURNING id"
     return connection.execute(statement, (job_id,)).fetchone() is not None
 
 
-def list_jobs(connection: Any, thread_id: str | None = None) -> list[QueuedRun]:
+def list_jobs(connection: Connection, thread_id: str | None = None) -> list[QueuedRun]:
     """Return the job of each thread that says how it stands, the latest first."""
     if not tables_exist(connection):
         return []
@@ -228,7 +243,7 @@ def list_jobs(connection: Any, thread_id: str | None = None) -> list[QueuedRun]:
     return [_job(row) for row in sorted(rows, key=lambda row: row["id"], reverse=True)]
 
 
-def _job(row: Any) -> QueuedRun:
+def _job(row: Mapping[str, Any]) -> QueuedRun:
     arguments, waits = row["args"], "scheduled" if row["task_name"] == TIMER else "queued"
     names: dict[str, JobStatus] = {"doing": "running", "failed": "failed", "todo": waits}  # type: ignore[dict-item]
     return {
@@ -243,11 +258,11 @@ def _job(row: Any) -> QueuedRun:
     }
 
 
-def cancel_jobs(connection: Any, thread_id: str) -> int:
+def cancel_jobs(connection: Connection, thread_id: str) -> int:
     """Cancel all jobs of a thread that wait, and ask the workers of those at work to stop; return how many."""
-    rows: Sequence[Any] = ()
-    if tables_exist(connection):
-        rows = connection.execute(_CANCEL, {"tasks": [RUN, TIMER], "thread": thread_id}).fetchall()
+    if not tables_exist(connection):
+        return 0
+    rows = connection.execute(_CANCEL, {"tasks": [RUN, TIMER], "thread": thread_id}).fetchall()
     return sum(row["id"] is not None for row in rows)
 
 

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 T = TypeVar("T")
 _FAREWELL = 3.0
 """Seconds that cancelled work has to end; a function that blocks cannot be ended."""
 
-_Work = Callable[[], Coroutine[Any, Any, T]]
+_Work = Callable[[], Coroutine[object, None, T]]
 
 
 class OwnLoops:
@@ -29,7 +29,7 @@ class OwnLoops:
         job = _Job(work)
         ended = asyncio.get_running_loop().run_in_executor(self._threads, job.run, self._runner)
         try:
-            return await asyncio.shield(ended)
+            return cast(T, await asyncio.shield(ended))
         except asyncio.CancelledError:
             job.cancel()
             await asyncio.wait([ended], timeout=_FAREWELL)
@@ -53,13 +53,13 @@ class OwnLoops:
             closing.join(_FAREWELL)
 
 
-class _Job:
-    def __init__(self, work: _Work[Any]) -> None:
+class _Job(Generic[T]):
+    def __init__(self, work: _Work[T]) -> None:
         self._work = work
         self._cancel: Callable[[], object] = lambda: None
         self._is_cancelled = False
 
-    def run(self, runner: Callable[[], asyncio.Runner]) -> Any:
+    def run(self, runner: Callable[[], asyncio.Runner]) -> T | None:
         with suppress(asyncio.CancelledError):
             return runner().run(self._cancellable())
         return None
@@ -69,7 +69,7 @@ class _Job:
         with suppress(RuntimeError):  # its loop is closed already
             self._cancel()
 
-    async def _cancellable(self) -> Any:
+    async def _cancellable(self) -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         self._cancel = lambda: loop.call_soon_threadsafe(task.cancel) if task else None
         if self._is_cancelled:

@@ -84,7 +84,7 @@ class _OwnJobs(JobManager):
         self.broken_off: set[int | None] = set()
         """Jobs that are put back because the storage failed, which counts as a takeover."""
 
-    async def query(self, statement: Any, **values: Any) -> list[dict[str, Any]]:
+    async def query(self, statement: str, **values: object) -> list[dict[str, Any]]:
         return await self.connector.execute_query_all_async(statement, **values)
 
     async def register_worker(self) -> int:
@@ -233,8 +233,9 @@ class Worker:
         """Put a run that is due."""
         await asyncio.to_thread(self._queue.ring, context.job.id, cast(Arguments, arguments), context.job.priority)
 
-    async def _run(self, context: JobContext, /, **arguments: Any) -> None:
+    async def _run(self, context: JobContext, /, **stored: object) -> None:
         """Do a run."""
+        arguments = cast(Arguments, stored)
         job, control = context.job, RunControl()
         name = f"{arguments['thread_id']} ({arguments['graph']})"
         began = time.monotonic()
@@ -243,7 +244,7 @@ class Worker:
             control.request_drain("the worker stops")
         self._report(f"{name}: at work")
         try:
-            await self._at_work(job, cast(Arguments, arguments), control)
+            await self._at_work(job, arguments, control)
             self._report(f"{name}: done in {time.monotonic() - began:.1f} s")
         except GraphDrained as drained:
             raise self._put_back(name, "the worker stops") from drained

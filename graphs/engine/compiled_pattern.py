@@ -73,18 +73,18 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         # ruff: disable[A002, D102]
         @overload  # type: ignore[override]
         def invoke(
-            self, input: Any, config: RunnableConfig | None = ..., *, version: Literal["v2"], **options: Any
+            self, input: object, config: RunnableConfig | None = ..., *, version: Literal["v2"], **options: object
         ) -> GraphOutput[StateT]: ...
         @overload
-        def invoke(self, input: Any, config: RunnableConfig | None = ..., **options: Any) -> StateT: ...
-        def invoke(self, input: Any, config: RunnableConfig | None = ..., **options: Any) -> Any: ...
+        def invoke(self, input: object, config: RunnableConfig | None = ..., **options: object) -> StateT: ...
+        def invoke(self, input: object, config: RunnableConfig | None = ..., **options: object) -> object: ...
         @overload  # type: ignore[override]
         async def ainvoke(
-            self, input: Any, config: RunnableConfig | None = ..., *, version: Literal["v2"], **options: Any
+            self, input: object, config: RunnableConfig | None = ..., *, version: Literal["v2"], **options: object
         ) -> GraphOutput[StateT]: ...
         @overload
-        async def ainvoke(self, input: Any, config: RunnableConfig | None = ..., **options: Any) -> StateT: ...
-        async def ainvoke(self, input: Any, config: RunnableConfig | None = ..., **options: Any) -> Any: ...
+        async def ainvoke(self, input: object, config: RunnableConfig | None = ..., **options: object) -> StateT: ...
+        async def ainvoke(self, input: object, config: RunnableConfig | None = ..., **options: object) -> object: ...
 
         # ruff: enable[A002, D102]
 
@@ -181,7 +181,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         inner = (box.agent.runnable for boxes in pattern.inside().values() for box in boxes)
         return pattern.synthesizes or any(isinstance(graph, CompiledPattern) and graph.synthesizes() for graph in inner)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Return a copy that shares nodes and checkpointer: LangGraph compares objects in it by identity."""
         return copy(self)
 
@@ -206,7 +206,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         graph = Graph(graph.nodes, [edge._replace(data=None) if edge.data == END else edge for edge in edges])
         return look_into(graph, self.builder.pattern.inside(), xray) if xray else graph
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """Show the drawing in a notebook; LangGraph would have a service on the internet make the picture."""
         return display(self)
 

@@ -68,7 +68,7 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
 
     def __init__(
         self,
-        ask: Callable[[S], Any],
+        ask: Callable[[S], object],
         agent: Runnable[Any, R],
         take: Callable[[S, R], Update] | Callable[[S, R | None], Update],
         *,
@@ -133,13 +133,13 @@ class Rule(Runnable[Any, Any]):
         return self.function(input)
 
 
-def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+def counted(function: Callable[..., Any]) -> Callable[..., object]:
     """Return a plain node function whose model calls are counted in the run's `usage`.
 
     The wrapper keeps the signature, by which LangGraph decides what to pass (`config`, `runtime`, `store`, …).
     """
 
-    def begin(options: dict[str, Any], held: RunnableConfig) -> tuple[Tally, RunnableConfig]:
+    def begin(options: dict[str, object], held: RunnableConfig) -> tuple[Tally, RunnableConfig]:
         tally = Tally(settings().prices)
         config = tally.watching(held)
         if "config" in options:
@@ -149,7 +149,7 @@ def counted(function: Callable[..., Any]) -> Callable[..., Any]:
     if inspect.iscoroutinefunction(function):
 
         @wraps(function)
-        async def waiting(*state: Any, **options: Any) -> Any:
+        async def waiting(*state: object, **options: object) -> object:
             async with at_work(AsyncEffects(), get_config()) as held:
                 tally, config = begin(options, held)
                 with current(config):
@@ -158,8 +158,8 @@ def counted(function: Callable[..., Any]) -> Callable[..., Any]:
         return waiting
 
     @wraps(function)
-    def blocking(*state: Any, **options: Any) -> Any:
-        async def work() -> Any:
+    def blocking(*state: object, **options: object) -> object:
+        async def work() -> object:
             async with at_work(SyncEffects(cancellations_of(get_config())), get_config()) as held:
                 tally, config = begin(options, held)
                 with current(config):
@@ -170,7 +170,7 @@ def counted(function: Callable[..., Any]) -> Callable[..., Any]:
     return blocking
 
 
-def _with_usage(update: Any, usage: Usage) -> Any:
+def _with_usage(update: object, usage: Usage) -> object:
     """Add the usage to what a node function returned: an update, nothing, or a command."""
     if not usage["calls"]:
         return update

@@ -66,7 +66,7 @@ class AskPerson(SyncAsyncRunnable[Question, HumanDecision]):
             note = wrong or ""
 
 
-def interrupt_run(question: Any) -> Any:
+def interrupt_run(question: object) -> Any:
     """Interrupt the run with a question; return the answer when the run is resumed with one.
 
     Raises:
@@ -81,7 +81,7 @@ def interrupt_run(question: Any) -> Any:
     return interrupt(question)
 
 
-def request_for(question: Question, note: str = "") -> dict[str, Any]:
+def request_for(question: Question, note: str = "") -> dict[str, object]:
     """Return a question as LangChain's `HITLRequest`, with Agent Inbox's form of it beside.
 
     Args:
@@ -101,7 +101,7 @@ def request_for(question: Question, note: str = "") -> dict[str, Any]:
     }
 
 
-def read_decision(answer: Any, question: Question) -> HumanDecision | None:
+def read_decision(answer: object, question: Question) -> HumanDecision | None:
     """Read an answer as one of the decisions allowed; None where it is not one."""
     allowed = question["allowed"]
     if isinstance(answer, str):
@@ -126,7 +126,7 @@ def read_decision(answer: Any, question: Question) -> HumanDecision | None:
     return {"type": cast(DecisionType, kind), "args": dict(args), "message": text.strip(), "usage": no_usage()}
 
 
-def _from_text(text: str, allowed: Sequence[DecisionType]) -> Any:
+def _from_text(text: str, allowed: Sequence[DecisionType]) -> object:
     word = text.strip().casefold()
     if _WORDS.get(word, word) in allowed:
         return {"type": word}
@@ -138,7 +138,7 @@ def _from_text(text: str, allowed: Sequence[DecisionType]) -> Any:
         return None
 
 
-def _edited(answer: Mapping[str, Any], args: Mapping[str, Any]) -> dict[str, Any] | None:
+def _edited(answer: Mapping[str, object], args: Mapping[str, object]) -> dict[str, object] | None:
     """Return the arguments of an edit, in LangChain's form, Agent Inbox's, or as the one text that is edited."""
     action = answer.get("edited_action", answer.get("args"))
     edited = action.get("args") if isinstance(action, Mapping) else None
@@ -149,7 +149,7 @@ def _edited(answer: Mapping[str, Any], args: Mapping[str, Any]) -> dict[str, Any
     return {name: _parsed(edited[name]) if name in edited else value for name, value in args.items()}
 
 
-def _parsed(value: Any) -> Any:
+def _parsed(value: object) -> object:
     """Read JSON that a front end sends as text; other text stays text."""
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
         try:

@@ -7,10 +7,10 @@ with postgres("postgresql://user:password@host:5432/database") as storage:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from agents.errors import StorageError
 from agents.runtime import install_hint
@@ -19,6 +19,14 @@ from graphs.engine import langgraph_internals as internals
 from graphs.storage.checkpointer import Keep, Storage
 from graphs.storage.locks import AdvisoryLocks
 from graphs.storage.serializer import strict
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.postgres import PostgresSaver
+    from psycopg import Connection as AnyConnection
+    from psycopg_pool import ConnectionPool
+
+    Connection = AnyConnection[dict[str, Any]]
+    Pool = ConnectionPool[Connection]
 
 LOCK_SECONDS = 30.0
 """Seconds to wait for the server, and for another process that changes the tables."""
@@ -61,7 +69,7 @@ def postgres(
             yield storage
 
 
-def connection_pool(uri: str, *, wait: float = LOCK_SECONDS) -> Any:
+def connection_pool(uri: str, *, wait: float = LOCK_SECONDS) -> Pool:
     """Return a pool of connections that commit each statement, to be opened; those that were lost are replaced."""
     from psycopg_pool import ConnectionPool
 
@@ -70,7 +78,7 @@ def connection_pool(uri: str, *, wait: float = LOCK_SECONDS) -> Any:
 
 
 @contextmanager
-def connected(uri: str, *, pool: Any = None, wait: float = LOCK_SECONDS) -> Iterator[Any]:
+def connected(uri: str, *, pool: Pool | None = None, wait: float = LOCK_SECONDS) -> Iterator[Connection]:
     """Yield a connection to the database, of its own or of a pool.
 
     Raises:
@@ -99,7 +107,7 @@ def _check_uri(uri: str) -> None:
         raise StorageError(_NOT_A_URI) from None  # the error quotes the address, and with it the password
 
 
-def _connect(uri: str, wait: float, **options: Any) -> Any:
+def _connect(uri: str, wait: float, **options: object) -> Connection:
     from psycopg import Connection
 
     return Connection.connect(uri, connect_timeout=max(2, round(wait)), **{**_options(), **options})
@@ -122,12 +130,12 @@ def _explain(error: Exception) -> StorageError | None:
     return None
 
 
-def _query(pool: Any, statement: str) -> Sequence[Any]:
+def _query(pool: Pool, statement: LiteralString) -> list[tuple[object, ...]]:
     with pool.connection() as connection:
         return [tuple(row.values()) for row in connection.execute(statement).fetchall()]
 
 
-def _migrate(saver: Any, locks: AdvisoryLocks, wait: float) -> None:
+def _migrate(saver: PostgresSaver, locks: AdvisoryLocks, wait: float) -> None:
     """Bring the tables up to date; of several processes one at a time."""
     encoding = saver.conn.execute("SHOW server_encoding").fetchone()["server_encoding"]
     if encoding not in ("UTF8", b"UTF8"):
