@@ -3,23 +3,18 @@
 planner, router, workflow, supervisor, network, orchestrator: the patterns, a file each. An orchestrator is a supervisor
 whose worker is a planner; the others do not import each other. errors: the tree of all errors.
 
-Rooms below the patterns, which import them:
+The rooms, each with what it imports of this package:
 
-engine       nodes, state, steps and graphs; imports no other room of graphs
-decisions    what patterns ask models to decide: plans, routes, verdicts, handoffs; imports engine
-people       what patterns ask people; imports engine
-
-Rooms beside them, which import only the engine:
-
-storage      where runs are kept: checkpointers, history, forks, locks
-show         what a person sees of a run: terminal, notebook, page
-
-Rooms above them, which import the patterns:
-
-distributed  work beyond one process: steps on other machines, a queue of runs
-evaluation   which pattern is worth it, on cases with known answers; imports show, too
-server       the graphs that LangGraph Studio serves, and who may use them
-cli          the `podium` command; imports all others, too
+engine       errors                            nodes, state, steps and graphs
+decisions    engine                            what patterns ask models to decide: plans, routes, verdicts, handoffs
+people       engine                            what patterns ask people
+patterns     engine, decisions, people         planner.py and the other five
+storage      engine                            where runs are kept: checkpointers, history, forks, locks
+show         engine                            what a person sees of a run: terminal, notebook, page
+distributed  engine, decisions, storage, show  work beyond one process: steps on other machines, a queue of runs
+evaluation   engine, patterns, show            which pattern is worth it, on cases with expected answers
+server       engine, patterns                  the graphs that LangGraph Studio serves, and who may use them
+cli          all others                        the `podium` command
 """
 
 from importlib import import_module
@@ -29,7 +24,7 @@ from typing import TYPE_CHECKING
 
 
 def _check_agents_package() -> None:
-    """Refuse another distribution's `agents`; it is looked up, not imported, because importing it may do anything."""
+    """Refuse another distribution's `agents`, without importing it: that could run any code."""
     own = _Path(__file__).resolve().parents[1] / "agents" / "__init__.py"
     found = _find_spec("agents")
     if found is not None and _Path(found.origin or "").resolve().with_suffix("") == own.with_suffix(""):

@@ -38,9 +38,6 @@ from graphs.people import AskPerson, HumanDecision, Question
 
 RESERVED_NAMES = ("answer", "classify", "fallback", "clarify", "merge", NOBODY)
 
-CLARIFY_REQUEST = "clarify_request"
-"""The action that a person is asked to respond to when no agent suits."""
-
 
 class Route(TypedDict):
     """The decision: the candidates, why, who decided, and which agents were asked."""
@@ -162,13 +159,8 @@ class Router(Pattern[RouterState]):
 
     def ask_person(self, state: RouterState) -> Question:
         """Ask which agent is meant, and wait."""
-        question = self._question()
-        return {
-            "action": CLARIFY_REQUEST,
-            "args": {"question": question},
-            "description": question,
-            "allowed": ["respond"],
-        }
+        text = self._question()
+        return {"action": "clarify_request", "args": {"question": text}, "description": text, "allowed": ["respond"]}
 
     def take_response(self, state: RouterState, decision: HumanDecision) -> Update:
         """Go on with the user's answer; the request before it is now part of the conversation."""
@@ -177,11 +169,8 @@ class Router(Pattern[RouterState]):
         request = task.get("request")
         is_users = request is not None and request.text == task["task"]
         before = request if request is not None and is_users else HumanMessage(task["task"])
-        assignment: Assignment = {
-            **task,
-            "task": str(answer.text),
-            "conversation": [*task.get("conversation", []), before, asked],
-        }
+        conversation = [*task.get("conversation", []), before, asked]
+        assignment: Assignment = {**task, "task": str(answer.text), "conversation": conversation}
         if is_users:
             assignment["request"] = answer
         return {"messages": [asked, answer], "assignment": assignment}
@@ -193,7 +182,7 @@ class Router(Pattern[RouterState]):
     def ask_merger(self, state: RouterState) -> Assignment | None:
         """Have several answers merged into one; a question to the user is not an answer."""
         answered = self._answered(state)
-        if len(answered) < 2 or _asking(answered):
+        if len(answered) < 2 or _questions(answered):
             return None
         context = {reply["agent"]: reply["text"] or "" for reply in answered}
         return {**self.assignment(state), "task": prompts.MERGE_TASK, "context": context}
@@ -216,7 +205,7 @@ class Router(Pattern[RouterState]):
             last = "".join(f"; the last one: {error['message']}" for error in state["errors"][-1:])
             reason = f"Every agent that was asked has failed: {', '.join(state['route']['chosen'])}{last}"
             return {"text": reason, "status": "failed", "stop_reason": reason}
-        asking = _asking(answered)
+        asking = _questions(answered)
         shown = asking or answered
         text, message_id = "\n\n".join(reply["text"] or "" for reply in shown), None
         if len(shown) == 1:
@@ -304,5 +293,5 @@ class Router(Pattern[RouterState]):
         return Node(self.assignment, agent if alone else Quiet(agent), answered, failed=failed)
 
 
-def _asking(replies: Sequence[RouterReply]) -> list[RouterReply]:
+def _questions(replies: Sequence[RouterReply]) -> list[RouterReply]:
     return [reply for reply in replies if reply["status"] == ASKS]

@@ -141,14 +141,8 @@ class Supervisor(Pattern[SupervisorT]):
         """Keep the work that a node gave; unchanged work is not worth another review."""
         messages = self._showing(state, answer["text"], answer.get("message_id"))
         errors = problems_inside(answer["errors"], node)
-        update: Update = {
-            "work": answer["text"],
-            "work_id": messages[-1].id,
-            "work_status": answer["status"],
-            "messages": messages,
-            "errors": errors,
-            "feedback": "",
-        }
+        work = {"work": answer["text"], "work_id": messages[-1].id, "work_status": answer["status"], "feedback": ""}
+        update: Update = {**work, "messages": messages, "errors": errors}
         if answer["status"] == ASKS:
             return {**update, "status": ASKS, "stop_reason": errors[-1]["message"]}
         if not state["work"]:
@@ -240,8 +234,7 @@ class Supervisor(Pattern[SupervisorT]):
             allowed = state["revisions"] + 1 + self.max_revisions
             return {**update, "feedback": decision["message"], "stop_reason": None, "allowed": allowed}
         if decision["type"] == "reject":
-            reason = f"A person stopped it. {state['stop_reason']}"
-            return {**update, **self._ending(state, "failed", reason)}
+            return {**update, **self._ending(state, "failed", f"A person stopped it. {state['stop_reason']}")}
         if decision["type"] == "edit":
             messages = self._showing(state, str(decision["args"]["text"]))
             return {**update, "status": "completed", "stop_reason": None, "messages": messages}

@@ -36,7 +36,7 @@ def test_a_function_of_the_state_names_the_next_speaker(call: Any) -> None:
     ("turns", "reason"),
     [
         (lambda state: "zoe", "turns= named 'zoe'; known: ann, bob, eve, finish"),
-        (lambda state: state["nothing"], "Nobody was chosen to speak: KeyError"),
+        (lambda state: state["nothing"], "No speaker was chosen: KeyError"),
         (lambda state: "ann", "Nobody finished in 2 turns"),
     ],
     ids=["unknown", "broken", "endless"],
