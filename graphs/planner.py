@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NotRequired
+from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langgraph.graph import END, START
-from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, History, check_history, escaped
 from agents.conversion import AnyAgent
 from agents.decisions import Decided, Decision
-from agents.figures import unknown_figures
 from agents.runtime import Retry
 from agents.settings import settings
 from graphs.decisions import BeginEarly, StreamedPlan, Synthesis, plans, prompts, question_of
@@ -40,22 +38,12 @@ from graphs.engine import (
     member,
     out_of_budget,
     problem,
-    problems_inside,
     questions_in,
     team_of,
     under_names,
 )
 from graphs.errors import ConfigurationError
 from graphs.people import AskPerson, HumanDecision, Question, edited_plan, plan_question
-
-
-class Draft(TypedDict):
-    """The answer that was written from the results; with a status if its writer is a pattern that did not complete."""
-
-    text: str
-    message_id: str | None
-    status: NotRequired[str]
-    stop_reason: NotRequired[str | None]
 
 
 class PlannerState(PatternState):
@@ -80,7 +68,7 @@ class PlannerState(PatternState):
     has_begun: bool
     """Whether steps began while the plan was being written; those that failed are not begun again."""
     replans: int
-    draft: Draft | None
+    draft: plans.Draft | None
 
 
 class Planner(Pattern[PlannerState]):
@@ -159,10 +147,9 @@ class Planner(Pattern[PlannerState]):
         new = [Step(**step).as_dict() for step in decided["value"]["steps"] if step["id"] not in done]
         plan = plans.kept_steps(state["plan"], done) + new
         update = {"plan": plan, "plan_attempts": state["plan_attempts"] + 1, "flaws": [], "has_begun": False}
-        update["adds_nothing"] = bool(done) and not new
         if done and not new:
-            update["stop_reason"] = judge(state["steps"], None)[1]
-        return update
+            return {**update, "adds_nothing": True, "stop_reason": judge(state["steps"], None)[1]}
+        return {**update, "adds_nothing": False}
 
     def no_plan(self, state: PlannerState, failure: Problem) -> Update:
         """Go on without a plan of the model's."""
@@ -172,15 +159,13 @@ class Planner(Pattern[PlannerState]):
     def may_begin(self, state: PlannerState) -> bool:
         """Return whether steps may begin before the plan is whole: no person approves it, and nothing was planned."""
         was_planned = state["plan_attempts"] or state["steps"] or state["feedback"]
-        return self.begin_early and not (was_planned or self._asks_for_approval(state))
-
-    def _asks_for_approval(self, state: PlannerState) -> bool:
-        return state["approval"] or self.approval or settings().approval
+        return self.begin_early and not (was_planned or self.approval or settings().approval)
 
     def check(self, state: PlannerState) -> Update:
         """Find what is wrong with the plan; after too many attempts, go on without one."""
         # Kept in the state: a process that resumes the run need not know the settings with which it was started.
-        return {"approval": self._asks_for_approval(state), **self._checked(state)}
+        approval = state["approval"] or self.approval or settings().approval
+        return {"approval": approval, **self._checked(state)}
 
     def _checked(self, state: PlannerState) -> Update:
         if state["stop_reason"]:
@@ -190,9 +175,7 @@ class Planner(Pattern[PlannerState]):
             reason = f"no sound plan in {self.max_plan_attempts} attempts"
             return {**self._without_plan(state, reason), "errors": [plans.invalid_plan(flaw) for flaw in flaws]}
         if flaws and state["has_begun"]:
-            kept = f"Kept: {', '.join(state['steps'])}; no other step began"
-            error = plans.invalid_plan(f"The plan was flawed after steps had begun: {' '.join(flaws)} {kept}")
-            return {"flaws": flaws, "errors": [error]}
+            return {"flaws": flaws, "errors": [plans.flawed_after_begin(flaws, state["steps"])]}
         if flaws or state["approved"]:
             return {"flaws": flaws}
         invented = plans.made_up(state["plan"], self._sources(state))
@@ -256,35 +239,26 @@ class Planner(Pattern[PlannerState]):
         steps = state["steps"]
         if questions_in(steps) or not plans.done_in(steps):
             return "answer"
-        was_rejected = state["adds_nothing"]  # an answer from the same results
-        again = was_rejected or state["abandoned"] or (self.always_synthesizes and len(steps) > 1)
+        # `adds_nothing`: an answer from the same results was rejected.
+        again = state["adds_nothing"] or state["abandoned"] or (self.always_synthesizes and len(steps) > 1)
         has_answer = plans.has_answer(state["plan"], steps, self.assignment(state)["task"])
         return "answer" if has_answer and not again else "synthesize"
 
     def ask_for_answer(self, state: PlannerState) -> Assignment:
         """Give the synthesizer the request and every result, or why there is none."""
         dropped = state["abandoned"] if state["stop_reason"] else []
-        records = [*dropped, *state["steps"].values()]
-        results = {record["id"]: plans.result_text(record) for record in records}
-        data = {record["id"]: record["data"] for record in records if record["data"] is not None}
-        return {**self.assignment(state), "task": prompts.SYNTHESIZE_TASK, "context": results, "data": data}
+        return plans.synthesis_of(self.assignment(state), [*dropped, *state["steps"].values()])
 
     def take_answer(self, state: PlannerState, answer: Answer) -> Update:
         """Keep the answer; figures in it that come from nowhere are noted in `errors`."""
-        draft: Draft = {"text": answer["text"], "message_id": answer.get("message_id")}
-        errors = problems_inside(answer["errors"], "synthesize")
-        if answer["status"] != "completed":
-            draft = {**draft, "status": answer["status"], "stop_reason": errors[-1]["message"]}
-        if invented := unknown_figures(answer["text"], self._sources(state)):
-            words = f"The answer has figures that neither the request nor the results have: {', '.join(invented)}."
-            errors.append(plans.unknown_figure("synthesize", words))
+        draft, errors = plans.draft_of(answer, self._sources(state))
         return {"draft": draft, "errors": errors}
 
     def answer_failed(self, state: PlannerState, error: Exception) -> Update:
         """Answer with all the results as they are."""
         failure = problem("synthesize", error)
         reason = state["stop_reason"] or f"The results could not be put together: {failure['message']}"
-        draft: Draft = {"text": under_names(state["steps"].values()), "message_id": None}
+        draft: plans.Draft = {"text": under_names(state["steps"].values()), "message_id": None}
         return {"draft": draft, "stop_reason": reason, "errors": [failure]}
 
     def conclude(self, state: PlannerState) -> Conclusion:

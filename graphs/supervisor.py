@@ -8,14 +8,14 @@ from typing import Literal
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, RemoveMessage
 from langgraph.graph import END, START
-from typing_extensions import TypedDict, TypeVar
+from typing_extensions import TypeVar
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, History, check_history
 from agents.checks import Check
 from agents.conversion import AnyAgent, agent_of
 from agents.runtime import Retry
-from graphs.decisions import CRITERIA, Review, Reviewer, Verdict
+from graphs.decisions import CRITERIA, Best, Review, Reviewed, Reviewer, Verdict
 from graphs.engine import (
     ASKS,
     RUNNING,
@@ -34,23 +34,6 @@ from graphs.engine import (
 )
 from graphs.errors import ConfigurationError
 from graphs.people import AskPerson, HumanDecision, Question, work_question
-
-
-class Reviewed(Verdict):
-    """A verdict, with the number of the work it is about (0 for the first) and the share of criteria met."""
-
-    revision: int
-    score: float
-
-
-class Best(TypedDict):
-    """The best work so far."""
-
-    text: str
-    message_id: str | None
-    """The id of the chat message that shows the text, if there is one."""
-    score: float
-    revision: int
 
 
 class SupervisorState(PatternState):

@@ -38,7 +38,7 @@ from graphs.decisions.speakers import (
     under_speakers,
 )
 from graphs.decisions.triage import Delegate, triage_examples, triage_form
-from graphs.decisions.verdicts import CHECKS, CRITERIA, CheckWork, Review, Reviewer, Verdict
+from graphs.decisions.verdicts import CHECKS, CRITERIA, Best, CheckWork, Review, Reviewed, Reviewer, Verdict
 
 __all__ = [
     "CHECKS",
@@ -49,6 +49,7 @@ __all__ = [
     "NOBODY",
     "AnyClassifier",
     "BeginEarly",
+    "Best",
     "Candidate",
     "CheckWork",
     "Classifier",
@@ -61,6 +62,7 @@ __all__ = [
     "Quiet",
     "Ranking",
     "Review",
+    "Reviewed",
     "Reviewer",
     "StreamedPlan",
     "Synthesis",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Annotated, Any, NotRequired
 
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, quote
@@ -17,7 +18,7 @@ from agents.figures import unknown_figures
 from agents.forms import OneOf, Paragraph, Short
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
-from graphs.engine import RESERVED, Problem, StepRecord, inside
+from graphs.engine import RESERVED, Problem, StepRecord, inside, problems_inside
 from graphs.errors import InvalidPlanError
 
 Plan = Sequence[Mapping[str, Any]]
@@ -93,6 +94,12 @@ def invalid_plan(message: str) -> Problem:
     return {"where": "check", "kind": InvalidPlanError.__name__, "message": message}
 
 
+def flawed_after_begin(flaws: Sequence[str], steps: Iterable[str]) -> Problem:
+    """Return the record of a plan that turned out flawed after steps of it had begun."""
+    kept = f"Kept: {', '.join(steps)}; no other step began"
+    return invalid_plan(f"The plan was flawed after steps had begun: {' '.join(flaws)} {kept}")
+
+
 def unknown_figure(where: str, message: str) -> Problem:
     """Return the record of figures without a source."""
     return {"where": where, "kind": "UnknownFigures", "message": message}
@@ -139,6 +146,34 @@ def replan_text(steps: Mapping[str, StepRecord]) -> str:
     done = [quote(record["id"], record["result"] or "") for record in records if record["status"] == "completed"]
     failed = [f"- {quote(record['id'], result_text(record))}" for record in records if record["status"] != "completed"]
     return prompts.REPLAN.format(done="\n".join(done) or "nothing", failed="\n".join(failed))
+
+
+class Draft(TypedDict):
+    """The answer that was written from the results; with a status if its writer is a pattern that did not complete."""
+
+    text: str
+    message_id: str | None
+    status: NotRequired[str]
+    stop_reason: NotRequired[str | None]
+
+
+def synthesis_of(assignment: Assignment, records: Sequence[StepRecord]) -> Assignment:
+    """Return the assignment of writing the answer from the results, or why there is none."""
+    results = {record["id"]: result_text(record) for record in records}
+    data = {record["id"]: record["data"] for record in records if record["data"] is not None}
+    return {**assignment, "task": prompts.SYNTHESIZE_TASK, "context": results, "data": data}
+
+
+def draft_of(answer: Answer, sources: Sequence[str]) -> tuple[Draft, list[Problem]]:
+    """Return the answer that an agent wrote, and what is wrong with it: figures that come from nowhere, too."""
+    draft: Draft = {"text": answer["text"], "message_id": answer.get("message_id")}
+    errors = problems_inside(answer["errors"], "synthesize")
+    if answer["status"] != "completed":
+        draft = {**draft, "status": answer["status"], "stop_reason": errors[-1]["message"]}
+    if invented := unknown_figures(answer["text"], sources):
+        words = f"The answer has figures that neither the request nor the results have: {', '.join(invented)}."
+        errors.append(unknown_figure("synthesize", words))
+    return draft, errors
 
 
 class Synthesis(SyncAsyncRunnable[Assignment, Answer]):

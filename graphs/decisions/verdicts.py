@@ -51,6 +51,23 @@ class Verdict(TypedDict):
     usage: Usage
 
 
+class Reviewed(Verdict):
+    """A verdict, with the number of the work it is about (0 for the first) and the share of criteria met."""
+
+    revision: int
+    score: float
+
+
+class Best(TypedDict):
+    """The best work so far."""
+
+    text: str
+    message_id: str | None
+    """The id of the chat message that shows the text, if there is one."""
+    score: float
+    revision: int
+
+
 class Finding(BaseModel):
     """The judgement of one criterion."""
 
