@@ -9,11 +9,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langgraph.graph import END, START
 
-from agents.agent import Agent, Answer
-from agents.assignment import Assignment, History, check_history, escaped
-from agents.conversion import AnyAgent
-from agents.decisions import Decided, Decision
-from agents.runtime import Retry
+from agents import Agent, Answer, AnyAgent, Assignment, Decided, Decision, Retry
+from agents.assignment import History, check_history, escaped
 from agents.settings import settings
 from graphs.decisions import BeginEarly, StreamedPlan, Synthesis, plans, prompts, question_of
 from graphs.engine import (
@@ -25,6 +22,7 @@ from graphs.engine import (
     Pattern,
     PatternGraph,
     PatternState,
+    Plan,
     Problem,
     Step,
     StepRecord,
@@ -183,7 +181,7 @@ class Planner(Pattern[PlannerState]):
             return {"flaws": invented}  # once: the plan is sound, so it can run all the same
         return {"flaws": [], "errors": [plans.unknown_figure("check", figures) for figures in invented]}
 
-    def _flaws(self, state: PlannerState, plan: plans.Plan) -> list[str]:
+    def _flaws(self, state: PlannerState, plan: Plan) -> list[str]:
         return findings(plan, self.agents, most=self.max_steps + len(plans.done_in(state["steps"])))
 
     def _sources(self, state: PlannerState) -> list[str]:
@@ -276,7 +274,7 @@ class Planner(Pattern[PlannerState]):
         return {"execute": each(self.agents.values()), "synthesize": each([self.synthesizer])}
 
     def _planning(self) -> StreamedPlan[PlannerState]:
-        def flaws(state: PlannerState, plan: plans.Plan) -> list[str]:
+        def flaws(state: PlannerState, plan: Plan) -> list[str]:
             return self._flaws(state, plan) or plans.made_up(plan, self._sources(state))
 
         early = BeginEarly(self.execute, self.may_begin, flaws)

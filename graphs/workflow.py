@@ -97,6 +97,8 @@ class Workflow(Pattern[WorkflowState]):
         """Take the steps from the constructor or else from the input, and refuse those that cannot be run."""
         plan = [step.as_dict() for step in self.steps] or state["plan"] or []
         flaws = [] if self.steps else findings(plan, self.agents)
+        if self.steps and state["plan"]:
+            flaws = ["This workflow has its own steps; pass a plan to a workflow without steps."]
         errors = [{"where": "check", "kind": "InvalidPlanError", "message": flaw} for flaw in flaws]
         return {"plan": plan, "errors": errors}
 

@@ -13,7 +13,7 @@ from langgraph.types import Command
 from agents import Agent, Settings
 from agents.testing import ScriptedModel
 from graphs import Orchestrator, Planner, Step
-from graphs.people.plan_approval import plan_question
+from graphs.people.approvals import plan_question
 from graphs.storage import sqlite
 
 ASK = {"messages": "the request"}

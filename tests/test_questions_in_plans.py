@@ -7,7 +7,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent
 from agents.testing import ScriptedModel
-from graphs import Planner, Router, Step, Supervisor, Workflow
+from graphs import Network, Planner, Router, Step, Supervisor, Workflow
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 NOBODY = {"reason": "unclear", "candidates": [{"agent": "none", "confidence": 0.9}]}
@@ -64,12 +64,13 @@ def both(text: str) -> list[str]:
     return ["desk", "press"]
 
 
-@pytest.mark.parametrize("place", ["synthesizer", "several", "escalation"])
+@pytest.mark.parametrize("place", ["synthesizer", "several", "escalation", "discussion"])
 def test_nobody_works_on_a_question_wherever_an_agent_asks_it(place: str, call: Any) -> None:
     asks, model = desk(NOBODY), ScriptedModel([APART] if place == "synthesizer" else [])
     patterns: dict[str, Any] = {
         "synthesizer": lambda: Planner([PRESS], model=model, synthesizer=asks),
         "several": lambda: Router([asks, PRESS], classifier=both, model=model, multiple=True),
+        "discussion": lambda: Network([asks, PRESS], turns="round_robin"),
         "escalation": lambda: Supervisor(PRESS, checks=[lambda text: "No."], max_revisions=0, escalate=asks),
     }
     state = call(patterns[place]().compile(), {"messages": "It is wrong."})

@@ -160,6 +160,9 @@ def test_a_team_is_needed_and_its_names_are_unique() -> None:
 def test_steps_may_come_with_the_input(call: Any) -> None:
     plan = [step("a").as_dict(), {"id": "b", "agent": "echo", "task": "{a}!", "dependencies": ["a"]}]
     assert field(call(graph_of(), {**ASK, "plan": plan}), "result") == {"a": "do a", "b": "do a!"}
+    state = call(graph_of(step("c")), {**ASK, "plan": plan})
+    assert (state["status"], state["steps"]) == ("failed", {})
+    assert "has its own steps" in state["messages"][-1].text
 
 
 @pytest.mark.parametrize(

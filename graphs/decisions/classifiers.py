@@ -72,10 +72,13 @@ class ModelClassifier(SyncAsyncRunnable[Assignment, Classified]):
         }
 
 
+_OneClassifier = AnyClassifier | ModelClassifier
+
+
 class _Asked(SyncAsyncRunnable[Assignment, Classified]):
     """Asks one classifier; one that passes on has no candidates."""
 
-    def __init__(self, classifier: AnyClassifier | ModelClassifier, team: Sequence[Agent], *, is_last: bool) -> None:
+    def __init__(self, classifier: _OneClassifier, team: Sequence[Agent], *, is_last: bool) -> None:
         self.classifier = classifier
         self.team = team
         self.is_last = is_last
@@ -119,14 +122,14 @@ class Classify(SyncAsyncRunnable[Assignment, Ranking]):
 
     def __init__(
         self,
-        classifier: AnyClassifier | Sequence[AnyClassifier],
+        classifier: _OneClassifier | Sequence[_OneClassifier],
         team: Sequence[Agent],
         *,
         model: BaseChatModel | str | Literal[False] | None,
         threshold: float,
         retry: Retry | None = None,
     ) -> None:
-        classifiers: list[AnyClassifier | ModelClassifier] = [*_as_classifiers(classifier)]
+        classifiers = _as_classifiers(classifier)
         if model is not False:
             classifiers.append(ModelClassifier(team, model))
         if not classifiers:
@@ -152,11 +155,11 @@ class Classify(SyncAsyncRunnable[Assignment, Ranking]):
         return {**best, "usage": usage, "errors": errors}
 
 
-def _as_classifiers(value: AnyClassifier | Sequence[AnyClassifier]) -> list[AnyClassifier]:
+def _as_classifiers(value: _OneClassifier | Sequence[_OneClassifier]) -> list[_OneClassifier]:
     values = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     for item in values:
         if isinstance(item, type) or not (
-            callable(item) or isinstance(item, Embeddings | Classifier | EmbeddingClassifier)
+            callable(item) or isinstance(item, Embeddings | Classifier | EmbeddingClassifier | ModelClassifier)
         ):
             raise ConfigurationError(f"A classifier is a function, Embeddings or an object with `rank`, not {item!r}")
     return [EmbeddingClassifier(item) if isinstance(item, Embeddings) else item for item in values]

@@ -27,8 +27,8 @@ from agents.errors import DecisionError
 from agents.models import VisibleText
 from agents.runtime import AttemptOutcome, Attempts, Effects, Usage, WorkCancelledError, named, no_usage, sum_usage
 from graphs.decisions import prompts
-from graphs.decisions.plans import Plan, briefly, plan_text
-from graphs.engine import Execute, Node, Problem, Step, StepRun, Update, Worked, problem, recovered, within_budget
+from graphs.decisions.plans import briefly, plan_text
+from graphs.engine import Execute, Node, Plan, Problem, Step, StepRun, Update, Worked, problem, recovered, within_budget
 
 S = TypeVar("S", bound=Mapping[str, Any])
 
@@ -91,6 +91,7 @@ class StreamedPlan(Node[S, Decided]):
         early: BeginEarly[S],
     ) -> None:
         super().__init__(ask, decide, take, failed=lambda state, error: no_plan(state, problem("plan", error)))
+        self.messages = ask
         self.decide = decide
         self.no_plan = no_plan
         self.early = early
@@ -202,7 +203,7 @@ class PlanInWriting:
 
     async def _asked(self) -> Written:
         """Ask for the plan, or for the rest of it where the steps of a resumed run have begun, and store its end."""
-        messages = self.node.ask(self.state)
+        messages = self.node.messages(self.state)
         if self.begun:
             begun = plan_text([step.as_dict() for step in self.begun])
             messages += [AIMessage(begun), HumanMessage(prompts.REST_OF_PLAN)]

@@ -18,11 +18,8 @@ from agents.figures import unknown_figures
 from agents.forms import OneOf, Paragraph, Short
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
-from graphs.engine import RESERVED, Problem, StepRecord, inside, problems_inside
+from graphs.engine import RESERVED, Plan, Problem, StepRecord, inside, problems_inside
 from graphs.errors import InvalidPlanError
-
-Plan = Sequence[Mapping[str, Any]]
-"""Steps in their JSON form."""
 
 
 def plan_form(names: Sequence[str]) -> type[BaseModel]:

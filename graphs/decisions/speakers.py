@@ -21,7 +21,7 @@ from agents.workers import call, is_async
 from graphs.decisions import prompts
 from graphs.decisions.handoffs import FINISH, Turn
 from graphs.decisions.question import question_of
-from graphs.engine import KEPT, Conclusion, Node, PatternState, Update, describe, problem
+from graphs.engine import ASKS, KEPT, Conclusion, Node, PatternState, Update, describe, problem
 
 CHOOSE = "choose"
 """The name of the node that names the next speaker."""
@@ -172,6 +172,8 @@ class Discussion:
             nothing: Utterance = {**answer, "text": f"{name!r} finished without an answer"}
             last = answer if answer["text"] else last_words(said) or nothing
             return {"said": said, "ending": ending(last, "completed", None)}
+        if turn["status"] == ASKS:
+            return {"said": said, "ending": ending(said[-1], ASKS, f"{name!r} ended as {ASKS}")}
         if self.choose is not None:
             return {"said": said}
         end = self._too_long(said) if len(said) >= self.max_turns else None

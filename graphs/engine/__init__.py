@@ -46,7 +46,7 @@ from graphs.engine.state import (
     shown_call,
 )
 from graphs.engine.step_records import ASKS, conclude_steps, judge, questions_in, under_names
-from graphs.engine.steps import OnFailure, Step, StepRecord, critical_path, in_order, new_record, read_plan
+from graphs.engine.steps import OnFailure, Plan, Step, StepRecord, critical_path, in_order, new_record, read_plan
 from graphs.engine.team import describe, member, team_of
 from graphs.engine.thread_lock import ThreadLock, WhenBusy, thread_lock
 
@@ -67,6 +67,7 @@ __all__ = [
     "Pattern",
     "PatternGraph",
     "PatternState",
+    "Plan",
     "Problem",
     "Rule",
     "Spent",

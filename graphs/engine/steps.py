@@ -15,6 +15,8 @@ from agents.assignment import fill, placeholders
 from agents.runtime import Retry, Usage, no_usage
 from graphs.engine.state import Problem
 
+Plan = Sequence[Mapping[str, Any]]
+"""Steps in their JSON form."""
 OnFailure = Literal["skip", "stop", "continue"]
 Join = Literal["all", "any"]
 CONDITIONS = ("equals", "not_equals", "contains", "not_contains")

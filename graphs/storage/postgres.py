@@ -21,7 +21,6 @@ from graphs.storage.locks import AdvisoryLocks
 from graphs.storage.serializer import strict
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.postgres import PostgresSaver
     from psycopg import Connection as AnyConnection
     from psycopg_pool import ConnectionPool
 
@@ -135,7 +134,7 @@ def _query(pool: Pool, statement: LiteralString) -> list[tuple[object, ...]]:
         return [tuple(row.values()) for row in connection.execute(statement).fetchall()]
 
 
-def _migrate(saver: PostgresSaver, locks: AdvisoryLocks, wait: float) -> None:
+def _migrate(saver: Any, locks: AdvisoryLocks, wait: float) -> None:
     """Bring the tables up to date; of several processes one at a time."""
     encoding = saver.conn.execute("SHOW server_encoding").fetchone()["server_encoding"]
     if encoding not in ("UTF8", b"UTF8"):

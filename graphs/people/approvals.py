@@ -1,17 +1,15 @@
-"""A person's approval of a plan: what they are shown, and what an edited plan must keep to."""
+"""What people approve: a plan before it runs, and work that was escalated to them."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from graphs.engine import Step, findings, read_plan
+from graphs.engine import Plan, Step, findings, read_plan
 from graphs.people.questions import HumanDecision, Question
 
 RUN_PLAN = "run_plan"
-
-Plan = Sequence[Mapping[str, Any]]
 
 
 def plan_question(
@@ -79,3 +77,26 @@ def _changes(decision: HumanDecision, plan: Plan, done: Collection[str]) -> list
         for step in plan
         if step["id"] in done and edited.get(step["id"], step) != step
     ]
+
+
+def work_question(best: str, case: Mapping[str, str]) -> Question:
+    """Return the question whether work is accepted.
+
+    Args:
+        best: The best version, empty if there is none.
+        case: What the person is shown, by label.
+    """
+    shown = {label.replace("_", " ").capitalize(): text for label, text in case.items()}
+    return {
+        "action": "accept_work",
+        "args": {"text": best},
+        "description": "\n\n".join(f"{label}:\n{text}" for label, text in shown.items()),
+        "allowed": ["approve", "edit", "reject"] if best else ["edit", "reject"],
+        "check": _flaw_of_ruling,
+    }
+
+
+def _flaw_of_ruling(decision: HumanDecision) -> str | None:
+    if decision["type"] == "edit" and not str(decision["args"].get("text") or "").strip():
+        return "An edit needs the edited text."
+    return None
