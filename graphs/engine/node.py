@@ -6,7 +6,7 @@ import inspect
 import time
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_config
@@ -42,13 +42,6 @@ Update = dict[str, Any]
 """What a node changes: some keys of its graph's state."""
 
 
-@runtime_checkable
-class Speaks(Protocol):
-    """Work whose words are the graph's answer: they are streamed as the graph's own."""
-
-    speaker: Agent | None
-
-
 class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
     """A node around one call.
 
@@ -58,7 +51,8 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
 
     Args:
         ask: State -> what `agent` is invoked with.
-        agent: An `Agent`, or another Runnable whose reply is a mapping with `usage`.
+        agent: An `Agent`, or another Runnable whose reply is a mapping with `usage`; its `speaker`, if it has one, is
+            the agent whose words are streamed as the graph's own.
         take: (state, reply) -> update.
         failed: (state, error) -> update, for errors that retries do not cure; without it they are raised.
     """

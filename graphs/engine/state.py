@@ -212,14 +212,6 @@ def _asks_something(message: BaseMessage) -> bool:
     )
 
 
-def request_of(state: Mapping[str, Any]) -> HumanMessage:
-    """Return the user's own message: that of the outer run where there is one, else the last of the thread."""
-    assignment: Assignment | None = state.get("assignment")
-    if assignment and "request" in assignment:
-        return assignment["request"]
-    return last_request(state["messages"])
-
-
 def last_request(messages: Sequence[Any]) -> HumanMessage:
     """Return the last message of a person, or an empty one."""
     place = _place_of_request(messages)
