@@ -233,7 +233,7 @@ class Network(Pattern[NetworkState]):
         return state["ending"] or {**stopped("", state["said"]), "status": RUNNING}
 
     def inside(self) -> dict[str, list[Box]]:
-        """Draw what is in the peers."""
+        """Draw the inside of the peers."""
         return {name: [Box(agent)] for name, agent in self.agents.items()}
 
     def build(self) -> PatternGraph[NetworkState]:

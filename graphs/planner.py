@@ -131,7 +131,7 @@ class Planner(Pattern[PlannerState]):
         )
 
     def ask_for_plan(self, state: PlannerState) -> list[BaseMessage]:
-        """Give the model the request, with what was wrong with its last plan or how that went."""
+        """Give the model the request, and the flaws or the results of its last plan."""
         messages: list[BaseMessage] = [SystemMessage(self.system), question_of(self.assignment(state))]
         if state["steps"]:
             messages.append(HumanMessage(plans.replan_text(state["steps"])))
@@ -140,7 +140,7 @@ class Planner(Pattern[PlannerState]):
         return messages
 
     def take_plan(self, state: PlannerState, decided: Decided) -> Update:
-        """Keep the steps that are done, and put the new ones behind them."""
+        """Keep the steps that are done, and append the new ones."""
         done = plans.done_in(state["steps"])
         new = [Step(**step).as_dict() for step in decided["value"]["steps"] if step["id"] not in done]
         plan = plans.kept_steps(state["plan"], done) + new
@@ -150,7 +150,7 @@ class Planner(Pattern[PlannerState]):
         return {**update, "adds_nothing": False}
 
     def no_plan(self, state: PlannerState, failure: Problem) -> Update:
-        """Go on without a plan of the model's."""
+        """Go on without a plan by the model."""
         attempts = state["plan_attempts"] + 1
         return {**self._without_plan(state, failure["message"]), "errors": [failure], "plan_attempts": attempts}
 
@@ -210,7 +210,7 @@ class Planner(Pattern[PlannerState]):
         return plan_question(plan, approved=state["approved"], done=done, agents=self.agents, max_steps=most)
 
     def take_approval(self, state: PlannerState, decision: HumanDecision | None) -> Update:
-        """Run what was approved as it stands, or plan again with the person's feedback."""
+        """Run the approved plan unchanged, or plan again with the person's feedback."""
         if decision is None:
             return {"approved": state["plan"], "feedback": ""}
         if decision["type"] == "reject":
@@ -223,7 +223,7 @@ class Planner(Pattern[PlannerState]):
         return "plan" if state["feedback"] else "execute"
 
     def assess(self, state: PlannerState) -> Update:
-        """Note which steps are to be planned again."""
+        """Record the failed steps that will be planned again."""
         failed = [record for record in state["steps"].values() if record["status"] == "failed"]
         is_final = state["stop_reason"] or questions_in(state["steps"]) or state["replans"] >= self.max_replans
         if not failed or is_final or any(out_of_budget(record["problems"]) for record in failed):
@@ -260,7 +260,7 @@ class Planner(Pattern[PlannerState]):
         return {"draft": draft, "stop_reason": reason, "errors": [failure]}
 
     def conclude(self, state: PlannerState) -> Conclusion:
-        """Answer with what was written from the results, or with the results."""
+        """Answer with the draft, or with the results where none was written."""
         end = conclude_steps(state["steps"], state["stop_reason"])
         return {**end, **state["draft"]} if state["draft"] else end
 

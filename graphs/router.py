@@ -199,7 +199,7 @@ class Router(Pattern[RouterState]):
         return {"errors": [failure], "stop_reason": f"The answers could not be merged: {failure['message']}"}
 
     def conclude(self, state: RouterState) -> Conclusion:
-        """Answer with what the agents answered; of several that were asked each was to do its part."""
+        """Answer with the agents' answers; with `multiple` the run is complete only if all of them are."""
         answered = self._answered(state)
         if not answered:
             last = "".join(f"; the last one: {error['message']}" for error in state["errors"][-1:])
@@ -241,7 +241,7 @@ class Router(Pattern[RouterState]):
         return "answer" if any(reply["agent"] == last for reply in state["replies"]) else last
 
     def inside(self) -> dict[str, list[Box]]:
-        """Draw what is in the agents."""
+        """Draw the inside of the agents."""
         fallback = {"fallback": each([self.fallback])} if self.fallback else {}
         return {**{name: [Box(agent)] for name, agent in self.agents.items()}, **fallback}
 

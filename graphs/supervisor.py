@@ -66,7 +66,7 @@ class Supervisor(Pattern[SupervisorT]):
         worker: Does the work.
         reviewer: Judges it: a chat model with a role, or an agent with a typed verdict (see `graphs.decisions.Review`);
             None for the default chat model.
-        review: A reviewer of your own in place of the three below: (task, work, context) -> a verdict, sync or async.
+        review: Your own review in place of the three below: (task, work, context) -> a verdict, sync or async.
         criteria: Sentences that must all be true of acceptable work.
         checks: Functions of the text that run before any model is asked; they return None or what to change.
         max_revisions: Times the work is sent back before it is escalated.
@@ -111,7 +111,7 @@ class Supervisor(Pattern[SupervisorT]):
         return {"allowed": self.max_revisions}
 
     def assign(self, state: SupervisorT) -> Assignment:
-        """Give the worker the task, and when it is sent back its last version with the feedback."""
+        """Give the worker the task, after a rejection with its last version and the feedback."""
         feedback = state["feedback"] or (state["reviews"][-1]["feedback"] if state["reviews"] else "")
         last = {"last_version": state["work"]} if feedback and state["work"] else {}
         return self._with(state, {**({"feedback": feedback} if feedback else {}), **last})
@@ -134,7 +134,7 @@ class Supervisor(Pattern[SupervisorT]):
         return {**update, "revisions": state["revisions"] + 1, "stop_reason": unchanged}
 
     def work_failed(self, state: SupervisorState, error: Exception) -> Update:
-        """Leave it to the escalation."""
+        """Escalate: there is nothing new to review."""
         failure = problem("work", error)
         return {"stop_reason": f"{self.worker.name!r} failed: {failure['message']}", "errors": [failure]}
 
@@ -195,14 +195,14 @@ class Supervisor(Pattern[SupervisorT]):
         return case
 
     def take_over(self, state: SupervisorState, answer: Answer) -> Update:
-        """Answer with what the agent wrote that the work was escalated to."""
+        """Answer with the text of the agent that took over, or its question to the user."""
         messages = self._showing(state, answer["text"], answer.get("message_id"))
         errors = problems_inside(answer["errors"], "escalate")
         ending = {"status": ASKS, "stop_reason": errors[-1]["message"]} if answer["status"] == ASKS else {}
         return {"status": "escalated", "messages": messages, "errors": errors, **ending}
 
     def ask_person(self, state: SupervisorT) -> Question | None:
-        """Give the case to a person, unless no more work could come of it."""
+        """Give the case to a person, unless the budget is used up."""
         if out_of_budget(state["errors"]):
             return None
         best = state["best"]["text"] if state["best"] else ""

@@ -107,7 +107,7 @@ class Workflow(Pattern[WorkflowState]):
         return "__end__" if state["errors"] else "execute"
 
     def conclude(self, state: WorkflowState) -> Conclusion:
-        """Answer with the results that no other step uses, and say how the steps went."""
+        """Answer with the results that no other step uses."""
         flaws = [] if state["steps"] else [error["message"] for error in state["errors"]]
         return conclude_steps(state["steps"], f"The steps cannot be run: {' '.join(flaws)}" if flaws else None)
 

@@ -1,7 +1,7 @@
-"""What patterns ask models to decide, and how the replies are read.
+"""Decisions that patterns ask models for, and the reading of their replies.
 
 prompts        the prompts of all patterns
-question       what is asked, as one message
+question       a request as one message
 plans          plans of steps, and the final answer; plan_stream: steps that begin while their plan is written
 classifiers    which agent suits a request; embedding_classifier: by similarity, without a chat model
 verdicts       reviews of work

@@ -1,4 +1,4 @@
-"""How a router learns which agents suit a request: from a chat model, a function, or embeddings."""
+"""Classifiers: a chat model, a function or embeddings decide which agents suit a request."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ NOBODY = "none"
 
 
 class Ranking(Classified):
-    """The outcome of several classifiers: the last ranking there was, sure or not, and all that failed."""
+    """The outcome of several classifiers: the last ranking, sure or not, and the failures before it."""
 
     errors: list[Problem]
 
 
 @runtime_checkable
 class Classifier(Protocol):
-    """A classifier of your own; `rank` may be async.
+    """Your own classifier; `rank` may be async.
 
     It returns a name, several names, (name, confidence) or {name: confidence}; None or nothing if it is not sure.
     """
@@ -139,7 +139,7 @@ class Classify(SyncAsyncRunnable[Assignment, Ranking]):
         self.threshold = threshold
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Ranking:
-        """Return the ranking; what goes wrong is in its `errors`, never raised."""
+        """Return the ranking; failures are in its `errors`, never raised."""
         best = _undecided()
         errors: list[Problem] = []
         usage = no_usage()

@@ -1,4 +1,4 @@
-"""A classifier without a chat model: how near a request is to the descriptions and examples of agents."""
+"""A classifier without a chat model: it compares a request with the descriptions and examples of agents."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class EmbeddingClassifier:
 
 
 def candidate(name: str, confidence: float) -> Candidate:
-    """Read a confidence; models also write per cent, and what is not a number counts as none."""
+    """Read a confidence; models also write per cent, and NaN counts as 0."""
     share = float(confidence)
     if share >= LEAST_PER_CENT:
         share /= 100

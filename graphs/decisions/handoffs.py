@@ -34,7 +34,7 @@ _Result = tuple[str, Mapping[str, object]]
 
 
 class Handoff(TypedDict):
-    """A peer's wish that another goes on. Functions return one as a plain dict; `task` and `reason` may be missing."""
+    """A handoff to another peer. Functions return one as a plain dict, in which `task` and `reason` may be missing."""
 
     to: str
     task: str
@@ -42,7 +42,7 @@ class Handoff(TypedDict):
 
 
 class Turn(TypedDict):
-    """What a peer did with its turn: it answered, or handed off; `ignored` are further handoffs in the same turn."""
+    """The outcome of a peer's turn, an answer or a handoff; `ignored` are further handoffs in the same turn."""
 
     text: str
     message_id: str | None
@@ -107,7 +107,7 @@ def _returning(
 
 
 def turn_tools(descriptions: Mapping[str, str]) -> list[BaseTool]:
-    """Return such tools by name, with these descriptions, for an agent that takes its turn in another process."""
+    """Return these tools by name, with descriptions, for an agent that takes its turn in another process."""
     tools = {
         name: finish_tool() if name == FINISH else handoff_tool(name.removeprefix(HANDOFF_TOOL))
         for name in descriptions
@@ -116,7 +116,7 @@ def turn_tools(descriptions: Mapping[str, str]) -> list[BaseTool]:
 
 
 def stop_after_handoff() -> AgentMiddleware[Any, Any]:
-    """Return what ends an agent's turn once it has handed over, also when it called other tools in the same turn."""
+    """Return the middleware that ends a turn after a handoff, even if other tools were called in the same turn."""
     from langchain.agents.middleware import AgentMiddleware, hook_config
 
     class StopAfterHandoff(AgentMiddleware[Any, Any]):

@@ -62,7 +62,7 @@ class StepReader:
 
 @dataclass(frozen=True)
 class BeginEarly(Generic[S]):
-    """How steps begin before their plan is whole."""
+    """The rules by which steps begin before their plan is whole."""
 
     execute: Execute
     """Runs them."""
@@ -126,7 +126,7 @@ class StreamedPlan(Node[S, Decided]):
 
 
 class Written(TypedDict):
-    """What is stored of a plan in writing: one step that may begin, or the end, which has the whole plan or why not."""
+    """A stored part of a plan in writing: a step that may begin, or the end, with the whole plan or the failure."""
 
     status: Literal["step", "plan", "failed"]
     step: dict[str, Any]
@@ -226,7 +226,7 @@ class PlanInWriting:
         return _written("plan", outcome.usage, plan=[*begun.values(), *others], faults=faults)
 
     async def _hear(self, piece: str, is_first: bool) -> None:
-        """Begin the steps that are whole with this piece; the first that is not sound ends that for good."""
+        """Begin the steps that are whole with this piece; after the first unsound step none begins."""
         if is_first:
             self._reader, self._before = StepReader(), {step.id for step in self.begun}
         for item in self._reader.feed(piece):

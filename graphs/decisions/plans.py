@@ -1,4 +1,4 @@
-"""What a planner's model reads and writes: the form of a plan, examples of the team, the results so far."""
+"""The texts of a planner, and its rules on plain data: the form of a plan, corrections, figures, the answer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def plan_form(names: Sequence[str]) -> type[BaseModel]:
 
 
 def team_examples(agents: Sequence[Agent]) -> str:
-    """List a request that each agent is right for, as far as they bring any."""
+    """List one example request of each agent that has any."""
     listed = "\n".join(f"- {agent.name}: {agent.examples[0]}" for agent in agents if agent.examples)
     return prompts.PLAN_EXAMPLES.format(examples=listed) if listed else ""
 
@@ -162,7 +162,7 @@ def synthesis_of(assignment: Assignment, records: Sequence[StepRecord]) -> Assig
 
 
 def draft_of(answer: Answer, sources: Sequence[str]) -> tuple[Draft, list[Problem]]:
-    """Return the answer that an agent wrote, and what is wrong with it: figures that come from nowhere, too."""
+    """Return the answer that an agent wrote, and its problems, among them figures without a source."""
     draft: Draft = {"text": answer["text"], "message_id": answer.get("message_id")}
     errors = problems_inside(answer["errors"], "synthesize")
     if answer["status"] != "completed":

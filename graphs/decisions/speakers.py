@@ -60,7 +60,7 @@ def speaker_form(names: Sequence[str]) -> type[BaseModel]:
 
 
 class NextSpeaker(SyncAsyncRunnable[Mapping[str, object], Decided]):
-    """Has a user's function of the state, sync or async, name the next speaker, nearly at least; None ends.
+    """Has a user's function of the state, sync or async, name the next speaker; None ends the discussion.
 
     Raises:
         UnknownAgentError: It names an agent outside of the team.

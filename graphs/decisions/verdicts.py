@@ -156,7 +156,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
             return await self._ask(effects, self.reviewer, value, silent)
 
     async def _ask(self, effects: Effects, reviewer: Agent, value: Assignment, config: RunnableConfig) -> Verdict:
-        """Ask an agent with tools, a Runnable or a function; what can be asked in words gets a second try."""
+        """Ask an agent with tools, a Runnable or a function; all but functions get a second attempt."""
         task = f"{self.rules}\n\n{_case(value)}"
         asked: Assignment = value if reviewer.function else {"task": task}
         answer = await effects.invoke(reviewer, asked, config)
@@ -171,7 +171,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         return self._read(_data(second), add_usage(answer["usage"], second["usage"]))
 
     def _read(self, data: object, usage: Usage) -> Verdict:
-        """Turn a reviewer's reply into a verdict; it may judge by criteria of its own, but then by no other.
+        """Turn a reviewer's reply into a verdict; its criteria are either all of those asked for, or its own.
 
         Raises:
             DecisionError: It is not a verdict, or it leaves out criteria that the reviewer was asked for.
@@ -202,7 +202,7 @@ def _case_of(task: str, context: dict[str, str]) -> tuple[str, str, dict[str, st
 
 
 def _case(value: Assignment) -> str:
-    """Put a task and its result before a reviewer; all of it is quoted, because none of it is addressed to them."""
+    """Return a task and its result for a reviewer; all of it is quoted, because it is data to them."""
     context = {label: text for label, text in value["context"].items() if label != "result"}
     parts = [quote("Task", value["task"]), *(quote(label, text) for label, text in context.items())]
     return "\n\n".join([*parts, quote("The work", value["context"]["result"])])

@@ -1,6 +1,6 @@
 """Work beyond one process: steps on other machines, and a queue of runs for workers.
 
-executor     agents whose assignments are worked on elsewhere, behind any executor; remote_work: what a worker does
+executor     agents whose assignments are worked on elsewhere, behind any executor; remote_work: the work of a worker
 prefect      Prefect as such an executor
 marks        whether the coordinator still waits for an assignment
 packing      what passes between them, as bytes; errors_as_data: errors

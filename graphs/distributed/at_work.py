@@ -1,4 +1,4 @@
-"""A run of the queue at work: begun, or gone on with from its checkpoints, and its progress notified."""
+"""One run of the queue: it is begun or resumed from its checkpoints, and its progress is notified."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ async def do_run(
     note_questions: Callable[[dict[str, str]], None],
     notify: Callable[[str], object],
 ) -> None:
-    """Do a run, or what is left of it.
+    """Do a run, or the rest of it.
 
     Args:
         graph: The compiled graph.
         job_id: The run's job.
-        arguments: What the job holds.
+        arguments: The contents of the job.
         storage: The graph's checkpointer.
         control: Drains the run.
         note_questions: Stores digests of the questions that the job answers.

@@ -1,4 +1,4 @@
-"""Errors that pass between processes as data: provider errors do not survive pickling, and break a pool that tries."""
+"""Errors that pass between processes as data: provider errors cannot be pickled, and break a process pool."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ErrorData(TypedDict):
 
 
 def error_data(error: BaseException) -> ErrorData:
-    """Return an error as data, with its causes and all by which retries judge it."""
+    """Return an error as data, with its causes and the attributes that decide about retries."""
     kind, own = type(error), evidence(error)
     attributes = {name: value for name, value in {**own, **vars(error)}.items() if value and _is_plain(value)}
     return {
@@ -51,7 +51,7 @@ def error_data(error: BaseException) -> ErrorData:
 
 
 def with_trace(error: BaseException) -> BaseException:
-    """Note on an error where it was raised."""
+    """Add the place where an error was raised as a note."""
     frames = "".join(traceback.format_tb(error.__traceback__)[-_FRAMES:])
     error.add_note(f"In process {os.getpid()} of {socket.gethostname()}:\n{frames}")
     return error

@@ -45,7 +45,7 @@ _NOT_SENT = ("thread_id", "checkpoint", "__pregel", "__podium")
 
 
 class Future(Protocol):
-    """What an executor returns; those of `concurrent.futures` and Dask are."""
+    """A pending result, as `concurrent.futures` and Dask return it."""
 
     def add_done_callback(self, function: Callable[[object], None], /) -> object:
         """Call the function when the work is done, from any thread."""

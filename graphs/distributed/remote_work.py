@@ -1,4 +1,4 @@
-"""What a worker does: an assignment of an agent that it finds by name, from bytes to bytes."""
+"""The work of a worker: one assignment of an agent that is looked up by name, from bytes to bytes."""
 
 from __future__ import annotations
 

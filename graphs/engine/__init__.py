@@ -1,4 +1,4 @@
-"""What all patterns are built on. It imports `agents`, and no other room of `graphs`.
+"""The base of all patterns. It imports `agents`, and no other room of `graphs`.
 
 pattern              the base class; run_rules: how its runs begin and end; pattern_graph: the graph that it builds;
                      compiled_pattern: the graph to run

@@ -50,7 +50,7 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
     agent writes is streamed.
 
     Args:
-        ask: State -> what `agent` is invoked with.
+        ask: State -> the input of `agent`.
         agent: An `Agent`, or another Runnable whose reply is a mapping with `usage`; its `speaker`, if it has one, is
             the agent whose words are streamed as the graph's own.
         take: (state, reply) -> update.

@@ -1,4 +1,4 @@
-"""What people approve: a plan before it runs, and work that was escalated to them."""
+"""Approvals by people: of a plan before it runs, and of work that was escalated to them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def work_question(best: str, case: Mapping[str, str]) -> Question:
 
     Args:
         best: The best version, empty if there is none.
-        case: What the person is shown, by label.
+        case: The texts that the person is shown, by label.
     """
     shown = {label.replace("_", " ").capitalize(): text for label, text in case.items()}
     return {

@@ -4,7 +4,7 @@ checkpointer  Storage: a checkpointer for sync and async graphs over LangGraph's
 sqlite        runs in a file
 postgres      runs in a database, shared by machines
 locks         one run, one worker: locks of threads against other processes
-serializer    how values are stored
+serializer    serializers of stored values
 history       stored runs, and the questions that wait for people
 fork          copies of a run that start again at a point
 """

@@ -1,4 +1,4 @@
-"""Forks of a stored run: the points at which it can start again, and a copy of it that stands before one of them.
+"""Forks of a stored run: the points at which it can start again, and a copy of it that continues at one of them.
 
 A point is a node of the graph, or a step of its plan. A fork at a node restores the state before it; a fork at a step
 keeps the results of all steps but that one and those that need it.
@@ -66,7 +66,7 @@ def find_point(points: Iterable[ForkPoint], name: str) -> ForkPoint:
 
 
 def copy_run(storage: Storage, point: ForkPoint, thread_id: str, metadata: Mapping[str, object]) -> None:
-    """Store a copy of a run that stands before a point, under a new id and with new metadata."""
+    """Store a copy of a run that continues at a point, under a new id and with new metadata."""
     for original in point.checkpoints:
         checkpoint = original.checkpoint.copy()
         if point.kind == "step" and original is point.checkpoints[-1]:

@@ -44,7 +44,7 @@ class OpenQuestion(TypedDict):
 
 
 class State(StoredRun):
-    """All that is stored of a run."""
+    """A stored run in full."""
 
     values: dict[str, Any]
     """The graph's state at the end of its last node."""
@@ -69,7 +69,7 @@ def runs(storage: Storage, *, most: int | None = 50) -> list[StoredRun]:
 
 
 def state(storage: Storage, thread_id: str) -> State:
-    """Return what is stored of one run.
+    """Return one stored run in full.
 
     Raises:
         StorageError: The run is unknown or cannot be read.

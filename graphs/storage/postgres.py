@@ -81,7 +81,7 @@ def connected(uri: str, *, pool: Pool | None = None, wait: float = LOCK_SECONDS)
     """Yield a connection to the database, of its own or of a pool.
 
     Raises:
-        StorageError: The extra is missing, the server cannot be reached, or refuses what is asked of it.
+        StorageError: The extra is missing, the server cannot be reached, or refuses a statement.
     """
     _check_uri(uri)
     from psycopg import Error

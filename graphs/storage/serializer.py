@@ -1,4 +1,4 @@
-"""How values are stored: LangGraph's serializer, bound to plain types, and a form that takes less space."""
+"""Serializers of stored values: LangGraph's, restricted to plain types, and one that compresses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COMPRESSED = "+zlib"
 
 
 def strict() -> JsonPlusSerializer:
-    """Return LangGraph's serializer, bound to construct nothing but messages and plain types of its own safe list."""
+    """Return LangGraph's serializer, restricted to messages and the plain types of its own safe list."""
     return JsonPlusSerializer(allowed_msgpack_modules=None)
 
 
