@@ -1,4 +1,4 @@
-"""A worker: takes runs from the queue, does them with their checkpoints in Postgres, and takes over those of dead workers.
+"""A worker: takes runs from the queue, does them with checkpoints in Postgres, and takes over those of dead workers.
 
     take -> (lock of the thread) -> begin | go on -> ended, or waits for a person
                                                   -> put back (drained) | failed | cancelled
