@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from numbers import Real
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
@@ -194,8 +195,9 @@ def _read(answer: object, name: str) -> Mapping[str, float]:
     match answer:
         case str():
             return {answer: 1.0}
-        case Mapping() if all(isinstance(confidence, Real) for confidence in answer.values()):
-            return answer
+        case Mapping():
+            with suppress(TypeError, ValueError, OverflowError):
+                return {str(agent): float(confidence) for agent, confidence in answer.items()}
         case (str() as agent, Real() as confidence):
             return {agent: float(confidence)}
         case [*names] if all(isinstance(agent, str) for agent in names):
