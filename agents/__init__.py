@@ -4,7 +4,7 @@ agent            Agent; conversion: an agent of anything that a user has
 assignment       what an agent gets, and the messages of it for a chat model; answer: what an agent returns
 checks           guardrails without a model; stated: what a request itself states; figures: figures from nowhere
 memory           facts about a user, across threads
-decisions        typed decisions of a chat model; forms: their schemas
+decisions        typed decisions of a chat model; forms: their schemas; json_replies: the JSON in a reply
 settings         what the caller of a run may set
 tracing          OpenTelemetry spans; spans: what they hold
 errors           what can go wrong; usage: model calls, tokens and cost as data

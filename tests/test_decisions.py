@@ -14,9 +14,10 @@ from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import BaseModel, Field
 
 from agents.assignment import quote
-from agents.decisions import Decision, read_json, read_object
+from agents.decisions import Decision
 from agents.errors import AgentError, ConfigurationError, DecisionError
 from agents.forms import Form, OneOf, Short, nearest
+from agents.json_replies import read_json, read_object
 from agents.runtime import Attempts, Retry
 from agents.testing import Fault, FaultyProvider, Reply, ScriptedModel
 

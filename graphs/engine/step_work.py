@@ -21,9 +21,9 @@ from pydantic_core import to_jsonable_python
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, escaped, put_into
-from agents.decisions import read_json
 from agents.errors import AgentError, DecisionError
 from agents.forms import Form
+from agents.json_replies import read_json
 from agents.runtime import (
     AttemptOutcome,
     Attempts,
