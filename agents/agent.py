@@ -20,6 +20,7 @@ from agents.checks import Check, Guardrails, sent_back
 from agents.errors import AgentError, ConfigurationError
 from agents.memory import NO_USER, memory_tools, user_of
 from agents.runtime import (
+    AnyRunnable,
     AsyncEffects,
     Effects,
     SyncAsyncRunnable,
@@ -39,7 +40,6 @@ from agents.runtime import (
 from agents.settings import settings
 from agents.workers import (
     MAX_TURNS,
-    AnyRunnable,
     ChatModelWorker,
     FunctionWorker,
     GraphWorker,
@@ -283,12 +283,12 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         async for chunk in self._chunks(AsyncEffects(), input, ensure_config(config)):
             yield chunk
 
-    async def _chunks(self, effects: Effects, value: Asked, config: RunnableConfig) -> AsyncIterator[Any]:
+    async def _chunks(self, effects: Effects, value: Asked, config: RunnableConfig) -> AsyncIterator[object]:
         async with in_run(effects, config) as own:
             async for chunk in self._chunks_of_run(effects, value, own):
                 yield chunk
 
-    async def _chunks_of_run(self, effects: Effects, value: Asked, config: RunnableConfig) -> AsyncIterator[Any]:
+    async def _chunks_of_run(self, effects: Effects, value: Asked, config: RunnableConfig) -> AsyncIterator[object]:
         if self.function is not None or self.guardrails.of_answer:  # a word that has been shown cannot be taken back
             yield await self.run(effects, value, config)
             return

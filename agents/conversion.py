@@ -15,8 +15,7 @@ from langchain_core.tools import BaseTool
 
 from agents.agent import Agent
 from agents.errors import ConfigurationError
-from agents.runtime import masked
-from agents.workers import AnyRunnable
+from agents.runtime import AnyRunnable, masked
 
 _ACCEPTED = (
     "Accepted are an Agent, a pattern, a compiled graph or Runnable with a name, a function or a RemoteGraph;"

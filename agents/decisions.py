@@ -11,13 +11,13 @@ from copy import copy
 from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, message_chunk_to_message
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, message_chunk_to_message
+from langchain_core.runnables import RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from agents.errors import ConfigurationError, DecisionError
+from agents.errors import ConfigurationError, DecisionError, EmptyReplyError
 from agents.forms import Form
 from agents.json_replies import read_object
 from agents.models import (
@@ -32,15 +32,7 @@ from agents.models import (
     refuses_form,
     structured,
 )
-from agents.runtime import (
-    Effects,
-    OwnRun,
-    Tally,
-    Usage,
-    clean_data,
-    extended,
-    in_place,
-)
+from agents.runtime import AnyRunnable, Effects, JsonObject, OwnRun, Tally, Usage, clean_data, extended, in_place
 from agents.settings import settings
 
 AGAIN = """That answer cannot be used: {mistake}
@@ -55,7 +47,7 @@ Listener = Callable[[str, bool], Awaitable[None]]
 class Decided(TypedDict):
     """A decision: its JSON `value`, the `mistakes` made on the way to it, and what it cost."""
 
-    value: dict[str, Any]
+    value: JsonObject
     mistakes: list[str]
     usage: Usage
 
@@ -80,7 +72,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
 
     def __init__(
         self,
-        form: type[BaseModel] | dict[str, Any],
+        form: type[BaseModel] | JsonObject,
         *,
         model: BaseChatModel | str | None = None,
         attempts: int = 3,
@@ -95,7 +87,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         self.name: str = name or self.form.name
         self.whole = whole
         self._words = IN_WORDS.format(schema=json.dumps(self.form.schema))
-        self._bound: tuple[Any, Runnable[Any, Any]] | None = None
+        self._bound: tuple[object, AnyRunnable] | None = None
         self._listener: Listener | None = None
 
     def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
@@ -123,7 +115,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
 
     async def _decide(
         self, effects: Effects, messages: Sequence[BaseMessage], mistakes: list[str], config: RunnableConfig
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         model = await model_of_run(effects, self.model)
         inside = in_place(config)
         attempt = inside.attempt
@@ -146,18 +138,24 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
                 attempt += 1
 
     async def _ask(
-        self, effects: Effects, model: Any, messages: Sequence[BaseMessage], config: RunnableConfig, *, in_words: bool
+        self,
+        effects: Effects,
+        model: AnyRunnable,
+        messages: Sequence[BaseMessage],
+        config: RunnableConfig,
+        *,
+        in_words: bool,
     ) -> AIMessage:
         """Ask once: for structured output, or where the server refuses that or ignored it, in words."""
         words = _with_words(messages, self._words)
 
-        async def ask(asked: Any, sent: list[BaseMessage]) -> AIMessage:
+        async def ask(asked: AnyRunnable, sent: list[BaseMessage]) -> AIMessage:
             if self._listener is not None:
                 return await self._heard(effects.stream(asked, sent, config), self._listener)
             reply: AIMessage = await effects.invoke(asked, sent, config)
             return reply
 
-        async def ask_structured(asked: Any, sent: list[BaseMessage]) -> AIMessage:
+        async def ask_structured(asked: AnyRunnable, sent: list[BaseMessage]) -> AIMessage:
             return await ask(self._structured(asked), sent)
 
         habits = habits_of(model)
@@ -174,17 +172,19 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         habits.form_in_words = refused
         return read_reply(reply, self.name)
 
-    async def _heard(self, pieces: AsyncIterator[Any], listener: Listener) -> AIMessage:
-        reply: Any = None
+    async def _heard(self, pieces: AsyncIterator[AIMessageChunk], listener: Listener) -> AIMessage:
+        reply: AIMessageChunk | None = None
         async for piece in pieces:
-            arguments = getattr(piece, "tool_call_chunks", ())
+            arguments = getattr(piece, "tool_call_chunks", ())  # which a fallback's reply, in one piece, has not
             await listener(piece.text or "".join(part["args"] or "" for part in arguments), reply is None)
             reply = piece if reply is None else reply + piece
+        if reply is None:
+            raise EmptyReplyError(f"The stream of the reply to {self.name!r} was empty; ask again.")
         message: Any = message_chunk_to_message(reply)
         whole: AIMessage = message
         return whole
 
-    def _structured(self, model: Any) -> Runnable[Any, Any]:
+    def _structured(self, model: object) -> AnyRunnable:
         """Return the model bound to the form, once per model."""
         if self._bound is None or not is_same(self._bound[0], model):
             try:
@@ -193,7 +193,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
                 raise UnstructuredError from error
         return self._bound[1]
 
-    def read(self, reply: BaseMessage) -> dict[str, Any]:
+    def read(self, reply: BaseMessage) -> JsonObject:
         """Return the decision in a reply.
 
         Raises:
@@ -209,7 +209,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         return self.form.read(value)
 
 
-def _calls(reply: BaseMessage) -> list[Any]:
+def _calls(reply: BaseMessage) -> list[JsonObject]:
     """Return the arguments of the tool calls by which some providers give structured output."""
     return [call["args"] for call in reply.tool_calls] if isinstance(reply, AIMessage) else []
 

@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function
 
 from agents.errors import ConfigurationError, DecisionError
-from agents.runtime import reads_foreign_text
+from agents.runtime import JsonObject, reads_foreign_text
 
 Short = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 300})]
 """A reason or evidence. The bound keeps a model that loops from writing to its token limit; longer texts are read."""
@@ -87,9 +87,9 @@ class Form:
         if described.get("type", "object") != "object":
             raise ConfigurationError(f"A reply's form must describe an object, not {self.name or described}")
         title = re.sub(r"[^a-zA-Z0-9_-]", "_", self.name)[:60] or "reply"
-        self.schema: dict[str, Any] = {"additionalProperties": False, **described, "title": title}
+        self.schema: JsonObject = {"additionalProperties": False, **described, "title": title}
 
-    def read(self, value: Any) -> dict[str, Any]:
+    def read(self, value: Any) -> JsonObject:
         """Return a value as JSON data of this form.
 
         Raises:

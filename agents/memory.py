@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 from urllib.parse import quote
 
 from langchain_core.runnables import RunnableConfig
@@ -48,7 +47,7 @@ def memory_tools(store: BaseStore) -> list[BaseTool]:
 def user_of(config: RunnableConfig) -> str | None:
     """Return the user of a run: whom the server has authenticated, else the `user_id` of context or config."""
     configurable = config.get("configurable", {})
-    context: Any = context_of_run()
+    context: object = context_of_run()
     own = context.get("user_id") if isinstance(context, dict) else getattr(context, "user_id", None)
     user = configurable.get("langgraph_auth_user_id") or own or configurable.get("user_id")
     return str(user) if user else None

@@ -75,7 +75,7 @@ class Spans(OpenInferenceTracer):
             self._spans_by_run[run.id].set_attributes(shown)
 
     def _own_names(self, run: Run, above: Mapping[str, str]) -> dict[str, str]:
-        metadata: Mapping[str, Any] = run.metadata or {}
+        metadata: Mapping[str, object] = run.metadata or {}
         kind, _, agent = str(run.name).partition(":")
         names = {"agent": agent, _LOOP: "1"} if kind == "agent" else {}
         if (mark := str(metadata.get(self._pattern, ""))) and mark != above.get(_MARK):

@@ -18,7 +18,7 @@ from agents.errors import AgentError, EmptyReplyError
 from agents.models.normalize import AS_IT_IS, NO_SYSTEM, PLAIN, normalised, whole_calls
 from agents.models.thinking import answer_only
 from agents.models.wrapped import without_stream_usage
-from agents.runtime import PerModel, check_reply, explain, is_rejection, is_transient, raised_ending
+from agents.runtime import AnyRunnable, PerModel, check_reply, explain, is_rejection, is_transient, raised_ending
 
 T = TypeVar("T")
 
@@ -50,7 +50,10 @@ def habits_of(model: object) -> Habits:
 
 
 async def call_once(
-    model: object, messages: Sequence[BaseMessage], call: Callable[[object, list[BaseMessage]], Awaitable[T]], who: str
+    model: AnyRunnable,
+    messages: Sequence[BaseMessage],
+    call: Callable[[AnyRunnable, list[BaseMessage]], Awaitable[T]],
+    who: str,
 ) -> T:
     """Call a model; where its server refuses the form of the request, call it again at once in a simpler form.
 

@@ -100,4 +100,4 @@ def _ssl_context(environment: frozenset[tuple[str, str]] | None) -> ssl.SSLConte
 
 _lock = threading.Lock()
 _sync: WeakValueDictionary[Any, SyncClient] = WeakValueDictionary()
-_async: WeakValueDictionary[Any, AsyncClient] = WeakValueDictionary()
+_async: WeakValueDictionary[object, AsyncClient] = WeakValueDictionary()

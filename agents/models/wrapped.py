@@ -7,7 +7,7 @@ every model inside gets the tools or the form, and the wrappers stay around them
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -15,14 +15,15 @@ from langchain_core.runnables import Runnable, RunnableBinding, RunnableWithFall
 from langchain_core.runnables.base import RunnableBindingBase, RunnableSequence
 
 from agents.errors import ConfigurationError
+from agents.runtime import AnyRunnable, JsonObject
 
 
 class WrappedModel(RunnableBinding[object, object]):
     """A wrapped chat model with the method that LangChain's agents call on a plain one; other attributes are its."""
 
-    def bind_tools(self, tools: Any, **options: Any) -> Runnable[Any, Any]:
+    def bind_tools(self, tools: object, **options: object) -> AnyRunnable:
         """Offer the tools to every model inside."""
-        offered: Runnable[Any, Any] = on_models(self.bound, lambda model: model.bind_tools(tools, **options))
+        offered: AnyRunnable = on_models(self.bound, lambda model: model.bind_tools(tools, **options))
         return offered
 
 
@@ -56,7 +57,7 @@ def models_in(model: object) -> Iterator[object]:
         yield model
 
 
-def on_models(model: Any, change: Callable[[Any], Any]) -> Any:
+def on_models(model: object, change: Callable[[Any], object]) -> Any:
     """Change the chat models in the wrappers; return the same object where nothing changes."""
     if isinstance(model, RunnableBindingBase):
         bound = on_models(model.bound, change)
@@ -75,33 +76,35 @@ def is_same(model: object, other: object) -> bool:
     return len(inside) == len(others) and all(map(operator.is_, inside, others))
 
 
-def structured(model: object, schema: Mapping[str, object]) -> Runnable[object, object]:
+def structured(model: object, schema: JsonObject) -> Runnable[object, object]:
     """Return the model asked for JSON of a schema in its provider's way; replies stay messages, unparsed.
 
     Raises:
         NotImplementedError, ValueError: The model's class has no structured output.
     """
 
-    def change(inner: Any) -> Any:
+    def change(inner: BaseChatModel) -> AnyRunnable:
         parsed = inner.with_structured_output(schema, method="json_schema")
         if isinstance(parsed, RunnableSequence):  # `model | parser`
             return parsed.first
-        return inner.with_structured_output(schema, method="json_schema", include_raw=True) | operator.itemgetter("raw")
+        asked: AnyRunnable = inner.with_structured_output(schema, method="json_schema", include_raw=True)
+        return asked | operator.itemgetter("raw")
 
-    asked: Runnable[Any, Any] = on_models(model, change)
+    asked: AnyRunnable = on_models(model, change)
     return asked
 
 
-def without_stream_usage(model: object) -> object:
+def without_stream_usage(model: object) -> AnyRunnable:
     """Return the model set not to ask for the usage of a stream (OpenAI's `stream_options`)."""
 
-    def change(inner: Any) -> Any:
+    def change(inner: BaseChatModel) -> BaseChatModel:
         return inner.model_copy(update={"stream_usage": False}) if hasattr(inner, "stream_usage") else inner
 
-    return on_models(model, change)
+    changed: AnyRunnable = on_models(model, change)
+    return changed
 
 
-def is_streamed(model: Any) -> bool:
+def is_streamed(model: object) -> bool:
     """Tell whether all models in the wrappers write piece by piece; LangChain's fallback passes a whole reply on."""
     kinds = {type(inner) for inner in models_in(model)}
     return all(

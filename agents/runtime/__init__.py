@@ -25,8 +25,18 @@ from agents.runtime.replies import check_reply
 from agents.runtime.retry import AttemptOutcome, Attempts, FailedAttempt, InPlace, Retry, in_place, is_exhausted
 from agents.runtime.run_config import current, extended
 from agents.runtime.run_scope import RunScope, in_run, in_run_scope, run_scope
-from agents.runtime.sanitize import clean, clean_data, masked, reads_foreign_text, visible
-from agents.runtime.sync_async import AsyncEffects, Effects, In, Out, SyncAsyncRunnable, SyncEffects, finish, iterate
+from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
+from agents.runtime.sync_async import (
+    AnyRunnable,
+    AsyncEffects,
+    Effects,
+    In,
+    Out,
+    SyncAsyncRunnable,
+    SyncEffects,
+    finish,
+    iterate,
+)
 from agents.runtime.usage import (
     BUDGET,
     Tally,
@@ -41,6 +51,7 @@ from agents.usage import COUNTS, Tokens, Usage, add_usage, named, no_usage, sum_
 __all__ = [
     "BUDGET",
     "COUNTS",
+    "AnyRunnable",
     "AsyncEffects",
     "AttemptOutcome",
     "Attempts",
@@ -49,6 +60,7 @@ __all__ = [
     "FailedAttempt",
     "In",
     "InPlace",
+    "JsonObject",
     "Out",
     "OwnRun",
     "PerModel",

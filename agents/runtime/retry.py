@@ -13,14 +13,14 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
 from agents.errors import AgentError, ChangedCodeError, ConfigurationError, StorageError
 from agents.runtime.cancellation import Cancellation
 from agents.runtime.provider_errors import causes, explain, is_rate_limit, is_transient, provider_words, retry_after
 from agents.runtime.rate_limit import JITTER, new_ticket, rate_limit_of
-from agents.runtime.sync_async import Effects, SyncAsyncRunnable
+from agents.runtime.sync_async import AnyRunnable, Effects, SyncAsyncRunnable
 from agents.runtime.usage import Tally, usage_of
 from agents.settings import settings
 from agents.usage import Usage, add_usage, no_usage
@@ -235,7 +235,7 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
 
     def __init__(
         self,
-        work: Runnable[Any, Any],
+        work: AnyRunnable,
         retry: Retry | None = None,
         *,
         timeout: float | None = None,

@@ -10,6 +10,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+JsonObject = dict[str, Any]
+"""An object of JSON data, whose form only its reader knows."""
+
 F = TypeVar("F", bound=Callable[..., object])
 
 MAX_ERROR = 300

@@ -26,6 +26,8 @@ from langgraph import func
 from agents.runtime.cancellation import Cancellation, cancellations_of
 from agents.runtime.run_config import whole
 
+AnyRunnable = Runnable[Any, Any]
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 T = TypeVar("T")
@@ -42,7 +44,7 @@ class Effects:
         return await runnable.ainvoke(value, config)
 
     def stream(
-        self, runnable: Any, value: object, config: RunnableConfig | None, **options: object
+        self, runnable: AnyRunnable, value: object, config: RunnableConfig | None, **options: object
     ) -> AsyncIterator[Any]:
         """Stream from a Runnable; `options` go to its `stream` or `astream`."""
         chunks: AsyncIterator[object] = runnable.astream(value, config, **options)
@@ -142,7 +144,7 @@ class SyncEffects(Effects):
         return runnable.invoke(value, config)
 
     async def stream(
-        self, runnable: Any, value: object, config: RunnableConfig | None, **options: object
+        self, runnable: AnyRunnable, value: object, config: RunnableConfig | None, **options: object
     ) -> AsyncIterator[object]:
         for chunk in runnable.stream(value, config, **options):
             yield chunk
@@ -325,5 +327,5 @@ class SyncAsyncRunnable(Runnable[In, Out]):
         config = whole(config)
         return finish(self.run(SyncEffects(cancellations_of(config)), input, config))
 
-    async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
+    async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> Out:  # noqa: A002
         return await self.run(AsyncEffects(), input, whole(config))

@@ -18,6 +18,7 @@ import yaml
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from agents.errors import ConfigurationError
+from agents.runtime import JsonObject
 from agents.testing.replies import Call, Reply
 
 HEAD = """\
@@ -29,7 +30,7 @@ _MAX_LEVELS = 100
 _MAX_NODES = 1_000_000
 """Limits of a file that is read."""
 
-Exchange = dict[str, Any]
+Exchange = JsonObject
 
 _ROLES = {"human": "user", "ai": "assistant"}
 _DEFINING = ("name", "description", "parameters")
@@ -51,10 +52,10 @@ def asked(call: Call) -> Exchange:
     return plain
 
 
-def _message(message: BaseMessage, messages: Sequence[BaseMessage]) -> dict[str, Any]:
+def _message(message: BaseMessage, messages: Sequence[BaseMessage]) -> dict[str, object]:
     """Return a message as `{role: text}`, with its calls and media, or the tool whose result it is."""
     media = [block for block in message.content if isinstance(block, dict) and block.get("type") not in _TEXTUAL]
-    result: dict[str, Any] = {}
+    result: dict[str, object] = {}
     if isinstance(message, ToolMessage):
         calls = (call for caller in messages if isinstance(caller, AIMessage) for call in caller.tool_calls)
         names = (call["name"] for call in calls if call["id"] == message.tool_call_id)
@@ -63,11 +64,11 @@ def _message(message: BaseMessage, messages: Sequence[BaseMessage]) -> dict[str,
     return {_ROLES.get(message.type, message.type): str(message.text), **_without_empty(more)}
 
 
-def _digest(block: dict[str, Any]) -> str:
+def _digest(block: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(block, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _calls(message: BaseMessage) -> list[dict[str, Any]]:
+def _calls(message: BaseMessage) -> list[JsonObject]:
     """Return the tool calls without their ids, which differ in every run."""
     if not isinstance(message, AIMessage):
         return []
@@ -75,7 +76,7 @@ def _calls(message: BaseMessage) -> list[dict[str, Any]]:
     return [{call["name"]: call["args"]} for call in message.tool_calls] + broken
 
 
-def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_empty(values: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in values.items() if value}
 
 
@@ -83,7 +84,7 @@ _JSON = {"json": (", ", ": "), "compact_json": (",", ":")}
 """Ways to keep a reply that is JSON as data, so that people can read it: with what between its parts."""
 
 
-def kept(message: AIMessage) -> dict[str, Any]:
+def kept(message: AIMessage) -> JsonObject:
     """Return a model's reply as the file keeps it."""
     noted, tokens, calls, text = message.response_metadata, message.usage_metadata, _calls(message), str(message.text)
     reason = noted.get("finish_reason") or noted.get("stop_reason") or "stop"
@@ -102,7 +103,7 @@ def kept(message: AIMessage) -> dict[str, Any]:
     return _without_empty({as_data[0]: value} if as_data else {"text": text}) | _without_empty(rest)
 
 
-def read(reply: Mapping[str, Any]) -> Reply:
+def read(reply: JsonObject) -> Reply:
     """Return the reply that the file keeps."""
     calls = [{"name": name, "args": args} for call in reply.get("calls", ()) for name, args in call.items()]
     tokens = reply.get("tokens") or {"input": 0, "output": 0}
@@ -116,7 +117,7 @@ def read(reply: Mapping[str, Any]) -> Reply:
     )
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> JsonObject:
     """Read a file.
 
     Raises:
@@ -127,13 +128,13 @@ def load(path: Path) -> dict[str, Any]:
         [list(exchange["prompt"]) for exchange in conversation.setdefault("exchanges", [])]
     except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{path} holds no recorded conversation: {error}") from error
-    whole: dict[str, Any] = conversation
+    whole: JsonObject = conversation
     return whole
 
 
-def save(conversation: Mapping[str, Any], path: Path) -> None:
+def save(conversation: JsonObject, path: Path) -> None:
     """Write the file, all of it or nothing; a definition that occurs again is an alias of the first."""
-    first: dict[str, Any] = {}
+    first: JsonObject = {}
     for exchange in conversation["exchanges"]:
         for name in ("tools", "form"):
             if name in exchange:

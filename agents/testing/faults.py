@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.utils import convert_to_messages
 
+from agents.runtime import JsonObject
 from agents.testing.replies import Call, Reply, chunks
 from agents.testing.scripted import Script, ScriptError, as_reply
 
@@ -56,7 +57,7 @@ def _phrase(status: int) -> str:
 
 HALF_A_CALL = Reply(tool_calls=[{"name": "look_up", "args": '{"name": "An'}])
 
-TRANSIENT_FAULTS: dict[str, Any] = {
+TRANSIENT_FAULTS: JsonObject = {
     "rate limit": Fault.of(429, "Rate limit reached, try again in 10 ms", "rate_limit_exceeded", retry_after="0.01"),
     "server error": Fault.of(500, code="server_error"),
     "bad gateway": Fault(502, {"Content-Type": "text/html"}, "<html>Bad gateway</html>"),
@@ -71,7 +72,7 @@ TRANSIENT_FAULTS: dict[str, Any] = {
 }
 """What may pass: an agent should ask again, so often and no more."""
 
-LASTING_FAULTS: dict[str, Any] = {
+LASTING_FAULTS: JsonObject = {
     "wrong key": Fault.of(401, "Incorrect API key provided", "invalid_api_key"),
     "quota": Fault.of(429, "You exceeded your current quota, check your plan and billing", "insufficient_quota"),
     "no permission": Fault.of(403, "Country not supported", "unsupported_country"),
@@ -113,7 +114,7 @@ class FaultyProvider:
         models: Collection[str] = ("test",),
         loading: int = 0,
     ) -> None:
-        self.requests: list[dict[str, Any]] = []
+        self.requests: list[JsonObject] = []
         """The bodies of the chat requests so far, refused ones included."""
         self.headers: list[dict[str, str]] = []
         """Their headers, with names in lower case."""
@@ -150,7 +151,7 @@ class FaultyProvider:
         self._thread.join()
         self._server.server_close()
 
-    def reply_to(self, request: dict[str, Any], headers: dict[str, str]) -> Any:
+    def reply_to(self, request: JsonObject, headers: dict[str, str]) -> Any:
         """Record a request and return its `Fault`, or what a script holds for a reply; subclasses may decide it."""
         with self._lock:
             self.requests.append(request)
@@ -170,7 +171,7 @@ def _unsupported(parameter: str) -> Fault:
     )
 
 
-def call_of(request: Mapping[str, Any]) -> Call:
+def call_of(request: JsonObject) -> Call:
     """Return a chat request as a call of a model."""
     parameters = {name: value for name, value in request.items() if name != "messages"}
     return Call(convert_to_messages(request["messages"]), parameters)
@@ -223,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _stream(self, reply: Reply, request: dict[str, Any]) -> None:
+    def _stream(self, reply: Reply, request: JsonObject) -> None:
         self.send_response(200)
         for name, value in EVENT_STREAM.items():
             self.send_header(name, value)
@@ -236,11 +237,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep tests quiet."""
 
 
-def events(reply: Reply, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def events(reply: Reply, request: JsonObject) -> Iterator[JsonObject]:
     """Yield the events of a streamed reply: its words, then tool calls and finish reason, then the usage."""
     model = str(request.get("model"))
     base = {"id": "chatcmpl-test", "object": "chat.completion.chunk", "created": 0, "model": model}
-    role: dict[str, Any] = {"role": "assistant"}
+    role: JsonObject = {"role": "assistant"}
     for chunk in chunks(reply, call_of(request), model):
         message, ends = chunk.message, chunk.generation_info or {}
         delta = role | {"content": message.content or None} | message.additional_kwargs | _calls(message)
@@ -252,7 +253,7 @@ def events(reply: Reply, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]
         yield {**base, "choices": [], "usage": {**counts, "total_tokens": usage["total_tokens"]}}
 
 
-def _calls(message: Any) -> dict[str, Any]:
+def _calls(message: Any) -> JsonObject:
     calls = [
         {"index": part["index"], "id": part["id"], "type": "function"}
         | {"function": {"name": part["name"], "arguments": part["args"]}}
@@ -261,7 +262,7 @@ def _calls(message: Any) -> dict[str, Any]:
     return {"tool_calls": calls} if calls else {}
 
 
-def completion(reply: Reply, request: Mapping[str, Any]) -> dict[str, Any]:
+def completion(reply: Reply, request: JsonObject) -> JsonObject:
     """Return the body of a reply in one piece."""
     *parts, last = (event for event in events(reply, request))
     deltas = [event["choices"][0]["delta"] for event in parts]

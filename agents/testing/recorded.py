@@ -18,13 +18,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import var_child_runnable_config
 from pydantic import PrivateAttr
 
 from agents.errors import ConfigurationError, StorageError
 from agents.models import chat_model, model_name
-from agents.runtime import Effects, is_transient, masked
+from agents.runtime import AnyRunnable, Effects, JsonObject, is_transient, masked
 from agents.testing.conversation import Exchange, as_yaml, asked, kept, load, read, save
 from agents.testing.replies import Call, Reply
 from agents.testing.scripted import ScriptedModel, ScriptError
@@ -233,7 +232,7 @@ def _apart() -> Iterator[None]:
         var_child_runnable_config.reset(token)
 
 
-def _asking(real: BaseChatModel, call: Call) -> Runnable[Any, Any]:
+def _asking(real: BaseChatModel, call: Call) -> AnyRunnable:
     """Return the real model bound in its provider's way to what was asked in OpenAI's."""
     options = dict(call.kwargs) | ({"stop": call.stop} if call.stop else {})
     tools, form = options.pop("tools", None), options.pop("response_format", None)
@@ -245,7 +244,7 @@ def _asking(real: BaseChatModel, call: Call) -> Runnable[Any, Any]:
     return real.bind_tools(tools, **options) if tools else real.bind(**options)
 
 
-def _fault(recorded: dict[str, Any]) -> Exception:
+def _fault(recorded: JsonObject) -> Exception:
     """Return an error that has the name of the recorded one, and is one of Python's own if that was."""
     kind = getattr(builtins, recorded["kind"], None)
     bases = (RecordedFault, kind) if isinstance(kind, type) and issubclass(kind, Exception) else (RecordedFault,)

@@ -23,7 +23,7 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from pydantic import BaseModel, PrivateAttr
 
 from agents.errors import PodiumError
-from agents.runtime import Effects, SyncEffects, finish
+from agents.runtime import AnyRunnable, Effects, SyncEffects, finish
 from agents.testing.replies import Call, Reply, chunks
 
 _QUOTED = 200
@@ -93,7 +93,7 @@ class ScriptedModel(BaseChatModel):
         if method not in ("json_schema", "json_mode"):
             raise ValueError(f"Unknown method {method!r}; known: json_schema, json_mode, function_calling")
         model = self.bind(response_format=_response_format(schema, method), **kwargs)
-        parser: Runnable[Any, Any] = JsonOutputParser()
+        parser: AnyRunnable = JsonOutputParser()
         if isinstance(schema, type) and issubclass(schema, BaseModel):
             parser = RunnableLambda(_raise_refusal) | PydanticOutputParser(pydantic_object=schema)
         if not include_raw:
@@ -137,7 +137,7 @@ class Script:
             self._rules = {"": cycle(script) if repeat else iter(script)}
         self._default = default
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Script:
+    def __deepcopy__(self, memo: dict[int, object]) -> Script:
         return self
 
     async def reply(self, effects: Effects, call: Call) -> Reply:

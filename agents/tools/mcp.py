@@ -159,7 +159,7 @@ class _Session:
                 break
         return tools
 
-    def start_call(self, name: str, arguments: dict[str, Any]) -> Future[CallToolResult]:
+    def start_call(self, name: str, arguments: dict[str, object]) -> Future[CallToolResult]:
         return self._portal.start_task_soon(self._client.call_tool, name, arguments)
 
     def close(self) -> None:
@@ -189,7 +189,7 @@ async def _transport(server: MCPTools, output: TextIO) -> AsyncIterator[Any]:
             yield streams
 
 
-def _read(tool: Tool, result: CallToolResult) -> tuple[Any, Any]:
+def _read(tool: Tool, result: CallToolResult) -> tuple[object, object]:
     """Return a result's content and data; an error is raised, for the model."""
     texts, pictures = [], []
     for block in result.content:

@@ -10,12 +10,11 @@ input of that Runnable; they are called in this order.
 
 from agents.workers.chat_model import MAX_TURNS, ChatModelWorker
 from agents.workers.function import FunctionWorker, call, is_async
-from agents.workers.graph import AnyRunnable, GraphWorker, newly_written, written
+from agents.workers.graph import GraphWorker, newly_written, written
 from agents.workers.tool_calls import Toolset, safe_name
 
 __all__ = [
     "MAX_TURNS",
-    "AnyRunnable",
     "ChatModelWorker",
     "FunctionWorker",
     "GraphWorker",

@@ -19,7 +19,7 @@ from agents.assignment import Assignment, messages_of
 from agents.decisions import IN_WORDS, Decision
 from agents.errors import ConfigurationError
 from agents.models import VisibleText, as_chat_model, call_once, calls_tools, is_same, model_of_run, read_reply
-from agents.runtime import AsyncEffects, Effects, OwnRun, SyncEffects, cancellations_of, in_place, iterate
+from agents.runtime import AnyRunnable, AsyncEffects, Effects, OwnRun, SyncEffects, cancellations_of, in_place, iterate
 from agents.settings import max_history_tokens
 from agents.workers.tool_calls import Toolset, usable_tools
 from agents.workers.tool_choice import tool_choice_graph
@@ -104,10 +104,10 @@ class ChatModelWorker:
         if self.is_graph and (calls_tools(model) or not self.tools):
             return self._loop(model)
 
-        def call(instructions: str) -> Runnable[Any, Any]:
+        def call(instructions: str) -> AnyRunnable:
             return ModelCall(model, self.name, instructions)
 
-        def answering(instructions: str) -> Runnable[Any, Any]:
+        def answering(instructions: str) -> AnyRunnable:
             return FormedReply(self._decision, instructions) if self._decision else call(instructions)
 
         if not self.is_graph:
@@ -141,7 +141,7 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage]):
     async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> AIMessage:
         """Return the reply."""
 
-        async def call(model: Any, sent: list[BaseMessage]) -> AIMessage:
+        async def call(model: AnyRunnable, sent: list[BaseMessage]) -> AIMessage:
             reply: AIMessage = await effects.invoke(model, sent, config)
             return reply
 
@@ -193,7 +193,7 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage]):
     ) -> AsyncIterator[object]:
         """Yield the pieces of one reply; nothing before there is a word to show."""
 
-        async def call(model: object, sent: list[BaseMessage]) -> AsyncIterator[AIMessageChunk]:
+        async def call(model: AnyRunnable, sent: list[BaseMessage]) -> AsyncIterator[AIMessageChunk]:
             chunks = effects.stream(model, sent, config)
             return _with_first(await anext(chunks), chunks)
 

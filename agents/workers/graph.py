@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.messages import AIMessageChunk, BaseMessage, BaseMessageChunk, HumanMessage, messages_from_dict
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableWithFallbacks
+from langchain_core.runnables import RunnableConfig, RunnableWithFallbacks
 from langchain_core.runnables.base import RunnableBindingBase
 from langgraph.errors import GraphInterrupt
 from langgraph.pregel import Pregel
@@ -20,10 +20,8 @@ from pydantic_core import to_jsonable_python
 
 from agents.assignment import Assignment, messages_of
 from agents.errors import AgentError
-from agents.runtime import Effects, SyncAsyncRunnable
+from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable
 from agents.settings import context_of_run, max_history_tokens
-
-AnyRunnable = Runnable[Any, Any]
 
 _PATTERN = frozenset({"messages", "status", "errors", "usage", "assignment"})
 """State keys by which a pattern of ours is recognised."""

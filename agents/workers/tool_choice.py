@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, Union
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import BaseModel, Field, create_model
@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field, create_model
 from agents.assignment import YOUR_TASK, quote
 from agents.decisions import Decision
 from agents.figures import unknown_figures
-from agents.runtime import Effects, SyncAsyncRunnable, calculated
+from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
 from agents.workers.tool_calls import call_tool
 
 CHOOSE_TOOL = """{instructions}
@@ -109,7 +109,7 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         model: BaseChatModel,
         tools: Sequence[BaseTool],
         instructions: str,
-        call: Callable[[str], Runnable[Any, Any]],
+        call: Callable[[str], AnyRunnable],
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self.decision = Decision(choice_form(tools), model=model)
@@ -167,9 +167,7 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
         answering: Makes what answers with some instructions: with a message or a state.
     """
 
-    def __init__(
-        self, tools: Sequence[BaseTool], instructions: str, answering: Callable[[str], Runnable[Any, Any]]
-    ) -> None:
+    def __init__(self, tools: Sequence[BaseTool], instructions: str, answering: Callable[[str], AnyRunnable]) -> None:
         self.lines = next((lines for tool in tools if (lines := lines_of(tool))), None)
         self.answering = answering(instructions)
         self.after_lines = answering(rules_of(self.lines, instructions)) if self.lines else None
@@ -290,11 +288,11 @@ def tool_choice_graph(
     model: BaseChatModel,
     tools: Sequence[BaseTool],
     instructions: str,
-    call: Callable[[str], Runnable[Any, Any]],
-    answering: Callable[[str], Runnable[Any, Any]],
+    call: Callable[[str], AnyRunnable],
+    answering: Callable[[str], AnyRunnable],
     *,
     name: str,
-) -> Runnable[Any, Any]:
+) -> AnyRunnable:
     """Compile the graph of an agent that uses the tools which the task obviously needs, or one that it chooses.
 
     Args:
