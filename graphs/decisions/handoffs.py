@@ -17,7 +17,7 @@ from agents.assignment import Assignment
 from agents.errors import AgentError
 from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, clean, clean_data
 from agents.settings import settings
-from graphs.engine import PatternState, shown_call
+from graphs.engine import PatternState, Update, shown_call
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware, AgentState
@@ -115,17 +115,17 @@ def turn_tools(descriptions: Mapping[str, str]) -> list[BaseTool]:
     return [tool.model_copy(update={"description": descriptions[name]}) for name, tool in tools.items()]
 
 
-def stop_after_handoff() -> AgentMiddleware[Any, Any]:
+def stop_after_handoff() -> AgentMiddleware:
     """Return the middleware that ends a turn after a handoff, even if other tools were called in the same turn."""
     from langchain.agents.middleware import AgentMiddleware, hook_config
 
-    class StopAfterHandoff(AgentMiddleware[Any, Any]):
+    class StopAfterHandoff(AgentMiddleware):
         @hook_config(can_jump_to=["end"])
-        def before_model(self, state: AgentState[Any], runtime: Any) -> dict[str, Any] | None:
+        def before_model(self, state: AgentState[Any], runtime: object) -> Update | None:
             return {"jump_to": "end"} if _handoffs(state["messages"]) else None
 
         @hook_config(can_jump_to=["end"])
-        async def abefore_model(self, state: AgentState[Any], runtime: Any) -> dict[str, Any] | None:
+        async def abefore_model(self, state: AgentState[Any], runtime: object) -> Update | None:
             return self.before_model(state, runtime)
 
     return StopAfterHandoff()

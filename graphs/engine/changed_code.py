@@ -8,12 +8,13 @@ from functools import wraps
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.types import Command
 
 from agents.agent import Agent
 from agents.errors import ChangedCodeError
 from graphs.engine.langgraph_internals import RESUMING, next_nodes, state_values, task_results
+from graphs.engine.recorded import Saver
 from graphs.engine.run_rules import RunRules
 from graphs.engine.steps import Step, StepRecord, read_plan
 
@@ -33,7 +34,7 @@ def is_resumed(input_: object, config: RunnableConfig) -> bool:
     return bool(input_ is None or isinstance(input_, Command) or configurable.get(RESUMING))
 
 
-def checking(saver: BaseCheckpointSaver[Any], check: Callable[[CheckpointTuple], None]) -> BaseCheckpointSaver[Any]:
+def checking(saver: Saver, check: Callable[[CheckpointTuple], None]) -> Saver:
     """Return a copy of a saver, on the same storage, that checks the checkpoint from which a run goes on."""
     own: Any = copy.copy(saver)
     own.unchecked = saver

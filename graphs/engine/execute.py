@@ -23,6 +23,7 @@ from graphs.engine.budget import take_over
 from graphs.engine.chat_stream import begin_call, end_call
 from graphs.engine.durable_tasks import Tasks, Window, results_of
 from graphs.engine.langgraph_internals import watch_calls_singly
+from graphs.engine.node import Update
 from graphs.engine.progress import place_in_run, report
 from graphs.engine.step_work import StepWork
 from graphs.engine.steps import (
@@ -43,7 +44,7 @@ EXECUTE = "execute"
 _REPORTED = ("agent", "status", "error", "attempts", "answered_by", "started", "ended", "usage", "dependencies")
 
 
-class Execute(SyncAsyncRunnable[Any, dict[str, Any]]):
+class Execute(SyncAsyncRunnable[Any, Update]):
     """Runs the steps of `state["plan"]` that have no result in `state["steps"]` yet.
 
     Args:
@@ -73,7 +74,7 @@ class Execute(SyncAsyncRunnable[Any, dict[str, Any]]):
         self.retry = retry or Retry()
         self.steps = steps
 
-    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> dict[str, Any]:
+    async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Update:
         """Return the records of all steps, and what they add to `errors` and `usage`."""
         began = time.monotonic()
         run = self.run_of(effects, value, config)
@@ -119,7 +120,7 @@ class StepRun:
         self,
         node: Execute,
         effects: Effects,
-        slots: AbstractAsyncContextManager[Any],
+        slots: AbstractAsyncContextManager[object],
         finished: dict[str, StepRecord],
         assignment: Assignment,
         config: RunnableConfig,

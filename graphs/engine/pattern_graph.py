@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from agents.runtime import Retry
 from agents.settings import Settings
 from graphs.engine.compiled_pattern import ANSWER, SPARE_STEPS, CompiledPattern, PatternBuilder
-from graphs.engine.node import Node, Rule, counted
+from graphs.engine.node import Node, Rule, Update, counted
 from graphs.engine.run_rules import RunRules
 from graphs.engine.state import PRIVATE, RUNNING, Input, PatternState
 from graphs.errors import ConfigurationError
@@ -56,7 +56,7 @@ class PatternGraph(PatternBuilder[StateT]):
             action = counted(action)
         return super().add_node(node, action, **options)
 
-    def add_rule(self, name: str, function: Callable[[StateT], dict[str, Any]]) -> Self:
+    def add_rule(self, name: str, function: Callable[[StateT], Update]) -> Self:
         """Add a node that only computes: a pure function, which needs no thread in async runs."""
         return super().add_node(name, Rule(function))
 
@@ -134,9 +134,9 @@ def _destinations(path: Callable[..., object]) -> list[str]:
     return list(get_args(hint)) if get_origin(hint) is Literal else []
 
 
-def _until_ended(path: Callable[..., object]) -> Callable[..., Any]:
+def _until_ended(path: Callable[..., object]) -> Callable[..., object]:
     @wraps(path)
-    def route(state: Any, *args: object, **options: object) -> Any:
+    def route(state: Mapping[str, Any], *args: object, **options: object) -> object:
         is_over = state.get("status") != RUNNING or state.get("remaining_steps", SPARE_STEPS + 1) <= SPARE_STEPS
         return END if is_over else path(state, *args, **options)
 

@@ -18,6 +18,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from graphs.engine.langgraph_internals import saver_of_steps
 
+Saver = BaseCheckpointSaver[Any]
+
 
 class Notices:
     """Calls back once the writes of a task are stored, or could not be."""
@@ -54,10 +56,10 @@ class Notices:
             notice()
 
 
-_noticing: WeakKeyDictionary[BaseCheckpointSaver[Any], BaseCheckpointSaver[Any]] = WeakKeyDictionary()
+_noticing: WeakKeyDictionary[Saver, Saver] = WeakKeyDictionary()
 
 
-def noticing(saver: BaseCheckpointSaver[Any]) -> BaseCheckpointSaver[Any]:
+def noticing(saver: Saver) -> Saver:
     """Return a copy of a saver, on the same storage, with `notices` of what it has stored; the same one each time."""
     if hasattr(saver, "notices"):
         return saver
@@ -71,7 +73,7 @@ def original(saver: object) -> Any:
     return getattr(saver, "original", saver)
 
 
-def _with_notices(saver: BaseCheckpointSaver[Any]) -> BaseCheckpointSaver[Any]:
+def _with_notices(saver: Saver) -> Saver:
     own: Any = copy.copy(saver)
     own.notices = notices = Notices()
     own.original = saver

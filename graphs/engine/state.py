@@ -212,10 +212,10 @@ def _asks_something(message: BaseMessage) -> bool:
     )
 
 
-def last_request(messages: Sequence[Any]) -> HumanMessage:
+def last_request(messages: Sequence[object]) -> HumanMessage:
     """Return the last message of a person, or an empty one."""
-    place = _place_of_request(messages)
-    return HumanMessage("", id="") if place is None else messages[place]
+    requests = (message for message in reversed(messages) if isinstance(message, HumanMessage))
+    return next(requests, HumanMessage("", id=""))
 
 
 def assignment_of(state: Mapping[str, Any], history: History = "full") -> Assignment:
@@ -236,7 +236,11 @@ def assignment_of(state: Mapping[str, Any], history: History = "full") -> Assign
 
 
 def shown_call(
-    messages: Sequence[Any], by: str, call: tuple[str, dict[str, Any]], result: str, message_id: str | None = None
+    messages: Sequence[BaseMessage],
+    by: str,
+    call: tuple[str, dict[str, Any]],
+    result: str,
+    message_id: str | None = None,
 ) -> list[BaseMessage]:
     """Return the messages with which a thread shows a decision, as the call of a tool; agents do not see them.
 
@@ -268,7 +272,9 @@ def _notes(messages: Sequence[BaseMessage]) -> dict[str, str]:
     }
 
 
-def closing(messages: Sequence[Any], text: str, message_id: str | None = None, by: str | None = None) -> AIMessage:
+def closing(
+    messages: Sequence[BaseMessage], text: str, message_id: str | None = None, by: str | None = None
+) -> AIMessage:
     """Return the message that ends a graph, under the id of the message that a model has streamed with this text.
 
     Chat front ends then show one message. An id that the thread has already would replace an earlier message.
@@ -276,7 +282,7 @@ def closing(messages: Sequence[Any], text: str, message_id: str | None = None, b
     return AIMessage(text, id=_free(messages, message_id), name=by)
 
 
-def _free(messages: Sequence[Any], message_id: str | None) -> str:
+def _free(messages: Sequence[BaseMessage], message_id: str | None) -> str:
     """Return a message's id, or another one if the thread has that already."""
     return message_id if message_id and all(message.id != message_id for message in messages) else str(uuid4())
 

@@ -100,7 +100,7 @@ class StepWork:
         retry: Retry,
         steps: Mapping[str, Step],
         assignment: Assignment,
-        slots: AbstractAsyncContextManager[Any],
+        slots: AbstractAsyncContextManager[object],
         tasks: Tasks,
     ) -> None:
         self.agents = agents
