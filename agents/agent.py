@@ -30,6 +30,7 @@ from agents.runtime import (
     calculating,
     charge_earlier,
     extended,
+    in_place,
     in_run,
     iterate,
     named,
@@ -181,7 +182,8 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
     async def run(self, effects: Effects, value: Asked, config: RunnableConfig) -> Answer:
         """Do one assignment."""
         async with in_run(effects, config) as own:
-            return await self.work(effects, value, own, Tally(settings().prices), lambda reply, usage: None)
+            tally = in_place(own).tally_of(self) or Tally(settings().prices)
+            return await self.work(effects, value, own, tally, lambda reply, usage: None)
 
     async def work(
         self,
@@ -310,7 +312,7 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.
         tags = [TAG_NOSTREAM] if self.guardrails.of_answer else []
-        return extended(tally.watching(config), run_name=f"agent:{self.name}", tags=tags)
+        return extended(config, callbacks=[tally], run_name=f"agent:{self.name}", tags=tags)
 
 
 def _assignment(value: Asked) -> Assignment:

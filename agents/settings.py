@@ -167,7 +167,7 @@ def context_of_run() -> object:
 def settings() -> Settings:
     """Return the settings of the run this is called in; the defaults outside a run or in a graph with others."""
     context = context_of_run()
-    return settings_from(context) if context is not None else Settings()
+    return settings_from(context) if context is not None else _DEFAULTS
 
 
 def max_history_tokens(model: object = None) -> int:
@@ -180,3 +180,6 @@ def max_history_tokens(model: object = None) -> int:
 def _is_amount(value: object) -> bool:
     # What is compared with NaN is false, so a NaN would limit nothing.
     return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+
+
+_DEFAULTS = Settings()

@@ -3,16 +3,16 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import pytest
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.func import entrypoint
 
-from agents.runtime import AsyncEffects, Effects, SyncAsyncRunnable, SyncEffects, iterate
-from agents.runtime.sync_async import finish
+from agents.runtime import AsyncEffects, Effects, SyncAsyncRunnable, iterate, run_in_background
 from tests.waiting import PATIENCE
 
 who: ContextVar[str] = ContextVar("who", default="nobody")
@@ -155,38 +155,26 @@ def test_sleeping_takes_its_time(call: Any) -> None:
 
 
 async def use_tasks(effects: Effects, value: list[int]) -> list[int]:
-    async def work(number: int) -> int:
+    async def work(number: Any) -> int:
         return await effects.coroutine(async_double, {"number": number})
 
-    pending = [effects.task(f"double {number}", lambda number=number: work(number), number) for number in value]
+    pending = [effects.task(f"double {number}", partial(work), number) for number in value]
     while not all(item.done() for item in pending):
         await effects.first([item for item in pending if not item.done()])
     return [item.result() for item in pending]
 
 
-def test_tasks_run_in_a_graph(call: Any) -> None:
-    assert call(workflow_of(use_tasks), [1, 2, 3]) == [2, 4, 6]
+On = Callable[[Coroutine[Any, Any, Any]], Any]
+ON_LOOPS: list[On] = [asyncio.run, lambda work: run_in_background(lambda: work)]
 
 
-class workflow_of:  # noqa: N801 - reads as a function
-    """A LangGraph entrypoint around a `SyncAsyncRunnable`, sync or async as it is called."""
+@pytest.mark.parametrize("on", ON_LOOPS, ids=["its own", "background"])
+def test_tasks_run_in_a_graph(on: On) -> None:
+    @entrypoint()
+    async def graph(value: Any) -> Any:
+        return await Using(use_tasks).ainvoke(value)
 
-    def __init__(self, work: Callable[[Effects, Any], Any]) -> None:
-        self.once = Using(work)
-
-    def invoke(self, value: Any, config: Any) -> Any:
-        @entrypoint()
-        def graph(value: Any) -> Any:
-            return self.once.invoke(value)
-
-        return graph.invoke(value, config)
-
-    async def ainvoke(self, value: Any, config: Any) -> Any:
-        @entrypoint()
-        async def graph(value: Any) -> Any:
-            return await self.once.ainvoke(value)
-
-        return await graph.ainvoke(value, config)
+    assert on(graph.ainvoke([1, 2, 3])) == [2, 4, 6]
 
 
 async def signal_itself(effects: Effects, value: Any) -> bool:
@@ -196,8 +184,9 @@ async def signal_itself(effects: Effects, value: Any) -> bool:
     return bool(signal.done())
 
 
-def test_a_signal_ends_the_waiting(call: Any) -> None:
-    assert call(Using(signal_itself), None)
+@pytest.mark.parametrize("on", ON_LOOPS, ids=["its own", "background"])
+def test_a_signal_ends_the_waiting(on: On) -> None:
+    assert on(Using(signal_itself).ainvoke(None))
 
 
 @pytest.mark.parametrize("number", [1, 3])
@@ -218,19 +207,6 @@ def test_slots_let_so_many_in_at_once(number: int) -> None:
 
     asyncio.run(run())
     assert peak == number
-
-
-def test_slots_of_threads_are_given_back_after_an_error() -> None:
-    slots = SyncEffects().slots(1)
-
-    async def enter(error: Exception | None) -> None:
-        async with slots:
-            if error:
-                raise error
-
-    with pytest.raises(LookupError):
-        finish(enter(LookupError()))
-    finish(enter(None))
 
 
 async def numbers() -> AsyncIterator[int]:

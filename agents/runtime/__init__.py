@@ -1,6 +1,6 @@
 """How agents run: sync and async from one definition, cancellation, retries, usage, provider errors, clean text.
 
-sync_async       one coroutine behind `invoke` and `ainvoke`
+sync_async       one coroutine behind `invoke` and `ainvoke`; background: async work for sync callers
 cancellation     abandoned work starts nothing new
 retry            attempts, back-off, time-outs; model calls repeated in place
 rate_limit       after a 429 all calls of a model wait as its server asked
@@ -14,6 +14,7 @@ lazy             imports at first use; installation: how Podium was installed
 langchain_internals  what depends on undocumented behaviour of LangChain
 """
 
+from agents.runtime.background import in_thread, iterate_in_background, run_in_background, sync_caller
 from agents.runtime.calculated import calculated, calculating
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
 from agents.runtime.installation import install_hint
@@ -34,6 +35,7 @@ from agents.runtime.sync_async import (
     Out,
     SyncAsyncRunnable,
     SyncEffects,
+    effects_of,
     finish,
     iterate,
 )
@@ -81,6 +83,7 @@ __all__ = [
     "clean",
     "clean_data",
     "current",
+    "effects_of",
     "evidence",
     "explain",
     "extended",
@@ -88,12 +91,14 @@ __all__ = [
     "in_place",
     "in_run",
     "in_run_scope",
+    "in_thread",
     "install_hint",
     "is_cancelled",
     "is_exhausted",
     "is_rejection",
     "is_transient",
     "iterate",
+    "iterate_in_background",
     "lazily",
     "masked",
     "model_called",
@@ -103,8 +108,10 @@ __all__ = [
     "provider_words",
     "raised_ending",
     "reads_foreign_text",
+    "run_in_background",
     "run_scope",
     "sum_usage",
+    "sync_caller",
     "usage_of_call",
     "usage_of_messages",
     "visible",

@@ -7,13 +7,9 @@ out of time. The library installs no signal handlers.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator, Iterator
-from concurrent import futures
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
-from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
@@ -82,34 +78,6 @@ class Cancellation(BaseCallbackHandler):
     def holding(self, config: RunnableConfig | None = None) -> RunnableConfig:
         """Return the config with this cancellation among its callbacks, which nested runs inherit."""
         return extended(config or {}, callbacks=[self])
-
-    def until_left(self, chunks: Iterator[T]) -> Generator[T]:
-        """Yield the chunks of work; cancel it when the caller leaves or is interrupted.
-
-        Called on the main thread, it does the work on another one: LangGraph waits for its threads before it passes a
-        KeyboardInterrupt on, so the interrupt must reach us first. Work that is under way ends before the
-        interrupt is passed on, as with LangGraph; a second KeyboardInterrupt leaves that work behind.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield from self._stepping(chunks, lambda step: step())
-            return
-        thread = futures.ThreadPoolExecutor(1, thread_name_prefix="podium-run")
-        context = copy_context()
-        try:
-            yield from self._stepping(chunks, lambda step: thread.submit(context.run, step).result())
-        finally:
-            thread.shutdown(wait=False)
-
-    def _stepping(self, chunks: Iterator[T], call: Callable[[Callable[[], object]], Any]) -> Generator[T]:
-        try:
-            while (chunk := call(partial(next, chunks, _END))) is not _END:
-                yield chunk
-        except BaseException:
-            self.cancel()
-            raise
-        finally:
-            if isinstance(chunks, Generator):
-                call(chunks.close)  # in the other thread, behind the step that is under way
 
 
 def cancellations_of(config: RunnableConfig) -> list[Cancellation]:

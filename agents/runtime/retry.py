@@ -20,6 +20,7 @@ from agents.errors import AgentError, ChangedCodeError, ConfigurationError, Stor
 from agents.runtime.cancellation import Cancellation
 from agents.runtime.provider_errors import causes, explain, is_rate_limit, is_transient, provider_words, retry_after
 from agents.runtime.rate_limit import JITTER, new_ticket, rate_limit_of
+from agents.runtime.run_config import extended
 from agents.runtime.sync_async import AnyRunnable, Effects, SyncAsyncRunnable
 from agents.runtime.usage import Tally, usage_of
 from agents.settings import settings
@@ -118,10 +119,19 @@ class InPlace:
     """Seconds that the attempt around the calls has in all."""
     pause: Pause = _sleep
     """Waits before the next attempt."""
+    counted: tuple[object, Tally] | None = None
+    """The work of the attempt, and what counts its calls."""
 
     def holding(self, config: RunnableConfig) -> RunnableConfig:
         """Return the config with which calls are retried in place."""
-        return {**config, "configurable": {**config.get("configurable", {}), IN_PLACE: self}}
+        return extended(config, configurable={IN_PLACE: self})
+
+    def tally_of(self, work: object) -> Tally | None:
+        """Return what counts the calls of some work already, for the first that asks."""
+        if self.counted is None or self.counted[0] is not work:
+            return None
+        tally, self.counted = self.counted[1], None
+        return tally
 
     @property
     def attempts(self) -> int:
@@ -254,7 +264,8 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
         inside = InPlace(self.retry, self.on_retry, timeout=self.timeout, pause=pause)
         while True:
             tally, cancellation = Tally(settings().prices), Cancellation()
-            counted = inside.holding(tally.watching(config))
+            inside.counted = self.work, tally
+            counted = extended(config, callbacks=[tally], configurable={IN_PLACE: inside})
             own = counted if self.timeout is None else cancellation.holding(counted)
             inside.in_line = False
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
@@ -23,8 +23,9 @@ def extended(
     callbacks: Sequence[BaseCallbackHandler] = (),
     tags: Sequence[str] = (),
     run_name: str | None = None,
+    configurable: Mapping[str, object] | None = None,
 ) -> RunnableConfig:
-    """Return a config with more callbacks and tags, or a name.
+    """Return a config with more callbacks, tags and values, or a name.
 
     LangChain's `merge_configs` would put back what the run around this one has in `configurable` and `metadata`, and
     copies the whole config twice.
@@ -33,11 +34,14 @@ def extended(
     own: RunnableConfig = {**whole(config), **around, **config}
     if own.get("recursion_limit") == DEFAULT_RECURSION_LIMIT:  # LangChain's, which would count for graphs inside
         del own["recursion_limit"]
+    if configurable:
+        own["configurable"] = {**own["configurable"], **configurable}
     if callbacks:
         before = own.get("callbacks") or []
         if isinstance(before, BaseCallbackManager):
-            own["callbacks"] = manager = before.copy()
-            for handler in callbacks:
+            new = [handler for handler in callbacks if handler not in before.handlers]
+            own["callbacks"] = manager = before.copy() if new else before
+            for handler in new:
                 manager.add_handler(handler, inherit=True)
         else:
             own["callbacks"] = [*before, *callbacks]

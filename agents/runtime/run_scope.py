@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Self, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -105,9 +105,13 @@ def in_run_scope(config: RunnableConfig) -> tuple[RunScope | nullcontext[None], 
     return scope, {**config, "configurable": {**config.get("configurable", {}), _KEY: scope}}
 
 
-@asynccontextmanager
-async def in_run(effects: Effects, config: RunnableConfig) -> AsyncIterator[RunnableConfig]:
+def in_run(effects: Effects, config: RunnableConfig) -> AbstractAsyncContextManager[RunnableConfig]:
     """Do the same for a coroutine that waits for nothing but its effects."""
+    return nullcontext(config) if run_scope(config) is not None else _in_run_of_its_own(effects, config)
+
+
+@asynccontextmanager
+async def _in_run_of_its_own(effects: Effects, config: RunnableConfig) -> AsyncIterator[RunnableConfig]:
     scope, config = in_run_scope(config)
     if isinstance(effects, SyncEffects):
         with scope:

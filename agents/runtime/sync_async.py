@@ -2,27 +2,27 @@
 
 The logic is one coroutine that reaches the world only through an `Effects` object. `AsyncEffects` awaits.
 `SyncEffects` does the same by blocking, so its coroutine never suspends and runs to its end within one `send`.
-Neither polls: whoever waits is woken by what it waits for, by a cancellation, or by the clock.
+`BackgroundEffects` awaits on behalf of a sync caller: a whole graph works on one loop, and holds threads only for sync
+code at work. None polls: whoever waits is woken by what it waits for, by a cancellation, or by the clock.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import threading
 from abc import abstractmethod
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent import futures
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
-from functools import cache, partial
+from functools import partial
+from inspect import signature
 from typing import Any, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import run_in_executor
 from langgraph import func
 
+from agents.runtime.background import background_loop, in_thread, start, sync_caller
 from agents.runtime.cancellation import Cancellation, cancellations_of
 from agents.runtime.run_config import whole
 
@@ -31,17 +31,16 @@ AnyRunnable = Runnable[Any, Any]
 In = TypeVar("In")
 Out = TypeVar("Out")
 T = TypeVar("T")
-
-MAX_THREADS = 1000
-"""Plain functions at work at once when called from async code; a thread starts only when none is idle."""
+_Async = Coroutine[Any, Any, T]
 
 
 class Effects:
     """Everything a coroutine of a `SyncAsyncRunnable` may wait for: by awaiting, as here, or as `SyncEffects` does."""
 
-    async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
+    # Not `async def` where another coroutine does it all: each layer of a step costs time, and memory while it is open.
+    def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> _Async[Out]:
         """Call a Runnable."""
-        return await runnable.ainvoke(value, config)
+        return runnable.ainvoke(value, config)
 
     def stream(
         self, runnable: AnyRunnable, value: object, config: RunnableConfig | None, **options: object
@@ -50,27 +49,24 @@ class Effects:
         chunks: AsyncIterator[object] = runnable.astream(value, config, **options)
         return chunks
 
-    async def function(self, function: Callable[..., T], arguments: Mapping[str, object]) -> T:
+    def function(self, function: Callable[..., T], arguments: Mapping[str, object]) -> _Async[T]:
         """Call a plain function."""
-        call = partial(contextvars.copy_context().run, partial(function, **arguments))
-        return await run_in_executor(_threads(), call)
+        return in_thread(function, **arguments)
 
-    async def coroutine(
-        self, function: Callable[..., Coroutine[object, None, T]], arguments: Mapping[str, object]
-    ) -> T:
+    def coroutine(self, function: Callable[..., _Async[T]], arguments: Mapping[str, object]) -> _Async[T]:
         """Call an async function."""
-        return await function(**arguments)
+        return function(**arguments)
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> _Async[None]:
         """Wait for a time."""
-        await asyncio.sleep(seconds)
+        return asyncio.sleep(seconds)
 
     def event(self) -> Wakeup:
         """Return an event that any thread may set."""
         return Wakeup()
 
     def signal(self) -> Any:
-        """Return a future for `first` and `as_completed`, which only code of the same kind of caller may set."""
+        """Return a future for `first` and `as_completed`, which only code on the same loop may set."""
         return asyncio.get_running_loop().create_future()
 
     async def first(self, pending: Collection[Any]) -> None:
@@ -85,21 +81,15 @@ class Effects:
         for _ in pending:
             yield await ended.get()
 
-    async def within(self, seconds: float | None, work: Coroutine[object, None, T]) -> T:
+    def within(self, seconds: float | None, work: _Async[T]) -> _Async[T]:
         """Do some work, raising `TimeoutError` after so many seconds (None: no limit)."""
-        if seconds is None:
-            return await work
-        async with asyncio.timeout(seconds):
-            return await work
+        return work if seconds is None else _within(seconds, work)
 
-    def task(self, name: str, work: Callable[[], Coroutine[object, None, object]], shown: object) -> Any:
+    def task(self, name: str, work: Callable[[object], _Async[object]], shown: object) -> Any:
         """Start work as a durable LangGraph task, `shown` as its input; return its future."""
-
-        async def step(shown: object) -> object:
-            return await work()
-
+        work.__signature__ = _OF_TASK  # type: ignore[attr-defined]  # LangGraph reads it twice per task
         task: Any = func.task(name=name)
-        return task(step)(shown)
+        return task(work)(shown)
 
     def slots(self, number: int | None) -> AbstractAsyncContextManager[object]:
         """Return a semaphore that admits so many at once (None: all)."""
@@ -107,6 +97,15 @@ class Effects:
 
 
 AsyncEffects = Effects
+
+_ASYNC = AsyncEffects()
+
+_OF_TASK = signature(lambda shown: None)
+
+
+async def _within(seconds: float, work: _Async[T]) -> T:
+    async with asyncio.timeout(seconds):
+        return await work
 
 
 class Wakeup:
@@ -153,19 +152,9 @@ class SyncEffects(Effects):
         self.check()
         return function(**arguments)
 
-    async def coroutine(
-        self, function: Callable[..., Coroutine[object, None, T]], arguments: Mapping[str, object]
-    ) -> T:
+    async def coroutine(self, function: Callable[..., _Async[T]], arguments: Mapping[str, object]) -> T:
         self.check()
-        level = _level.get()
-
-        async def call() -> T:
-            _level.set(level + 1)
-            return await function(**arguments)
-
-        with _starting:
-            loop = _background_loop(level)
-        running = asyncio.run_coroutine_threadsafe(call(), loop)
+        running = start(background_loop(), partial(function, **arguments))
         try:
             return self._result(running, None)
         except BaseException:
@@ -178,24 +167,7 @@ class SyncEffects(Effects):
     def event(self) -> Wakeup:
         return _SyncEvent(self)
 
-    def signal(self) -> futures.Future[None]:
-        return futures.Future()
-
-    async def first(self, pending: Collection[Any]) -> None:
-        futures.wait(pending, return_when=futures.FIRST_COMPLETED)
-
-    async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[object]:
-        ended: deque[object] = deque()
-        event = _SyncEvent(self)
-        for future in pending:
-            future.add_done_callback(ended.append)
-            future.add_done_callback(lambda future: event.set())
-        for _ in pending:
-            while not ended:
-                event.block()
-            yield ended.popleft()
-
-    async def within(self, seconds: float | None, work: Coroutine[object, None, T]) -> T:
+    async def within(self, seconds: float | None, work: _Async[T]) -> T:
         """Block for so long at most; the thread that does the work cannot be stopped, only left behind."""
         if seconds is None:
             return await work
@@ -210,22 +182,99 @@ class SyncEffects(Effects):
         threading.Thread(target=contextvars.copy_context().run, args=(run,), name="podium-attempt", daemon=True).start()
         return self._result(result, seconds)
 
-    def task(self, name: str, work: Callable[[], Coroutine[object, None, object]], shown: object) -> object:
-        def step(shown: object) -> object:
-            return finish(work())
-
-        task: Any = func.task(name=name)
-        return task(step)(shown)
-
-    def slots(self, number: int | None) -> AbstractAsyncContextManager[object]:
-        return nullcontext() if number is None else _Slots(number)
-
     def _result(self, future: futures.Future[T], seconds: float | None) -> T:
         event = _SyncEvent(self)
         future.add_done_callback(lambda future: event.set())
         if not event.block(seconds):
             raise TimeoutError
         return future.result()
+
+
+class BackgroundEffects(Effects):
+    """For async code that works on a background loop while a sync caller waits.
+
+    What is not ours, and what is sync, is called as sync code calls it, in a thread while it works. After a
+    cancellation nothing is started, and what waits is woken; sync code that is at work ends first.
+    """
+
+    def __init__(self, cancellations: Collection[Cancellation]) -> None:
+        self.cancellations = cancellations
+
+    def check(self) -> None:
+        """Raise `WorkCancelledError` if the work is cancelled."""
+        for cancellation in self.cancellations:
+            cancellation.check()
+
+    async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
+        self.check()
+        if getattr(runnable, "works_in_background", False):
+            return await runnable.ainvoke(value, config)
+        return await in_thread(runnable.invoke, value, config)
+
+    async def stream(
+        self, runnable: AnyRunnable, value: object, config: RunnableConfig | None, **options: object
+    ) -> AsyncIterator[object]:
+        chunks = runnable.stream(value, config, **options)
+        end = object()
+        try:
+            while (chunk := await self.function(partial(next, chunks, end), {})) is not end:
+                yield chunk
+        finally:
+            await in_thread(chunks.close)
+
+    async def function(self, function: Callable[..., T], arguments: Mapping[str, object]) -> T:
+        self.check()
+        return await super().function(function, arguments)
+
+    async def coroutine(self, function: Callable[..., _Async[T]], arguments: Mapping[str, object]) -> T:
+        self.check()
+        token = sync_caller.set(None)
+        try:
+            return await self._until_cancelled(function(**arguments))
+        finally:
+            sync_caller.reset(token)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._until_cancelled(super().sleep(seconds))
+
+    def event(self) -> Wakeup:
+        return _BackgroundEvent(self)
+
+    async def first(self, pending: Collection[Any]) -> None:
+        await self._until_cancelled(super().first(pending))
+
+    async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[object]:
+        source = super().as_completed(pending)
+        for _ in pending:
+            yield await self._until_cancelled(anext(source))
+
+    async def _until_cancelled(self, work: Awaitable[T]) -> T:
+        """Wait for something; a cancellation ends the waiting."""
+        loop, task, is_waiting = asyncio.get_running_loop(), asyncio.current_task(), True
+
+        def end() -> None:
+            if is_waiting and task is not None:
+                task.cancel()
+
+        with ExitStack() as waking:
+            for cancellation in self.cancellations:
+                waking.enter_context(cancellation.waking(partial(loop.call_soon_threadsafe, end)))
+            try:
+                return await work
+            except asyncio.CancelledError:
+                self.check()
+                raise
+            finally:
+                is_waiting = False
+
+
+class _BackgroundEvent(Wakeup):
+    def __init__(self, effects: BackgroundEffects) -> None:
+        super().__init__()
+        self._effects = effects
+
+    async def wait(self, seconds: float | None = None) -> None:
+        await self._effects._until_cancelled(super().wait(seconds))
 
 
 class _SyncEvent(Wakeup):
@@ -253,46 +302,7 @@ class _SyncEvent(Wakeup):
         self.block(seconds)
 
 
-class _Slots(threading.Semaphore):
-    async def __aenter__(self) -> None:
-        self.acquire()
-
-    async def __aexit__(self, *_: object) -> None:
-        self.release()
-
-
-@cache
-def _threads() -> futures.ThreadPoolExecutor:
-    """Return the threads in which plain functions run for async callers; asyncio's own pool has as few as five."""
-    return futures.ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="podium")
-
-
-_level: contextvars.ContextVar[int] = contextvars.ContextVar("podium_level", default=0)
-"""How many background loops the code runs on top of. A coroutine on one that calls sync code blocks that loop until the
-code returns, so the coroutines of that code run on the next one."""
-
-
-@cache
-def _background_loop(level: int) -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-
-    def run() -> None:
-        while True:  # an interrupt or exit raised in a coroutine ends that coroutine only
-            with suppress(KeyboardInterrupt, SystemExit):
-                loop.run_forever()
-
-    threading.Thread(target=run, name=f"podium-async-{level}", daemon=True).start()
-    return loop
-
-
-_starting = threading.Lock()
-
-if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
-    os.register_at_fork(after_in_child=_threads.cache_clear)
-    os.register_at_fork(after_in_child=_background_loop.cache_clear)
-
-
-def finish(coroutine: Coroutine[object, None, T]) -> T:
+def finish(coroutine: _Async[T]) -> T:
     """Run a coroutine that never suspends, and return its result."""
     try:
         coroutine.send(None)
@@ -319,6 +329,9 @@ def iterate(chunks: AsyncIterator[T]) -> Iterator[T]:
 class SyncAsyncRunnable(Runnable[In, Out]):
     """A Runnable whose `invoke` and `ainvoke` come from one coroutine, `run`."""
 
+    works_in_background = True
+    """Whether `ainvoke` finds by itself that it works for a sync caller."""
+
     @abstractmethod
     async def run(self, effects: Effects, value: In, config: RunnableConfig) -> Out:
         """Do the work; wait for nothing but `effects`."""
@@ -327,5 +340,11 @@ class SyncAsyncRunnable(Runnable[In, Out]):
         config = whole(config)
         return finish(self.run(SyncEffects(cancellations_of(config)), input, config))
 
-    async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> Out:  # noqa: A002
-        return await self.run(AsyncEffects(), input, whole(config))
+    def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> _Async[Out]:  # noqa: A002
+        config = whole(config)
+        return self.run(effects_of(config), input, config)
+
+
+def effects_of(config: RunnableConfig) -> Effects:
+    """Return how async code waits: for itself, or for the sync caller in whose context it works."""
+    return _ASYNC if sync_caller.get() is None else BackgroundEffects(cancellations_of(config))

@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from copy import copy
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from langchain_core.runnables import RunnableConfig
@@ -243,7 +244,8 @@ class Elsewhere(OwnRun[RemoteAssignment, RemoteReply]):
                 order = pack({**value, "mark": mark})
             except (TypeError, ValueError) as error:
                 raise AgentError(f"What agent {self.agent!r} is asked cannot be sent to a worker: {error}") from error
-            future = self.workers.submit(self.agent, order)
+            # Executors are sync code: some block, or behave differently on an event loop.
+            future = await effects.function(partial(self.workers.submit, self.agent, order), {})
             ended = effects.event()
             future.add_done_callback(lambda future: ended.set())
             try:
@@ -252,7 +254,7 @@ class Elsewhere(OwnRun[RemoteAssignment, RemoteReply]):
                 future.cancel()  # work that has begun, or that a process pool has taken, notices that the mark is gone
                 raise
         try:
-            return cast(RemoteReply, unpack(future.result()))
+            return cast(RemoteReply, unpack(await effects.function(future.result, {})))
         except Exception as error:
             if not is_transient(error):
                 raise

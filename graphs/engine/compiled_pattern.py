@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, ExitStack
 from copy import copy
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
@@ -18,7 +16,14 @@ from langgraph.graph import END, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, GraphOutput
 
-from agents.runtime import Cancellation, cancellations_of, in_run_scope, run_scope
+from agents.runtime import (
+    cancellations_of,
+    in_run_scope,
+    iterate_in_background,
+    run_in_background,
+    run_scope,
+    sync_caller,
+)
 from agents.settings import Settings, run_context
 from agents.tracing import marked
 from graphs.engine.budget import with_budget
@@ -27,13 +32,13 @@ from graphs.engine.concurrency import RUN_SLOTS, nested_slots
 from graphs.engine.drawing import display, look_into
 from graphs.engine.durability import STORAGE, NotesFailures
 from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER, is_nested
-from graphs.engine.recorded import noticing
+from graphs.engine.recorded import in_threads, noticing
 from graphs.engine.run_rules import RunRules
 from graphs.engine.state import PatternState, check_keys, open_input
 from graphs.engine.thread_lock import thread_lock
 
 ENOUGH_THREADS = 1_000_000
-"""LangGraph's pool size in sync runs. Threads start only when needed; steps that wait for others need one each."""
+"""LangGraph's limit for a run that has one of ours, and the pool size of a user's own graphs in sync runs."""
 
 SPARE_STEPS = 10
 """Supersteps allowed beyond the caller's `recursion_limit`, so that a run that reaches it can still answer."""
@@ -68,16 +73,10 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
     """A compiled pattern: opens a record with every input, draws its steps, and limits the steps at work."""
 
     builder: PatternBuilder[StateT]
+    works_in_background = True
 
     if TYPE_CHECKING:
         # ruff: disable[A002, D102]
-        @overload  # type: ignore[override]
-        def invoke(
-            self, input: object, config: RunnableConfig | None = ..., *, version: Literal["v2"], **options: Any
-        ) -> GraphOutput[StateT]: ...
-        @overload
-        def invoke(self, input: object, config: RunnableConfig | None = ..., **options: Any) -> StateT: ...
-        def invoke(self, input: object, config: RunnableConfig | None = ..., **options: Any) -> object: ...
         @overload  # type: ignore[override]
         async def ainvoke(
             self, input: object, config: RunnableConfig | None = ..., *, version: Literal["v2"], **options: Any
@@ -88,17 +87,20 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
 
         # ruff: enable[A002, D102]
 
+    @overload  # type: ignore[override]
+    def invoke(
+        self, input: object, config: RunnableConfig | None = ..., *, version: Literal["v2"], **options: Any
+    ) -> GraphOutput[StateT]: ...
+    @overload
+    def invoke(self, input: object, config: RunnableConfig | None = ..., **options: Any) -> StateT: ...
+
+    def invoke(self, input: object, config: RunnableConfig | None = None, **options: Any) -> Any:  # noqa: A002
+        """Run as every LangGraph graph does; what waits in it holds no thread."""
+        return run_in_background(partial(self.ainvoke, input, config, **options))
+
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # noqa: A002
         """Stream as every LangGraph graph does."""
-        input_, prepared, options = self._prepared(input, config, options)
-        lock, prepared = thread_lock(self.checkpointer, prepared)
-        scope, prepared = self._in_scope(input_, prepared)
-        held = cancellations_of(prepared)
-        if held and threading.current_thread() is not threading.main_thread():  # in another run, which is interrupted
-            return _each_question_once(super().stream(input_, prepared, **options), lock, scope)
-        cancellation = held[-1] if held else Cancellation()
-        chunks = super().stream(input_, prepared if held else cancellation.holding(prepared), **options)
-        return _each_question_once(cancellation.until_left(chunks), lock, scope)
+        return iterate_in_background(partial(self.astream, input, config, **options))
 
     async def astream(
         self,
@@ -110,6 +112,9 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         input_, prepared, options = self._prepared(input, config, options)
         lock, prepared = thread_lock(self.checkpointer, prepared)
         scope, prepared = self._in_scope(input_, prepared)
+        caller = sync_caller.get()
+        if caller and caller.cancellation not in cancellations_of(prepared):
+            prepared = caller.cancellation.holding(prepared)
         async with lock, scope:
             try:
                 async for chunk in super().astream(input_, prepared, **options):
@@ -139,7 +144,9 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         context = run_context(options.get("context"))
         wanted = (config or {}).get("max_concurrency") or (self.config or {}).get("max_concurrency")
         limit = (config or {}).get("recursion_limit") or (self.config or {}).get("recursion_limit")
-        own: RunnableConfig = {**(config or {}), "max_concurrency": ENOUGH_THREADS}
+        own: RunnableConfig = {**(config or {})}
+        if wanted or sync_caller.get():
+            own["max_concurrency"] = ENOUGH_THREADS
         if limit:
             own["recursion_limit"] = limit + SPARE_STEPS
         configurable = {**(self.config or {}).get("configurable", {}), **own.get("configurable", {})}
@@ -154,7 +161,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
             saver = noticing(getattr(saver, "unchecked", saver))
             if is_resumed(input_, own):
                 saver = checking(saver, partial(check_code, pattern, self.fingerprint))
-            configurable[CHECKPOINTER] = saver
+            configurable[CHECKPOINTER] = in_threads(saver) if sync_caller.get() else saver
         if self.cache is not None:
             configurable[CACHE] = self.cache
         own["configurable"] = configurable
@@ -209,16 +216,6 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """Show the drawing in a notebook; LangGraph would have a service on the internet make the picture."""
         return display(self)
-
-
-def _each_question_once(chunks: Iterator[Any], *around: AbstractContextManager[Any]) -> Iterator[Any]:
-    with ExitStack() as stack:
-        for manager in around:
-            stack.enter_context(manager)
-        try:
-            yield from chunks
-        except GraphInterrupt as asked:
-            raise _once_each(asked) from None
 
 
 def _once_each(asked: GraphInterrupt) -> GraphInterrupt:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -96,18 +96,18 @@ class HeldSlot:
             slots.give()
 
 
+def at_work(effects: Effects, config: RunnableConfig) -> AbstractAsyncContextManager[RunnableConfig]:
+    """Hold a slot of the run, if it has any, while some work is done with the config that this gives."""
+    slots: Slots | None = config.get("configurable", {}).get(RUN_SLOTS)
+    return nullcontext(config) if slots is None else _holding(slots, effects, config)
+
+
 @asynccontextmanager
-async def at_work(effects: Effects, config: RunnableConfig) -> AsyncIterator[RunnableConfig]:
-    """Hold a slot of the run while some work is done with the config that this yields."""
-    configurable = config.get("configurable", {})
-    slots: Slots | None = configurable.get(RUN_SLOTS)
-    if slots is None:
-        yield config
-        return
+async def _holding(slots: Slots, effects: Effects, config: RunnableConfig) -> AsyncIterator[RunnableConfig]:
     await slots.take(effects)
     held = HeldSlot(slots)
     try:
-        yield {**config, "configurable": {**configurable, _HELD_SLOT: held}}
+        yield {**config, "configurable": {**config.get("configurable", {}), _HELD_SLOT: held}}
     finally:
         held.give_back()
 

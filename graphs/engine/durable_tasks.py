@@ -56,7 +56,7 @@ class Tasks:
     def call(self, name: str, work: StartStep, shown: object) -> Any:
         """Call a task and return its future; the body does not run for what had finished before a resume."""
 
-        async def body() -> StepRecord:
+        async def body(shown: object) -> StepRecord:
             self._ran[name] = task_id_of(get_config())
             if self._notices:
                 self._notices.watch(self._ran[name])

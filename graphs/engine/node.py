@@ -14,7 +14,6 @@ from langgraph.types import Command
 
 from agents.agent import Agent
 from agents.runtime import (
-    AsyncEffects,
     AttemptOutcome,
     Attempts,
     Effects,
@@ -25,6 +24,7 @@ from agents.runtime import (
     Usage,
     cancellations_of,
     current,
+    effects_of,
     finish,
     named,
 )
@@ -144,7 +144,7 @@ def counted(function: Callable[..., Any]) -> Callable[..., object]:
 
         @wraps(function)
         async def waiting(*state: object, **options: object) -> object:
-            async with at_work(AsyncEffects(), get_config()) as held:
+            async with at_work(effects_of(get_config()), get_config()) as held:
                 tally, config = begin(options, held)
                 with current(config):
                     return _with_usage(await function(*state, **options), tally.usage)

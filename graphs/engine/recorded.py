@@ -6,19 +6,22 @@ finished dependency runs again on resume. So steps wait for the write, of which 
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from agents.runtime import in_thread
 from graphs.engine.langgraph_internals import saver_of_steps
 
 Saver = BaseCheckpointSaver[Any]
+T = TypeVar("T")
 
 
 class Notices:
@@ -94,6 +97,26 @@ def _with_notices(saver: Saver) -> Saver:
 
     own.put_writes, own.aput_writes = put_writes, aput_writes
     return own  # type: ignore[no-any-return]
+
+
+def in_threads(saver: Saver) -> Saver:
+    """Return a copy of a saver, on the same storage, that async code calls as sync code does, in threads.
+
+    Savers for sync code often have no async methods, and those for async code belong to a loop.
+    """
+    own: Any = copy.copy(saver)
+    own.aget_tuple = _in_thread(saver.get_tuple)
+    own.aput, own.aput_writes = _in_thread(saver.put), _in_thread(saver.put_writes)
+    return own  # type: ignore[no-any-return]
+
+
+def _in_thread(method: Callable[..., T]) -> Callable[..., Coroutine[object, None, T]]:
+    @wraps(method)
+    async def call(*arguments: object, **options: object) -> T:
+        # Shielded: what is being stored is stored whole also when its run is cancelled.
+        return await asyncio.shield(in_thread(method, *arguments, **options))
+
+    return call
 
 
 def notices_of(config: RunnableConfig) -> Notices | None:

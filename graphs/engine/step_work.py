@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from time import time
@@ -48,12 +48,14 @@ from graphs.engine.steps import (
     LAST_ROUND,
     Step,
     StepRecord,
+    Until,
     fill_task,
     is_done,
     new_record,
     quoted,
 )
 
+_Work = Coroutine[object, None, StepRecord]
 Begin = Callable[[], None]
 """Called when the first agent of a step begins."""
 
@@ -117,12 +119,12 @@ class StepWork:
         """The failed step because of which nothing new begins, under `on_failure="stop"`."""
         self.abandoned = False
 
-    async def do(self, step: Step, settled: Mapping[str, StepRecord], begin: Begin) -> StepRecord:
+    def do(self, step: Step, settled: Mapping[str, StepRecord], begin: Begin) -> _Work:
         """Return the record of a step whose dependencies have these."""
         inputs = inputs_of(step, settled, self.steps)
         if step.for_each:
-            return await self._for_each(step, settled[step.for_each], inputs, begin)
-        return await self._item(step, step.id, inputs, begin)
+            return self._for_each(step, settled[step.for_each], inputs, begin)
+        return self._item(step, step.id, inputs, begin)
 
     async def _for_each(self, step: Step, listed: StepRecord, inputs: StepInputs, begin: Begin) -> StepRecord:
         """Run a step once per item of a list, all at once; each item is a task, so durable by itself."""
@@ -151,10 +153,14 @@ class StepWork:
         record: StepRecord = await work(*arguments)
         return {**record, "started": started, "ended": time()}
 
-    async def _item(self, step: Step, name: str, inputs: StepInputs, begin: Begin) -> StepRecord:
-        """Do the work once or, with `until`, round after round; each round is a task, so durable by itself."""
+    def _item(self, step: Step, name: str, inputs: StepInputs, begin: Begin) -> _Work:
+        """Do the work once or, with `until`, round after round."""
         if step.until is None:
-            return await self._attempt(step, inputs, begin)
+            return self._attempt(step, inputs, begin)
+        return self._rounds(step, step.until, name, inputs, begin)
+
+    async def _rounds(self, step: Step, until: Until, name: str, inputs: StepInputs, begin: Begin) -> StepRecord:
+        """Do the work until its result fits; each round is a task, so durable by itself."""
         rounds: list[StepRecord] = []
         inputs = inputs.with_(LAST_ROUND, "(none yet)", None) if LAST_ROUND in quoted(step) else inputs
         while len(rounds) < step.max_rounds:
@@ -166,7 +172,9 @@ class StepWork:
                 return last_of(step, rounds)
             value, text = value_of(step, last, is_item=True), last["result"] or ""
             try:
-                if is_done(step.until, text if value is None else value, text):
+                result = text if value is None else value
+                test = partial(is_done, until, result, text)
+                if test() if isinstance(until, Mapping) else await self.effects.function(test, {}):
                     return last_of(step, rounds)
             except Exception as error:
                 return last_of(step, rounds, _failed(step, error))

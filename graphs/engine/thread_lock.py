@@ -23,6 +23,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from agents.runtime import sync_caller
 from graphs.engine.concurrency import run_around
 from graphs.engine.langgraph_internals import CHECKPOINTER, is_nested
 from graphs.engine.recorded import original
@@ -109,7 +110,8 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         self._leave()
 
     async def __aenter__(self) -> Self:
-        self._owner = (threading.get_ident(), asyncio.current_task())
+        caller = sync_caller.get()
+        self._owner = (caller.thread, None) if caller else (threading.get_ident(), asyncio.current_task())
         try:
             for pause in self._pauses():
                 if self._is_first() and (self._take is None or await asyncio.to_thread(self._take_outside)):

@@ -1,0 +1,142 @@
+"""Async work for sync callers, on event loops in threads of their own.
+
+A caller waits without polling. When it is interrupted, or leaves a stream, the work is cancelled, and what is under way
+ends before the interrupt is passed on; a second interrupt leaves that behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from concurrent import futures
+from contextlib import aclosing, suppress
+from contextvars import ContextVar, copy_context
+from functools import cache, partial
+from typing import TypeVar, cast
+
+from langchain_core.runnables.config import run_in_executor
+
+from agents.runtime.cancellation import Cancellation
+
+T = TypeVar("T")
+
+MAX_THREADS = 1000
+"""Plain functions at work at once when called from async code; a thread starts only when none is idle."""
+
+_level: ContextVar[int] = ContextVar("podium_level", default=0)
+"""How many background loops the code runs on top of. Code on one that calls sync code blocks that loop, or a thread of
+it, until the code returns; so the coroutines and functions of that code run on the next one."""
+
+
+class SyncCaller:
+    """The sync code that waits for the async work in whose context it is.
+
+    Attributes:
+        cancellation: Cancels the work, because the caller was interrupted or has left.
+        thread: Identifies the caller's thread.
+    """
+
+    def __init__(self) -> None:
+        self.cancellation = Cancellation()
+        self.thread = threading.get_ident()
+
+
+sync_caller: ContextVar[SyncCaller | None] = ContextVar("podium_sync_caller", default=None)
+"""None where async code works for an async caller."""
+
+
+async def in_thread(function: Callable[..., T], *arguments: object, **options: object) -> T:
+    """Call a plain function in a thread; of those that asyncio itself starts, there are as few as five."""
+    call = partial(copy_context().run, partial(function, *arguments, **options))
+    return await run_in_executor(_threads(_level.get()), call)
+
+
+def background_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop on which async work of the code that calls this runs, in a thread of its own."""
+    with _starting:
+        return _loop(_level.get())
+
+
+def start(
+    loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[object, None, T]], caller: SyncCaller | None = None
+) -> futures.Future[T]:
+    """Start async work on a background loop, in the context of the code that calls this."""
+    level = _level.get()
+
+    async def call() -> T:
+        _level.set(level + 1)
+        sync_caller.set(caller)
+        return await work()
+
+    return asyncio.run_coroutine_threadsafe(call(), loop)
+
+
+def run_in_background(work: Callable[[], Coroutine[object, None, T]]) -> T:
+    """Do async work for sync code, and return its result."""
+    caller = SyncCaller()
+    running = start(background_loop(), work, caller)
+    try:
+        return running.result()
+    except BaseException:
+        caller.cancellation.cancel()
+        futures.wait([running])
+        raise
+
+
+def iterate_in_background(chunks: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
+    """Iterate over an async generator for sync code; it goes on only when the next chunk is asked for."""
+    caller, loop, asked = SyncCaller(), background_loop(), asyncio.Event()
+    ready: queue.SimpleQueue[tuple[T] | None] = queue.SimpleQueue()
+    has_left = False
+
+    async def produce() -> None:
+        async with aclosing(cast(AsyncGenerator[T], chunks())) as source:
+            async for chunk in source:
+                ready.put((chunk,))
+                await asked.wait()
+                asked.clear()
+                if has_left:
+                    return
+
+    running = start(loop, produce, caller)
+    running.add_done_callback(lambda running: ready.put(None))
+    try:
+        while (item := ready.get()) is not None:
+            yield item[0]
+            loop.call_soon_threadsafe(asked.set)
+        running.result()
+    except BaseException:
+        has_left = True
+        caller.cancellation.cancel()
+        loop.call_soon_threadsafe(asked.set)
+        futures.wait([running])
+        raise
+
+
+@cache
+def _threads(level: int) -> futures.ThreadPoolExecutor:
+    return futures.ThreadPoolExecutor(MAX_THREADS, thread_name_prefix=f"podium-{level}")
+
+
+@cache
+def _loop(level: int) -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(_threads(level + 1))  # for plain functions that are nodes
+
+    def run() -> None:
+        while True:  # an interrupt or exit raised in a coroutine ends that coroutine only
+            with suppress(KeyboardInterrupt, SystemExit):
+                loop.run_forever()
+
+    threading.Thread(target=run, name=f"podium-async-{level}", daemon=True).start()
+    return loop
+
+
+_starting = threading.Lock()
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_threads.cache_clear)
+    os.register_at_fork(after_in_child=_loop.cache_clear)
