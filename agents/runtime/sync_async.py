@@ -12,12 +12,12 @@ import asyncio
 import contextvars
 import threading
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Generator, Iterator, Mapping
 from concurrent import futures
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from functools import partial
 from inspect import signature
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph import func
@@ -214,7 +214,7 @@ class BackgroundEffects(Effects):
     async def stream(
         self, runnable: AnyRunnable, value: object, config: RunnableConfig | None, **options: object
     ) -> AsyncIterator[object]:
-        chunks = runnable.stream(value, config, **options)
+        chunks = cast(Generator[object], runnable.stream(value, config, **options))
         end = object()
         try:
             while (chunk := await self.function(partial(next, chunks, end), {})) is not end:
