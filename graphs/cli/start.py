@@ -56,7 +56,7 @@ def ask(
 def _request(request: str | None) -> str:
     if request in (None, "-") and sys.stdin is not None:
         try:
-            request = sys.stdin.buffer.read().decode("utf-8")
+            request = sys.stdin.buffer.read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise ConfigurationError(f"Standard input is not UTF-8 text: {error}") from error
     if not request or not request.strip():
