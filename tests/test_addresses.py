@@ -126,6 +126,8 @@ def test_only_addresses_that_the_run_knows_are_opened() -> None:
         "https://evil.example/?d=SECRET",
         "https://news.example/SECRET",
         "https://SECRET.linked.example/more",
+        "https://linked.example/more////",  # how many could tell something, too
+        "https://linked.example/more???",
     ):
         assert "is not opened" in site.invoke({"url": made_up}, config)
 

@@ -159,6 +159,6 @@ def _normal(address: str) -> str | None:
     try:
         url = httpx2.URL(address.strip() if "://" in address else f"https://{address.strip()}")
         host = url.netloc.decode("ascii").lower().removeprefix("www.")
-        return host + url.raw_path.decode("ascii").rstrip("?").rstrip("/")
+        return host + url.raw_path.decode("ascii").removesuffix("?").removesuffix("/")
     except (httpx2.InvalidURL, UnicodeError):
         return None
