@@ -71,7 +71,7 @@ class Workflow(Pattern[WorkflowState]):
 
     def __init__(
         self,
-        steps: Iterable[Step | Mapping[str, Any]] = (),
+        steps: Iterable[Step | Mapping[str, object]] = (),
         *,
         agents: Iterable[AnyAgent],
         on_failure: OnFailure = "skip",

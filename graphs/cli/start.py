@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from langchain_core.language_models import BaseChatModel
@@ -164,7 +164,7 @@ def begin(
 
 def _finished(before: State) -> dict[str, StepRecord]:
     # The result of an item of a `for_each` step looks like a record too, but has no times.
-    return {record["id"]: cast(StepRecord, record) for record in before["finished"] if record.get("ended")}
+    return {record["id"]: record for record in before["finished"] if record.get("ended")}
 
 
 def ready(name: str | None, *, quiet: bool) -> BaseChatModel:

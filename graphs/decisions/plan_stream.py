@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from concurrent import futures
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
@@ -141,12 +141,10 @@ class Written(TypedDict):
     ended: None
 
 
-class PlanInWriting:
+class PlanInWriting(Generic[S]):
     """One plan while it is written, and its steps that have begun."""
 
-    def __init__(
-        self, node: StreamedPlan[Any], effects: Effects, state: Any, config: RunnableConfig, run: StepRun
-    ) -> None:
+    def __init__(self, node: StreamedPlan[S], effects: Effects, state: S, config: RunnableConfig, run: StepRun) -> None:
         self.node = node
         self.effects = effects
         self.state = state
@@ -170,7 +168,7 @@ class PlanInWriting:
         if end["problem"] is not None:
             steps = self.run.results() if self.begun else {}
             kept = {**self.state, "plan": [step.as_dict() for step in self.begun], "steps": steps}
-            return self.node.no_plan(kept, end["problem"]), end
+            return self.node.no_plan(cast(S, kept), end["problem"]), end
         decided: Decided = {"value": {"steps": end["plan"]}, "mistakes": [], "usage": end["usage"]}
         return {**self.node.take(self.state, decided), "has_begun": bool(self.begun)}, end
 

@@ -122,7 +122,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
             except GraphInterrupt as asked:
                 raise _once_each(asked) from None
 
-    def _in_scope(self, input_: Any, config: RunnableConfig) -> tuple[Any, RunnableConfig]:
+    def _in_scope(self, input_: object, config: RunnableConfig) -> tuple[Any, RunnableConfig]:
         """Return what to enter for a run of its own, whose tools may trust the program's own words."""
         manager, config = in_run_scope(config)
         if scope := run_scope(config):

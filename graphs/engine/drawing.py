@@ -14,11 +14,13 @@ from langgraph.graph.state import CompiledStateGraph
 from agents.agent import Agent
 from graphs.engine.steps import Step
 
-renderers: list[Callable[[CompiledStateGraph[Any, Any, Any, Any]], dict[str, str]]] = []
+AnyGraph = CompiledStateGraph[Any, Any, Any, Any]
+
+renderers: list[Callable[[AnyGraph], dict[str, str]]] = []
 """How notebooks draw a compiled graph, by MIME type; `graphs` registers the renderer, so that the engine needs none."""
 
 
-def display(graph: CompiledStateGraph[Any, Any, Any, Any]) -> dict[str, str]:
+def display(graph: AnyGraph) -> dict[str, str]:
     """Return a graph's pictures by MIME type, for notebooks."""
     return renderers[-1](graph) if renderers else {"text/plain": graph.name}
 

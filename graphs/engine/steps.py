@@ -112,7 +112,7 @@ class StepRecord(TypedDict):
 _as_step: TypeAdapter[Step] = TypeAdapter(Step)
 
 
-def read_plan(items: Iterable[Step | Mapping[str, Any]]) -> tuple[list[Step], list[str]]:
+def read_plan(items: Iterable[Step | Mapping[str, object]]) -> tuple[list[Step], list[str]]:
     """Read steps from Python or JSON; return those that could be read, and a sentence for each that could not."""
     steps: list[Step] = []
     flaws: list[str] = []
@@ -218,7 +218,7 @@ def holds(tests: Mapping[str, str], result: str) -> bool:
     return True
 
 
-def is_done(until: Until, result: Any, text: str) -> bool:
+def is_done(until: Until, result: object, text: str) -> bool:
     """Tell whether a result ends a loop.
 
     Raises:

@@ -56,7 +56,7 @@ def plan_lines(plan: Plan) -> list[str]:
     ]
 
 
-def _essentials(step: Mapping[str, Any]) -> dict[str, Any]:
+def _essentials(step: Mapping[str, object]) -> dict[str, object]:
     """Return a step without the fields that are as they always are; an edited plan may leave them out, too."""
     usual = {**Step("", "", "").as_dict(), "dependencies": None}
     return {name: value for name, value in step.items() if name not in usual or value != usual[name]}

@@ -15,7 +15,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from agents.errors import ConfigurationError
 from agents.runtime import sum_usage
-from graphs.engine import EXECUTE, StepRecord
+from graphs.engine import EXECUTE, Plan, StepRecord
 from graphs.engine import langgraph_internals as internals
 from graphs.storage.checkpointer import Storage
 
@@ -125,11 +125,10 @@ def _records(before: CheckpointTuple, after: list[CheckpointTuple]) -> dict[str,
     return records
 
 
-def _dependents(step: str, plan: Iterable[Mapping[str, Any]]) -> set[str]:
+def _dependents(step: str, plan: Plan) -> set[str]:
     """Return a step and all steps that directly or indirectly need it."""
-    steps = list(plan)
     again = {step}
-    while more := {item["id"] for item in steps if again & set(item["dependencies"])} - again:
+    while more := {item["id"] for item in plan if again & set(item["dependencies"])} - again:
         again |= more
     return again
 

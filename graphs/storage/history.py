@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
@@ -12,8 +12,8 @@ from langgraph.checkpoint.base import CheckpointTuple
 from typing_extensions import TypedDict
 
 from agents.errors import StorageError
+from graphs.engine import StepRecord, last_request
 from graphs.engine import langgraph_internals as internals
-from graphs.engine import last_request
 from graphs.storage.checkpointer import Storage
 
 _RECORD = {"id", "agent", "status", "attempts", "answered_by"}
@@ -48,10 +48,10 @@ class State(StoredRun):
 
     values: dict[str, Any]
     """The graph's state at the end of its last node."""
-    finished: list[dict[str, Any]]
+    finished: list[StepRecord]
     """The records of steps that have ended since then, also of graphs within the graph."""
     questions: list[OpenQuestion]
-    metadata: dict[str, Any]
+    metadata: dict[str, object]
     """That of the run's config, and what LangGraph adds to it."""
 
 
@@ -117,7 +117,7 @@ def _short(storage: Storage, last: CheckpointTuple, first: CheckpointTuple) -> S
     messages = values.get("messages") or []
     # Every graph's output ends in an AIMessage; an input that no node has taken yet may come after it.
     ended = bool(messages) and isinstance(messages[-1], AIMessage) and not internals.awaits_first_node(last)
-    metadata: Mapping[str, Any] = last.metadata
+    metadata: Mapping[str, object] = last.metadata
     thread_id = last.config["configurable"]["thread_id"]
     status = str(values.get("status")) if ended else "needs_input" if _questions(last) else ""
     return {
@@ -150,7 +150,7 @@ def _questions(checkpoint: CheckpointTuple) -> list[OpenQuestion]:
     return [{"id": item.id, "value": item.value} for item in internals.open_interrupts(checkpoint)]
 
 
-def _finished(storage: Storage, last: CheckpointTuple) -> list[dict[str, Any]]:
+def _finished(storage: Storage, last: CheckpointTuple) -> list[StepRecord]:
     """Return the records that tasks have left since the graph's last checkpoint, in its own and in nested ones."""
     thread: RunnableConfig = {"configurable": {"thread_id": last.config["configurable"]["thread_id"]}}
     latest: dict[str, CheckpointTuple] = {}
@@ -158,4 +158,4 @@ def _finished(storage: Storage, last: CheckpointTuple) -> list[dict[str, Any]]:
         latest.setdefault(checkpoint.config["configurable"]["checkpoint_ns"], checkpoint)
     since = [item for item in latest.values() if item.checkpoint["id"] >= last.checkpoint["id"]]
     results = [result for checkpoint in since for result in internals.task_results(checkpoint)]
-    return [result for result in results if isinstance(result, dict) and result.keys() >= _RECORD]
+    return [cast(StepRecord, result) for result in results if isinstance(result, dict) and result.keys() >= _RECORD]
