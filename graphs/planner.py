@@ -117,18 +117,15 @@ class Planner(Pattern[PlannerState]):
         self.agents = team_of(agents)
         self.fallback = member(fallback or next(iter(self.agents)), self.agents, role="fallback")
         self.max_steps, self.max_plan_attempts, self.max_replans = max_steps, max_plan_attempts, max_replans
-        self.approval, self.begin_early = approval, begin_early
         self.history, self.retry = check_history(history), retry
         team = list(self.agents.values())
         self.system = prompts.PLAN.format(team=describe(team), max_steps=max_steps, examples=plans.team_examples(team))
         self.decide = Decision(plans.plan_form(list(self.agents)), model=model, name="planner")
         own = Agent("synthesizer", instructions=prompts.SYNTHESIZE, model=model)
         self.synthesizer = member(synthesizer, self.agents, role="synthesizer") if synthesizer else own
-        self.always_synthesizes = synthesizer is not None
+        self.approval, self.begin_early, self.always_synthesizes = approval, begin_early, synthesizer is not None
         workers = {self.fallback.name: self.fallback, **self.agents}
-        self.execute = Execute(
-            workers, assignment=self.assignment, on_failure=on_failure, max_parallel=max_parallel, retry=retry
-        )
+        self.execute = Execute(workers, self.assignment, on_failure=on_failure, max_parallel=max_parallel, retry=retry)
 
     def ask_for_plan(self, state: PlannerState) -> list[BaseMessage]:
         """Give the model the request, and the flaws or the results of its last plan."""
@@ -151,8 +148,8 @@ class Planner(Pattern[PlannerState]):
 
     def no_plan(self, state: PlannerState, failure: Problem) -> Update:
         """Go on without a plan by the model."""
-        attempts = state["plan_attempts"] + 1
-        return {**self._without_plan(state, failure["message"]), "errors": [failure], "plan_attempts": attempts}
+        failed = {"errors": [failure], "plan_attempts": state["plan_attempts"] + 1}
+        return {**self._without_plan(state, failure["message"]), **failed}
 
     def may_begin(self, state: PlannerState) -> bool:
         """Return whether steps may begin before the plan is whole: no person approves it, and nothing was planned."""
@@ -190,8 +187,8 @@ class Planner(Pattern[PlannerState]):
     def _without_plan(self, state: PlannerState, reason: str) -> Update:
         """Keep what is done; if nothing is, give the whole request to the fallback."""
         if done := plans.done_in(state["steps"]):
-            kept = plans.kept_steps(state["plan"], done)
-            return {"plan": kept, "flaws": [], "stop_reason": f"The rest could not be planned: {reason}"}
+            why = f"The rest could not be planned: {reason}"
+            return {"plan": plans.kept_steps(state["plan"], done), "flaws": [], "stop_reason": why}
         task = escaped(self.assignment(state)["task"]) or "Answer."
         step = Step("answer", self.fallback.name, task).as_dict()
         why = f"The request went to {self.fallback.name!r} as a whole: {reason}"
@@ -256,7 +253,7 @@ class Planner(Pattern[PlannerState]):
         """Answer with all the results as they are."""
         failure = problem("synthesize", error)
         reason = state["stop_reason"] or f"The results could not be put together: {failure['message']}"
-        draft: plans.Draft = {"text": under_names(state["steps"].values()), "message_id": None}
+        draft = plans.Draft(text=under_names(state["steps"].values()), message_id=None)
         return {"draft": draft, "stop_reason": reason, "errors": [failure]}
 
     def conclude(self, state: PlannerState) -> Conclusion:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from copy import copy
 from typing import Any
 
@@ -79,13 +79,16 @@ async def do_run(
             # Not `next`, which is empty too where a step's writes are stored and the checkpoint after them is not.
             if not (await graph.aget_state(config)).tasks:
                 return  # it has ended already; only that was not noted
-        state = LiveState(time.time())
-        lines = _Lines(notify)
         options = {"stream_mode": _MODES, "subgraphs": True, "control": control, "context": arguments["context"]}
-        async for event in graph.astream(value, config, **options):
-            if change := state.apply(event, time.time()):
-                lines.add(f"[{time.time() - state.began:6.1f} s] {line}" for line in news(state, change))
-        lines.send()
+        await _followed(graph.astream(value, config, **options), _Lines(notify))
+
+
+async def _followed(events: AsyncIterator[Any], lines: _Lines) -> None:
+    state = LiveState(time.time())
+    async for event in events:
+        if change := state.apply(event, time.time()):
+            lines.add(f"[{time.time() - state.began:6.1f} s] {line}" for line in news(state, change))
+    lines.send()
 
 
 def _input(

@@ -144,8 +144,7 @@ class Worker:
             raise ConfigurationError('A worker needs graphs: Queue(uri, {"name": graph, …})')
         self._queue = queue
         self._concurrency = concurrency
-        self._takeover_after = takeover_after
-        self._drain = drain
+        self._takeover_after, self._drain = takeover_after, drain
         self._max_takeovers = max_takeovers
         self._report = report
         self._controls: set[RunControl] = set()
@@ -235,8 +234,7 @@ class Worker:
 
     async def _run(self, context: JobContext, /, **stored: object) -> None:
         """Do a run."""
-        arguments = cast(Arguments, stored)
-        job, control = context.job, RunControl()
+        arguments, job, control = cast(Arguments, stored), context.job, RunControl()
         name = f"{arguments['thread_id']} ({arguments['graph']})"
         began = time.monotonic()
         self._controls.add(control)

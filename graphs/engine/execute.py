@@ -56,8 +56,8 @@ class Execute(SyncAsyncRunnable[Any, Update]):
     def __init__(
         self,
         agents: Mapping[str, Agent],
-        *,
         assignment: Callable[[Any], Assignment],
+        *,
         on_failure: OnFailure,
         max_parallel: int | None,
         retry: Retry | None,

@@ -93,10 +93,8 @@ def sqlite(
         )
         try:
             _prepare(saver, file, wait)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise explain(error) or error from error
-        except UnicodeDecodeError as error:  # in the definition of a table
-            raise StorageError(f"{file} is damaged") from error
         with closing(storage):
             yield storage
 
@@ -145,6 +143,8 @@ def _explain(file: Path, wait: float, error: Exception) -> StorageError | None:
         name = getattr(error, "sqlite_errorname", "")
         reason = next((text.format(wait=wait) for start, text in _REASONS.items() if name.startswith(start)), None)
         return StorageError(f"{file} {reason or f'cannot be used: {error}'}")
+    if isinstance(error, UnicodeDecodeError):  # in the definition of a table, when the file is opened
+        return StorageError(f"{file} is damaged")
     if isinstance(error, OSError):
         return StorageError(f"{file} cannot be opened: {error.strerror or error}")
     return None
