@@ -6,11 +6,8 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +23,7 @@ from graphs.decisions.plan_stream import StepReader
 from graphs.storage import sqlite
 from graphs.storage.fork import copy_run, find_point, fork_points
 from tests.planned import ANSWER, ASK, AT_ONCE, THREAD, plan, step
+from tests.processes import Processes
 from tests.waiting import PATIENCE
 
 SOUND = plan(step("red"), step("blue", "red"), step("last"))
@@ -152,10 +150,10 @@ def be_killed(file: str) -> None:
         run.graph.invoke(ASK, THREAD)
 
 
-def test_a_process_that_is_killed_while_a_plan_is_written_repeats_nothing_that_is_done(tmp_path: Path) -> None:
-    file = str(tmp_path / "runs.db")
-    command = [sys.executable, "-c", "import sys, tests.test_plan_stream as t; t.be_killed(sys.argv[1])", file]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+def test_a_process_that_is_killed_while_a_plan_is_written_repeats_nothing_that_is_done(processes: Processes) -> None:
+    file = processes.folder / "runs.db"
+    killed = processes.start(script=f"from tests.test_plan_stream import be_killed; be_killed({str(file)!r})").wait()
+    assert killed.code == -signal.SIGKILL, killed.told
     with sqlite(file) as saver:
         again = Run(plan(step("blue", "red"), step("last")), ANSWER, saver=saver)
         state = again.graph.invoke(None, THREAD)
