@@ -38,21 +38,29 @@ SLOWEST_FIRST = (
 """Files and groups that the workers of pytest-xdist begin with, so that none is left with a long one at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a file on one worker, and those that share a server: `--dist loadgroup`."""
-
-    def place(item: pytest.Item) -> int:
-        return SLOWEST_FIRST.index(group) if (group := group_of(item)) in SLOWEST_FIRST else len(SLOWEST_FIRST)
-
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(group_of(item)))
-        items.sort(key=place)
+def group_of(node: str) -> str:
+    """Return what keeps a test on one worker: its file, or the server that several files share."""
+    name = Path(node.partition("::")[0]).stem
+    return "server" if name in SHARE_A_SERVER else name
 
 
-def group_of(item: pytest.Item) -> str:
-    return "server" if item.path.stem in SHARE_A_SERVER else item.path.stem
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slowest tests first."""
+    order = {group: place for place, group in enumerate(SLOWEST_FIRST)}
+    items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Send groups to the workers, in their order; xdist's own `loadgroup` (3.8) does nothing with pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByGroup(config, log)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
