@@ -48,7 +48,7 @@ logging.getLogger("langchain_core.callbacks.manager").addFilter(
 )
 
 
-Work = Runnable[Any, Any]
+_Work = Runnable[Any, Any]
 
 
 class Budget(BaseCallbackHandler):
@@ -160,7 +160,7 @@ class Budget(BaseCallbackHandler):
 class Timed(SyncAsyncRunnable[object, object]):
     """Work that begins only while the run has seconds left, and ends with them."""
 
-    def __init__(self, work: Work, budget: Budget, *, reserved: bool) -> None:
+    def __init__(self, work: _Work, budget: Budget, *, reserved: bool) -> None:
         self.work = work
         self.budget = budget
         self.reserved = reserved
@@ -191,7 +191,7 @@ class Timed(SyncAsyncRunnable[object, object]):
             raise self.budget.out_of_time()
 
 
-def within_budget(work: Work, config: RunnableConfig) -> Work:
+def within_budget(work: _Work, config: RunnableConfig) -> _Work:
     """Return work that ends with the seconds of the run it belongs to, if those are limited."""
     budget: Budget | None = config.get("configurable", {}).get(BUDGET)
     if budget is None or not budget.limits.max_seconds:
