@@ -85,3 +85,9 @@ def test_a_synthesizer_that_does_not_complete_leaves_the_answer_incomplete(call:
     state = call(Planner([PRESS], model=ScriptedModel([APART]), synthesizer=careful).compile(), {"messages": "Go."})
     assert (state["status"], state["messages"][-1].text) == ("escalated", "Published.")
     assert "Too short." in state["stop_reason"]
+
+
+def test_a_reviewer_that_asks_has_not_judged(call: Any) -> None:
+    state = call(Supervisor(PRESS, reviewer=desk(NOBODY)).compile(), {"messages": "Go."})
+    assert (state["status"], state["messages"][-1].text) == ("escalated", "Published.")
+    assert "'desk' asked the user instead of judging: I am not sure" in state["stop_reason"]

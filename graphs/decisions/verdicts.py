@@ -22,6 +22,7 @@ from agents.json_replies import read_object
 from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, clean, clean_data, extended, no_usage
 from agents.settings import settings
 from graphs.decisions import prompts
+from graphs.engine import ASKS
 
 Reviewer = Callable[[str, str, dict[str, str]], object]
 """Your own review: (task, work, context) -> `{"acceptable", "evidence", "feedback"}` or a verdict by criteria."""
@@ -161,6 +162,8 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         task = f"{self.rules}\n\n{_case(value)}"
         asked: Assignment = value if reviewer.function else {"task": task}
         answer = await effects.invoke(reviewer, asked, config)
+        if answer["status"] == ASKS:
+            raise DecisionError(f"Reviewer {self.name!r} asked the user instead of judging: {answer['text']}")
         try:
             return self._read(_data(answer), answer["usage"])
         except DecisionError as error:
