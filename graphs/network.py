@@ -43,6 +43,7 @@ from graphs.engine import (
     PatternGraph,
     Problem,
     Update,
+    ended_as,
     member,
     problem,
     problems_inside,
@@ -181,7 +182,7 @@ class Network(Pattern[NetworkState]):
         said = [*state["said"], words] if turn["text"] else state["said"]
         update["said"] = said
         if handoff is None:
-            reason = None if turn["status"] == "completed" else f"{name!r} ended as {turn['status']}"
+            reason = None if turn["status"] == "completed" else ended_as(name, turn["status"], errors)
             return {**update, "ending": ending(words, turn["status"], reason)}
         to, task, reason = handoff["to"], handoff["task"], handoff["reason"]
         record = HandoffRecord(by=name, to=to, task=task, reason=reason, ignored=turn["ignored"])

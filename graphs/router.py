@@ -28,6 +28,7 @@ from graphs.engine import (
     Update,
     closing,
     each,
+    ended_as,
     member,
     problem,
     problems_inside,
@@ -218,7 +219,7 @@ class Router(Pattern[RouterState]):
             status = "partial" if state["stop_reason"] else "completed"
             return {"text": text, "message_id": message_id, "status": status, "stop_reason": state["stop_reason"]}
         status = next((reply["status"] for reply in short if reply["text"] is not None), "partial")
-        reason = ", ".join(f"{reply['agent']!r} ended as {reply['status']}" for reply in short)
+        reason = "; ".join(ended_as(reply["agent"], reply["status"], state["errors"]) for reply in short)
         return {"text": text, "message_id": message_id, "status": status, "stop_reason": reason}
 
     def _answered(self, state: RouterState) -> list[RouterReply]:

@@ -21,7 +21,18 @@ from agents.workers import call, is_async
 from graphs.decisions import prompts
 from graphs.decisions.handoffs import FINISH, Turn
 from graphs.decisions.question import question_of
-from graphs.engine import ASKS, KEPT, Conclusion, Node, PatternState, Update, describe, problem
+from graphs.engine import (
+    ASKS,
+    KEPT,
+    Conclusion,
+    Node,
+    PatternState,
+    Update,
+    describe,
+    ended_as,
+    problem,
+    problems_inside,
+)
 
 CHOOSE = "choose"
 """The name of the node that names the next speaker."""
@@ -173,7 +184,8 @@ class Discussion:
             last = answer if answer["text"] else last_words(said) or nothing
             return {"said": said, "ending": ending(last, "completed", None)}
         if turn["status"] == ASKS:
-            return {"said": said, "ending": ending(said[-1], ASKS, f"{name!r} ended as {ASKS}")}
+            reason = ended_as(name, ASKS, problems_inside(turn["errors"], name))
+            return {"said": said, "ending": ending(said[-1], ASKS, reason)}
         if self.choose is not None:
             return {"said": said}
         end = self._too_long(said) if len(said) >= self.max_turns else None

@@ -312,6 +312,12 @@ def problems_inside(errors: Sequence[Mapping[str, object]], where: str) -> list[
     return [cast(Problem, {**error, "where": f"{where}/{error['where']}"}) for error in errors]
 
 
+def ended_as(name: str, status: str, errors: Sequence[Problem]) -> str:
+    """Return in one sentence how an agent has ended, with the last reason among the problems of a run."""
+    own = [error for error in errors if error["where"].partition("/")[0] == name and not error.get("recovered")]
+    return ": ".join([f"{name!r} ended as {status}", *(error["message"] for error in own[-1:])])
+
+
 def out_of_budget(errors: Sequence[Problem]) -> bool:
     """Return whether a run ended because its budget was used up."""
     return any(error["kind"] == BudgetError.__name__ for error in errors)
