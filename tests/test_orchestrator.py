@@ -107,7 +107,7 @@ def test_triage_knows_the_team_and_examples_of_its_requests() -> None:
     prompt = model.calls[0].prompt
     assert "- finder: Finds facts.\n- writer: Writes." in prompt
     assert 'Example request: What is rain?\nExample answer: {"agent": "finder", "small": true}' in prompt
-    assert 'Example request: An ode. What is rain?\nExample answer: {"agent": "writer", "small": false}' in prompt
+    assert 'Example request: An ode. Then: What is rain?\nExample answer: {"agent": "writer", "small": false}' in prompt
     assert model.calls[0].messages[-1].text == ASK["messages"]
 
 

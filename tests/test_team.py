@@ -48,7 +48,7 @@ def test_each_agent_is_told_apart(tmp_path: Path) -> None:
     ):
         assert all(texts)
         assert len(set(texts)) == len(texts)
-    assert all(len(agent.examples) == 2 for agent in members)
+    assert all(len(agent.examples) >= 2 for agent in members)
     assert all(len(agent.instructions) < 600 for agent in members), "a small model reads this with every call"
 
 

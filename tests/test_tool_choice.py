@@ -149,7 +149,6 @@ def test_a_calculation_is_written_as_lines_and_computed(call: Any, tmp_path: Pat
     answer = call(agent, "What do 4 chairs of prices.txt cost?")
     assert (answer["text"], answer["usage"]["calls"]) == ("4 chairs cost 180.", 2)
     lines, words = model.calls
-    assert lines.messages[0].text.startswith("Be exact.")
     assert "chair 45.00" in lines.messages[-1].text
     assert words.messages[: len(lines.messages)] == lines.messages  # read once by a runtime that caches prompts
     assert quote("Computed", "chairs = 4\nprice = 45\ntotal = 180") in words.messages[-1].text
@@ -174,3 +173,61 @@ def test_where_there_is_nothing_to_calculate_the_task_is_answered(call: Any) -> 
     agent = Agent("clerk", model=model, tools=[calculator])
     assert call(agent, "We meet on 3 March at 15:30. In which month is that?")["text"] == "In March."
     assert "none" not in str(model.calls[-1].messages)
+
+
+def test_instructions_guide_the_answer_and_not_the_lines_unless_they_have_figures(call: Any) -> None:
+    for instructions, has_them in (("Be exact.", False), ("The discount is 25%.", True)):
+        model = unable(SUM, "They cost 180.")
+        call(Agent("clerk", instructions=instructions, model=model, tools=[calculator]), "What do 4 chairs at 45 cost?")
+        lines, words = model.calls
+        assert (instructions in lines.prompt, instructions in words.prompt) == (has_them, True)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("20% of 1,450 = 0.2 * 1,450 = 300", "result_1 = 20% of 1,450"),
+        ("- Cost of all = 4 * $45 = 170", "Cost_of_all = 4 * 45"),
+        ("hours = 90 minutes / 60 minutes", "hours = 90 / 60"),
+        ('cup = {"price": 3}\ntotal = cup["price"] * 2', "cup_price = 3\ntotal = cup_price * 2"),
+        ("days = [3, 4]\nmean = sum(days) / len(days)", "days_0 = 3\ndays_1 = 4\nmean = sum(days_0, days_1) / 2"),
+        ("It is 4 == 4, or x >= 3 * 2.", ""),
+        ('price = 3\nprint(f"It costs {price}")', ""),
+    ],
+    ids=["percent", "label", "unit", "dict", "list", "no lines", "only figures"],
+)
+def test_lines_are_read_as_a_model_means_them(written: str, read: str) -> None:
+    assert calculator.metadata is not None
+    assert calculator.metadata["in_lines"].read(written, {}) == read
+
+
+def test_lines_that_cannot_be_computed_go_back_once(call: Any) -> None:
+    model = unable("total = four chairs", SUM, "They cost 180.")
+    answer = call(Agent("clerk", model=model, tools=[calculator]), "What do 4 chairs at 45.00 cost?")
+    assert (answer["text"], answer["usage"]["calls"]) == ("They cost 180.", 3)
+    assert "None of these lines can be computed" in model.calls[1].messages[-1].text
+
+
+def test_results_that_are_compared_are_compared_in_words(call: Any) -> None:
+    model = unable("first = 2 * 40\nsecond = 3 * 35\ngap = first - second\nbest = min(first, second)", "The first is.")
+    answer = call(Agent("clerk", model=model, tools=[calculator]), "2 days at 40 or 3 at 35: which is cheaper?")
+    assert "gap = 25 (first is 25 less than second)\nbest = 80 (first)" in model.calls[1].messages[-1].text
+    assert answer["text"] == "The first is.\n\ngap: 25 (first is 25 less than second)\nbest: 80 (first)"
+
+
+def test_lines_that_an_answer_repeats_are_left_out(call: Any) -> None:
+    agent = Agent("clerk", model=unable(SUM, "total = 180\nThey cost 180."), tools=[calculator])
+    assert call(agent, "What do 4 chairs at 45.00 cost?")["text"] == "They cost 180."
+
+
+def test_an_amount_of_money_gets_no_measure(call: Any) -> None:
+    model = unable("litres = 9 * 4\npetrol_cost = litres * 2", "The 36 litres cost 72 litres.")
+    answer = call(Agent("clerk", model=model, tools=[calculator]), "What do 9 times 4 litres at 2 cost?")
+    assert answer["text"] == "The 36 litres cost 72."
+
+
+def test_a_calculation_without_any_figure_in_the_task_is_not_made(call: Any) -> None:
+    model = unable({"choice": {"tool": "calculator", "arguments": {"expression": "max(10, 5)"}}}, "def larger(): ...")
+    answer = call(Agent("coder", model=model, tools=[calculator]), "Write a function for the larger of two numbers.")
+    assert answer["text"] == "def larger(): ..."
+    assert "Result of calculator" not in model.calls[-1].prompt

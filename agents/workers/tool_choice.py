@@ -9,8 +9,8 @@ result; they answer well when the tools are taken away.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import Any, Literal, Protocol, Union
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Union
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -21,8 +21,9 @@ from pydantic import BaseModel, Field, create_model
 
 from agents.assignment import YOUR_TASK, quote
 from agents.decisions import Decision
-from agents.figures import unknown_figures
+from agents.figures import figures_in
 from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
+from agents.workers.lines import in_lines, lines_of, with_results
 from agents.workers.tool_calls import call_tool
 
 CHOOSE_TOOL = """{instructions}
@@ -56,6 +57,8 @@ about that file or page, say that it could not be read, and do not make up what 
 
 LINES = "lines"
 """The id of a call that the model wrote as lines of text."""
+UNREADABLE = """None of these lines can be computed. Write each as `name = formula`, with figures, names, + - * / and
+parentheses only."""
 ADDRESS = "://"
 """In a task that names a page too, which is not read without asking."""
 
@@ -117,7 +120,8 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         text = CHOOSE_TOOL.format(instructions=instructions, tools=listed, examples=examples_of(tools))
         self.system = SystemMessage(text.lstrip())
         self.lines = next(((tool, lines) for tool in tools if (lines := lines_of(tool))), None)
-        self.calculation = call(rules_of(self.lines[1], instructions)) if self.lines else None
+        self.instructions = instructions
+        self.calculation = call(self.lines[1].rules) if self.lines else None
 
     async def run(self, effects: Effects, value: MessagesState, config: RunnableConfig) -> Mapping[str, object]:
         """Return the messages of the calls, or none."""
@@ -135,7 +139,7 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
             return {"messages": added, "lines": ""}
         decided = await effects.invoke(self.decision, [self.system, *without_calls(messages)], config)
         choice = decided["value"]["choice"]
-        if choice["tool"] != "none":
+        if choice["tool"] != "none" and not self._is_invented(choice["tool"], messages):
             added += await self._call(effects, choice["tool"], choice["arguments"], "choice", config)
         return {"messages": added, "lines": ""}
 
@@ -147,8 +151,18 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
 
     async def _calculate(self, effects: Effects, messages: Sequence[BaseMessage], config: RunnableConfig) -> str:
         assert self.lines is not None and self.calculation is not None  # noqa: S101, PT018
-        written = await effects.invoke(self.calculation, in_lines(self.lines[1], messages), config)
+        asked = in_lines(self.lines[1], _as_task(messages), self.instructions)
+        written = await effects.invoke(self.calculation, asked, config)
+        lines = self.lines[1].read(written.text, calculated(config))
+        if lines or "=" not in written.text:
+            return lines
+        written = await effects.invoke(self.calculation, [*asked, written, HumanMessage(UNREADABLE)], config)
         return self.lines[1].read(written.text, calculated(config))
+
+    def _is_invented(self, tool: str, messages: Sequence[BaseMessage]) -> bool:
+        """Tell whether a calculation was chosen where nobody has named a figure."""
+        is_calculation = self.lines is not None and tool == self.lines[0].name
+        return is_calculation and not any(figures_in(message.text) for message in messages)
 
     async def _call(
         self, effects: Effects, name: str, arguments: dict[str, object], call_id: str, config: RunnableConfig
@@ -170,7 +184,8 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
     def __init__(self, tools: Sequence[BaseTool], instructions: str, answering: Callable[[str], AnyRunnable]) -> None:
         self.lines = next((lines for tool in tools if (lines := lines_of(tool))), None)
         self.answering = answering(instructions)
-        self.after_lines = answering(rules_of(self.lines, instructions)) if self.lines else None
+        self.instructions = instructions
+        self.after_lines = answering(self.lines.rules) if self.lines else None
 
     async def run(self, effects: Effects, value: ToolChoiceState, config: RunnableConfig) -> dict[str, Any]:
         """Return the model's answer."""
@@ -179,63 +194,23 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
         if self.lines is None or self.after_lines is None or value["lines"] in ("", "none"):
             reply = await effects.invoke(self.answering, without_calls(messages), config)
             return reply if isinstance(reply, dict) else {"messages": [reply]}
-        asked = f"{quote('Computed', messages[-1].text)}\n\n{self.lines.use}"
-        shown = [*in_lines(self.lines, messages[:-2]), AIMessage(value["lines"]), HumanMessage(asked)]
+        computed = self.lines.computed(value["lines"], messages[-1].text)
+        listed = quote("Computed", "\n".join(f"{name} = {result}" for name, result in computed.items()))
+        asked = "\n\n".join(filter(None, [listed, self.instructions, self.lines.use]))
+        shown = [
+            *in_lines(self.lines, _as_task(messages[:-2]), self.instructions),
+            AIMessage(value["lines"]),
+            HumanMessage(asked),
+        ]
         reply = await effects.invoke(self.after_lines, shown, config)
         if isinstance(reply, dict):
             return reply
-        return {"messages": [self._with_results(reply, value["lines"], shown)]}
-
-    def _with_results(self, reply: AIMessage, lines: str, shown: Sequence[BaseMessage]) -> AIMessage:
-        """Add the results that an answer leaves out; one with other figures than these is replaced by them."""
-        assert self.lines is not None  # noqa: S101
         own = [message.text for message in shown[2 * len(self.lines.examples) :]]
-        results = self.lines.results(lines, shown[-1].text.split("```")[1].strip())
-        is_distorted = bool(unknown_figures(reply.text, own))
-        left_out = {
-            name: result
-            for name, result in results.items()
-            if is_distorted or unknown_figures(result, [reply.text], derived=False)
-        }
-        if not left_out:
-            return reply
-        plain = "\n".join(f"{name.replace('_', ' ')}: {result}" for name, result in left_out.items())
-        return reply.model_copy(update={"content": plain if is_distorted else f"{reply.text}\n\n{plain}"})
+        return {"messages": [with_results(reply, self.lines.results(value["lines"], messages[-1].text), own)]}
 
 
-class Lines(Protocol):
-    """The protocol of a tool whose calls a model writes as lines of text: `metadata["in_lines"]`."""
-
-    rules: str
-    examples: Sequence[tuple[str, str]]
-    use: str
-
-    def wanted(self, task: str, read: str) -> bool:
-        """Tell whether a task needs the tool, with what was read for it."""
-
-    def read(self, text: str, known: MutableMapping[str, float]) -> str:
-        """Return the lines of a reply that can be used; empty if there are none."""
-
-    def results(self, lines: str, computed: str) -> dict[str, str]:
-        """Return by name what the task asks for of the results."""
-
-
-def lines_of(tool: BaseTool) -> Lines | None:
-    """Return how a tool's calls are written as lines, if they are."""
-    lines: Lines | None = (tool.metadata or {}).get("in_lines")
-    return lines
-
-
-def rules_of(lines: Lines, instructions: str) -> str:
-    """Return the instructions of an agent that writes its calls as lines."""
-    return f"{instructions}\n\n{lines.rules}".strip()
-
-
-def in_lines(lines: Lines, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Return the messages that are asked for lines: the examples first, which are the same in every call."""
-    examples = [message for task, reply in lines.examples for message in (HumanMessage(task), AIMessage(reply))]
-    task = "\n\n".join(message.text for message in without_calls(messages, advice=""))
-    return [*examples, HumanMessage(task.strip())]
+def _as_task(messages: Sequence[BaseMessage]) -> str:
+    return "\n\n".join(message.text for message in without_calls(messages, advice=""))
 
 
 def without_calls(messages: Sequence[BaseMessage], advice: str | None = None) -> list[BaseMessage]:

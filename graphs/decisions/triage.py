@@ -15,7 +15,7 @@ from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
 from graphs.engine import speaking
 
-MAX_EXAMPLES = 2
+MAX_EXAMPLES = 3
 """Of each agent in the prompt."""
 
 
@@ -44,12 +44,14 @@ def triage_form(names: Sequence[str]) -> type[BaseModel]:
 
 
 def triage_examples(team: Sequence[Agent]) -> str:
-    """Make examples, two of each agent at most: a request for one agent is small, one for two agents is not."""
+    """Make examples, up to three of each agent: a request for one agent is small, one for two agents is not."""
     able = [agent for agent in team if agent.examples]
     shown = [(request, True, agent.name) for agent in able for request in agent.examples[:MAX_EXAMPLES]]
     if len(able) > 1:  # One in the middle too: a small model leans to what it read last.
+        far = max(1, (len(able) - 1) // 2)
         both = [
-            (f"{able[place].examples[-1]} {able[place - 1].examples[-1]}", False, able[place].name) for place in (0, 1)
+            (f"{able[place].examples[-1]} Then: {able[place - far].examples[-1]}", False, able[place].name)
+            for place in (0, 1)
         ]
         shown = [*shown[:3], both[0], *shown[3:], both[1]]
     return "".join(
