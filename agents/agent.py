@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.store.base import BaseStore
@@ -21,10 +20,8 @@ from agents.errors import AgentError, ConfigurationError
 from agents.memory import NO_USER, memory_tools, user_of
 from agents.runtime import (
     AnyRunnable,
-    AsyncEffects,
     Effects,
-    SyncAsyncRunnable,
-    SyncEffects,
+    SyncAsyncStream,
     Tally,
     Usage,
     calculating,
@@ -32,8 +29,6 @@ from agents.runtime import (
     extended,
     in_place,
     in_run,
-    iterate,
-    named,
     plausible,
     run_scope,
     usage_of_messages,
@@ -60,7 +55,7 @@ T = TypeVar("T")
 Asked = Assignment | str
 
 
-class Agent(SyncAsyncRunnable[Asked, Answer]):
+class Agent(SyncAsyncStream[Asked, Answer]):
     """A named worker: one of a chat model with instructions, a Runnable or graph, or a function.
 
     A function gets the task's text and, where it has parameters of these names, `context` (results: data where they
@@ -122,11 +117,11 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         self.runnable = runnable
         self.function = function
         self.checks = tuple(checks)
+        self.guardrails = Guardrails(checks)
         self._check(bool(instructions or model or tools or middleware or response_format or memory is not None))
         self._build()
 
     def _build(self) -> None:
-        self.guardrails = Guardrails(self.checks)
         self.worker = self._worker()
         self.takes_tools = self.is_chat_model
         """Whether `with_tools` can give it tools."""
@@ -246,21 +241,17 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
         charge_earlier(config, usage, tally.usage)
         return usage if usage["calls"] > tally.usage["calls"] else tally.usage
 
-    def booked(self, usage: Usage) -> Usage:
-        """Book what an assignment cost on this agent's name."""
-        return named(usage, self.name)
-
     def with_tools(self, tools: Sequence[BaseTool], *middleware: AnyMiddleware) -> Agent:
         """Return a copy that also has these tools; only an agent that is a chat model can have any."""
-        copied = copy(self)
-        copied._tools, copied._inner = (*self._tools, *tools), (*self._inner, *middleware)
-        copied._build()
-        return copied
+        return self._with(_tools=(*self._tools, *tools), _inner=(*self._inner, *middleware))
 
     def returning(self, form: type[BaseModel] | dict[str, object]) -> Agent:
         """Return a copy that is asked for replies of a form; only an agent that `takes_tools` can be."""
+        return self._with(response_format=form)
+
+    def _with(self, **changes: object) -> Agent:
         copied = copy(self)
-        copied.response_format = form
+        vars(copied).update(changes)
         copied._build()
         return copied
 
@@ -270,44 +261,31 @@ class Agent(SyncAsyncRunnable[Asked, Answer]):
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out the worker, which is built of the rest."""
-        return {name: value for name, value in vars(self).items() if name not in ("worker", "guardrails")}
+        return {name: value for name, value in vars(self).items() if name != "worker"}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         self._build()
 
-    def stream(self, input: Asked, config: RunnableConfig | None = None, **_: object) -> Iterator[Any]:  # noqa: A002
+    async def chunks(self, effects: Effects, value: Asked, config: RunnableConfig) -> AsyncIterator[object]:
         """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
-        return iterate(self._chunks(SyncEffects(), input, ensure_config(config)))
-
-    async def astream(self, input: Asked, config: RunnableConfig | None = None, **_: object) -> AsyncIterator[Any]:  # noqa: A002
-        """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
-        async for chunk in self._chunks(AsyncEffects(), input, ensure_config(config)):
-            yield chunk
-
-    async def _chunks(self, effects: Effects, value: Asked, config: RunnableConfig) -> AsyncIterator[object]:
-        async with in_run(effects, config) as own:
-            async for chunk in self._chunks_of_run(effects, value, own):
-                yield chunk
-
-    async def _chunks_of_run(self, effects: Effects, value: Asked, config: RunnableConfig) -> AsyncIterator[object]:
         if self.function is not None or self.guardrails.of_answer:  # a word that has been shown cannot be taken back
             yield await self.run(effects, value, config)
             return
-        tally = Tally(settings().prices)
+        tally, assignment = Tally(settings().prices), _assignment(value)
         whole: object = None
-        assignment = _assignment(value)
-        config, figures = calculating(config, assignment.get("figures", {}))
-        with tally.counting():
-            await self._admit(effects, assignment, config)
-            runnable, asked = await self.worker.runnable(effects, config), self.worker.input(assignment)
-            configured = self._configured(config, tally)
-            async for delta, so_far in written(effects, runnable, asked, configured, is_graph=self.worker.is_graph):
-                whole = so_far
-                if delta:
-                    yield {"delta": delta}
-            reply = newly_written(whole, asked)
-            yield with_figures(self.answer(reply, self.spent(reply, tally, config)), figures)
+        async with in_run(effects, config) as own:
+            own, figures = calculating(own, assignment.get("figures", {}))
+            with tally.counting():
+                await self._admit(effects, assignment, own)
+                runnable, asked = await self.worker.runnable(effects, own), self.worker.input(assignment)
+                configured = self._configured(own, tally)
+                async for delta, so_far in written(effects, runnable, asked, configured, is_graph=self.worker.is_graph):
+                    whole = so_far
+                    if delta:
+                        yield {"delta": delta}
+                reply = newly_written(whole, asked)
+                yield with_figures(self.answer(reply, self.spent(reply, tally, own)), figures)
 
     def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.

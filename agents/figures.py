@@ -11,7 +11,7 @@ from agents.runtime import reads_foreign_text
 MAX_TEXT = 20_000
 """Characters of a text that are searched for figures, from its beginning."""
 MOST_COMBINED = 60
-"""Figures that are combined with each other; of longer texts only the figures themselves are known."""
+"""Figures that are combined with each other; of longer texts only the figures themselves count."""
 SMALL_COUNTS = 12
 """Whole numbers up to this are counts, ratings and words as often as figures: they are never noticed."""
 

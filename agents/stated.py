@@ -20,7 +20,6 @@ StatedRule = Callable[[str], Iterator[TextCheck]]
 
 MAX_REQUEST = 2_000
 """Characters of a request that are read, from its beginning."""
-MAX_QUOTED = 60
 
 _NUMBERS = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,

@@ -93,7 +93,7 @@ def trace(to: SpanExporter | TracerProvider | str | None = None, *, content: boo
             application's tracer provider if it has set one, else the collector that the `OTEL_EXPORTER_OTLP_*`
             variables name, which is `http://localhost:4318` if there are none.
         content: Whether prompts, answers, tool arguments and error messages are in the spans; None: as the variable
-            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says, which is no.
+            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says; without it they are not.
 
     Raises:
         ConfigurationError: The extra `tracing` is not installed.
@@ -126,7 +126,7 @@ def trace_as_set(environment: Mapping[str, str] = os.environ) -> None:
 
 
 def flush(seconds: float = 1.0) -> None:
-    """Send the spans that have ended, waiting no longer than so many seconds; for a process that ends at once."""
+    """Send the spans that have ended, waiting some seconds at most; for a process that ends at once."""
     if _latest is not None and _latest.made is not None:
         sending = Thread(target=_latest.made.force_flush, daemon=True)
         sending.start()

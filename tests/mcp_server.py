@@ -5,6 +5,7 @@ import sys
 import threading
 from typing import Any
 
+from mcp import MCPError
 from mcp.server import MCPServer
 
 server = MCPServer("shop")
@@ -17,6 +18,8 @@ def price(item: str) -> str:
     calls.append(item)
     if item == "gold":
         raise ValueError("we do not sell gold")
+    if item == "silver":
+        raise MCPError(-32602, "an error of the protocol")
     if item == "crash":
         os._exit(3)
     return f"{item} costs {len(item)}.00"

@@ -19,7 +19,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
 from agents import Agent, AgentError, ConfigurationError
-from agents.runtime import in_run_scope
+from agents.runtime import RunScope, WorkCancelledError, in_run_scope
 from agents.testing import Reply, ScriptedModel
 from agents.tools import MCPTools
 from graphs import Step, Workflow
@@ -96,6 +96,31 @@ def test_async_calls_run_side_by_side_and_failures_are_text_for_the_model(run: R
     assert "Field required" in price.invoke({}, run)
     assert "The MCP server 'shop' failed" in price.invoke({"item": "crash"}, run)
     assert price.invoke({"item": "tea"}, run) == "tea costs 3.00"  # started again
+
+
+def test_a_refusal_leaves_the_session_open(run: RunnableConfig) -> None:
+    offered = tools(MCPTools("shop", **LOCAL), run)
+    before = json.loads(offered["process"].invoke({}, run))
+    assert "failed" in offered["price"].invoke({"item": "silver"}, run)
+    assert json.loads(offered["process"].invoke({}, run))["pid"] == before["pid"]
+
+
+def test_what_is_broken_is_closed_once_and_nothing_is_made_after_the_end() -> None:
+    scope, closed = RunScope(), []
+
+    class Resource:
+        def close(self) -> None:
+            closed.append(self)
+
+    first = scope.resource("a", Resource)
+    scope.discard("a", first)
+    second = scope.resource("a", Resource)
+    scope.discard("a", first)  # by another call that failed with the first
+    assert (scope.resource("a", Resource), closed) == (second, [first])
+    asyncio.run(scope.__aexit__())
+    assert closed == [first, second]
+    with pytest.raises(WorkCancelledError):
+        scope.resource("a", Resource)
 
 
 def test_a_server_over_http(http: str, run: RunnableConfig) -> None:

@@ -45,7 +45,7 @@ _habits = PerModel(Habits)
 
 
 def habits_of(model: object) -> Habits:
-    """Return what is known of the server of a model, to be read and corrected."""
+    """Return the habits of a model's server, to be read and corrected."""
     return _habits.of(model)
 
 

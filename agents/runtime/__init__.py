@@ -8,8 +8,8 @@ provider_errors  whether a failed call may be repeated, and what to say of it
 replies          replies that are not answers
 usage            model calls, tokens and cost; per_model: what a process knows of a model
 run_scope        what the agents of one run share, closed at its end
-run_config       the config of a run; own_run: a Runnable that callbacks see as a run of its own
-sanitize         text and data that can be stored and shown
+run_config       the config of a run; own_run: a Runnable that callbacks see as a run; streaming: one that streams
+sanitize         text and data that can be stored and shown; calculated: results of calculations by name
 lazy             imports at first use; installation: how Podium was installed
 langchain_internals  what depends on undocumented behaviour of LangChain
 """
@@ -27,6 +27,7 @@ from agents.runtime.retry import AttemptOutcome, Attempts, FailedAttempt, InPlac
 from agents.runtime.run_config import current, extended
 from agents.runtime.run_scope import RunScope, in_run, in_run_scope, run_scope
 from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
+from agents.runtime.streaming import SyncAsyncStream
 from agents.runtime.sync_async import (
     AnyRunnable,
     AsyncEffects,
@@ -69,6 +70,7 @@ __all__ = [
     "Retry",
     "RunScope",
     "SyncAsyncRunnable",
+    "SyncAsyncStream",
     "SyncEffects",
     "Tally",
     "Tokens",

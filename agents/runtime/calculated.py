@@ -15,7 +15,7 @@ _KEY = "__podium_calculated"
 
 
 def calculated(config: RunnableConfig | None) -> Names:
-    """Return the names that are known, to which a calculation adds its own."""
+    """Return the results so far by name, to which a calculation adds its own."""
     names: Names | None = (config or {}).get("configurable", {}).get(_KEY)
     return Names() if names is None else names
 

@@ -58,8 +58,6 @@ _STATUSES = {401: "key", 402: "quota", 403: "permission", 404: "unknown", 408: "
 _STATUSES |= {409: "server", 425: "server", 429: "rate limit", 498: "server", 499: "server", 504: "time-out"}
 """Other statuses below 500 are `invalid`, others above are `server`."""
 
-_UNSENDABLE = {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}
-
 _LABELS = {
     "rate limit": r"rate.?limit|too.?many.?requests|throttl|resource.?exhausted",
     "key": r"api.?key|authenticat|unauthorized|credentials",
@@ -172,7 +170,8 @@ def _has_own_words(error: BaseException) -> bool:
 
 def _kind(error: BaseException) -> str | None:
     """Name what went wrong between us and the provider; None if the error has nothing to do with a provider."""
-    if any(_names(cause) & _UNSENDABLE or "CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in causes(error)):
+    wrong = {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}
+    if any(_names(cause) & wrong or "CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in causes(error)):
         return "unsendable"
     return _first(_kind_of, error)
 
@@ -282,11 +281,10 @@ def _headers(error: BaseException) -> dict[str, str]:
 def _codes(error: BaseException) -> str:
     """Quote what identifies a fault and can hold no prompt: HTTP status, error code, name of the parameter."""
     status, body = _first(_status, error), _first(_body, error)
-    names = [str(body.get(name) or "") for name in ("code", "param")]
-    codes = [f"HTTP {status}"] * bool(status) + [
-        name for name in names if re.fullmatch(r"[a-z][a-z_.\[\]0-9]{,40}", name)
-    ]
-    return f" ({', '.join(codes)})" if codes else ""
+    names = [str(body.get(name)) for name in ("code", "param") if body.get(name)]
+    plain = [name for name in names if re.fullmatch(r"[a-z][a-z_.\[\]0-9]{,40}", name)]
+    codes = [f"HTTP {status}" if status else "", *plain]
+    return f" ({', '.join(filter(None, codes))})" if any(codes) else ""
 
 
 def _seconds(header: str) -> float | None:

@@ -26,7 +26,7 @@ SLOWER, FASTER = 2.0, 0.97
 """Factors for the time between two calls: after a refusal in spite of the pace, and after each call that passed."""
 
 MIN_INTERVAL = 0.01
-"""Seconds between two calls under which the pace is no longer kept."""
+"""Seconds between two calls below which calls are not paced."""
 
 JITTER = 1.1
 """Waits are longer by up to this factor, so that processes that were refused together do not come back together."""

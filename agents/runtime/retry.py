@@ -240,7 +240,7 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
 
     Work is not repeated if a call inside has used up its attempts (`InPlace`), or if a tool has run. Work with a method
     `pause` waits by it between attempts.
-    Faults end in the `AttemptOutcome`, never raised, except that what was done can no longer be stored.
+    Faults end in the `AttemptOutcome` and are not raised, except for those that end the run.
     """
 
     def __init__(

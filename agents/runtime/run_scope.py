@@ -42,22 +42,27 @@ class RunScope:
         Raises:
             WorkCancelledError: The run has ended.
         """
-        with self._lock:
-            if self._closed:
-                raise WorkCancelledError
-            resource = self._resources.setdefault(key, _Resource())
-        with resource.lock:  # one for each, so that a slow start holds up nobody else
-            if resource.value is None:
-                resource.value = make()
-            value: T = resource.value
-            return value
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise WorkCancelledError
+                resource = self._resources.setdefault(key, _Resource())
+            with resource.lock:  # one for each, so that a slow start holds up nobody else
+                if resource.is_closed:
+                    continue
+                if resource.value is None:
+                    resource.value = make()
+                value: T = resource.value
+                return value
 
-    def discard(self, key: Hashable) -> None:
-        """Close a resource that is broken; the next call makes another one."""
+    def discard(self, key: Hashable, value: object) -> None:
+        """Close a resource that is broken, unless another has taken its place; the next call makes a new one."""
         with self._lock:
-            resource = self._resources.pop(key, None)
-        if resource is not None:
-            resource.close()
+            resource = self._resources.get(key)
+            if resource is None or resource.value is not value:
+                return
+            del self._resources[key]
+        resource.close()
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +76,8 @@ class RunScope:
     async def __aexit__(self, *_: object) -> None:
         if self._resources:
             await asyncio.to_thread(self.close)
+        else:
+            self.close()
 
     def close(self) -> None:
         """Close all resources, the newest first; blocks until each is closed."""
@@ -83,10 +90,12 @@ class RunScope:
 class _Resource:
     def __init__(self) -> None:
         self.value: Any = None
+        self.is_closed = False
         self.lock = threading.Lock()
 
     def close(self) -> None:
         with self.lock:
+            self.is_closed = True
             if hasattr(self.value, "close"):
                 self.value.close()
 

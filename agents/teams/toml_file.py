@@ -97,7 +97,7 @@ def read_team_file(path: Path) -> TeamFile:
     """Read and check a team file.
 
     Raises:
-        TeamFileError: With one line for each problem: file:line: what is wrong and what is known.
+        TeamFileError: With one line for each problem: file:line: what is wrong, and what is allowed.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -94,15 +94,16 @@ class MCPTools:
 
     def _tool(self, tool: Tool) -> BaseTool:
         def call(config: RunnableConfig, **arguments: object) -> object:
-            with _scope_of(config) as scope, self._reporting(scope):
-                return _read(tool, self._session(scope).start_call(tool.name, arguments).result())
+            with _scope_of(config) as scope, self._reporting(scope) as used:
+                used.append(session := self._session(scope))
+                return _read(tool, session.start_call(tool.name, arguments).result())
 
         async def acall(config: RunnableConfig, **arguments: object) -> object:
             scope = run_scope(config)
             if scope is None:  # outside a run of Podium a call has a session of its own
                 return await asyncio.to_thread(call, config, **arguments)
-            with self._reporting(scope):
-                session = await asyncio.to_thread(self._session, scope)
+            with self._reporting(scope) as used:
+                used.append(session := await asyncio.to_thread(self._session, scope))
                 return _read(tool, await asyncio.wrap_future(session.start_call(tool.name, arguments)))
 
         return StructuredTool(
@@ -119,14 +120,16 @@ class MCPTools:
         return scope.resource(self, lambda: _Session(self))
 
     @contextmanager
-    def _reporting(self, scope: RunScope) -> Iterator[None]:
-        """Turn the failure of a server into text for the model; the next call starts it again."""
+    def _reporting(self, scope: RunScope) -> Iterator[list[_Session]]:
+        """Turn the failure of a server into text for the model; the next call starts a server that is gone."""
+        used: list[_Session] = []
         try:
-            yield
+            yield used
         except (ToolException, WorkCancelledError):
             raise
         except Exception as error:  # of the protocol, the connection, the process: each library's own
-            scope.discard(self)
+            if used and _is_gone(error):
+                scope.discard(self, used[0])
             raise ToolException(f"The MCP server {self.name!r} failed: {masked(str(error) or repr(error))}") from error
 
 
@@ -204,6 +207,14 @@ def _read(tool: Tool, result: CallToolResult) -> tuple[object, object]:
         raise ToolException(text or f"{tool.name} failed without a reason.")
     content = [{"type": "text", "text": text}, *pictures] if pictures else text or "(an empty result)"
     return content, result.structured_content
+
+
+def _is_gone(error: Exception) -> bool:
+    """Return whether a session cannot be used after an error; after a refusal or a time-out of one call it can."""
+    from mcp import MCPError
+    from mcp_types import CONNECTION_CLOSED
+
+    return not isinstance(error, MCPError) or error.error.code == CONNECTION_CLOSED
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage, message_chunk_to_message
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel
 
@@ -19,7 +18,7 @@ from agents.assignment import Assignment, messages_of
 from agents.decisions import IN_WORDS, Decision
 from agents.errors import ConfigurationError
 from agents.models import VisibleText, as_chat_model, call_once, calls_tools, is_same, model_of_run, read_reply
-from agents.runtime import AnyRunnable, AsyncEffects, Effects, OwnRun, SyncEffects, cancellations_of, in_place, iterate
+from agents.runtime import AnyRunnable, Effects, OwnRun, SyncAsyncStream, in_place
 from agents.settings import max_history_tokens
 from agents.workers.tool_calls import Toolset, usable_tools
 from agents.workers.tool_choice import tool_choice_graph
@@ -130,7 +129,7 @@ class ChatModelWorker:
         return create_agent(model, self.tools, system_prompt=rules or None, middleware=middleware, name=self.name)
 
 
-class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage]):
+class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage], SyncAsyncStream[Sequence[BaseMessage], AIMessage]):
     """Calls a chat model with instructions and some messages, retried in place; streams its words without thinking."""
 
     def __init__(self, model: BaseChatModel, who: str, instructions: str = "") -> None:
@@ -150,29 +149,10 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage]):
 
         return await in_place(config).call(effects, self.model, once)
 
-    def stream(
-        self,
-        input: Sequence[BaseMessage],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: object,
-    ) -> Iterator[Any]:
-        """Yield the reply in pieces; the call is repeated only if it fails before the first of them."""
-        config = ensure_config(config)
-        return iterate(self._chunks(SyncEffects(cancellations_of(config)), input, config))
-
-    async def astream(
-        self,
-        input: Sequence[BaseMessage],  # noqa: A002
-        config: RunnableConfig | None = None,
-        **kwargs: object,
-    ) -> AsyncIterator[Any]:
-        """Yield the reply in pieces; the call is repeated only if it fails before the first of them."""
-        async for chunk in self._chunks(AsyncEffects(), input, ensure_config(config)):
-            yield chunk
-
-    async def _chunks(
+    async def chunks(
         self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig
     ) -> AsyncIterator[object]:
+        """Yield the reply in pieces; the call is repeated only if it fails before the first of them."""
         inside = in_place(config)
         attempt, has_shown = inside.attempt, False
         while True:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment
 from agents.forms import OneOf
-from agents.runtime import Effects, SyncAsyncRunnable
+from agents.runtime import Effects, SyncAsyncRunnable, named
 from graphs.decisions import prompts
 from graphs.engine import speaking
 
@@ -30,7 +30,7 @@ class Delegate(SyncAsyncRunnable[dict[str, Any], Answer]):
         agent = self.agents[value["agent"]]
         assignment: Assignment = value["assignment"]
         answer = await effects.invoke(agent, assignment, speaking(config, agent))
-        return {**answer, "usage": agent.booked(answer["usage"])}
+        return {**answer, "usage": named(answer["usage"], agent.name)}
 
 
 def triage_form(names: Sequence[str]) -> type[BaseModel]:

@@ -31,6 +31,7 @@ from agents.runtime import (
     Retry,
     SyncAsyncRunnable,
     is_cancelled,
+    named,
     no_usage,
     sum_usage,
 )
@@ -216,7 +217,7 @@ class StepWork:
                 continue
             outcome = await self._outcome(step, agent, assignment, held)
             attempts += outcome.attempts
-            usage = sum_usage([usage, agent.booked(outcome.usage)])
+            usage = sum_usage([usage, named(outcome.usage, agent.name)])
             if outcome.error is None:
                 problems += recovered(step.id, outcome.faults)
                 record = completed(step, name, outcome.reply, attempts, usage, problems)

@@ -34,7 +34,7 @@ class Weights:
     version: str | None = None
     """Of the packages; None takes the newest, which the sha256 makes safe."""
     slices: tuple[str, ...] = ()
-    """The sha256 of each slice, where they are known."""
+    """The sha256 of each slice; empty if they are not listed."""
 
     @property
     def path(self) -> Path:
