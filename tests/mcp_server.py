@@ -32,8 +32,8 @@ def process() -> dict[str, Any]:
 
 
 @server.tool(name="odd name/äöü")
-def odd(number: int) -> int:
-    return number + 1
+def odd(config: int, run_manager: int = 0) -> int:
+    return config + run_manager
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ def test_a_refusal_leaves_the_session_open(run: RunnableConfig) -> None:
     offered = tools(MCPTools("shop", **LOCAL), run)
     before = json.loads(offered["process"].invoke({}, run))
     assert "failed" in offered["price"].invoke({"item": "silver"}, run)
+    assert offered["odd name/äöü"].invoke({"config_": 1, "run_manager_": 2}, run) == "3"  # LangChain's own names
     assert json.loads(offered["process"].invoke({}, run))["pid"] == before["pid"]
 
 

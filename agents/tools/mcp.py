@@ -21,7 +21,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 
 from agents.errors import AgentError, ConfigurationError
-from agents.runtime import RunScope, WorkCancelledError, clean, install_hint, masked, run_scope
+from agents.runtime import JsonObject, RunScope, WorkCancelledError, clean, install_hint, masked, run_scope
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult, Tool
@@ -32,6 +32,8 @@ MAX_PAGES = 100
 """Pages of a server's list of tools."""
 MAX_RESULT = 50_000
 """Characters of a tool's result that are passed on."""
+_RESERVED = {"config": "config_", "run_manager": "run_manager_"}
+"""Names by which LangChain gives a tool arguments of its own, and what a server's parameters of these names become."""
 
 
 class MCPTools:
@@ -109,7 +111,7 @@ class MCPTools:
         return StructuredTool(
             name=tool.name,  # an agent makes it one that providers accept
             description=clean(tool.description or tool.title or tool.name),
-            args_schema=tool.input_schema,
+            args_schema=_renamed(tool.input_schema),
             func=call,
             coroutine=acall,
             response_format="content_and_artifact",
@@ -163,7 +165,9 @@ class _Session:
         return tools
 
     def start_call(self, name: str, arguments: dict[str, object]) -> Future[CallToolResult]:
-        return self._portal.start_task_soon(self._client.call_tool, name, arguments)
+        named = {safe: name for name, safe in _RESERVED.items()}
+        sent = {named.get(argument, argument): value for argument, value in arguments.items()}
+        return self._portal.start_task_soon(self._client.call_tool, name, sent)
 
     def close(self) -> None:
         with suppress(Exception):  # a server that is gone already
@@ -190,6 +194,13 @@ async def _transport(server: MCPTools, output: TextIO) -> AsyncIterator[Any]:
             streamable_http_client(server.url, http_client=client) as streams,
         ):
             yield streams
+
+
+def _renamed(schema: JsonObject) -> JsonObject:
+    """Return the schema of a tool's arguments without reserved names."""
+    properties = {_RESERVED.get(name, name): form for name, form in schema.get("properties", {}).items()}
+    required = [_RESERVED.get(name, name) for name in schema.get("required", ())]
+    return {**schema, "properties": properties, "required": required}
 
 
 def _read(tool: Tool, result: CallToolResult) -> tuple[object, object]:
