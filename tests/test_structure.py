@@ -192,6 +192,13 @@ def reached(start: str) -> set[str]:
     return seen
 
 
+def test_values_of_any_type_are_rare() -> None:
+    nodes = (node for module in modules() for node in ast.walk(parsed(module)))
+    number = sum(isinstance(node, ast.Name) and node.id == "Any" for node in nodes)
+    lines = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in modules().values())
+    assert 1000 * number / lines <= 20
+
+
 def test_a_pattern_leads_to_few_files() -> None:
     assert len(reached("graphs.planner")) <= 25
 
