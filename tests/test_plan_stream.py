@@ -191,3 +191,7 @@ def test_steps_are_whole_wherever_the_text_is_cut(steps: list[Any], size: int, a
     reader = StepReader()
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
     assert [step for piece in pieces for step in reader.feed(piece)] == steps
+
+
+def test_a_step_that_is_nested_without_end_is_not_read() -> None:
+    assert StepReader().feed('{"steps": [' + "[" * 100_000) == []

@@ -52,7 +52,7 @@ class StepReader:
                 return []
             self._is_in_list, self._text = True, self._text[begin.end() :]
         steps: list[object] = []
-        with suppress(ValueError):  # the next step is not whole
+        with suppress(ValueError, RecursionError):  # the next step is not whole, or nested without end
             while True:
                 step, end = _DECODER.raw_decode(self._text.lstrip(" \t\r\n,"))
                 self._text = self._text.lstrip(" \t\r\n,")[end:]
