@@ -117,11 +117,11 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         self.runnable = runnable
         self.function = function
         self.checks = tuple(checks)
-        self.guardrails = Guardrails(checks)
         self._check(bool(instructions or model or tools or middleware or response_format or memory is not None))
         self._build()
 
     def _build(self) -> None:
+        self.guardrails = Guardrails(self.checks)
         self.worker = self._worker()
         self.takes_tools = self.is_chat_model
         """Whether `with_tools` can give it tools."""
@@ -261,7 +261,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out the worker, which is built of the rest."""
-        return {name: value for name, value in vars(self).items() if name != "worker"}
+        return {name: value for name, value in vars(self).items() if name not in ("worker", "guardrails")}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
