@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -300,6 +301,58 @@ def test_a_node_waits_for_its_calls_though_the_graph_does_not_see_them(mode: str
     assert run(Command(resume=100)) == {"count": sum(range(20)) - 7 + 100}
     assert max(seen) <= 2
     assert len(seen) == 21, "finished calls do not run again"
+
+
+def calling(number: int, ran: list[int]) -> Any:
+    """Return a graph whose node calls so many tasks one after the other; the one of number 7 asks."""
+
+    @task
+    async def call(place: int) -> int:
+        ran.append(place)
+        return interrupt("?") if place == 7 else place
+
+    async def node(state: Count, config: RunnableConfig) -> Count:
+        internals.watch_calls_singly(config)
+        return {"count": sum([await call(place) for place in range(number)])}
+
+    graph = compiled(("node", node), saver=InMemorySaver())
+    graph.stream_eager = True
+    return graph
+
+
+def test_calls_that_are_watched_singly_are_resumed_by_the_id_of_their_interrupt() -> None:
+    ran: list[int] = []
+    graph = calling(20, ran)
+    (question,) = asyncio.run(graph.ainvoke({"count": 0}, THREAD))["__interrupt__"]
+    assert asyncio.run(graph.ainvoke(Command(resume={question.id: 100}), THREAD)) == {"count": sum(range(20)) + 93}
+    assert ran == [*range(8), *range(7, 20)]
+
+
+def test_calls_that_are_watched_singly_do_not_look_through_the_writes_of_others() -> None:
+    def run_to_end(graph: Any) -> None:
+        asyncio.run(graph.ainvoke({"count": 0}, THREAD))
+        (question,) = graph.get_state(THREAD).interrupts
+        asyncio.run(graph.ainvoke(Command(resume={question.id: 0}), THREAD))
+
+    def lines_per_call(number: int) -> float:
+        count = 0
+
+        def note(frame: Any, event: str, argument: Any) -> Any:
+            nonlocal count
+            name = frame.f_code.co_filename
+            count += event == "line"
+            return note if name.endswith(("pregel/_loop.py", "pregel/_algo.py")) else None
+
+        graph = calling(number, [])
+        before = sys.gettrace()
+        sys.settrace(note)
+        try:
+            run_to_end(graph)
+        finally:
+            sys.settrace(before)
+        return count / number
+
+    assert lines_per_call(160) < 1.2 * lines_per_call(40)
 
 
 @pytest.mark.parametrize("saver", [None, InMemorySaver()])

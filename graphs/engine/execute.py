@@ -86,9 +86,10 @@ class Execute(SyncAsyncRunnable[Any, Update]):
             run.work.abandoned = True  # after Ctrl-C the threads of waiting steps live on; they must not start anything
             raise
         new = run.results()
+        records = {**finished, **new}
         listed = dict.fromkeys([*(step["id"] for step in value["plan"]), *(step.id for step in steps)])
         return {
-            "steps": {name: (finished | new)[name] for name in listed},
+            "steps": {name: records[name] for name in listed},
             "errors": [error for record in new.values() for error in record["problems"]],
             "usage": sum_usage(record["usage"] for record in new.values()),
             "seconds": time.monotonic() - began + run.tasks.earlier.seconds,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -115,20 +116,64 @@ def _namespace_of_graph(metadata: Mapping[str, Any]) -> tuple[str, ...]:
 # Tasks
 
 CALL = "__pregel_call"
+_NO_TASK = "00000000-0000-0000-0000-000000000000"
+"""In place of a task's id, with what was written by none: an input, or a resume for any interrupt."""
 
 
 def watch_calls_singly(config: RunnableConfig) -> None:
-    """Spare the node with this config that LangGraph looks at all its open task calls whenever one of them ends.
+    """Spare the node with this config that LangGraph looks at all its task calls whenever one of them begins or ends.
 
     LangGraph waits for all futures of a superstep in one dict, again after each that ends: n * n for n open calls. Here
     a call registers its own end and stays out of the dict, so that the graph waits for its node alone. Streams must be
-    eager for that, else they would stand still meanwhile.
+    eager for that, else they would stand still meanwhile. It also looks through all writes of a superstep for those of
+    the call that begins or ends.
     """
     call = config.get("configurable", {}).get(CALL)
     futures = call.keywords["futures"]() if call is not None else None
-    if futures is not None and not hasattr(futures, "leave_out"):
+    if futures is None:
+        return
+    if not hasattr(futures, "leave_out"):
         kind: object = type(futures)
         futures.__class__ = _without_calls(kind)
+    schedule = call.keywords["schedule_task"]
+    accept = getattr(schedule, "accept", schedule)
+    loop = accept.__self__
+    # A resume for any interrupt is taken out of the list by the call that uses it, so that list must stay the loop's.
+    has_resume = any(task_id == _NO_TASK for task_id, *_ in loop.checkpoint_pending_writes)
+    if iscoroutinefunction(accept) and loop.cache is None and not has_resume:
+        call.keywords["schedule_task"], write = _without_scans(accept, loop)
+        futures.callback().__self__.put_writes = lambda: write
+
+
+def _without_scans(accept: Any, loop: Any) -> tuple[Any, Any]:
+    """Return how a loop accepts calls, and puts writes, without looking through the writes of all calls before.
+
+    A call can match only what was stored before its node began, and what it wrote itself.
+    """
+    before = loop.checkpoint_pending_writes
+    loop.checkpoint_pending_writes = [*before]
+    writers = {task_id for task_id, *_ in before} | {_NO_TASK}
+
+    async def schedule(*arguments: Any) -> Any:
+        whole, loop.checkpoint_pending_writes = loop.checkpoint_pending_writes, before
+        try:
+            return await accept(*arguments)  # which does not suspend without a cache
+        finally:
+            loop.checkpoint_pending_writes = whole
+
+    def put_writes(task_id: str, writes: Any, **options: Any) -> None:
+        if task_id in writers:
+            return loop.put_writes(task_id, writes, **options)
+        writers.add(task_id)
+        whole, loop.checkpoint_pending_writes = loop.checkpoint_pending_writes, []
+        try:
+            loop.put_writes(task_id, writes, **options)
+        finally:
+            whole += loop.checkpoint_pending_writes
+            loop.checkpoint_pending_writes = whole
+
+    schedule.accept = accept  # type: ignore[attr-defined]  # for the node's next attempt
+    return schedule, put_writes
 
 
 @cache
