@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from asyncio import InvalidStateError
+from asyncio import AbstractEventLoop, InvalidStateError
 from collections.abc import Callable, Collection, Coroutine, Iterable
-from concurrent import futures
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -23,8 +21,7 @@ from graphs.engine.step_records import AtWork
 from graphs.engine.steps import StepRecord
 
 WINDOW = 1000
-"""Steps that are open (waiting or working) at once: their number decides how much memory, and in sync code how many
-threads, a run takes."""
+"""Steps that are open (waiting or working) at once: their number decides how much memory a run takes."""
 
 StartStep = Callable[[], Coroutine[object, None, StepRecord]]
 
@@ -51,7 +48,6 @@ class Tasks:
         self._stored: dict[str, object] = {}
         """By task, a future that is done when its result is stored, or there is none."""
         self._notices = notices_of(config)
-        self._lock = threading.Lock()
 
     def call(self, name: str, work: StartStep, shown: object) -> Any:
         """Call a task and return its future; the body does not run for what had finished before a resume."""
@@ -79,18 +75,17 @@ class Tasks:
         return results_of(named.values())
 
     def _end(self, name: str, future: Any) -> None:
-        settled = partial(_set, self._stored[name])
+        stored = self._stored[name]
         if future.cancelled() or future.exception():
-            settled()
+            _set(stored)
             return
         if self._notices and name in self._ran:
-            self._notices.when_stored(self._ran[name], settled)
+            self._notices.when_stored(self._ran[name], partial(_set_soon, future.get_loop(), stored))
         else:
-            settled()
+            _set(stored)
         record: StepRecord = future.result()
         if name not in self._ran:
-            with self._lock:
-                seconds = self.earlier.add(record)
+            seconds = self.earlier.add(record)
             take_over(self.config, f"{place_in_run(self.config)}|{name}", record["usage"], seconds)
         self.ended(record)
 
@@ -136,6 +131,12 @@ class Window:
                 await self.effects.first([self.ended])
 
 
+def _set_soon(loop: AbstractEventLoop, signal: Any) -> None:
+    """Set a signal from any thread: savers for sync code write in threads."""
+    with suppress(RuntimeError):  # the loop has been closed, with all that waited on it
+        loop.call_soon_threadsafe(_set, signal)
+
+
 def _set(signal: Any) -> None:
-    with suppress(InvalidStateError, futures.InvalidStateError):  # it is set already
+    with suppress(InvalidStateError):  # it is set already
         signal.set_result(None)
