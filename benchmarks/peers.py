@@ -106,6 +106,15 @@ async def measure(names: list[str], contenders: dict[str, Any], rounds: int) -> 
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
+def contender(name: str) -> Any:
+    """Return the module of a contender, None if what it needs is not installed."""
+    try:
+        return importlib.import_module(f"benchmarks.contenders.{name}")
+    except ModuleNotFoundError as error:
+        print(f"{name} is left out: {error}")
+        return None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="parts of the names of workloads, separated by commas")
@@ -118,7 +127,7 @@ def main() -> None:
     who = ["floor", *filter(None, f"{options.contenders},{options.others}".split(","))]
     with provider() as base_url:
         os.environ.update(OPENAI_BASE_URL=base_url, OPENAI_API_KEY="none")
-        contenders = {name: importlib.import_module(f"benchmarks.contenders.{name}") for name in who}
+        contenders = {name: module for name in who if (module := contender(name))}
         asyncio.run(measure(names, contenders, options.rounds))
 
 

@@ -129,9 +129,9 @@ def watch_calls_singly(config: RunnableConfig) -> None:
     the call that begins or ends.
     """
     call = config.get("configurable", {}).get(CALL)
-    futures = call.keywords["futures"]() if call is not None else None
-    if futures is None:
+    if call is None:
         return
+    futures = call.keywords["futures"]()
     if not hasattr(futures, "leave_out"):
         kind: object = type(futures)
         futures.__class__ = _without_calls(kind)
@@ -163,7 +163,8 @@ def _without_scans(accept: Any, loop: Any) -> tuple[Any, Any]:
 
     def put_writes(task_id: str, writes: Any, **options: Any) -> None:
         if task_id in writers:
-            return loop.put_writes(task_id, writes, **options)
+            loop.put_writes(task_id, writes, **options)
+            return
         writers.add(task_id)
         whole, loop.checkpoint_pending_writes = loop.checkpoint_pending_writes, []
         try:
