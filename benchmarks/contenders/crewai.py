@@ -37,6 +37,6 @@ def steps(tasks: list[Task]) -> Run:
             return [await future for future in futures.values()][-1]
 
     async def run() -> str:
-        return str(await Steps().kickoff_async())
+        return str(await Steps(suppress_flow_events=True).kickoff_async())
 
     return run
