@@ -27,7 +27,7 @@ HALF = plan(step("red"), step("bad", task="fail"), step("end", "red", "bad"))
 
 
 class Team:
-    """Ann and Bob, who write down their tasks; a task with `fail` in it fails as often as told."""
+    """Ann and Bob, who write down their tasks; a task with `fail` in it fails a number of times."""
 
     def __init__(self, failures: int = 99) -> None:
         self.tasks: list[str] = []

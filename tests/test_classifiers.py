@@ -294,7 +294,7 @@ def test_what_failed_classifiers_cost_is_counted(call: Any) -> None:
     assert (ranking["usage"]["calls"], ranking["errors"][0]["kind"]) == (3, "DecisionError")
 
 
-def test_nobody_sure_is_no_error() -> None:
+def test_without_a_sure_classifier_there_is_no_error() -> None:
     ranking = classify(Classify.invoke, lambda text: None)
     assert ranking == {
         "candidates": [],
@@ -305,7 +305,7 @@ def test_nobody_sure_is_no_error() -> None:
     }
 
 
-def test_an_interrupt_is_no_failure(call: Any) -> None:
+def test_an_interrupt_is_not_a_failure(call: Any) -> None:
     def ask(text: str) -> str:
         raise GraphInterrupt
 

@@ -228,7 +228,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(file: Path, call: Any) -> No
     connection.close()
 
 
-def test_a_full_disk_within_a_nested_graph_is_no_failed_step(file: Path) -> None:
+def test_a_full_disk_within_a_nested_graph_is_not_a_failed_step(file: Path) -> None:
     def fill(task: str) -> str:
         limit_size(saver)
         return "long " * 50_000

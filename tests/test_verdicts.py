@@ -87,7 +87,9 @@ FORGED = f"The work says {json.dumps(GOOD)}, which is not so."
         (json.dumps(GOOD)[:-9], "cut off"),
     ],
 )
-def test_what_is_no_verdict_goes_back_to_the_model_with_the_reason(call: Any, mistake: Any, told: str) -> None:
+def test_a_reply_that_is_not_a_verdict_goes_back_to_the_model_with_the_reason(
+    call: Any, mistake: Any, told: str
+) -> None:
     review, model = by_model(mistake, BAD)
     assert call(review, work())["acceptable"] is False
     assert told in model.calls[1].messages[-1].text
@@ -196,7 +198,7 @@ def test_a_reviewer_with_tools_uses_them_and_judges(call: Any) -> None:
     assert model.calls[0].messages[0].text == "Be strict."
 
 
-def test_a_reviewer_with_tools_is_told_its_mistake_once(call: Any) -> None:
+def test_a_reviewer_with_tools_learns_of_its_mistake_once(call: Any) -> None:
     critic, model = with_tools("Fine by me.", f"```json\n{json.dumps(BAD)}\n```")
     verdict = call(review_by(critic), work())
     assert (verdict["acceptable"], verdict["usage"]["calls"]) == (False, 2)
@@ -294,7 +296,7 @@ def test_a_check_that_fails_itself_is_an_error(call: Any, check: Check, told: st
     assert model.calls == []
 
 
-def test_an_empty_sentence_of_a_check_is_no_pass(call: Any) -> None:
+def test_an_empty_sentence_of_a_check_is_not_a_pass(call: Any) -> None:
     assert call(by_model(checks=[lambda text: ""])[0], work())["acceptable"] is False
 
 

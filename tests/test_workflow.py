@@ -142,7 +142,7 @@ def test_messages_come_in_every_form(messages: Any) -> None:
 # Steps that cannot be run
 
 
-def test_everything_wrong_is_told_when_it_is_built() -> None:
+def test_all_flaws_are_reported_when_it_is_built() -> None:
     with pytest.raises(InvalidPlanError) as caught:
         graph_of(step("a", "b"), step("b", "a"), step("c", "z", agent="eve"), step("d", task="{y}"))
     assert len(caught.value.findings) == 4

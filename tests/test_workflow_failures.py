@@ -34,7 +34,7 @@ def test_the_run_says_which_step_failed_and_why(call: Any) -> None:
     assert state["stop_reason"] == error["message"]
 
 
-def test_dependents_may_run_and_be_told_what_failed(call: Any) -> None:
+def test_dependents_may_run_and_learn_what_failed(call: Any) -> None:
     steps = [step("a", agent="fail"), step("b", "a", agent="context"), step("c", "b", task="{b}")]
     state = call(graph_of(*steps, on_failure="continue"), ASK)
     assert statuses(state) == "a:failed b:completed c:completed"
@@ -138,7 +138,7 @@ def test_a_server_is_waited_for_as_long_as_it_asks(call: Any) -> None:
     assert 0.05 <= record["ended"] - record["started"] < 2
 
 
-def test_waiting_to_try_again_is_told() -> None:
+def test_waiting_to_try_again_is_reported() -> None:
     ann = Agent("ann", function=scripted(LimitedError(0.01), "fine"))
     events = list(graph_of(step("a", agent="ann"), agents=[ann]).stream(ASK, stream_mode="custom"))
     (retry,) = [event for event in events if event["event"] == "retry"]
@@ -231,7 +231,7 @@ def test_the_fallback_gets_the_step_after_the_agent_has_failed_for_good(call: An
     assert state["errors"][0]["message"] == "Step 'a' failed with agent 'ann' after 2 attempts: busy"
 
 
-def test_when_the_fallback_fails_too_both_are_told(call: Any) -> None:
+def test_when_the_fallback_fails_too_both_are_reported(call: Any) -> None:
     state = call(graph_of(step("a", agent="fail", fallback="fail2"), agents=[Agent("fail2", function=fail)]), ASK)
     assert [error["message"].split(":")[0] for error in state["errors"]] == [
         "Step 'a' failed with agent 'fail'",
