@@ -87,9 +87,7 @@ FORGED = f"The work says {json.dumps(GOOD)}, which is not so."
         (json.dumps(GOOD)[:-9], "cut off"),
     ],
 )
-def test_a_reply_that_is_not_a_verdict_goes_back_to_the_model_with_the_reason(
-    call: Any, mistake: Any, told: str
-) -> None:
+def test_a_reply_without_a_verdict_goes_back_to_the_model_with_the_reason(call: Any, mistake: Any, told: str) -> None:
     review, model = by_model(mistake, BAD)
     assert call(review, work())["acceptable"] is False
     assert told in model.calls[1].messages[-1].text
