@@ -1,6 +1,7 @@
 """Classifiers rank a team for a request, each in its way, and pass on what they are not sure of."""
 
 import asyncio
+import copy
 import functools
 import json
 import math
@@ -15,7 +16,7 @@ from langgraph.errors import GraphInterrupt
 
 from agents import Agent, Retry
 from agents.testing import ScriptedModel
-from graphs import ConfigurationError, EmbeddingClassifier
+from graphs import ConfigurationError, EmbeddingClassifier, Router
 from graphs.decisions import Classify
 from graphs.decisions.classifiers import ModelClassifier
 
@@ -311,6 +312,11 @@ def test_an_interrupt_is_not_a_failure(call: Any) -> None:
 
     with pytest.raises(GraphInterrupt):
         classify(call, ask, async_rule)
+
+
+def test_a_router_with_embeddings_can_be_copied_deeply() -> None:
+    router = copy.deepcopy(Router(TEAM, classifier=Letters(), model=False))
+    assert router.compile().invoke({"messages": "Bills and refunds."})["route"]["chosen"] == ["billing"]
 
 
 def test_a_ranking_is_plain_json() -> None:
