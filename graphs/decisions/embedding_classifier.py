@@ -6,9 +6,8 @@ import math
 import re
 import threading
 from collections.abc import Sequence
-from copy import copy
 from statistics import fmean
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from langchain_core.embeddings import Embeddings
 from typing_extensions import TypedDict
@@ -83,10 +82,6 @@ class EmbeddingClassifier:
         self.sharpness = sharpness
         self._vectors_of: dict[tuple[str, ...], dict[str, list[float]]] = {}
         self._lock = threading.Lock()
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        """Return a copy that shares the embedding model and what it has computed."""
-        return copy(self)
 
     def classify(self, task: str, team: Sequence[Agent], *, is_last: bool) -> Classified | None:
         """Return a ranking, unless the best two agents are too close together; `is_last`: no classifier follows."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TypeVar
+from copy import copy
+from typing import Self, TypeVar
 
 from agents.agent import Agent
 from graphs.engine.compiled_pattern import CompiledPattern
@@ -21,6 +22,10 @@ class Pattern(RunRules[StateT], ABC):
     @abstractmethod
     def build(self) -> PatternGraph[StateT]:
         """Return the uncompiled graph."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """Return a copy that shares agents and models: nothing of a pattern changes, and clients cannot be copied."""
+        return copy(self)
 
     def compile(self, checkpointer: object = None, **options: object) -> CompiledPattern[StateT]:
         """Compile the graph; takes what `StateGraph.compile` takes (`checkpointer`, `store`, `interrupt_before`, …).
