@@ -6,28 +6,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
-from langchain_core.runnables import RunnableConfig
+from langchain_core.messages import BaseMessage, SystemMessage
 from langgraph.graph import END, START
-from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
-from agents.assignment import Assignment, History
+from agents.assignment import History
 from agents.checks import Check
 from agents.conversion import AnyAgent
 from agents.decisions import Decided, Decision
-from agents.runtime import Effects, Retry, SyncAsyncRunnable, Usage
+from agents.runtime import Retry
 from agents.stated import as_requested
 from graphs.decisions import (
     CHECKS,
     CheckWork,
+    Chosen,
     Delegate,
     Reviewer,
+    RunPlan,
+    Triage,
     final_step,
     prompts,
     question_of,
-    triage_examples,
     triage_form,
+    triage_prompt,
 )
 from graphs.engine import (
     Box,
@@ -35,7 +36,6 @@ from graphs.engine import (
     Node,
     PatternGraph,
     StepRecord,
-    describe,
     each,
     problem,
     problems_inside,
@@ -50,24 +50,6 @@ ALONE, SEVERAL = "one agent can answer it alone", "it needs several agents"
 
 FINAL_CRITERIA = ("It answers everything that the request asks for.", "It is directly usable by the person who asked.")
 FINAL_CHECKS: tuple[Check, ...] = (as_requested,)
-
-
-class Triage(TypedDict):
-    """How the request was sorted; its cost is `usage["agents"]["triage"]`."""
-
-    small: bool
-    agent: str
-    """The agent that suits the request best; empty if it could not be sorted."""
-    reason: str
-
-
-class Chosen(TypedDict):
-    """One piece of work on the answer: how much orchestration it was, why, and what it cost."""
-
-    shape: Literal["one agent", "plan", "baseline"]
-    agent: str
-    reason: str
-    usage: Usage
 
 
 class OrchestratorState(SupervisorState):
@@ -126,16 +108,12 @@ class Orchestrator(Supervisor[OrchestratorState]):
         if planner is not None and review_steps:
             raise ConfigurationError("review_steps is for the planner made here; give yours agents that are supervised")
         self.agents = team_of(agents)
-        team = list(self.agents.values())
-        if review_steps:
-            options: dict[str, Any] = {"reviewer": reviewer, "model": model, "retry": retry, "max_revisions": 1}
-            team = [_supervised(agent, **options) for agent in team]
+        options = {"reviewer": reviewer, "model": model, "retry": retry}
+        team = [_supervised(agent, **options) if review_steps else agent for agent in self.agents.values()]
         self.planner = planner or Planner(team, model=model, retry=retry)
         self.baseline = baseline
-        tools = {tool.name: tool for agent in team for tool in agent.tools}
-        assistant = Agent("assistant", instructions=prompts.BASELINE, model=model, tools=list(tools.values()))
         super().__init__(
-            assistant if baseline else self.planner.as_agent("planner"),
+            _assistant(team, model) if baseline else self.planner.as_agent("planner"),
             reviewer=reviewer,
             review=review,
             criteria=FINAL_CRITERIA if criteria is None else criteria,
@@ -149,8 +127,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         self.checking = CheckWork(checks)
         self.reviews_all = any(option is not None for option in (reviewer, review, criteria))
         self.sorting = Decision(triage_form(list(self.agents)), model=model, name="triage")
-        members = list(self.agents.values())
-        self.system = SystemMessage(prompts.TRIAGE.format(team=describe(members), examples=triage_examples(members)))
+        self.system = SystemMessage(triage_prompt(list(self.agents.values())))
 
     def ask_for_triage(self, state: OrchestratorState) -> list[BaseMessage]:
         """Give the model the request."""
@@ -286,7 +263,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         graph.add_node("triage", sorting)
         delegate = Node(self.delegate, Delegate(self.agents), self.take_delegated, failed=self.delegate_failed)
         graph.add_node("agent", delegate)
-        graph.add_node("plan", Node(self.ask_planner, _Plan(self.worker), self.take_planned, failed=self.work_failed))
+        graph.add_node("plan", Node(self.ask_planner, RunPlan(self.worker), self.take_planned, failed=self.work_failed))
         graph.add_node("check", Node(self.submit, self.checking, self.take_verdict, failed=self.review_failed))
         graph.add_node("review", Node(self.submit, self.reviewing, self.take_verdict, failed=self.review_failed))
         self.add_escalation(graph)
@@ -300,20 +277,13 @@ class Orchestrator(Supervisor[OrchestratorState]):
         return graph
 
 
-class _Plan(SyncAsyncRunnable[dict[str, Any], dict[str, Any]]):
-    """Runs the planner's graph and returns its whole state, which the orchestrator's record takes over."""
-
-    def __init__(self, planner: Agent) -> None:
-        self.speaker: Agent | None = planner
-        self.graph: Any = planner.runnable
-
-    async def run(self, effects: Effects, value: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        assignment: Assignment = value["assignment"]
-        messages = [HumanMessage(assignment["task"])]
-        state: dict[str, Any] = await effects.invoke(self.graph, {"messages": messages, **value}, config)
-        return state
+def _assistant(team: Sequence[Agent], model: BaseChatModel | str | None) -> Agent:
+    tools = {tool.name: tool for agent in team for tool in agent.tools}
+    return Agent("assistant", instructions=prompts.BASELINE, model=model, tools=list(tools.values()))
 
 
 def _supervised(agent: Agent, **options: Any) -> Agent:
-    """Have an agent's work reviewed, under the agent's own name."""
-    return Supervisor(agent, **options).as_agent(agent.name, agent.description, examples=agent.examples)
+    """Have an agent's work reviewed and revised once, under the agent's own name."""
+    return Supervisor(agent, max_revisions=1, **options).as_agent(
+        agent.name, agent.description, examples=agent.examples
+    )

@@ -37,7 +37,7 @@ from graphs.decisions.speakers import (
     stopped,
     under_speakers,
 )
-from graphs.decisions.triage import Delegate, triage_examples, triage_form
+from graphs.decisions.triage import Chosen, Delegate, RunPlan, Triage, triage_form, triage_prompt
 from graphs.decisions.verdicts import CHECKS, CRITERIA, Best, CheckWork, Review, Reviewed, Reviewer, Verdict
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "Best",
     "Candidate",
     "CheckWork",
+    "Chosen",
     "Classifier",
     "Classify",
     "Delegate",
@@ -64,9 +65,11 @@ __all__ = [
     "Review",
     "Reviewed",
     "Reviewer",
+    "RunPlan",
     "StreamedPlan",
     "Synthesis",
     "TakeTurn",
+    "Triage",
     "Turn",
     "Turns",
     "Utterance",
@@ -80,8 +83,8 @@ __all__ = [
     "prompts",
     "question_of",
     "stopped",
-    "triage_examples",
     "triage_form",
+    "triage_prompt",
     "turn_tools",
     "under_speakers",
 ]

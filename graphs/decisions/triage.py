@@ -1,22 +1,42 @@
-"""Triage: the form of the decision, its examples, and the call of the agent that was chosen."""
+"""Triage: the form of the decision, its examples, its record, and the call of the agent or planner it leads to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment
 from agents.forms import OneOf
-from agents.runtime import Effects, SyncAsyncRunnable, named
+from agents.runtime import Effects, SyncAsyncRunnable, Usage, named
 from graphs.decisions import prompts
-from graphs.engine import speaking
+from graphs.engine import describe, speaking
 
 MAX_EXAMPLES = 3
 """Of each agent in the prompt."""
+
+
+class Triage(TypedDict):
+    """How the request was sorted; its cost is `usage["agents"]["triage"]`."""
+
+    small: bool
+    agent: str
+    """The agent that suits the request best; empty if it could not be sorted."""
+    reason: str
+
+
+class Chosen(TypedDict):
+    """One piece of work on the answer: how much orchestration it was, why, and what it cost."""
+
+    shape: Literal["one agent", "plan", "baseline"]
+    agent: str
+    reason: str
+    usage: Usage
 
 
 class Delegate(SyncAsyncRunnable[dict[str, Any], Answer]):
@@ -33,6 +53,21 @@ class Delegate(SyncAsyncRunnable[dict[str, Any], Answer]):
         return {**answer, "usage": named(answer["usage"], agent.name)}
 
 
+class RunPlan(SyncAsyncRunnable[dict[str, Any], dict[str, Any]]):
+    """Runs the planner's graph and returns its whole state, which the orchestrator's record takes over."""
+
+    def __init__(self, planner: Agent) -> None:
+        self.speaker: Agent | None = planner
+        self.graph: Any = planner.runnable
+
+    async def run(self, effects: Effects, value: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        """Return the state of the planner's graph."""
+        assignment: Assignment = value["assignment"]
+        messages = [HumanMessage(assignment["task"])]
+        state: dict[str, Any] = await effects.invoke(self.graph, {"messages": messages, **value}, config)
+        return state
+
+
 def triage_form(names: Sequence[str]) -> type[BaseModel]:
     """Return the form of the triage: short, because a local model writes ten tokens a second."""
 
@@ -43,7 +78,7 @@ def triage_form(names: Sequence[str]) -> type[BaseModel]:
     return Triage
 
 
-def triage_examples(team: Sequence[Agent]) -> str:
+def _examples(team: Sequence[Agent]) -> str:
     """Make examples, up to three of each agent: a request for one agent is small, one for two agents is not."""
     able = [agent for agent in team if agent.examples]
     shown = [(request, True, agent.name) for agent in able for request in agent.examples[:MAX_EXAMPLES]]
@@ -58,3 +93,8 @@ def triage_examples(team: Sequence[Agent]) -> str:
         prompts.TRIAGE_EXAMPLE.format(request=request, small=str(small).lower(), agent=name)
         for request, small, name in shown
     )
+
+
+def triage_prompt(team: Sequence[Agent]) -> str:
+    """Return the instructions of the decision."""
+    return prompts.TRIAGE.format(team=describe(team), examples=_examples(team))
