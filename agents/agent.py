@@ -103,7 +103,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
     ) -> None:
         self.name: str = name
         self.description = description
-        """What the agent is for; planners and routers choose by it."""
+        """Purpose of the agent; planners and routers choose by it."""
         self.examples = tuple(examples)
         """Requests this agent is right for; they help a small model to choose more than anything else."""
         self.instructions = instructions

@@ -32,7 +32,7 @@ class Answer(TypedDict):
     status: str
     """`completed`; of an agent that is itself a pattern also `partial`, `escalated` or `needs_input`."""
     errors: list[dict[str, str]]
-    """What went wrong inside, `{where, kind, message}` each, though there is an answer."""
+    """Failures inside, `{where, kind, message}` each, in spite of which there is an answer."""
     usage: Usage
     figures: NotRequired[dict[str, float]]
     """The results of its calculations by name, latest last."""
@@ -41,7 +41,7 @@ class Answer(TypedDict):
 
 
 def is_envelope(reply: object) -> TypeGuard[Mapping[str, object]]:
-    """Tell whether a reply is the result of a pattern."""
+    """Return whether a reply is the result of a pattern."""
     return isinstance(reply, dict) and reply.keys() >= ENVELOPE
 
 

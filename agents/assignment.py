@@ -33,11 +33,11 @@ ContentPart = str | dict[Any, Any]
 """A content block of a message."""
 
 History = Literal["full", "last"] | int | Callable[[list[BaseMessage]], Sequence[BaseMessage]]
-"""What is passed on of the conversation before the request: all of it, nothing, so many messages, or a choice."""
+"""Part of the conversation before the request that is passed on: all, nothing, so many messages, or a choice."""
 
 
 class Assignment(TypedDict, total=False):
-    """What an agent is asked to do."""
+    """A task for an agent, with everything that it needs to know for it."""
 
     task: Required[str]
     template: str
@@ -48,13 +48,13 @@ class Assignment(TypedDict, total=False):
     context: dict[str, str]
     """The results this task depends on, as text, by step id or a label such as `best_version` or `feedback`."""
     data: dict[str, Any]
-    """Those of the results that are data (JSON or pydantic objects), by the same labels."""
+    """Results that are data (JSON or pydantic objects), by the same labels."""
     figures: dict[str, float]
     """The results of earlier calculations by name, which the calculator knows."""
     request: HumanMessage
     """The user's own message with its pictures and files."""
     conversation: list[BaseMessage]
-    """What was said before the request, in its roles."""
+    """Messages before the request, in their roles."""
 
 
 def placeholders(template: str) -> list[str]:

@@ -37,7 +37,7 @@ class AsAgent(Protocol):
 
 
 AnyAgent = Agent | AsAgent | AnyRunnable | Callable[..., object]
-"""What `agent_of` makes an agent of."""
+"""Anything that `agent_of` turns into an agent."""
 
 
 def agent_of(value: object, *, name: str | None = None) -> Agent:

@@ -104,7 +104,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
             return {"value": decided, "mistakes": mistakes, "usage": tally.usage}
 
     async def streams(self, effects: Effects) -> bool:
-        """Tell whether the model of this run writes its replies piece by piece."""
+        """Return whether the model of this run writes its replies piece by piece."""
         return is_streamed(await model_of_run(effects, self.model))
 
     def heard_by(self, listener: Listener) -> Self:

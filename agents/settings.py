@@ -1,4 +1,4 @@
-"""What the caller of a run may set without building the graph again: LangGraph's runtime context."""
+"""Settings that the caller of a run may choose without building the graph again: LangGraph's runtime context."""
 
 from __future__ import annotations
 

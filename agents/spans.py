@@ -30,7 +30,7 @@ def _without_content(method: str) -> Callable[..., Run]:
 
 
 class SwitchedOn(Protocol):
-    """Where spans go, and whether prompts, answers and messages of errors may be in them."""
+    """Destination of the spans, and whether prompts, answers and messages of errors may be in them."""
 
     content: bool
 

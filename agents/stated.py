@@ -228,7 +228,7 @@ def _has_word(text: str, word: str) -> bool:
 
 
 def _in_other_form(text: str, figure: str) -> bool:
-    """Tell whether a figure is there as people write it elsewhere: `5 pm` for 17:00, `24,90`, `1 250`, `1,250.00`."""
+    """Return whether a figure is there as people write it elsewhere: `5 pm` for 17:00, `24,90`, `1 250`, `1,250.00`."""
     hour, colon, minutes = figure.partition(":")
     if colon and hour.isdigit():
         return (

@@ -15,7 +15,7 @@ class Tokens(TypedDict):
     input_tokens: int
     output_tokens: int
     cached_tokens: NotRequired[int]
-    """Those of the tokens read that a provider took from its prompt cache; only there if it reported any."""
+    """Tokens read that came from the provider's prompt cache; only there if it reported any."""
     cost: NotRequired[float]
     """In the currency of the run's price table; only there if the run has one."""
 

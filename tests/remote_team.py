@@ -119,8 +119,17 @@ writer = Agent("writer", "Writes", model=ScriptedModel(default="Text"), examples
 handing_over = calling("handoff_to_where", task="Look", reason="it looks")
 paying = [calling("pay", amount=3), TransientError("gone"), TransientError("gone"), TransientError("gone")]
 held_up = [calling("until_cancelled"), calling("note", text="after the end")]
+checked: list[str] = []
+
+
+def keep(text: str) -> None:
+    """Check an answer; it passes."""
+    checked.append(text)
+
+
 agents = [
     writer,
+    Agent("checked", function=str.upper, checks=[keep]),
     Agent("patient", "Waits", tools=[until_cancelled, note], model=ScriptedModel(held_up)),
     Agent("payer", "Pays, then its model fails", tools=[pay], model=ScriptedModel(paying, repeat=True)),
     Agent("desk", "Hands over", model=ScriptedModel(default=handing_over)),

@@ -27,7 +27,7 @@ from graphs.distributed.errors_as_data import error_data, error_from
 from graphs.distributed.packing import pack, unpack
 from tests.conftest import Call
 from tests.markdown import ROOT
-from tests.remote_team import Sum, keep_notes, until_there
+from tests.remote_team import Sum, checked, keep_notes, until_there
 
 TEAM = "tests.remote_team:agents"
 
@@ -128,6 +128,12 @@ def test_names_descriptions_and_examples_are_the_same(threads: Executor) -> None
     writer, *others = on(threads, TEAM)
     assert (writer.name, writer.description, list(writer.examples)) == ("writer", "Writes", ["Write a note"])
     assert [agent.name for agent in others][-2:] == ["clerk", "workflow"]
+
+
+def test_checks_are_made_where_the_work_is_done_and_once(threads: Executor) -> None:
+    checked.clear()
+    assert agent("checked", threads).invoke("a task")["text"] == "A TASK"
+    assert checked == ["A TASK"]
 
 
 def test_a_pool_that_lost_a_process_is_made_again(tmp_path: Path) -> None:

@@ -32,10 +32,10 @@ _ROLES = re.compile(r"system|role", re.IGNORECASE)
 
 @dataclass
 class Habits:
-    """What a model's server turned out to accept."""
+    """Limits that a model's server turned out to have."""
 
     level: int = AS_IT_IS
-    """How far histories are simplified for it (`agents.models.normalize`)."""
+    """Level to which histories are simplified for it (`agents.models.normalize`)."""
     form_in_words: bool = False
     """Whether it is asked for JSON in words, because it refused structured output."""
     no_stream_options: bool = False
@@ -90,7 +90,7 @@ def words_of(error: BaseException) -> str:
 
 
 def refuses_form(error: Exception) -> bool:
-    """Tell whether a server may have refused structured output: most do so by 400, 404 or 422, in many words."""
+    """Return whether a server may have refused structured output: most do so by 400, 404 or 422, in many words."""
     words = words_of(error)
     is_refused = is_rejection(error) and not _NO_MODEL.search(words)
     return isinstance(error, UnstructuredError) or is_refused or _FORM.search(words) is not None

@@ -20,7 +20,7 @@ MODEL_TIMEOUT_SECONDS = 120.0
 """For one answer of a remote model, or for the silence between two pieces of a streamed one."""
 LOOKUP_SECONDS = 5.0
 LOADING_SECONDS = 60.0
-"""How long a server may answer 503 to the question for its models, as llama.cpp's does while it loads one."""
+"""Longest time for which a server may answer 503 to the question for its models: llama.cpp loads one meanwhile."""
 PLACEHOLDER_KEY = "none"
 """For servers that want no key: the client refuses to start without one."""
 

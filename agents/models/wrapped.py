@@ -41,7 +41,7 @@ def as_chat_model(model: object) -> Any:
 
 
 def _is_chat_model(model: object) -> bool:
-    """Tell a chat model, or what stands for one until it is called (`init_chat_model` with configurable fields)."""
+    """Recognise a chat model, or what stands for one until it is called: `init_chat_model` with configurable fields."""
     is_chain = isinstance(model, RunnableSequence)
     return isinstance(model, BaseChatModel) or (hasattr(model, "bind_tools") and not is_chain)
 
@@ -71,7 +71,7 @@ def on_models(model: object, change: Callable[[Any], object]) -> Any:
 
 
 def is_same(model: object, other: object) -> bool:
-    """Tell whether two models, perhaps wrapped alike, are made of the same objects."""
+    """Return whether two models, perhaps wrapped alike, are made of the same objects."""
     inside, others = list(models_in(model)), list(models_in(other))
     return len(inside) == len(others) and all(map(operator.is_, inside, others))
 
@@ -105,7 +105,7 @@ def without_stream_usage(model: object) -> AnyRunnable:
 
 
 def is_streamed(model: object) -> bool:
-    """Tell whether all models in the wrappers write piece by piece; LangChain's fallback passes a whole reply on."""
+    """Return whether all models in the wrappers write piece by piece; LangChain's fallback passes a whole reply on."""
     kinds = {type(inner) for inner in models_in(model)}
     return all(
         getattr(kind, "_stream", None) is not BaseChatModel._stream
@@ -115,5 +115,5 @@ def is_streamed(model: object) -> bool:
 
 
 def calls_tools(model: object) -> bool:
-    """Tell whether all models in the wrappers can call tools, as far as their profiles say."""
+    """Return whether all models in the wrappers can call tools, as far as their profiles say."""
     return all((getattr(inner, "profile", None) or {}).get("tool_calling") is not False for inner in models_in(model))

@@ -1,4 +1,4 @@
-"""How agents run: sync and async from one definition, cancellation, retries, usage, provider errors, clean text.
+"""The machinery of agents: sync and async from one definition, cancellation, retries, usage, provider errors, texts.
 
 sync_async       one coroutine behind `invoke` and `ainvoke`; background: async work for sync callers
 cancellation     abandoned work starts nothing new

@@ -1,4 +1,4 @@
-"""How Podium was installed, for messages that name an extra."""
+"""The command that installs an extra, for messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What leans on behaviour of LangChain and its providers' packages that they do not document.
+"""Code that leans on undocumented behaviour of LangChain and its providers' packages.
 
 Each item has a contract test (tests/test_langchain_internals.py), which fails where a new version behaves otherwise.
 """

@@ -28,6 +28,6 @@ class OwnRun(SyncAsyncRunnable[In, Out]):
 
 
 def _is_watched(config: RunnableConfig) -> bool:
-    """Tell whether any callback listens to runs; if none does, a run would cost a third of a step."""
+    """Return whether any callback listens to runs; if none does, a run would cost a third of a step."""
     manager = config.get("callbacks")
     return not isinstance(manager, BaseCallbackManager) or any(not handler.ignore_chain for handler in manager.handlers)

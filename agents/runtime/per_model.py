@@ -1,4 +1,4 @@
-"""What a process knows of a model: one record for all objects with the same class, model name and base URL."""
+"""Records of models, per process: one for all objects with the same class, model name and base URL."""
 
 from __future__ import annotations
 

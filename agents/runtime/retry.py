@@ -76,14 +76,14 @@ class FailedAttempt(NamedTuple):
 
 
 class AttemptOutcome(NamedTuple):
-    """How some attempts ended: either `reply` or `error` is set."""
+    """The end of some attempts: either `reply` or `error` is set."""
 
     reply: Any
     error: Exception | None
     attempts: int
     usage: Usage
     faults: tuple[FailedAttempt, ...] = ()
-    """What failed and was repeated, model calls inside an agent included; to be booked as recovered."""
+    """Failures that were repeated, model calls inside an agent included; to be booked as recovered."""
 
 
 Pause = Callable[[Effects, float], Coroutine[object, None, None]]
@@ -110,7 +110,7 @@ class InPlace:
     attempt: int = 1
     """The number of the attempt around the calls; the attempts of each call are counted from it."""
     faults: list[FailedAttempt] = field(default_factory=list)
-    """What failed and was repeated."""
+    """Failures that were repeated."""
     has_acted: bool = False
     """Whether a tool has run: the attempt around it must not be repeated."""
     in_line: bool = False

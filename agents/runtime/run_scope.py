@@ -1,4 +1,4 @@
-"""What belongs to one run: the words that its tools may trust, and the resources that are closed when it ends."""
+"""The scope of one run: words that its tools may trust, and resources that are closed when it ends."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MAX_WORDS = 100_000
 
 
 class RunScope:
-    """Whatever the agents of one run share; `close` ends it."""
+    """Words and resources that the agents of one run share; `close` ends it."""
 
     def __init__(self) -> None:
         self.words = ""
-        """What the user and the program around the run wrote: requests, instructions, the tasks of known steps."""
+        """Texts of the user and of the program around the run: requests, instructions, tasks of a workflow's steps."""
         self._resources: dict[Hashable, _Resource] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -115,7 +115,7 @@ def in_run_scope(config: RunnableConfig) -> tuple[RunScope | nullcontext[None], 
 
 
 def in_run(effects: Effects, config: RunnableConfig) -> AbstractAsyncContextManager[RunnableConfig]:
-    """Do the same for a coroutine that waits for nothing but its effects."""
+    """Enter the scope of a run in a coroutine that waits for nothing but its effects; yield the config of the run."""
     return nullcontext(config) if run_scope(config) is not None else _in_run_of_its_own(effects, config)
 
 

@@ -17,7 +17,7 @@ from agents.runtime.run_config import extended
 from agents.usage import COUNTS, Tokens, Usage, add_usage, no_usage, plus, sum_usage
 
 BUDGET = "__ledger"
-"""Where the budget of a run is kept in its config; nested graphs inherit it, checkpoints leave it out."""
+"""Key of a run's budget in its config; nested graphs inherit it, checkpoints leave it out."""
 
 
 def charge_earlier(config: RunnableConfig, reported: Usage, counted: Usage) -> None:

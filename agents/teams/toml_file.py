@@ -24,7 +24,7 @@ from agents.runtime import install_hint, reads_foreign_text
 from agents.tools import TOOLS, can_search
 
 Place = tuple[int | str, ...]
-"""Where something is in the data: `("agents", 0, "name")`."""
+"""Path of something in the data: `("agents", 0, "name")`."""
 
 _TOKENS = re.compile(
     r"""

@@ -70,7 +70,7 @@ TRANSIENT_FAULTS: JsonObject = {
     "half a tool call": HALF_A_CALL,
     "empty reply": Reply(""),
 }
-"""What may pass: an agent should ask again, so often and no more."""
+"""Faults that may pass: an agent should ask again, within its attempts."""
 
 LASTING_FAULTS: JsonObject = {
     "wrong key": Fault.of(401, "Incorrect API key provided", "invalid_api_key"),
@@ -83,7 +83,7 @@ LASTING_FAULTS: JsonObject = {
     "content filter": Reply(finish_reason="content_filter"),
     "cut off": Reply("And then", finish_reason="length"),
 }
-"""What does not pass by itself: an agent should ask once, and say why it failed."""
+"""Faults that last: an agent should ask once, and say why it failed."""
 
 
 class FaultyProvider:

@@ -36,7 +36,7 @@ VOLATILE = (
     r"\b\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?\b",
     r"\b\d\d:\d\d:\d\d(\.\d+)?\b",
 )
-"""What may differ in a prompt: UUIDs, dates and times of day in ISO form."""
+"""Parts of a prompt that may differ: UUIDs, dates and times of day in ISO form."""
 
 _MAX_LINES = 60
 """Lines of a difference that an error shows."""

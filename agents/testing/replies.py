@@ -43,7 +43,7 @@ class Call:
 
     messages: list[BaseMessage]
     kwargs: dict[str, Any]
-    """What was bound or passed: `tools`, `tool_choice`, `response_format`, ..."""
+    """Options that were bound or passed: `tools`, `tool_choice`, `response_format`, ..."""
     stop: list[str] | None = None
 
     @property

@@ -35,7 +35,7 @@ class ScriptError(PodiumError, AssertionError):
 
 
 class Source(Protocol):
-    """Where a model's replies come from; one object for all copies of a model."""
+    """Source of a model's replies; one object for all copies of a model."""
 
     calls: list[Call]
 

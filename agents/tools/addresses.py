@@ -1,4 +1,4 @@
-"""Which addresses an agent may open: on the public internet, and known to its run.
+"""Addresses that an agent may open: on the public internet, and known to its run.
 
 Text of pages and files is a stranger's: it may ask a model to fetch an address of the stranger's choice, with what the
 model has read as a part of it. So addresses must come from the user's words, a search result or a page that was read.

@@ -127,7 +127,7 @@ def _as_python(expression: str) -> str:
 
 
 _PARTS = re.compile(r";|\n(?=\s*[^\W\d]\w*\s*=(?!=))")
-"""What parts formulas; a line that gives nothing a name goes on with the one before."""
+"""Separator of formulas; a line without `name =` continues the one before."""
 _NAMED = re.compile(r"\s*([^\W\d]\w*)\s*=(?!=)\s*(.*)", re.DOTALL)
 _EXAMPLE = "For example: (1250 - 300) * 0.19, or with names: net = 1250 - 300; tax = net * 0.19"
 

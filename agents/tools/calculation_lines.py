@@ -89,7 +89,7 @@ stand, and only with units that the task names for them. Do not calculate anythi
         self.compute = compute
 
     def wanted(self, task: str, read: str) -> bool:
-        """Tell whether a task has figures to calculate with, or what was read for it has any."""
+        """Return whether a task has figures to calculate with, or what was read for it has any."""
         return len(_FIGURE.findall(task)) > 1 or _FIGURE.search(read) is not None
 
     def read(self, text: str, known: MutableMapping[str, float]) -> str:

@@ -17,7 +17,7 @@ from agents.tools.readable_tool import readable_tool
 MAX_FILE_BYTES = 5_000_000
 """Larger files are neither read nor searched."""
 MAX_SEARCH_BYTES = 100_000_000
-"""What one search reads in all."""
+"""Bytes that one search reads in all."""
 MAX_OUTPUT = 12_000
 """Characters of file text in one reply."""
 MAX_NAMED = 5

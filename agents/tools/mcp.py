@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mcp.types import CallToolResult, Tool
 
 CALL_SECONDS = 60.0
-"""How long a server may take to start, and for each answer."""
+"""Time limit for the start of a server, and for each answer."""
 MAX_PAGES = 100
 """Pages of a server's list of tools."""
 MAX_RESULT = 50_000

@@ -17,4 +17,4 @@ TOOLS: dict[str, Callable[[Path], list[BaseTool]]] = {
     "files": file_tools,
     "web_search": lambda _: [web_search],
 }
-"""What makes the tools of a name, given the folder that file tools may read."""
+"""Makers of tools by name; each takes the folder that file tools may read."""

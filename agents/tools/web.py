@@ -57,7 +57,7 @@ class Fetcher:
     seconds: float = 20
     """For everything together: name, redirects, download and conversion."""
     max_bytes: int = 2_000_000
-    """What is read of a page, before and after decompression; the rest is left out."""
+    """Bytes that are read of a page, before and after decompression; the rest is left out."""
     max_redirects: int = 5
     max_output: int = 12_000
     """Characters of text in one reply."""
@@ -81,7 +81,7 @@ class Fetcher:
         return self._part(text, start)
 
     def fetch_blocking(self, url: str, start: int = 0, *, links: bool = False) -> str:
-        """Do the same from sync code; also inside a running event loop, which then waits."""
+        """Fetch a page from sync code; a running event loop of the caller waits meanwhile."""
         with anyio.from_thread.start_blocking_portal() as portal:
             return portal.call(partial(self.fetch, url, start, links=links))
 

@@ -32,7 +32,7 @@ OnProgress = Callable[[int, int, str], None]
 
 CHUNK = 1 << 20
 STALL_SECONDS = 8.0
-"""How long connecting, or waiting for the next bytes, may take before the next source is tried."""
+"""Longest wait for a connection, or for the next bytes, before the next source is tried."""
 
 
 class DownloadError(PodiumError):

@@ -43,7 +43,7 @@ REPLY_LIMIT = 2048
 """Tokens of one reply, so that a model caught in a loop ends within minutes (finish_reason `length`)."""
 TIMEOUT_SECONDS = 600.0
 IDLE_SECONDS = 300.0
-"""How long the server waits for another request before it ends."""
+"""Idle time after which the server ends."""
 
 PROFILE = ModelProfile(
     max_input_tokens=CONTEXT,
@@ -183,7 +183,7 @@ class Server(httpx2.Auth):
 
 
 def available(name: str = DEFAULT) -> bool:
-    """Tell whether runtime and weights are there, without loading or fetching anything."""
+    """Return whether runtime and weights are there, without loading or fetching anything."""
     return importlib.util.find_spec("xllamacpp") is not None and find(name) is not None
 
 

@@ -38,7 +38,7 @@ class Weights:
 
     @property
     def path(self) -> Path:
-        """Where the verified file is kept."""
+        """Path of the verified file."""
         return cache_folder() / self.file
 
     @property
