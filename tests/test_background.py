@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextvars import Context
 from typing import Any
 
 from langchain_core.runnables import RunnableLambda
@@ -99,3 +100,11 @@ def test_a_generator_goes_on_only_when_it_is_asked() -> None:
     chunks.close()
     assert closed.is_set()
     assert begun == [0, 1]
+
+
+def test_code_that_lost_its_context_runs_on_another_loop_than_the_one_it_blocks() -> None:
+    async def blocking(task: str) -> str:
+        return Context().run(lambda: str(steps_behind_one(lambda task: "done").invoke(ASK)["status"]))
+
+    graph = Workflow([Step("a", "worker", "go")], agents=[Agent("worker", function=blocking)]).compile()
+    assert graph.invoke(ASK)["steps"]["a"]["result"] == "completed"

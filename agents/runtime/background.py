@@ -10,12 +10,13 @@ import asyncio
 import os
 import queue
 import threading
+from asyncio import _get_running_loop
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent import futures
 from contextlib import aclosing, suppress
 from contextvars import ContextVar, copy_context
 from functools import cache, partial
-from typing import TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from langchain_core.runnables.config import run_in_executor
 
@@ -54,41 +55,50 @@ async def in_thread(function: Callable[..., T], *arguments: object, **options: o
     return await run_in_executor(_threads(_level.get()), call)
 
 
-def background_loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop on which async work of the code that calls this runs, in a thread of its own."""
-    with _starting:
-        return _loop(_level.get())
-
-
-def start(
-    loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[object, None, T]], caller: SyncCaller | None = None
-) -> futures.Future[T]:
-    """Start async work on a background loop, in the context of the code that calls this."""
+def start(work: Callable[[], Coroutine[object, None, T]], caller: SyncCaller | None = None) -> Running[T]:
+    """Start async work on an event loop in a thread of its own, in the context of the code that calls this."""
     level = _level.get()
+    with _starting:
+        if (loop := _loop(level)) is _get_running_loop():  # called back without the context of what runs on it
+            level += 1
+            loop = _loop(level)
 
     async def call() -> T:
         _level.set(level + 1)
         sync_caller.set(caller)
         return await work()
 
-    return asyncio.run_coroutine_threadsafe(call(), loop)
+    return Running(loop, asyncio.run_coroutine_threadsafe(call(), loop))
+
+
+class Running(NamedTuple, Generic[T]):
+    """Async work under way."""
+
+    loop: asyncio.AbstractEventLoop
+    future: futures.Future[T]
+
+    def end(self, caller: SyncCaller, wake: Callable[[], object] = lambda: None) -> None:
+        """Cancel the work for its caller, wake it, and wait until what is under way ends."""
+        caller.cancellation.cancel()
+        wake()
+        if self.loop is not _get_running_loop():  # a stream that was left may be collected in the thread of any loop
+            futures.wait([self.future])
 
 
 def run_in_background(work: Callable[[], Coroutine[object, None, T]]) -> T:
     """Do async work for sync code, and return its result."""
     caller = SyncCaller()
-    running = start(background_loop(), work, caller)
+    running = start(work, caller)
     try:
-        return running.result()
+        return running.future.result()
     except BaseException:
-        caller.cancellation.cancel()
-        futures.wait([running])
+        running.end(caller)
         raise
 
 
 def iterate_in_background(chunks: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
     """Iterate over an async generator for sync code; it goes on only when the next chunk is asked for."""
-    caller, loop, asked = SyncCaller(), background_loop(), asyncio.Event()
+    caller, asked = SyncCaller(), asyncio.Event()
     ready: queue.SimpleQueue[tuple[T] | None] = queue.SimpleQueue()
     has_left = False
 
@@ -101,18 +111,16 @@ def iterate_in_background(chunks: Callable[[], AsyncIterator[T]]) -> Iterator[T]
                 if has_left:
                     return
 
-    running = start(loop, produce, caller)
-    running.add_done_callback(lambda running: ready.put(None))
+    running = start(produce, caller)
+    running.future.add_done_callback(lambda future: ready.put(None))
     try:
         while (item := ready.get()) is not None:
             yield item[0]
-            loop.call_soon_threadsafe(asked.set)
-        running.result()
+            running.loop.call_soon_threadsafe(asked.set)
+        running.future.result()
     except BaseException:
         has_left = True
-        caller.cancellation.cancel()
-        loop.call_soon_threadsafe(asked.set)
-        futures.wait([running])
+        running.end(caller, lambda: running.loop.call_soon_threadsafe(asked.set))
         raise
 
 
@@ -137,6 +145,13 @@ def _loop(level: int) -> asyncio.AbstractEventLoop:
 
 _starting = threading.Lock()
 
+
+def _forget() -> None:
+    global _starting
+    _starting = threading.Lock()
+    _threads.cache_clear()
+    _loop.cache_clear()
+
+
 if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
-    os.register_at_fork(after_in_child=_threads.cache_clear)
-    os.register_at_fork(after_in_child=_loop.cache_clear)
+    os.register_at_fork(after_in_child=_forget)

@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph import func
 
-from agents.runtime.background import background_loop, in_thread, start, sync_caller
+from agents.runtime.background import in_thread, start, sync_caller
 from agents.runtime.cancellation import Cancellation, cancellations_of
 from agents.runtime.run_config import whole
 
@@ -154,7 +154,7 @@ class SyncEffects(Effects):
 
     async def coroutine(self, function: Callable[..., _Async[T]], arguments: Mapping[str, object]) -> T:
         self.check()
-        running = start(background_loop(), partial(function, **arguments))
+        running = start(partial(function, **arguments)).future
         try:
             return self._result(running, None)
         except BaseException:
