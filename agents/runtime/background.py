@@ -55,7 +55,7 @@ async def in_thread(function: Callable[..., T], *arguments: object, **options: o
     return await run_in_executor(_threads(_level.get()), call)
 
 
-def start(work: Callable[[], Coroutine[object, None, T]], caller: SyncCaller | None = None) -> Running[T]:
+def start(work: Callable[[], Coroutine[object, None, T]], caller: SyncCaller | None = None) -> BackgroundWork[T]:
     """Start async work on an event loop in a thread of its own, in the context of the code that calls this."""
     level = _level.get()
     with _starting:
@@ -68,10 +68,10 @@ def start(work: Callable[[], Coroutine[object, None, T]], caller: SyncCaller | N
         sync_caller.set(caller)
         return await work()
 
-    return Running(loop, asyncio.run_coroutine_threadsafe(call(), loop))
+    return BackgroundWork(loop, asyncio.run_coroutine_threadsafe(call(), loop))
 
 
-class Running(NamedTuple, Generic[T]):
+class BackgroundWork(NamedTuple, Generic[T]):
     """Async work under way."""
 
     loop: asyncio.AbstractEventLoop
