@@ -6,7 +6,7 @@ Or a discussion: a peer speaks -> (choose) -> the next peer ... -> answer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NotRequired
+from typing import Any, Literal, NotRequired
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
@@ -91,6 +91,7 @@ class Network(Pattern[NetworkState]):
     """
 
     name = "network"
+    state_schema: type[Any] = NetworkState
 
     def __init__(
         self,
@@ -239,7 +240,7 @@ class Network(Pattern[NetworkState]):
 
     def build(self) -> PatternGraph[NetworkState]:
         """Return the uncompiled graph."""
-        graph = PatternGraph(self, NetworkState)
+        graph = PatternGraph(self, self.state_schema)
         for name, agent in self.agents.items():
             graph.add_node(name, self._peer(name, agent))
         graph.add_rule("answer", self.answer)

@@ -87,6 +87,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
     """
 
     name = "orchestrator"
+    state_schema: type[Any] = OrchestratorState
 
     def __init__(
         self,
@@ -251,7 +252,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
 
     def build(self) -> PatternGraph[OrchestratorState]:
         """Return the uncompiled graph."""
-        graph = PatternGraph(self, OrchestratorState)
+        graph = PatternGraph(self, self.state_schema)
         graph.add_rule("answer", self.answer)
         graph.add_edge("answer", END)
         if self.baseline:

@@ -93,6 +93,7 @@ class Planner(Pattern[PlannerState]):
     """
 
     name = "planner"
+    state_schema: type[Any] = PlannerState
     synthesizes = True
 
     def __init__(
@@ -185,7 +186,6 @@ class Planner(Pattern[PlannerState]):
         return [*plans.texts_of(self.assignment(state), state["steps"]), state["feedback"]]
 
     def _without_plan(self, state: PlannerState, reason: str) -> Update:
-        """Keep what is done; if nothing is, give the whole request to the fallback."""
         if done := plans.done_in(state["steps"]):
             why = f"The rest could not be planned: {reason}"
             return {"plan": plans.kept_steps(state["plan"], done), "flaws": [], "stop_reason": why}
@@ -279,7 +279,7 @@ class Planner(Pattern[PlannerState]):
 
     def build(self) -> PatternGraph[PlannerState]:
         """Return the uncompiled graph."""
-        graph = PatternGraph(self, PlannerState)
+        graph = PatternGraph(self, self.state_schema)
         graph.add_node("plan", self._planning())
         graph.add_rule("check", self.check)
         graph.add_node("approve", Node(self.ask_for_approval, AskPerson(), self.take_approval))

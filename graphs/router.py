@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel
@@ -92,6 +92,7 @@ class Router(Pattern[RouterState]):
     """
 
     name = "router"
+    state_schema: type[Any] = RouterState
 
     def __init__(
         self,
@@ -249,7 +250,7 @@ class Router(Pattern[RouterState]):
     def build(self) -> PatternGraph[RouterState]:
         """Return the uncompiled graph."""
         nodes = {**self.agents, **({"fallback": self.fallback} if self.fallback else {})}
-        graph = PatternGraph(self, RouterState)
+        graph = PatternGraph(self, self.state_schema)
         graph.add_node("classify", Node(self.assignment, self.classify, self.take_ranking))
         for name, agent in nodes.items():
             graph.add_node(name, self._asking(name, agent))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, RemoveMessage
@@ -80,6 +80,7 @@ class Supervisor(Pattern[SupervisorT]):
     """
 
     name = "supervisor"
+    state_schema: type[Any] = SupervisorState
 
     def __init__(
         self,
@@ -268,7 +269,7 @@ class Supervisor(Pattern[SupervisorT]):
 
     def build(self) -> PatternGraph[SupervisorT]:
         """Return the uncompiled graph."""
-        graph: PatternGraph[SupervisorT] = PatternGraph(self, SupervisorState)  # type: ignore[arg-type]
+        graph: PatternGraph[SupervisorT] = PatternGraph(self, self.state_schema)
         graph.add_node("work", Node(self.assign, self.worker, self.take_work, failed=self.work_failed))
         graph.add_node("review", Node(self.submit, self.reviewing, self.take_verdict, failed=self.review_failed))
         self.add_escalation(graph)

@@ -67,6 +67,7 @@ class Workflow(Pattern[WorkflowState]):
     """
 
     name = "workflow"
+    state_schema: type[Any] = WorkflowState
     request_optional = True
 
     def __init__(
@@ -113,7 +114,7 @@ class Workflow(Pattern[WorkflowState]):
 
     def build(self) -> PatternGraph[WorkflowState]:
         """Return the uncompiled graph."""
-        graph = PatternGraph(self, WorkflowState, input_schema=PlannedInput)
+        graph = PatternGraph(self, self.state_schema, input_schema=PlannedInput)
         graph.add_rule("check", self.check)
         graph.add_node("execute", self.execute)
         graph.add_rule("answer", self.answer)

@@ -4,11 +4,12 @@ from typing import Any, Literal
 
 import pytest
 from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START
 
 from agents import Agent
 from agents.testing import ScriptedModel
-from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
+from graphs import Network, Orchestrator, Planner, Router, RouterState, Step, Supervisor, Workflow
 from graphs.engine import Conclusion, Pattern, PatternGraph, PatternState
 
 PASSED = {"acceptable": True, "evidence": "It is fine."}
@@ -130,3 +131,29 @@ def test_what_follows_a_node_is_replaced_by_a_route() -> None:
         ("c", "c"),
         ("c", "answer"),
     }
+
+
+class Billed(RouterState):
+    customer: str
+
+
+class BilledRouter(Router):
+    """A router whose state has a key of the user's own, and a node that reads it."""
+
+    state_schema = Billed
+
+    def guard(self, state: Billed) -> dict[str, Any]:
+        end = self.ending(state)
+        return {"messages": [AIMessage(f"{end['text']} For {state['customer']}.", id=end.get("message_id"))]}
+
+    def build(self) -> PatternGraph[RouterState]:
+        return super().build().put_before("answer", "guard", self.guard)
+
+
+def test_a_subclass_extends_the_state_of_a_pattern(call: Any) -> None:
+    ann = Agent("ann", function=lambda task: "Done.")
+    graph = BilledRouter([ann], classifier=lambda text: "ann", model=False).compile(InMemorySaver())
+    thread = {"configurable": {"thread_id": "1"}}
+    state = call(graph, {"messages": "hi", "customer": "Bo"}, thread)
+    assert (state["messages"][-1].text, state["customer"], state["status"]) == ("Done. For Bo.", "Bo", "completed")
+    assert call(graph, {"messages": "hi"}, thread)["messages"][-1].text == "Done. For ."

@@ -17,6 +17,8 @@ class RunRules(Generic[StateT]):
     """What a pattern says of itself, and how its runs begin and end."""
 
     name = "pattern"
+    state_schema: type[Any] = PatternState
+    """The TypedDict of the graph's state; a subclass may extend it by keys of its own, which are inputs too."""
     synthesizes = False
     """Whether it writes an answer from results; a share of a run's budget is then kept for that."""
     request_optional = False

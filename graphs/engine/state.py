@@ -164,7 +164,7 @@ def check_keys(input_: object, state: type) -> None:
     if isinstance(input_, Mapping) and (unknown := [key for key in input_ if key not in keys]):
         raise ConfigurationError(
             f"Unknown input {', '.join(map(repr, unknown))}: the state has no such key. Pass your own data"
-            " as the run's context, or give a pattern of your own a state with that key"
+            " as the run's context, or subclass the pattern with a state_schema that has the key"
         )
 
 
