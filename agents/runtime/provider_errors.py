@@ -289,11 +289,9 @@ def _codes(error: BaseException) -> str:
 
 def _seconds(header: str) -> float | None:
     """Read a wait: a number of seconds, perhaps with a unit (`250ms`, `2s`, `1m`), or an HTTP date."""
-    if number := re.fullmatch(r"([-+]?[\d.]{1,20}(?:e[+-]?\d{1,3})?)\s?(ms|s|m)?", header[:30].strip().lower()):
-        try:
-            return float(number[1]) * {"ms": 0.001, "m": 60.0}.get(number[2], 1.0)
-        except ValueError:
-            return None
+    wait = r"([-+]?(?:\d{1,15}\.?\d{0,9}|\.\d{1,9})(?:e[+-]?\d{1,3})?)\s?(ms|s|m)?"
+    if number := re.fullmatch(wait, header[:30].strip().lower()):
+        return float(number[1]) * {"ms": 0.001, "m": 60.0}.get(number[2], 1.0)
     try:
         date = parsedate_to_datetime(header[:100])
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp()

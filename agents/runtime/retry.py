@@ -33,7 +33,7 @@ _log = logging.getLogger("podium")
 
 @dataclass(frozen=True)
 class Retry:
-    """When a failed call is made again: only faults that may pass (`agents.runtime.provider_errors.is_transient`).
+    """Repetition of failed calls: only of faults that may pass (`agents.runtime.provider_errors.is_transient`).
 
     Raises:
         ConfigurationError: No attempt, a factor below 1, or a negative wait.
@@ -49,7 +49,7 @@ class Retry:
     """Longest wait in seconds. Where a server asks for more (`Retry-After`), the call fails at once."""
 
     def __post_init__(self) -> None:
-        if self.attempts < 1 or self.wait < 0 or self.factor < 1 or self.max_wait < 0:
+        if not (self.attempts >= 1 and self.wait >= 0 and self.factor >= 1 and self.max_wait >= 0):  # nor NaN
             raise ConfigurationError(f"{self} needs attempts >= 1, factor >= 1, and waits that are not negative")
 
     def pause(self, attempt: int, error: BaseException) -> float:

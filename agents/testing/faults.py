@@ -33,7 +33,7 @@ class Fault:
 
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: Any = None
+    body: object = None
     """A text, or data sent as JSON; None for an error object with the status's phrase."""
     _: KW_ONLY
     delay: float = 0
@@ -106,10 +106,10 @@ class FaultyProvider:
 
     def __init__(
         self,
-        script: Any = (),
+        script: object = (),
         *,
         repeat: bool = False,
-        default: Any = None,
+        default: object = None,
         refuses: Collection[str] | Mapping[str, Fault] = (),
         models: Collection[str] = ("test",),
         loading: int = 0,
@@ -182,7 +182,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False  # server_close then waits for every handler, so no test leaves a thread behind
     request_queue_size = 200
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """Ignore clients that went away, after their time-out for example."""
 
 
@@ -233,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
         self.wfile.write(b"data: [DONE]\n\n")
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Keep tests quiet."""
 
 

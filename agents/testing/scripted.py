@@ -23,7 +23,7 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from pydantic import BaseModel, PrivateAttr
 
 from agents.errors import PodiumError
-from agents.runtime import AnyRunnable, Effects, SyncEffects, finish
+from agents.runtime import AnyRunnable, Effects, JsonObject, SyncEffects, finish
 from agents.testing.replies import Call, Reply, chunks
 
 _QUOTED = 200
@@ -56,7 +56,7 @@ class ScriptedModel(BaseChatModel):
 
     _script: Source = PrivateAttr()
 
-    def __init__(self, script: Any = (), *, repeat: bool = False, default: Any = None, **fields: Any) -> None:
+    def __init__(self, script: object = (), *, repeat: bool = False, default: object = None, **fields: Any) -> None:
         """`repeat` starts a list over when it has run out; `default` answers whatever the script does not."""
         super().__init__(**{"cache": False, **fields})
         self._script = Script(script, repeat=repeat, default=default)
@@ -75,17 +75,17 @@ class ScriptedModel(BaseChatModel):
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, object] | type | Callable[..., Any] | BaseTool],
+        tools: Sequence[dict[str, object] | type | Callable[..., object] | BaseTool],
         *,
         tool_choice: str | dict[str, object] | bool | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Offer the tools; only the script decides whether they are called."""
         choice = {} if tool_choice is None else {"tool_choice": tool_choice}
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **choice, **kwargs)
 
     def with_structured_output(
-        self, schema: dict[str, Any] | type, *, include_raw: bool = False, method: str = "json_schema", **kwargs: object
+        self, schema: JsonObject | type, *, include_raw: bool = False, method: str = "json_schema", **kwargs: object
     ) -> Runnable[LanguageModelInput, Any]:
         """Parse the replies as ChatOpenAI does; `method` is `json_schema`, `json_mode` or `function_calling`."""
         if method == "function_calling":
@@ -109,7 +109,7 @@ class ScriptedModel(BaseChatModel):
         return await agenerate_from_stream(self._astream(*args, **kwargs))
 
     def _stream(
-        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: object = None, **kwargs: object
     ) -> Iterator[ChatGenerationChunk]:
         call = Call(list(messages), kwargs, stop)
         reply = finish(self._script.reply(SyncEffects(), call))
@@ -117,7 +117,7 @@ class ScriptedModel(BaseChatModel):
         yield from chunks(reply, call, self.model_name)
 
     async def _astream(
-        self, messages: list[BaseMessage], stop: Any = None, run_manager: object = None, **kwargs: object
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: object = None, **kwargs: object
     ) -> AsyncIterator[ChatGenerationChunk]:
         call = Call(list(messages), kwargs, stop)
         reply = await self._script.reply(Effects(), call)
@@ -129,7 +129,7 @@ class ScriptedModel(BaseChatModel):
 class Script:
     """The replies that are left, and the calls that were made."""
 
-    def __init__(self, script: Any, *, repeat: bool, default: Any) -> None:
+    def __init__(self, script: object, *, repeat: bool, default: object) -> None:
         self.calls: list[Call] = []
         self._lock = Lock()
         self._rules = dict(script) if isinstance(script, Mapping) else {"": script}
