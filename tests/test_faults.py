@@ -23,6 +23,11 @@ from agents.testing.faults import EVENT_STREAM
 from tests.waiting import PATIENCE
 
 
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("its text cannot be made")
+
+
 class ProviderError(Exception):
     """What the SDKs of providers raise, in the shape that they have in common."""
 
@@ -242,6 +247,7 @@ def test_retry_after_a_date() -> None:
     [
         (ValueError("wrong\nand a secret"), "ValueError: wrong"),
         (RuntimeError(), "RuntimeError"),
+        (SpeechlessError(), "SpeechlessError"),
         (OSError("Bearer abcdefghij was sent with api_key=abc"), "OSError: *** was sent with ***"),
         (ConnectionError("the coach company: token=abc"), "ConnectionError: the coach company: ***"),
         (TimeoutError("the museum does not answer"), "TimeoutError: the museum does not answer"),

@@ -12,7 +12,7 @@ from json import JSONDecodeError
 
 from langchain_core.messages import AIMessage
 
-from agents.runtime.sanitize import MAX_SEARCHED, reads_foreign_text
+from agents.runtime.sanitize import MAX_SEARCHED, reads_foreign_text, words_of
 
 _EMPTY = re.compile("No generation(s found in stream| chunks were returned)")
 
@@ -29,7 +29,7 @@ def is_unreadable_reply(error: BaseException) -> bool:
     if isinstance(error, IndexError):  # no choices
         return modules[-1:] == ["langchain_core.language_models.chat_models"]
     reading = any(frame.f_code.co_name in ("_create_chat_result", "parse_chat_completion") for frame in frames)
-    words = str(error)[:MAX_SEARCHED]
+    words = words_of(error)[:MAX_SEARCHED]
     return reading or _EMPTY.match(words) is not None or "value for 'choices'" in words
 
 
@@ -39,7 +39,7 @@ def is_foreign_reply(error: BaseException) -> bool:
 
     langchain-openai names the parts of a reply that has no choices.
     """
-    words = str(error)[:MAX_SEARCHED]
+    words = words_of(error)[:MAX_SEARCHED]
     names = ("'stop_reason'", "'candidates'", "'done_reason'", "'output'")
     return ("response keys: " in words or "'choices' key: " in words) and any(name in words for name in names)
 

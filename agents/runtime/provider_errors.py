@@ -15,7 +15,7 @@ from langgraph.errors import EmptyInputError, GraphBubbleUp, InvalidUpdateError
 
 from agents.errors import PodiumError, TransientError
 from agents.runtime.langchain_internals import is_foreign_reply, is_unreadable_reply
-from agents.runtime.sanitize import MAX_SEARCHED, masked, reads_foreign_text
+from agents.runtime.sanitize import MAX_SEARCHED, masked, reads_foreign_text, words_of
 
 T = TypeVar("T")
 
@@ -125,10 +125,10 @@ def explain(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return explain(error.exceptions[0])
     if isinstance(error, PodiumError):
-        return masked(" ".join(str(error)[:MAX_SEARCHED].split())) or type(error).__name__
+        return masked(" ".join(words_of(error)[:MAX_SEARCHED].split())) or type(error).__name__
     kind = _kind(error)
     if kind is None or _has_own_words(error):
-        return f"{type(error).__name__}: {masked(str(error))}".removesuffix(": ")
+        return f"{type(error).__name__}: {masked(words_of(error))}".removesuffix(": ")
     return f"{SENTENCES[kind]}{_codes(error)}."
 
 
@@ -165,13 +165,13 @@ def _has_own_words(error: BaseException) -> bool:
     The operating system's have a number; clients such as httpx have classes of their own or give a cause.
     """
     own = isinstance(error, ConnectionError | TimeoutError) and type(error).__module__ == "builtins"
-    return own and error.__cause__ is None and len(error.args) == 1 and " " in str(error)
+    return own and error.__cause__ is None and len(error.args) == 1 and " " in words_of(error)
 
 
 def _kind(error: BaseException) -> str | None:
     """Name what went wrong between us and the provider; None if the error has nothing to do with a provider."""
     wrong = {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}
-    if any(_names(cause) & wrong or "CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in causes(error)):
+    if any(_names(cause) & wrong or "CERTIFICATE_VERIFY_FAILED" in words_of(cause) for cause in causes(error)):
         return "unsendable"
     return _first(_kind_of, error)
 
@@ -264,7 +264,7 @@ _WORDY = ("message", "detail", "details", "Message", "code", "type", "status", "
 def _words(error: BaseException) -> str:
     """Return the provider's words in lower case, to search in only."""
     body = _body(error)
-    return (" ".join(str(body[name]) for name in _WORDY if body.get(name)) or str(error))[:MAX_SEARCHED].lower()
+    return (" ".join(str(body[name]) for name in _WORDY if body.get(name)) or words_of(error))[:MAX_SEARCHED].lower()
 
 
 def _headers(error: BaseException) -> dict[str, str]:

@@ -77,6 +77,14 @@ def clean_data(data: object, *path: str | int) -> Any:
     return data
 
 
+def words_of(error: BaseException) -> str:
+    """Return an exception's own words, nothing if its class fails to say them."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 def _place(path: Sequence[str | int]) -> str:
     return "".join(f"[{key!r}]" for key in path) or "the top"
 
