@@ -30,17 +30,7 @@ from graphs.decisions import (
     triage_form,
     triage_prompt,
 )
-from graphs.engine import (
-    Box,
-    Conclusion,
-    Node,
-    PatternGraph,
-    StepRecord,
-    each,
-    problem,
-    problems_inside,
-    team_of,
-)
+from graphs.engine import Box, Conclusion, Node, PatternGraph, StepRecord, each, problem, problems_inside, team_of
 from graphs.errors import ConfigurationError
 from graphs.planner import Planner
 from graphs.supervisor import Supervisor, SupervisorState

@@ -45,16 +45,7 @@ from graphs.engine.progress import report
 from graphs.engine.state import Problem, problem, recovered
 from graphs.engine.step_inputs import StepInputs, inputs_of, value_of
 from graphs.engine.step_records import completed, failure, gathered, items_of, last_of, missing_agent
-from graphs.engine.steps import (
-    LAST_ROUND,
-    Step,
-    StepRecord,
-    Until,
-    fill_task,
-    is_done,
-    new_record,
-    quoted,
-)
+from graphs.engine.steps import LAST_ROUND, Step, StepRecord, Until, fill_task, is_done, new_record, quoted
 
 _Work = Coroutine[object, None, StepRecord]
 Begin = Callable[[], None]
@@ -256,9 +247,8 @@ class StepWork:
             report("retry", step=step.id, agent=agent.name, attempt=attempt, wait=pause, error=message)
 
         asked: Runnable[Any, Any] = Returning(agent, step.returns) if step.returns else agent
-        work = Attempts(
-            within_budget(asked, self.config), step.retry or self.retry, timeout=step.timeout, on_retry=again
-        )
+        limited, retry = within_budget(asked, self.config), step.retry or self.retry
+        work = Attempts(limited, retry, timeout=step.timeout, on_retry=again)
         return await self.effects.invoke(work, assignment, inside(held, agent))
 
 
