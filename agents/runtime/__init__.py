@@ -1,13 +1,14 @@
 """The machinery of agents: sync and async from one definition, cancellation, retries, usage, provider errors, texts.
 
-sync_async       one coroutine behind `invoke` and `ainvoke`; background: async work for sync callers
+sync_async       one coroutine behind `invoke` and `ainvoke`; effects: what it waits for
+background       async work for sync callers
 cancellation     abandoned work starts nothing new
 retry            attempts, back-off, time-outs; model calls repeated in place
 rate_limit       after a 429 all calls of a model wait as its server asked
 provider_errors  whether a failed call may be repeated, and what to say of it
 replies          replies that are not answers
 usage            model calls, tokens and cost; per_model: what a process knows of a model
-run_scope        what the agents of one run share, closed at its end
+scope            what the agents of one run share, closed at its end
 run_config       the config of a run; own_run: a Runnable that callbacks see as a run; streaming: one that streams
 sanitize         text and data that can be stored and shown; calculated: results of calculations by name
 lazy             imports at first use; installation: how Podium was installed
@@ -17,6 +18,7 @@ langchain_internals  what depends on undocumented behaviour of LangChain
 from agents.runtime.background import in_thread, iterate_in_background, run_in_background, sync_caller
 from agents.runtime.calculated import calculated, calculating
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
+from agents.runtime.effects import AnyRunnable, AsyncEffects, Effects, In, Out
 from agents.runtime.installation import install_hint
 from agents.runtime.lazy import lazily
 from agents.runtime.own_run import OwnRun
@@ -25,21 +27,10 @@ from agents.runtime.provider_errors import evidence, explain, is_rejection, is_t
 from agents.runtime.replies import check_reply
 from agents.runtime.retry import AttemptOutcome, Attempts, FailedAttempt, InPlace, Retry, in_place, is_exhausted
 from agents.runtime.run_config import current, extended
-from agents.runtime.run_scope import RunScope, in_run, in_run_scope, run_scope
 from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
+from agents.runtime.scope import RunScope, in_run, in_run_scope, run_scope
 from agents.runtime.streaming import SyncAsyncStream
-from agents.runtime.sync_async import (
-    AnyRunnable,
-    AsyncEffects,
-    Effects,
-    In,
-    Out,
-    SyncAsyncRunnable,
-    SyncEffects,
-    effects_of,
-    finish,
-    iterate,
-)
+from agents.runtime.sync_async import SyncAsyncRunnable, SyncEffects, effects_of, finish, iterate
 from agents.runtime.usage import (
     BUDGET,
     Tally,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
 
+from agents.runtime.effects import In, Out
 from agents.runtime.run_config import current, whole
-from agents.runtime.sync_async import In, Out, SyncAsyncRunnable
+from agents.runtime.sync_async import SyncAsyncRunnable
 
 
 class OwnRun(SyncAsyncRunnable[In, Out]):

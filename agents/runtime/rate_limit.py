@@ -13,8 +13,8 @@ from bisect import insort
 from collections import deque
 from itertools import count
 
+from agents.runtime.effects import Effects, Wakeup
 from agents.runtime.per_model import PerModel
-from agents.runtime.sync_async import Effects, Wakeup
 
 PACE_WINDOW = 1.0
 """Seconds, at least, over which the calls that a server accepted are counted to estimate its rate."""

@@ -18,10 +18,11 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
 from agents.errors import AgentError, ChangedCodeError, ConfigurationError, StorageError
 from agents.runtime.cancellation import Cancellation
+from agents.runtime.effects import AnyRunnable, Effects
 from agents.runtime.provider_errors import causes, explain, is_rate_limit, is_transient, provider_words, retry_after
 from agents.runtime.rate_limit import JITTER, new_ticket, rate_limit_of
 from agents.runtime.run_config import extended
-from agents.runtime.sync_async import AnyRunnable, Effects, SyncAsyncRunnable
+from agents.runtime.sync_async import SyncAsyncRunnable
 from agents.runtime.usage import Tally, usage_of
 from agents.settings import settings
 from agents.usage import Usage, add_usage, no_usage

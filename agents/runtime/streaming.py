@@ -9,8 +9,9 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 
 from agents.runtime.cancellation import cancellations_of
+from agents.runtime.effects import Effects, In, Out
 from agents.runtime.run_config import whole
-from agents.runtime.sync_async import Effects, In, Out, SyncAsyncRunnable, SyncEffects, effects_of, iterate
+from agents.runtime.sync_async import SyncAsyncRunnable, SyncEffects, effects_of, iterate
 
 
 class SyncAsyncStream(SyncAsyncRunnable[In, Out]):

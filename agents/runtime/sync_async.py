@@ -8,123 +8,25 @@ code at work. None polls: whoever waits is woken by what it waits for, by a canc
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent import futures
-from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from functools import partial
-from inspect import signature
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph import func
 
-from agents.runtime.background import in_thread, start, sync_caller
+from agents.runtime.background import start, sync_caller
 from agents.runtime.cancellation import Cancellation, cancellations_of
+from agents.runtime.effects import AnyRunnable, AsyncEffects, BackgroundEffects, Effects, In, Out, Wakeup
 from agents.runtime.run_config import whole
 
-AnyRunnable = Runnable[Any, Any]
-
-In = TypeVar("In")
-Out = TypeVar("Out")
 T = TypeVar("T")
 _Async = Coroutine[Any, Any, T]
-
-
-class Effects:
-    """Everything a coroutine of a `SyncAsyncRunnable` may wait for: by awaiting, as here, or as `SyncEffects` does."""
-
-    # Not `async def` where another coroutine does it all: each layer of a step costs time, and memory while it is open.
-    def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> _Async[Out]:
-        """Call a Runnable."""
-        return runnable.ainvoke(value, config)
-
-    def stream(
-        self, runnable: AnyRunnable, value: object, config: RunnableConfig | None, **options: object
-    ) -> AsyncIterator[Any]:
-        """Stream from a Runnable; `options` go to its `stream` or `astream`."""
-        chunks: AsyncIterator[object] = runnable.astream(value, config, **options)
-        return chunks
-
-    def function(self, function: Callable[..., T], arguments: Mapping[str, object]) -> _Async[T]:
-        """Call a plain function."""
-        return in_thread(function, **arguments)
-
-    def coroutine(self, function: Callable[..., _Async[T]], arguments: Mapping[str, object]) -> _Async[T]:
-        """Call an async function."""
-        return function(**arguments)
-
-    def sleep(self, seconds: float) -> _Async[None]:
-        """Wait for a time."""
-        return asyncio.sleep(seconds)
-
-    def event(self) -> Wakeup:
-        """Return an event that any thread may set."""
-        return Wakeup()
-
-    def signal(self) -> Any:
-        """Return a future for `first` and `as_completed`, which only code on the same loop may set."""
-        return asyncio.get_running_loop().create_future()
-
-    async def first(self, pending: Collection[Any]) -> None:
-        """Wait until one of some futures is done; no future is cancelled, no error raised."""
-        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-
-    async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[object]:
-        """Yield the futures as they end; each is registered once, however many there are."""
-        ended: asyncio.Queue[object] = asyncio.Queue()
-        for future in pending:
-            future.add_done_callback(ended.put_nowait)
-        for _ in pending:
-            yield await ended.get()
-
-    def within(self, seconds: float | None, work: _Async[T]) -> _Async[T]:
-        """Do some work, raising `TimeoutError` after so many seconds (None: no limit)."""
-        return work if seconds is None else _within(seconds, work)
-
-    def task(self, name: str, work: Callable[[object], _Async[object]], shown: object) -> Any:
-        """Start work as a durable LangGraph task, `shown` as its input; return its future."""
-        work.__signature__ = _OF_TASK  # type: ignore[attr-defined]  # LangGraph reads it twice per task
-        task: Any = func.task(name=name)
-        return task(work)(shown)
-
-    def slots(self, number: int | None) -> AbstractAsyncContextManager[object]:
-        """Return a semaphore that admits so many at once (None: all)."""
-        return nullcontext() if number is None else asyncio.Semaphore(number)
-
-
-AsyncEffects = Effects
-
 _ASYNC = AsyncEffects()
-
-_OF_TASK = signature(lambda shown: None)
-
-
-async def _within(seconds: float, work: _Async[T]) -> T:
-    async with asyncio.timeout(seconds):
-        return await work
-
-
-class Wakeup:
-    """Wakes one waiting coroutine; any thread may set it, also before anybody waits."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._event = asyncio.Event()
-
-    def set(self) -> None:
-        """Wake the coroutine, now or when it waits next."""
-        with suppress(RuntimeError):  # the loop has been closed, with all that waited on it
-            self._loop.call_soon_threadsafe(self._event.set)
-
-    async def wait(self, seconds: float | None = None) -> None:
-        """Wait until the event is set, or for some seconds."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), seconds)
-        self._event.clear()
 
 
 class SyncEffects(Effects):
@@ -188,93 +90,6 @@ class SyncEffects(Effects):
         if not event.block(seconds):
             raise TimeoutError
         return future.result()
-
-
-class BackgroundEffects(Effects):
-    """For async code that works on a background loop while a sync caller waits.
-
-    What is not ours, and what is sync, is called as sync code calls it, in a thread while it works. After a
-    cancellation nothing is started, and what waits is woken; sync code that is at work ends first.
-    """
-
-    def __init__(self, cancellations: Collection[Cancellation]) -> None:
-        self.cancellations = cancellations
-
-    def check(self) -> None:
-        """Raise `WorkCancelledError` if the work is cancelled."""
-        for cancellation in self.cancellations:
-            cancellation.check()
-
-    async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
-        self.check()
-        if getattr(runnable, "works_in_background", False):
-            return await runnable.ainvoke(value, config)
-        return await in_thread(runnable.invoke, value, config)
-
-    async def stream(
-        self, runnable: AnyRunnable, value: object, config: RunnableConfig | None, **options: object
-    ) -> AsyncIterator[object]:
-        chunks = cast(Generator[object], runnable.stream(value, config, **options))
-        end = object()
-        try:
-            while (chunk := await self.function(partial(next, chunks, end), {})) is not end:
-                yield chunk
-        finally:
-            await in_thread(chunks.close)
-
-    async def function(self, function: Callable[..., T], arguments: Mapping[str, object]) -> T:
-        self.check()
-        return await super().function(function, arguments)
-
-    async def coroutine(self, function: Callable[..., _Async[T]], arguments: Mapping[str, object]) -> T:
-        self.check()
-        token = sync_caller.set(None)
-        try:
-            return await self._until_cancelled(function(**arguments))
-        finally:
-            sync_caller.reset(token)
-
-    async def sleep(self, seconds: float) -> None:
-        await self._until_cancelled(super().sleep(seconds))
-
-    def event(self) -> Wakeup:
-        return _BackgroundEvent(self)
-
-    async def first(self, pending: Collection[Any]) -> None:
-        await self._until_cancelled(super().first(pending))
-
-    async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[object]:
-        source = super().as_completed(pending)
-        for _ in pending:
-            yield await self._until_cancelled(anext(source))
-
-    async def _until_cancelled(self, work: Awaitable[T]) -> T:
-        """Wait for something; a cancellation ends the waiting."""
-        loop, task, is_waiting = asyncio.get_running_loop(), asyncio.current_task(), True
-
-        def end() -> None:
-            if is_waiting and task is not None:
-                task.cancel()
-
-        with ExitStack() as waking:
-            for cancellation in self.cancellations:
-                waking.enter_context(cancellation.waking(partial(loop.call_soon_threadsafe, end)))
-            try:
-                return await work
-            except asyncio.CancelledError:
-                self.check()
-                raise
-            finally:
-                is_waiting = False
-
-
-class _BackgroundEvent(Wakeup):
-    def __init__(self, effects: BackgroundEffects) -> None:
-        super().__init__()
-        self._effects = effects
-
-    async def wait(self, seconds: float | None = None) -> None:
-        await self._effects._until_cancelled(super().wait(seconds))
 
 
 class _SyncEvent(Wakeup):

@@ -11,7 +11,8 @@ from typing import Any, Self, TypeVar
 from langchain_core.runnables import RunnableConfig
 
 from agents.runtime.cancellation import WorkCancelledError
-from agents.runtime.sync_async import Effects, SyncEffects
+from agents.runtime.effects import Effects
+from agents.runtime.sync_async import SyncEffects
 
 T = TypeVar("T")
 
