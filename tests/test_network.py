@@ -9,6 +9,7 @@ from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
 from agents import Agent
@@ -247,6 +248,15 @@ def test_a_handoff_is_shown_in_the_thread_and_no_agent_sees_it(call: Any) -> Non
     assert (asked.name, result.text, answer.name) == ("ann", "ann handed over to bob.", "bob")
     call(graph, {"messages": "And then?"}, THREAD)
     assert [message.text for message in model.calls[-1].messages] == ["the request", "1", "And then?"]
+
+
+def test_a_pattern_after_a_network_sees_its_answer_and_no_handoff(call: Any) -> None:
+    seen: list[Any] = []
+    use = Agent("use", function=lambda context: seen.append(context) or "used")
+    graph = StateGraph(MessagesState).add_node("team", Network([says("ann", to("bob")), says("bob", "one")]).compile())
+    graph.add_node("next", Workflow([Step("a", "use", "Use it")], agents=[use]).compile())
+    call(graph.add_edge(START, "team").add_edge("team", "next").compile(), ASK)
+    assert seen == [{"bob": "one"}]
 
 
 def test_a_thread_whose_peer_is_gone_begins_with_the_first(call: Any) -> None:

@@ -265,10 +265,10 @@ def _is_shown(message: BaseMessage) -> bool:
 
 def _notes(messages: Sequence[BaseMessage]) -> dict[str, str]:
     """Return what other nodes wrote after the request as context, by their name where they have one."""
-    written = [(number, message) for number, message in enumerate(messages, 1) if message.text]
+    texts = [message for message in messages if message.text and not _is_shown(message)]
     return {
         message.name if message.name and message.name.isidentifier() else f"note_{number}": str(message.text)
-        for number, message in written
+        for number, message in enumerate(texts, 1)
     }
 
 
