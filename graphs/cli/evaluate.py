@@ -48,9 +48,7 @@ def eval_command(
     if cases is None:
         raise ConfigurationError("podium eval needs a file of cases, or --from-run RUN; see docs/evaluate.md")
     read = read_cases(cases, folder=(choices.folder or Path()).absolute())
-    specs = {label: spec.with_choices(choices) for label, spec in _specs(pattern).items()}
-    for spec in specs.values():
-        spec.check()
+    specs = _specs(pattern, choices)
     model = None if all(spec.is_own for spec in specs.values()) else ready(choices.model, quiet=quiet)
     with opened_storage() as storage:
         name = check_name(name) if name else new_id(storage)
@@ -69,15 +67,16 @@ def eval_command(
     return _report(evaluation, as_json, as_html)
 
 
-def _specs(patterns: str) -> dict[str, RunSpec]:
-    """Return the specs of the patterns by label; that of a graph of the user's own is its name."""
+def _specs(patterns: str, choices: Choices) -> dict[str, RunSpec]:
+    """Return the checked specs of the patterns by label; that of a graph of the user's own is its name."""
     specs: dict[str, RunSpec] = {}
     for pattern in filter(None, (part.strip() for part in patterns.split(","))):
         is_baseline = pattern == SINGLE_AGENT
         label = pattern.rpartition(":")[2]
         if label in specs:
             raise ConfigurationError(f"--pattern names {label!r} twice")
-        specs[label] = RunSpec("orchestrator" if is_baseline else pattern, baseline=is_baseline)
+        specs[label] = RunSpec("orchestrator" if is_baseline else pattern, baseline=is_baseline).with_choices(choices)
+        specs[label].check()
     if not specs:
         raise ConfigurationError(
             f"--pattern needs at least one of {', '.join(PATTERNS)}, {SINGLE_AGENT}, or module:name"

@@ -136,12 +136,7 @@ def begin(
         before: The run as it is stored, to go on with it.
     """
     spec.check()
-    model = None
-    if not spec.is_own:
-        model = ready(spec.model or None, quiet=shown.quiet)
-        spec = spec.with_model(model)
-        for agent in spec.agents(model):
-            chat_model(agent.model)  # a model that a team file names and that cannot be had is missed before the run
+    spec, model = _with_models(spec, quiet=shown.quiet)
     logging.getLogger("langchain_openai").setLevel(logging.ERROR)  # its time-outs are raised, too, and shown as errors
     graph = spec.compile(model, storage or InMemorySaver())
     if run and not shown.quiet:
@@ -160,6 +155,17 @@ def begin(
             stored=partial(stores.state, storage, run) if storage and run else None,
         )
     )
+
+
+def _with_models(spec: RunSpec, *, quiet: bool) -> tuple[RunSpec, BaseChatModel | None]:
+    """Get the models of a team ready before the run begins; a graph of the user's own has its own."""
+    if spec.is_own:
+        return spec, None
+    model = ready(spec.model or None, quiet=quiet)
+    spec = spec.with_model(model)
+    for agent in spec.agents(model):
+        chat_model(agent.model)
+    return spec, model
 
 
 def _finished(before: State) -> dict[str, StepRecord]:
