@@ -20,7 +20,7 @@ langgraph_internals  all that depends on undocumented behaviour of LangGraph
 from graphs.engine import langgraph_internals
 from graphs.engine.budget import RESERVED, Budget, Spent, spent, with_rest, within_budget
 from graphs.engine.changed_code import lacking_in_steps
-from graphs.engine.chat_stream import inside, speaking
+from graphs.engine.chat_stream import inside, shown_call, speaking
 from graphs.engine.compiled_pattern import CompiledPattern
 from graphs.engine.drawing import Box, each, each_step, renderers
 from graphs.engine.execute import EXECUTE, Execute, StepRun
@@ -44,7 +44,6 @@ from graphs.engine.state import (
     problem,
     problems_inside,
     recovered,
-    shown_call,
 )
 from graphs.engine.step_records import ASKS, conclude_steps, judge, questions_in, under_names
 from graphs.engine.steps import OnFailure, Plan, Step, StepRecord, critical_path, in_order, new_record, read_plan

@@ -1,17 +1,17 @@
 """What a chat front end sees of a graph at work: its steps as tool calls, and its answer word by word.
 
 Front ends show the `messages` stream of the outermost graph only; what models write in graphs inside does not get there
-by itself. Nothing of this is kept in a state.
+by itself. Nothing of this is kept in a state, but for the messages of `shown_call`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCall, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph.message import push_message
@@ -29,6 +29,9 @@ from graphs.engine.langgraph_internals import (
     streams_messages,
 )
 from graphs.engine.progress import place_in_run
+
+_SHOWN = "podium_shown"
+"""Marks messages, in their `response_metadata`, that a thread holds for its readers and not for agents."""
 
 ANSWERS_FOR = "__answers_for"
 """Where a config says which graph inside answers for the one that calls it: its namespace, and where it is heard."""
@@ -143,6 +146,40 @@ def end_call(config: RunnableConfig, name: str, known_as: str, text: str, *, fai
         return
     status: Any = "error" if failed else "success"
     show_message(config, ToolMessage(text, id=str(uuid4()), name=name, tool_call_id=known_as, status=status))
+
+
+def shown_call(
+    messages: Sequence[BaseMessage],
+    by: str,
+    call: tuple[str, dict[str, Any]],
+    result: str,
+    message_id: str | None = None,
+) -> list[BaseMessage]:
+    """Return the messages with which a thread shows a decision, as the call of a tool; agents do not see them.
+
+    Args:
+        messages: The thread so far.
+        by: The agent that decided.
+        call: The tool's name and arguments.
+        result: What has come of it.
+        message_id: The id of the message with which a model has streamed the call.
+    """
+    mark, (name, args) = {_SHOWN: True}, call
+    shown: ToolCall = {"name": name, "args": args, "id": f"{by}-{uuid4().hex[:8]}"}
+    return [
+        AIMessage("", name=by, id=free_id(messages, message_id), tool_calls=[shown], response_metadata=mark),
+        ToolMessage(result, name=name, id=str(uuid4()), tool_call_id=shown["id"], response_metadata=mark),
+    ]
+
+
+def is_shown(message: BaseMessage) -> bool:
+    """Return whether a message of a thread is there for its readers, not for agents."""
+    return _SHOWN in message.response_metadata
+
+
+def free_id(messages: Sequence[BaseMessage], message_id: str | None) -> str:
+    """Return a message's id, or another one if the thread has that already."""
+    return message_id if message_id and all(message.id != message_id for message in messages) else str(uuid4())
 
 
 def _heard_in(config: RunnableConfig) -> str:

@@ -18,17 +18,8 @@ from typing import (
     get_origin,
     get_type_hints,
 )
-from uuid import uuid4
 
-from langchain_core.messages import (
-    AIMessage,
-    AnyMessage,
-    BaseMessage,
-    HumanMessage,
-    ToolCall,
-    ToolMessage,
-    convert_to_messages,
-)
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, convert_to_messages
 from langgraph.graph.message import add_messages
 from langgraph.managed import RemainingSteps
 from langgraph.types import Interrupt, Overwrite
@@ -36,15 +27,13 @@ from typing_extensions import TypedDict, is_typeddict
 
 from agents.assignment import Assignment, History, select_history
 from agents.runtime import FailedAttempt, Usage, add_usage, explain, no_usage, provider_words
+from graphs.engine.chat_stream import free_id, is_shown
 from graphs.errors import BudgetError, ConfigurationError
 
 KEPT = object()
 """Marks a state key that outlives a record: `Annotated[str, KEPT]`. All others begin empty with every new input."""
 
 RUNNING = "running"
-
-_SHOWN = "podium_shown"
-"""Marks messages, in their `response_metadata`, that a thread holds for its readers and not for agents."""
 
 NO_REQUEST = (
     'The request is missing: call the graph with {"messages": "text"}, or with a list that has a message of the user'
@@ -231,41 +220,13 @@ def assignment_of(state: Mapping[str, Any], history: History = "full") -> Assign
         "task": messages[place].text,
         "request": messages[place],
         "context": _notes(state.get("since_request") or ()),
-        "conversation": select_history([message for message in messages[:place] if not _is_shown(message)], history),
+        "conversation": select_history([message for message in messages[:place] if not is_shown(message)], history),
     }
-
-
-def shown_call(
-    messages: Sequence[BaseMessage],
-    by: str,
-    call: tuple[str, dict[str, Any]],
-    result: str,
-    message_id: str | None = None,
-) -> list[BaseMessage]:
-    """Return the messages with which a thread shows a decision, as the call of a tool; agents do not see them.
-
-    Args:
-        messages: The thread so far.
-        by: The agent that decided.
-        call: The tool's name and arguments.
-        result: What has come of it.
-        message_id: The id of the message with which a model has streamed the call.
-    """
-    mark, (name, args) = {_SHOWN: True}, call
-    made: ToolCall = {"name": name, "args": args, "id": f"{by}-{uuid4().hex[:8]}"}
-    return [
-        AIMessage("", name=by, id=_free(messages, message_id), tool_calls=[made], response_metadata=mark),
-        ToolMessage(result, name=name, id=str(uuid4()), tool_call_id=made["id"], response_metadata=mark),
-    ]
-
-
-def _is_shown(message: BaseMessage) -> bool:
-    return _SHOWN in message.response_metadata
 
 
 def _notes(messages: Sequence[BaseMessage]) -> dict[str, str]:
     """Return what other nodes wrote after the request as context, by their name where they have one."""
-    texts = [message for message in messages if message.text and not _is_shown(message)]
+    texts = [message for message in messages if message.text and not is_shown(message)]
     return {
         message.name if message.name and message.name.isidentifier() else f"note_{number}": str(message.text)
         for number, message in enumerate(texts, 1)
@@ -279,12 +240,7 @@ def closing(
 
     Chat front ends then show one message. An id that the thread has already would replace an earlier message.
     """
-    return AIMessage(text, id=_free(messages, message_id), name=by)
-
-
-def _free(messages: Sequence[BaseMessage], message_id: str | None) -> str:
-    """Return a message's id, or another one if the thread has that already."""
-    return message_id if message_id and all(message.id != message_id for message in messages) else str(uuid4())
+    return AIMessage(text, id=free_id(messages, message_id), name=by)
 
 
 def problem(where: str, error: BaseException) -> Problem:
