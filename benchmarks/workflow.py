@@ -23,6 +23,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+from langgraph import func
 from langgraph.graph import END, START, StateGraph
 
 from agents import Agent
@@ -114,6 +115,27 @@ def static_graph(tasks: list[Task], scale: float) -> Any:
     return graph.compile()
 
 
+def task_graph(tasks: list[Task], scale: float) -> Any:
+    """Build the same steps as LangGraph `@task`s, which wait for the futures that they need."""
+
+    @func.entrypoint()
+    async def graph(value: Any) -> None:
+        futures: dict[str, Any] = {}
+
+        @func.task
+        async def work(entry: Task) -> None:
+            for dep in entry["deps"]:
+                await futures[dep]
+            await asyncio.sleep(entry["seconds"] * scale)
+
+        for entry in tasks:
+            futures[entry["id"]] = work(entry)
+        for future in futures.values():
+            await future
+
+    return graph
+
+
 def timed(run: Any) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     run()
@@ -187,7 +209,8 @@ def memory(size: int) -> None:
     """Print the kB that each of so many steps keeps while all are open, and at the peak of the run."""
     print("| all steps open at once | kB per open step | kB per step at the peak |\n|---|---|---|")
     tasks = [{**task, "seconds": 1.0} for task in shapes(size)["wide"]]
-    for name, make in {"static LangGraph nodes": static_graph, "Podium": podium_graph}.items():
+    contenders = {"static LangGraph nodes": static_graph, "LangGraph `@task`": task_graph, "Podium": podium_graph}
+    for name, make in contenders.items():
         measure(make(tasks[:10], 0.0), "async")  # imports and caches
         graph = make(tasks, 5.0)
         open_, peak = asyncio.run(kept(graph))

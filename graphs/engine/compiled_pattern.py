@@ -32,7 +32,7 @@ from graphs.engine.concurrency import RUN_SLOTS, nested_slots
 from graphs.engine.drawing import display, look_into
 from graphs.engine.durability import STORAGE, NotesFailures
 from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER, is_nested
-from graphs.engine.recorded import in_threads, noticing
+from graphs.engine.recorded import in_threads, needs_threads, noticing
 from graphs.engine.run_rules import RunRules
 from graphs.engine.state import PatternState, check_keys, open_input
 from graphs.engine.thread_lock import thread_lock
@@ -161,7 +161,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
             saver = noticing(getattr(saver, "unchecked", saver))
             if is_resumed(input_, own):
                 saver = checking(saver, partial(check_code, pattern, self.fingerprint))
-            configurable[CHECKPOINTER] = in_threads(saver) if sync_caller.get() else saver
+            configurable[CHECKPOINTER] = in_threads(saver) if needs_threads(saver) else saver
         if self.cache is not None:
             configurable[CACHE] = self.cache
         own["configurable"] = configurable

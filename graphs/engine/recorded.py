@@ -16,8 +16,9 @@ from weakref import WeakKeyDictionary
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
 
-from agents.runtime import in_thread
+from agents.runtime import in_thread, sync_caller
 from graphs.engine.langgraph_internals import saver_of_steps
 
 Saver = BaseCheckpointSaver[Any]
@@ -97,6 +98,13 @@ def _with_notices(saver: Saver) -> Saver:
 
     own.put_writes, own.aput_writes = put_writes, aput_writes
     return own  # type: ignore[no-any-return]
+
+
+def needs_threads(saver: Saver) -> bool:
+    """Return whether a sync caller waits for a run, and its saver may be for sync code, or belong to another loop."""
+    return sync_caller.get() is not None and not (
+        getattr(saver, "works_in_background", False) or type(saver) is InMemorySaver
+    )
 
 
 def in_threads(saver: Saver) -> Saver:

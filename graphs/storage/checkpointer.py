@@ -43,6 +43,9 @@ class Storage(BaseCheckpointSaver[str]):
         when_busy: Whether a run on a thread at work waits or raises `ThreadBusyError`.
     """
 
+    works_in_background = True
+    """Whether its async methods work on any event loop."""
+
     def __init__(
         self,
         saver: BaseCheckpointSaver[str],
