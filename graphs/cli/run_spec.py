@@ -219,6 +219,8 @@ def _own_graph(target: str, folder: str, checkpointer: Any) -> object:
 
 
 def _named(module: str, name: str, folder: str) -> Any:
+    if module.partition(".")[0] in sys.stdlib_module_names:  # whose functions a forged stored run could call
+        raise ConfigurationError(f"{module} is a module of Python itself; give your own another name")
     try:
         loaded = import_module(module)
     except ModuleNotFoundError as error:
