@@ -58,13 +58,13 @@ def _values(written: str) -> Iterator[float]:
         yield float(digits)
 
 
-def unknown_figures(text: str, sources: Iterable[str], *, derived: bool = True) -> list[str]:
+def unknown_figures(text: str, sources: Iterable[str], *, derived: bool = True, counts: bool = False) -> list[str]:
     """Return the figures of a text that its sources do not explain.
 
     A figure is explained by one of a source, also rounded, as a percentage, or written as a word. With `derived` it may
-    also be the sum, difference, product or quotient of two, or the sum of all.
+    also be the sum, difference, product or quotient of two, or the sum of all. Only with `counts` small ones count.
     """
-    asked = {written: values for written, values in figures_in(text).items() if not _is_count(values)}
+    asked = {written: values for written, values in figures_in(text).items() if counts or not _is_count(values)}
     if not asked:
         return []
     known = {value for source in sources for value in _known(source)}

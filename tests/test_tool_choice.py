@@ -215,6 +215,15 @@ def test_results_that_are_compared_are_compared_in_words(call: Any) -> None:
     assert answer["text"] == "The first is.\n\ngap: 25 (first is 25 less than second)\nbest: 80 (first)"
 
 
+def test_a_small_result_that_is_only_in_code_is_added(call: Any) -> None:
+    model = unable(
+        "walks = 3\nhours = walks * 2", "```python\nhours = 3 * 2  # 6\n```", "walks = 3\nhours = 3 * 2", "Six."
+    )
+    agent = Agent("coder", model=model, tools=[calculator])
+    assert call(agent, "How long are 3 walks of 2 hours?")["text"].endswith("```\n\nhours: 6")
+    assert call(agent, "How long are 3 walks of 2 hours?")["text"] == "Six."
+
+
 def test_lines_that_an_answer_repeats_are_left_out(call: Any) -> None:
     agent = Agent("clerk", model=unable(SUM, "total = 180\nThey cost 180."), tools=[calculator])
     assert call(agent, "What do 4 chairs at 45.00 cost?")["text"] == "They cost 180."

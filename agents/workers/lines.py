@@ -57,10 +57,11 @@ def with_results(reply: AIMessage, results: Mapping[str, str], own: Sequence[str
         reply = reply.model_copy(update={"content": "\n".join(rest).strip()})
     reply = reply.model_copy(update={"content": _without_wrong_units(reply.text, results)})
     is_distorted = bool(unknown_figures(reply.text, own))
+    words = re.sub(r"```.*?(?:```|\Z)", "", reply.text, flags=re.DOTALL)
     left_out = {
         name: result
         for name, result in results.items()
-        if is_distorted or unknown_figures(result, [reply.text], derived=False)
+        if is_distorted or unknown_figures(result, [words], derived=False, counts=True)
     }
     if not left_out:
         return reply
