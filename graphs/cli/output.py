@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.padding import Padding
@@ -87,9 +87,11 @@ def print_json(console: Console, value: object) -> None:
 
 
 def plain(value: object) -> Any:
-    """Return data as plain JSON, messages as `{"role", "content"}`."""
+    """Return data as plain JSON, messages as `{"role", "content"}`, a tool's with the id of its call."""
     if isinstance(value, BaseMessage):
-        return {"role": {"human": "user", "ai": "assistant"}.get(value.type, value.type), "content": value.text}
+        role = {"human": "user", "ai": "assistant"}.get(value.type, value.type)
+        answers = {"tool_call_id": value.tool_call_id} if isinstance(value, ToolMessage) else {}
+        return {"role": role, "content": value.text, **answers}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
