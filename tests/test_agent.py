@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,12 +23,6 @@ from agents.testing import Reply, ScriptedModel
 class Weather(BaseModel):
     city: str
     degrees: int
-
-
-@dataclass
-class Point:
-    x: int
-    y: int
 
 
 @tool

@@ -276,7 +276,7 @@ def no_model() -> Any:
 
 
 def test_the_environment_has_it_record_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "anew.yaml"
+    file = tmp_path / "new.yaml"
     assert ask(file, "x", script=["old"]) == ["old"]
     assert RecordedModel(file, no_model).invoke("x").text == "old"
     assert ask(file, "x", script=["new"]) == ["old"]

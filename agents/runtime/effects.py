@@ -114,20 +114,24 @@ class Wakeup:
         self._event.clear()
 
 
-class BackgroundEffects(Effects):
-    """For async code that works on a background loop while a sync caller waits.
+class CancellableEffects(Effects):
+    """Effects for sync callers, which cancel by a flag: nothing starts once one of the cancellations is set."""
 
-    What is not ours, and what is sync, is called as sync code calls it, in a thread while it works. After a
-    cancellation nothing is started, and what waits is woken; sync code that is at work ends first.
-    """
-
-    def __init__(self, cancellations: Collection[Cancellation]) -> None:
+    def __init__(self, cancellations: Collection[Cancellation] = ()) -> None:
         self.cancellations = cancellations
 
     def check(self) -> None:
         """Raise `WorkCancelledError` if the work is cancelled."""
         for cancellation in self.cancellations:
             cancellation.check()
+
+
+class BackgroundEffects(CancellableEffects):
+    """For async code that works on a background loop while a sync caller waits.
+
+    What is not ours, and what is sync, is called as sync code calls it, in a thread while it works. After a
+    cancellation nothing is started, and what waits is woken; sync code that is at work ends first.
+    """
 
     async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
         self.check()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent import futures
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -20,8 +20,17 @@ from typing import Any, TypeVar
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from agents.runtime.background import start, sync_caller
-from agents.runtime.cancellation import Cancellation, cancellations_of
-from agents.runtime.effects import AnyRunnable, AsyncEffects, BackgroundEffects, Effects, In, Out, Wakeup
+from agents.runtime.cancellation import cancellations_of
+from agents.runtime.effects import (
+    AnyRunnable,
+    AsyncEffects,
+    BackgroundEffects,
+    CancellableEffects,
+    Effects,
+    In,
+    Out,
+    Wakeup,
+)
 from agents.runtime.run_config import whole
 
 T = TypeVar("T")
@@ -29,16 +38,8 @@ _Async = Coroutine[Any, Any, T]
 _ASYNC = AsyncEffects()
 
 
-class SyncEffects(Effects):
+class SyncEffects(CancellableEffects):
     """For sync callers: coroutines that use it block, never suspend, and start nothing after a cancellation."""
-
-    def __init__(self, cancellations: Collection[Cancellation] = ()) -> None:
-        self.cancellations = cancellations
-
-    def check(self) -> None:
-        """Raise `WorkCancelledError` if the work is cancelled."""
-        for cancellation in self.cancellations:
-            cancellation.check()
 
     async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
         self.check()
