@@ -3,7 +3,7 @@
 sync_async       one coroutine behind `invoke` and `ainvoke`; effects: what it waits for
 background       async work for sync callers
 cancellation     abandoned work starts nothing new
-retry            attempts, back-off, time-outs; model calls repeated in place
+retry            model calls repeated in place, back-off; attempts: whole work repeated, time-outs
 rate_limit       after a 429 all calls of a model wait as its server asked
 provider_errors  whether a failed call may be repeated, and what to say of it
 replies          replies that are not answers
@@ -15,6 +15,7 @@ lazy             imports at first use; installation: how Podium was installed
 langchain_internals  what depends on undocumented behaviour of LangChain
 """
 
+from agents.runtime.attempts import AttemptOutcome, Attempts
 from agents.runtime.background import in_thread, iterate_in_background, run_in_background, sync_caller
 from agents.runtime.calculated import calculated, calculating
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
@@ -25,7 +26,7 @@ from agents.runtime.own_run import OwnRun
 from agents.runtime.per_model import PerModel
 from agents.runtime.provider_errors import evidence, explain, is_rejection, is_transient, provider_words, raised_ending
 from agents.runtime.replies import check_reply
-from agents.runtime.retry import AttemptOutcome, Attempts, FailedAttempt, InPlace, Retry, in_place, is_exhausted
+from agents.runtime.retry import FailedAttempt, InPlace, Retry, in_place, is_exhausted
 from agents.runtime.run_config import current, extended
 from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.scope import RunScope, in_run, in_run_scope, run_scope

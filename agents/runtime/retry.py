@@ -1,8 +1,4 @@
-"""Calls made again when that can help: attempts, back-off, `Retry-After`, rate limits, a time-out each.
-
-`Attempts`, around the whole work of an agent, says how often; `InPlace` repeats a model call inside where it failed, so
-that the agent is not repeated for it. Work in which a tool has run is never repeated.
-"""
+"""Model calls made again in place when that can help: how often, back-off, `Retry-After`, rate limits."""
 
 from __future__ import annotations
 
@@ -14,18 +10,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.errors import GraphBubbleUp, GraphInterrupt
+from langgraph.errors import GraphBubbleUp
 
-from agents.errors import AgentError, ChangedCodeError, ConfigurationError, StorageError
-from agents.runtime.cancellation import Cancellation
-from agents.runtime.effects import AnyRunnable, Effects
+from agents.errors import AgentError, ConfigurationError
+from agents.runtime.effects import Effects
 from agents.runtime.provider_errors import causes, explain, is_rate_limit, is_transient, provider_words, retry_after
 from agents.runtime.rate_limit import JITTER, new_ticket, rate_limit_of
 from agents.runtime.run_config import extended
-from agents.runtime.sync_async import SyncAsyncRunnable
-from agents.runtime.usage import Tally, usage_of
-from agents.settings import settings
-from agents.usage import Usage, add_usage, no_usage
+from agents.runtime.usage import Tally
 
 T = TypeVar("T")
 
@@ -74,17 +66,6 @@ class FailedAttempt(NamedTuple):
     """Seconds before the next attempt."""
     counts: bool = True
     """False for a refusal by a rate limit that let other calls of the model pass: that is waiting, not an attempt."""
-
-
-class AttemptOutcome(NamedTuple):
-    """The end of some attempts: either `reply` or `error` is set."""
-
-    reply: Any
-    error: Exception | None
-    attempts: int
-    usage: Usage
-    faults: tuple[FailedAttempt, ...] = ()
-    """Failures that were repeated, model calls inside an agent included; to be booked as recovered."""
 
 
 Pause = Callable[[Effects, float], Coroutine[object, None, None]]
@@ -196,6 +177,11 @@ class InPlace:
             _set(last, _EXHAUSTED, True)
             raise
 
+    def note_place_in_line(self, error: Exception) -> None:
+        """Let an attempt that ran out of time while a call waited for its turn not count."""
+        if self.in_line and isinstance(error, TimeoutError):
+            _set(error, _COMPETING, True)
+
     async def wait(self, effects: Effects, error: Exception, attempt: int) -> int:
         """Do what `again` does, without the mark."""
         _log.debug("Attempt %d failed: %s", attempt, provider_words(error) or explain(error))
@@ -234,75 +220,3 @@ def _set(error: Exception, mark: str, value: bool) -> None:
 def is_exhausted(error: BaseException) -> bool:
     """Return whether a call inside has used up its attempts, and this is its error or was caused by it."""
     return any(getattr(cause, _EXHAUSTED, False) for cause in causes(error))
-
-
-class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
-    """Calls a Runnable until it succeeds or trying again cannot help.
-
-    Work is not repeated if a call inside has used up its attempts (`InPlace`), or if a tool has run. Work with a method
-    `pause` waits by it between attempts.
-    Faults end in the `AttemptOutcome` and are not raised, except for those that end the run.
-    """
-
-    def __init__(
-        self,
-        work: AnyRunnable,
-        retry: Retry | None = None,
-        *,
-        timeout: float | None = None,
-        on_retry: OnRetry = lambda attempt, error, pause: None,
-    ) -> None:
-        self.work = work
-        self.retry = retry or Retry()
-        self.on_retry = on_retry
-        self.timeout = timeout
-        """Seconds for each attempt. In sync code a call under way when it is abandoned goes on until it returns."""
-
-    async def run(self, effects: Effects, value: object, config: RunnableConfig) -> AttemptOutcome:
-        """Return the first success, or the last failure."""
-        spent = no_usage()
-        pause: Pause = getattr(self.work, "pause", _sleep)
-        inside = InPlace(self.retry, self.on_retry, timeout=self.timeout, pause=pause)
-        while True:
-            tally, cancellation = Tally(settings().prices), Cancellation()
-            inside.counted = self.work, tally
-            counted = extended(config, callbacks=[tally], configurable={IN_PLACE: inside})
-            own = counted if self.timeout is None else cancellation.holding(counted)
-            inside.in_line = False
-            try:
-                reply = await effects.within(self.timeout, effects.invoke(self.work, value, own))
-            except GraphInterrupt as asked:  # LangGraph raises a question of a nested graph's task twice
-                raise GraphInterrupt(tuple({question.id: question for question in asked.args[0]}.values())) from None
-            except (GraphBubbleUp, StorageError, ChangedCodeError):
-                raise
-            except Exception as error:
-                cancellation.cancel()  # the thread of an attempt that timed out lives on
-                spent = add_usage(spent, _spent(error, tally))
-                if inside.has_acted or tally.tools_ran or is_exhausted(error):
-                    return self._outcome(inside, spent, error=error)
-                if inside.in_line and isinstance(error, TimeoutError):
-                    _set(error, _COMPETING, True)
-                try:
-                    inside.attempt = await inside.wait(effects, error, inside.attempts)
-                except Exception as last:
-                    return self._outcome(inside, spent, error=last)
-            else:
-                return self._outcome(inside, add_usage(spent, reply["usage"]), reply)
-
-    def _outcome(
-        self, inside: InPlace, usage: Usage, reply: object = None, error: Exception | None = None
-    ) -> AttemptOutcome:
-        last = error and _timed(error, self.timeout)
-        return AttemptOutcome(reply, last, inside.attempts, usage, tuple(inside.faults))
-
-
-def _spent(error: Exception, tally: Tally) -> Usage:
-    """Return what an attempt had cost when it failed; the time-out of an attempt carries no note of it."""
-    return usage_of(error) or (tally.cut_off() if isinstance(error, TimeoutError) else tally.usage)
-
-
-def _timed(error: Exception, timeout: float | None) -> Exception:
-    """Return an error that gives the time limit, in place of a bare `TimeoutError`."""
-    if isinstance(error, TimeoutError) and not str(error) and timeout is not None:
-        return TimeoutError(f"no answer within {timeout:g} s")
-    return error

@@ -1,0 +1,104 @@
+"""The work of an agent made again when that can help, with a time-out for each attempt.
+
+`Attempts` goes around the whole work; `InPlace` repeats a model call inside where it failed, so that the agent is not
+repeated for it. Work in which a tool has run is never repeated.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
+
+from agents.errors import ChangedCodeError, StorageError
+from agents.runtime.cancellation import Cancellation
+from agents.runtime.effects import AnyRunnable, Effects
+from agents.runtime.retry import IN_PLACE, FailedAttempt, InPlace, OnRetry, Pause, Retry, is_exhausted
+from agents.runtime.run_config import extended
+from agents.runtime.sync_async import SyncAsyncRunnable
+from agents.runtime.usage import Tally, usage_of
+from agents.settings import settings
+from agents.usage import Usage, add_usage, no_usage
+
+
+class AttemptOutcome(NamedTuple):
+    """The end of some attempts: either `reply` or `error` is set."""
+
+    reply: Any
+    error: Exception | None
+    attempts: int
+    usage: Usage
+    faults: tuple[FailedAttempt, ...] = ()
+    """Failures that were repeated, model calls inside an agent included; to be booked as recovered."""
+
+
+class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
+    """Calls a Runnable until it succeeds or trying again cannot help.
+
+    Work is not repeated if a call inside has used up its attempts (`InPlace`), or if a tool has run. Work with a method
+    `pause` waits by it between attempts.
+    Faults end in the `AttemptOutcome` and are not raised, except for those that end the run.
+    """
+
+    def __init__(
+        self,
+        work: AnyRunnable,
+        retry: Retry | None = None,
+        *,
+        timeout: float | None = None,
+        on_retry: OnRetry = lambda attempt, error, pause: None,
+    ) -> None:
+        self.work = work
+        self.retry = retry or Retry()
+        self.on_retry = on_retry
+        self.timeout = timeout
+        """Seconds for each attempt. In sync code a call under way when it is abandoned goes on until it returns."""
+
+    async def run(self, effects: Effects, value: object, config: RunnableConfig) -> AttemptOutcome:
+        """Return the first success, or the last failure."""
+        spent = no_usage()
+        pause: Pause = getattr(self.work, "pause", InPlace.pause)
+        inside = InPlace(self.retry, self.on_retry, timeout=self.timeout, pause=pause)
+        while True:
+            tally, cancellation = Tally(settings().prices), Cancellation()
+            inside.counted = self.work, tally
+            counted = extended(config, callbacks=[tally], configurable={IN_PLACE: inside})
+            own = counted if self.timeout is None else cancellation.holding(counted)
+            inside.in_line = False
+            try:
+                reply = await effects.within(self.timeout, effects.invoke(self.work, value, own))
+            except GraphInterrupt as asked:  # LangGraph raises a question of a nested graph's task twice
+                raise GraphInterrupt(tuple({question.id: question for question in asked.args[0]}.values())) from None
+            except (GraphBubbleUp, StorageError, ChangedCodeError):
+                raise
+            except Exception as error:
+                cancellation.cancel()  # the thread of an attempt that timed out lives on
+                spent = add_usage(spent, _spent(error, tally))
+                if inside.has_acted or tally.tools_ran or is_exhausted(error):
+                    return self._outcome(inside, spent, error=error)
+                inside.note_place_in_line(error)
+                try:
+                    inside.attempt = await inside.wait(effects, error, inside.attempts)
+                except Exception as last:
+                    return self._outcome(inside, spent, error=last)
+            else:
+                return self._outcome(inside, add_usage(spent, reply["usage"]), reply)
+
+    def _outcome(
+        self, inside: InPlace, usage: Usage, reply: object = None, error: Exception | None = None
+    ) -> AttemptOutcome:
+        last = error and _timed(error, self.timeout)
+        return AttemptOutcome(reply, last, inside.attempts, usage, tuple(inside.faults))
+
+
+def _spent(error: Exception, tally: Tally) -> Usage:
+    """Return what an attempt had cost when it failed; the time-out of an attempt carries no note of it."""
+    return usage_of(error) or (tally.cut_off() if isinstance(error, TimeoutError) else tally.usage)
+
+
+def _timed(error: Exception, timeout: float | None) -> Exception:
+    """Return an error that gives the time limit, in place of a bare `TimeoutError`."""
+    if isinstance(error, TimeoutError) and not str(error) and timeout is not None:
+        return TimeoutError(f"no answer within {timeout:g} s")
+    return error
