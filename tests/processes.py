@@ -1,10 +1,10 @@
-"""Real processes that start in no time: forked from one that has imported everything already.
+"""The command in this process, and in real ones that start in no time: forked from one that has imported everything.
 
     with Processes(folder) as processes:
-        done = processes.podium("runs", "--json")           # waits for its end: done.code, done.out, done.told
+        done = processes.podium("runs", "--json")           # in this process: done.code, done.out, done.told
         one = processes.start("Do it"); one.until("running"); one.send(signal.SIGINT); one.wait()
 
-Each has its own standard streams (files; or one terminal to talk to), environment and signals.
+Each has its own standard streams, environment and folder; a real process also signals, modules, and perhaps a terminal.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ import time
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Self
 
 import pytest
 
+from graphs.cli import command
 from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parent.parent
@@ -160,21 +163,27 @@ class Processes:
         self.environment = {**kept, "PODIUM_CACHE": f"{folder}/cache", "PODIUM_RUNS": f"{folder}/runs.sqlite"}
         self._count = 0
         self._ended: dict[int, int] = {}
+        self._servers: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-W", "error", "-c", _SERVER]
-        self._server = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.environment, cwd=ROOT
-        )
-        assert self._answer() == "ready"
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._server.stdin
-        assert self._server.stdout
-        self._server.stdin.close()
-        self._server.wait(PATIENCE)
-        self._server.stdout.close()
+        for server in self._servers:
+            assert server.stdin
+            assert server.stdout
+            server.stdin.close()
+            server.wait(PATIENCE)
+            server.stdout.close()
+
+    @property
+    def _server(self) -> subprocess.Popen[str]:
+        """Return the process that the others are forked from, which begins with the first of them."""
+        if not self._servers:
+            start = partial(subprocess.Popen, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+            self._servers.append(start([sys.executable, "-W", "error", "-c", _SERVER], env=self.environment))
+            assert self._answer() == "ready"
+        return self._servers[0]
 
     def moved_to(self, folder: Path) -> Processes:
         """Return the same with another folder."""
@@ -183,29 +192,38 @@ class Processes:
         other.folder, other.environment = folder, self.environment | there
         return other
 
-    def podium(self, *arguments: str, stdin: str = "", **environment: str) -> Done:
-        """Run the command to its end."""
-        return self.start(*arguments, stdin=stdin, **environment).wait()
-
-    def podium_from(self, file: Path) -> Done:
-        """Run the command with a file as its standard input."""
-        return self.start(stdin=file).wait()
+    def podium(self, *arguments: str, stdin: str | bytes = "", **environment: str) -> Done:
+        """Run the command in this process."""
+        written = stdin if isinstance(stdin, bytes) else stdin.encode()
+        streams = [TextIOWrapper(BytesIO(content), "utf-8", write_through=True) for content in (written, b"", b"")]
+        modules = set(sys.modules)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in os.environ.keys() - self.environment.keys():
+                patch.delenv(name)
+            for name, value in (self.environment | environment).items():
+                patch.setenv(name, value)
+            for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+                patch.setattr(sys, name, stream)
+            patch.setattr(sys, "path", [*sys.path])
+            patch.chdir(self.folder)
+            code = command(arguments)
+        for name in sys.modules.keys() - modules:
+            if str(getattr(sys.modules[name], "__file__", None)).startswith(str(self.folder)):
+                del sys.modules[name]
+        out, told = (stream.detach().getvalue().decode() for stream in streams[1:])  # type: ignore[attr-defined]
+        return Done(code, out, told)
 
     def module(self, name: str, *arguments: str) -> Done:
         """Run a module as `python -m` does, to its end."""
         run = f"import runpy, sys; sys.argv = {[name, *arguments]}; runpy.run_module({name!r}, run_name='__main__')"
         return self.start(script=run).wait()
 
-    def start(
-        self, *arguments: str, stdin: str | Path = "", script: str = "", terminal: bool = False, **environment: str
-    ) -> One:
+    def start(self, *arguments: str, script: str = "", terminal: bool = False, **environment: str) -> One:
         """Start the command, or a script."""
         self._count += 1
         paths = [self.folder / f"{self._count}.{name}" for name in ("in", "out", "told")]
         for path in paths:
-            path.write_text(stdin if path.suffix == ".in" and isinstance(stdin, str) else "")
-        if isinstance(stdin, Path):
-            paths[0] = stdin
+            path.touch()
         streams, ends = [str(path) for path in paths], None
         if terminal:
             ends = os.openpty()

@@ -207,9 +207,7 @@ def test_a_model_that_is_there_is_not_pulled_again(
 
 
 def test_standard_input_that_is_not_text_is_bad_usage(processes: Processes) -> None:
-    file = processes.folder / "in"
-    file.write_bytes(b"caf\xe9")
-    done = processes.podium_from(file)
+    done = processes.podium(stdin=b"caf\xe9")
     assert (done.code, "not UTF-8" in done.told, "Traceback" in done.told) == (BAD_USAGE, True, False)
 
 
