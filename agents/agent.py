@@ -176,7 +176,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
 
     async def run(self, effects: Effects, value: Asked, config: RunnableConfig) -> Answer:
         """Do one assignment."""
-        async with in_run(effects, config) as own:
+        async with in_run(config) as own:
             tally = in_place(own).tally_of(self) or Tally(settings().prices)
             return await self.work(effects, value, own, tally, lambda reply, usage: None)
 
@@ -274,7 +274,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
             return
         tally, assignment = Tally(settings().prices), _assignment(value)
         whole: object = None
-        async with in_run(effects, config) as own:
+        async with in_run(config) as own:
             own, figures = calculating(own, assignment.get("figures", {}))
             with tally.counting():
                 await self._admit(effects, assignment, own)

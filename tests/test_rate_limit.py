@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from agents.errors import AgentError, TransientError
-from agents.runtime import Attempts, Cancellation, Effects, Retry, SyncEffects, WorkCancelledError, finish, in_place
+from agents.runtime import Attempts, Cancellation, Effects, Retry, WorkCancelledError, in_place
+from agents.runtime.background import start
+from agents.runtime.effects import BackgroundEffects
 from agents.runtime.rate_limit import RateLimit, rate_limit_of
 from agents.runtime.sync_async import SyncAsyncRunnable
 from agents.testing import ScriptedModel
@@ -104,14 +106,12 @@ def test_all_calls_of_a_limited_model_wait_in_the_order_in_which_they_came() -> 
 def test_a_cancelled_call_leaves_the_line_to_the_next() -> None:
     gate, cancellation = RateLimit(), Cancellation()
     gate.refused(time.monotonic(), 0.2)
-    effects = SyncEffects([cancellation])
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(finish, gate.enter(effects, 1))
-        second = pool.submit(finish, gate.enter(SyncEffects(), 2))
-        threading.Timer(0.05, cancellation.cancel).start()
-        with pytest.raises(WorkCancelledError):
-            first.result(PATIENCE)
-        assert second.result(PATIENCE) > 0
+    first = start(lambda: gate.enter(BackgroundEffects([cancellation]), 1)).future
+    second = start(lambda: gate.enter(BackgroundEffects(), 2)).future
+    threading.Timer(0.05, cancellation.cancel).start()
+    with pytest.raises(WorkCancelledError):
+        first.result(PATIENCE)
+    assert second.result(PATIENCE) > 0
 
 
 def test_a_provider_that_refuses_for_good_is_asked_so_often(call: Any) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.func import entrypoint
 
-from agents.runtime import AsyncEffects, Effects, SyncAsyncRunnable, iterate, run_in_background
+from agents.runtime import Effects, SyncAsyncRunnable, run_in_background
 from tests.waiting import PATIENCE
 
 who: ContextVar[str] = ContextVar("who", default="nobody")
@@ -65,15 +65,6 @@ async def async_fail() -> None:
 def test_errors_pass_through(call: Any) -> None:
     with pytest.raises(LookupError, match="gone"):
         call(Using(fail), None)
-
-
-async def suspend(effects: Effects, value: Any) -> None:
-    await asyncio.sleep(0)
-
-
-def test_waiting_past_the_io_object_is_refused_in_sync_code() -> None:
-    with pytest.raises(RuntimeError, match="waited for something other than its Effects object"):
-        Using(suspend).invoke(None)
 
 
 async def read_context(effects: Effects, value: Any) -> list[str]:
@@ -202,37 +193,11 @@ def test_slots_let_so_many_in_at_once(number: int) -> None:
             inside -= 1
 
     async def run() -> None:
-        slots = AsyncEffects().slots(number)
+        slots = Effects().slots(number)
         await asyncio.gather(*(count(slots) for _ in range(9)))
 
     asyncio.run(run())
     assert peak == number
-
-
-async def numbers() -> AsyncIterator[int]:
-    for number in range(3):
-        yield number
-
-
-def test_iterating_over_an_async_iterator_that_never_waits() -> None:
-    assert list(iterate(numbers())) == [0, 1, 2]
-
-
-def test_iterating_may_end_early() -> None:
-    closed: list[bool] = []
-
-    async def endless() -> AsyncIterator[int]:
-        try:
-            while True:
-                yield 1
-        finally:
-            closed.append(True)
-
-    chunks = iterate(endless())
-    assert next(chunks) == 1
-    chunks.close()  # type: ignore[attr-defined]
-    del chunks
-    assert closed == [True]
 
 
 def test_async_functions_called_from_threads_share_one_loop() -> None:

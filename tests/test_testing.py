@@ -86,11 +86,9 @@ async def reply_later(messages: list[Any]) -> dict[str, list[str]]:
     return PLAN
 
 
-def test_an_async_function_needs_async_calls() -> None:
-    model = ScriptedModel(reply_later)
-    assert asyncio.run(model.with_structured_output(Plan).ainvoke("x")) == Plan(**PLAN)
-    with pytest.raises(ScriptError, match="ainvoke"):
-        model.invoke("x")
+def test_an_async_function_replies_to_sync_and_async_calls() -> None:
+    model = ScriptedModel(reply_later).with_structured_output(Plan)
+    assert asyncio.run(model.ainvoke("x")) == model.invoke("x") == Plan(**PLAN)
 
 
 @pytest.mark.parametrize("fault", [ValueError("boom"), TimeoutError, Reply(error=ConnectionError("gone"))])

@@ -1,6 +1,6 @@
 """The machinery of agents: sync and async from one definition, cancellation, retries, usage, provider errors, texts.
 
-sync_async       one coroutine behind `invoke` and `ainvoke`; effects: what it waits for
+sync_async       one coroutine behind `invoke` and `ainvoke`, or `stream` and `astream`; effects: what it waits for
 background       async work for sync callers
 cancellation     abandoned work starts nothing new
 retry            model calls repeated in place, back-off; attempts: whole work repeated, time-outs
@@ -9,7 +9,7 @@ provider_errors  whether a failed call may be repeated, and what to say of it
 replies          replies that are not answers
 usage            model calls, tokens and cost; per_model: what a process knows of a model
 scope            what the agents of one run share, closed at its end
-run_config       the config of a run; own_run: a Runnable that callbacks see as a run; streaming: one that streams
+run_config       the config of a run; own_run: a Runnable that callbacks see as a run
 sanitize         text and data that can be stored and shown; calculated: results of calculations by name
 lazy             imports at first use; installation: how Podium was installed
 langchain_internals  what depends on undocumented behaviour of LangChain
@@ -19,7 +19,7 @@ from agents.runtime.attempts import AttemptOutcome, Attempts
 from agents.runtime.background import in_thread, iterate_in_background, run_in_background, sync_caller
 from agents.runtime.calculated import calculated, calculating
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
-from agents.runtime.effects import AnyRunnable, AsyncEffects, Effects, In, Out
+from agents.runtime.effects import AnyRunnable, Effects, In, Out
 from agents.runtime.installation import install_hint
 from agents.runtime.lazy import lazily
 from agents.runtime.own_run import OwnRun
@@ -30,8 +30,7 @@ from agents.runtime.retry import FailedAttempt, InPlace, Retry, in_place, is_exh
 from agents.runtime.run_config import current, extended
 from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.scope import RunScope, in_run, in_run_scope, run_scope
-from agents.runtime.streaming import SyncAsyncStream
-from agents.runtime.sync_async import SyncAsyncRunnable, SyncEffects, effects_of, finish, iterate
+from agents.runtime.sync_async import SyncAsyncRunnable, SyncAsyncStream, effects_of
 from agents.runtime.usage import (
     BUDGET,
     Tally,
@@ -47,7 +46,6 @@ __all__ = [
     "BUDGET",
     "COUNTS",
     "AnyRunnable",
-    "AsyncEffects",
     "AttemptOutcome",
     "Attempts",
     "Cancellation",
@@ -63,7 +61,6 @@ __all__ = [
     "RunScope",
     "SyncAsyncRunnable",
     "SyncAsyncStream",
-    "SyncEffects",
     "Tally",
     "Tokens",
     "Usage",
@@ -81,7 +78,6 @@ __all__ = [
     "evidence",
     "explain",
     "extended",
-    "finish",
     "in_place",
     "in_run",
     "in_run_scope",
@@ -91,7 +87,6 @@ __all__ = [
     "is_exhausted",
     "is_rejection",
     "is_transient",
-    "iterate",
     "iterate_in_background",
     "lazily",
     "masked",

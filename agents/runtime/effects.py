@@ -24,7 +24,7 @@ _Async = Coroutine[Any, Any, T]
 
 
 class Effects:
-    """Everything a coroutine of a `SyncAsyncRunnable` may wait for: by awaiting, as here, or as `SyncEffects` does."""
+    """What a coroutine of a `SyncAsyncRunnable` may wait for, by awaiting it; `BackgroundEffects` for a sync caller."""
 
     # Not `async def` where another coroutine does it all: each layer of a step costs time, and memory while it is open.
     def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> _Async[Out]:
@@ -85,8 +85,6 @@ class Effects:
         return nullcontext() if number is None else asyncio.Semaphore(number)
 
 
-AsyncEffects = Effects
-
 _OF_TASK = signature(lambda shown: None)
 
 
@@ -114,8 +112,12 @@ class Wakeup:
         self._event.clear()
 
 
-class CancellableEffects(Effects):
-    """Effects for sync callers, which cancel by a flag: nothing starts once one of the cancellations is set."""
+class BackgroundEffects(Effects):
+    """For async code that works on a background loop while a sync caller waits.
+
+    What is not ours, and what is sync, is called as sync code calls it, in a thread while it works. After a
+    cancellation nothing is started, and what waits is woken; sync code that is at work ends first.
+    """
 
     def __init__(self, cancellations: Collection[Cancellation] = ()) -> None:
         self.cancellations = cancellations
@@ -124,14 +126,6 @@ class CancellableEffects(Effects):
         """Raise `WorkCancelledError` if the work is cancelled."""
         for cancellation in self.cancellations:
             cancellation.check()
-
-
-class BackgroundEffects(CancellableEffects):
-    """For async code that works on a background loop while a sync caller waits.
-
-    What is not ours, and what is sync, is called as sync code calls it, in a thread while it works. After a
-    cancellation nothing is started, and what waits is woken; sync code that is at work ends first.
-    """
 
     async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
         self.check()

@@ -13,13 +13,6 @@ from agents.runtime.sync_async import SyncAsyncRunnable
 class OwnRun(SyncAsyncRunnable[In, Out]):
     """Calls `run` as a run of its own, whose config the Runnables that it calls inherit."""
 
-    def invoke(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> Out:  # noqa: A002
-        config = whole(config)
-        if _is_watched(config):
-            return self._call_with_config(super().invoke, input, config)
-        with current(config):
-            return super().invoke(input, config)
-
     async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> Out:  # noqa: A002
         config = whole(config)
         if _is_watched(config):

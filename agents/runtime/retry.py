@@ -124,7 +124,7 @@ class InPlace:
         """Call a model, and repeat the call after faults that may pass.
 
         Args:
-            effects: What to wait with; sync code without one: `finish(inside.call(SyncEffects(…), model, work))`.
+            effects: What to wait with.
             model: The model that is called, to find its rate limit.
             work: Makes the call and raises what is wrong with the reply (`check_reply`), so that this is repeated too.
         """

@@ -11,8 +11,6 @@ from typing import Any, Self, TypeVar
 from langchain_core.runnables import RunnableConfig
 
 from agents.runtime.cancellation import WorkCancelledError
-from agents.runtime.effects import Effects
-from agents.runtime.sync_async import SyncEffects
 
 T = TypeVar("T")
 
@@ -115,17 +113,13 @@ def in_run_scope(config: RunnableConfig) -> tuple[RunScope | nullcontext[None], 
     return scope, {**config, "configurable": {**config.get("configurable", {}), _KEY: scope}}
 
 
-def in_run(effects: Effects, config: RunnableConfig) -> AbstractAsyncContextManager[RunnableConfig]:
-    """Enter the scope of a run in a coroutine that waits for nothing but its effects; yield the config of the run."""
-    return nullcontext(config) if run_scope(config) is not None else _in_run_of_its_own(effects, config)
+def in_run(config: RunnableConfig) -> AbstractAsyncContextManager[RunnableConfig]:
+    """Enter the scope of a run; yield the config of the run."""
+    return nullcontext(config) if run_scope(config) is not None else _in_run_of_its_own(config)
 
 
 @asynccontextmanager
-async def _in_run_of_its_own(effects: Effects, config: RunnableConfig) -> AsyncIterator[RunnableConfig]:
+async def _in_run_of_its_own(config: RunnableConfig) -> AsyncIterator[RunnableConfig]:
     scope, config = in_run_scope(config)
-    if isinstance(effects, SyncEffects):
-        with scope:
-            yield config
-    else:
-        async with scope:
-            yield config
+    async with scope:
+        yield config

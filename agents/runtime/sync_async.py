@@ -1,145 +1,25 @@
 """Write a Runnable once, call it from sync and from async code.
 
-The logic is one coroutine that reaches the world only through an `Effects` object. `AsyncEffects` awaits.
-`SyncEffects` does the same by blocking, so its coroutine never suspends and runs to its end within one `send`.
-`BackgroundEffects` awaits on behalf of a sync caller: a whole graph works on one loop, and holds threads only for sync
-code at work. None polls: whoever waits is woken by what it waits for, by a cancellation, or by the clock.
+The logic is one coroutine that reaches the world only through an `Effects` object: `Effects` awaits for an async
+caller, `BackgroundEffects` on a loop in the background while a sync caller waits. Threads are held only by sync code at
+work. Nothing polls: a waiting task is woken by what it waits for, by a cancellation, or by the clock.
 """
 
 from __future__ import annotations
 
-import contextvars
-import threading
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from concurrent import futures
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from agents.runtime.background import start, sync_caller
+from agents.runtime.background import iterate_in_background, run_in_background, sync_caller
 from agents.runtime.cancellation import cancellations_of
-from agents.runtime.effects import (
-    AnyRunnable,
-    AsyncEffects,
-    BackgroundEffects,
-    CancellableEffects,
-    Effects,
-    In,
-    Out,
-    Wakeup,
-)
+from agents.runtime.effects import BackgroundEffects, Effects, In, Out
 from agents.runtime.run_config import whole
 
-T = TypeVar("T")
-_Async = Coroutine[Any, Any, T]
-_ASYNC = AsyncEffects()
-
-
-class SyncEffects(CancellableEffects):
-    """For sync callers: coroutines that use it block, never suspend, and start nothing after a cancellation."""
-
-    async def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> Out:
-        self.check()
-        return runnable.invoke(value, config)
-
-    async def stream(
-        self, runnable: AnyRunnable, value: object, config: RunnableConfig | None, **options: object
-    ) -> AsyncIterator[object]:
-        for chunk in runnable.stream(value, config, **options):
-            yield chunk
-
-    async def function(self, function: Callable[..., T], arguments: Mapping[str, object]) -> T:
-        self.check()
-        return function(**arguments)
-
-    async def coroutine(self, function: Callable[..., _Async[T]], arguments: Mapping[str, object]) -> T:
-        self.check()
-        running = start(partial(function, **arguments)).future
-        try:
-            return self._result(running, None)
-        except BaseException:
-            running.cancel()
-            raise
-
-    async def sleep(self, seconds: float) -> None:
-        await self.event().wait(seconds)
-
-    def event(self) -> Wakeup:
-        return _SyncEvent(self)
-
-    async def within(self, seconds: float | None, work: _Async[T]) -> T:
-        """Block for so long at most; the thread that does the work cannot be stopped, only left behind."""
-        if seconds is None:
-            return await work
-        result: futures.Future[T] = futures.Future()
-
-        def run() -> None:
-            try:
-                result.set_result(finish(work))
-            except BaseException as error:  # handed to the thread that waits
-                result.set_exception(error)
-
-        threading.Thread(target=contextvars.copy_context().run, args=(run,), name="podium-attempt", daemon=True).start()
-        return self._result(result, seconds)
-
-    def _result(self, future: futures.Future[T], seconds: float | None) -> T:
-        event = _SyncEvent(self)
-        future.add_done_callback(lambda future: event.set())
-        if not event.block(seconds):
-            raise TimeoutError
-        return future.result()
-
-
-class _SyncEvent(Wakeup):
-    """A plain lock: unlike those of queues and conditions, it may be released by a signal handler at any moment."""
-
-    def __init__(self, effects: SyncEffects) -> None:
-        self._effects = effects
-        self._lock = threading.Lock()
-        self._lock.acquire()
-
-    def set(self) -> None:
-        with suppress(RuntimeError):  # it is set already
-            self._lock.release()
-
-    def block(self, seconds: float | None = None) -> bool:
-        """Block until the event is set; return False after so many seconds. A cancellation ends the waiting."""
-        with ExitStack() as waking:
-            for cancellation in self._effects.cancellations:
-                waking.enter_context(cancellation.waking(self.set))
-            was_set = self._lock.acquire(timeout=-1 if seconds is None else seconds)
-        self._effects.check()
-        return was_set
-
-    async def wait(self, seconds: float | None = None) -> None:
-        self.block(seconds)
-
-
-def finish(coroutine: _Async[T]) -> T:
-    """Run a coroutine that never suspends, and return its result."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    coroutine.close()
-    raise RuntimeError(f"{coroutine!r} waited for something other than its Effects object")
-
-
-def iterate(chunks: AsyncIterator[T]) -> Iterator[T]:
-    """Iterate over an async iterator that never suspends."""
-
-    async def next_chunk() -> T:
-        return await anext(chunks)
-
-    while True:
-        try:
-            yield finish(next_chunk())
-        except StopAsyncIteration:
-            return
+_ASYNC = Effects()
 
 
 class SyncAsyncRunnable(Runnable[In, Out]):
@@ -152,13 +32,35 @@ class SyncAsyncRunnable(Runnable[In, Out]):
     async def run(self, effects: Effects, value: In, config: RunnableConfig) -> Out:
         """Do the work; wait for nothing but `effects`."""
 
-    def invoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:  # noqa: A002
-        config = whole(config)
-        return finish(self.run(SyncEffects(cancellations_of(config)), input, config))
+    def invoke(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> Out:  # noqa: A002
+        return run_in_background(partial(self.ainvoke, input, config))
 
-    def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> _Async[Out]:  # noqa: A002
+    def ainvoke(
+        self,
+        input: In,  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: object,
+    ) -> Coroutine[Any, Any, Out]:
         config = whole(config)
         return self.run(effects_of(config), input, config)
+
+
+class SyncAsyncStream(SyncAsyncRunnable[In, Out]):
+    """A Runnable whose `stream` and `astream` come from one async generator, `chunks`."""
+
+    @abstractmethod
+    def chunks(self, effects: Effects, value: In, config: RunnableConfig) -> AsyncIterator[Any]:
+        """Do the work and yield its pieces; wait for nothing but `effects`."""
+
+    def stream(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> Iterator[Any]:  # noqa: A002
+        """Yield the pieces."""
+        return iterate_in_background(partial(self.astream, input, config))
+
+    async def astream(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> AsyncIterator[Any]:  # noqa: A002
+        """Yield the pieces."""
+        config = whole(config)
+        async for chunk in self.chunks(effects_of(config), input, config):
+            yield chunk
 
 
 def effects_of(config: RunnableConfig) -> Effects:

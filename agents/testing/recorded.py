@@ -18,12 +18,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables.config import var_child_runnable_config
+from langchain_core.runnables.config import ensure_config, var_child_runnable_config
 from pydantic import PrivateAttr
 
 from agents.errors import ConfigurationError, StorageError
 from agents.models import chat_model, model_name
-from agents.runtime import AnyRunnable, Effects, JsonObject, is_transient, masked
+from agents.runtime import AnyRunnable, JsonObject, effects_of, is_transient, masked
 from agents.testing.conversation import Exchange, as_yaml, asked, kept, load, read, save
 from agents.testing.replies import Call, Reply
 from agents.testing.scripted import ScriptedModel, ScriptError
@@ -144,17 +144,21 @@ class Recording:
     def __deepcopy__(self, memo: dict[int, Any]) -> Recording:
         return self
 
-    async def reply(self, effects: Effects, call: Call) -> Reply:
-        """Replay or record a call."""
+    def next(self, call: Call) -> object:
+        """Replay a call, or return a coroutine that records it."""
         with self._lock:
             self.calls.append(call)
             exchange = asked(call)
             if self._real is None:
                 return self._replayed(exchange)
             self.conversation["exchanges"].append(exchange)
+        return self._recorded(_asking(self._real, call), call, exchange)
+
+    async def _recorded(self, real: AnyRunnable, call: Call, exchange: Exchange) -> Reply:
+        effects = effects_of(ensure_config())
         try:
             with _apart():
-                answer = await effects.invoke(_asking(self._real, call), call.messages, None)
+                answer = await effects.invoke(real, call.messages, None)
         except Exception as error:
             # Neither what a later run may not meet, nor what may quote a key.
             if not is_transient(error) and getattr(error, "status_code", None) not in (401, 402, 403):

@@ -7,6 +7,7 @@ import inspect
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import cycle
 from operator import itemgetter
 from threading import Lock
@@ -23,7 +24,7 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from pydantic import BaseModel, PrivateAttr
 
 from agents.errors import PodiumError
-from agents.runtime import AnyRunnable, Effects, JsonObject, SyncEffects, finish
+from agents.runtime import AnyRunnable, JsonObject, run_in_background
 from agents.testing.replies import Call, Reply, chunks
 
 _QUOTED = 200
@@ -39,15 +40,15 @@ class Source(Protocol):
 
     calls: list[Call]
 
-    async def reply(self, effects: Effects, call: Call) -> Reply:
-        """Record the call and return its reply."""
+    def next(self, call: Call) -> object:
+        """Record the call and return its reply, or an awaitable of it."""
 
 
 class ScriptedModel(BaseChatModel):
     """Answer from a script: a list in the order of the calls, a function of the messages, or a dict by the prompt.
 
     A reply is a text, a `Reply`, an `AIMessage`, an exception to raise, a dict, list or pydantic object to answer as
-    JSON, a function of the messages (async ones need `ainvoke`), or an iterator that is asked once per call. The keys
+    JSON, a function of the messages, sync or async, or an iterator that is asked once per call. The keys
     of a dict are substrings or regular expressions, looked for in the text of all messages; the first that fits wins.
     A single reply in place of a script answers every call.
     """
@@ -112,18 +113,23 @@ class ScriptedModel(BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: object = None, **kwargs: object
     ) -> Iterator[ChatGenerationChunk]:
         call = Call(list(messages), kwargs, stop)
-        reply = finish(self._script.reply(SyncEffects(), call))
-        time.sleep(reply.delay)
-        yield from chunks(reply, call, self.model_name)
+        reply = self._script.next(call)
+        ready = run_in_background(partial(_reply, reply)) if inspect.isawaitable(reply) else as_reply(reply)
+        time.sleep(ready.delay)
+        yield from chunks(ready, call, self.model_name)
 
     async def _astream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: object = None, **kwargs: object
     ) -> AsyncIterator[ChatGenerationChunk]:
         call = Call(list(messages), kwargs, stop)
-        reply = await self._script.reply(Effects(), call)
+        reply = await _reply(self._script.next(call))
         await asyncio.sleep(reply.delay)
         for chunk in chunks(reply, call, self.model_name):
             yield chunk
+
+
+async def _reply(reply: object) -> Reply:
+    return as_reply(await reply if inspect.isawaitable(reply) else reply)
 
 
 class Script:
@@ -139,14 +145,6 @@ class Script:
 
     def __deepcopy__(self, memo: dict[int, object]) -> Script:
         return self
-
-    async def reply(self, effects: Effects, call: Call) -> Reply:
-        """Record the call and look up its reply, or have an async function make it."""
-        reply = self.next(call)
-        if inspect.iscoroutine(reply) and isinstance(effects, SyncEffects):
-            reply.close()
-            raise ScriptError("The script is an async function; call the model with ainvoke or astream.")
-        return as_reply(await reply if inspect.isawaitable(reply) else reply)
 
     def next(self, call: Call) -> object:
         """Record the call and return what the script has for it, perhaps an awaitable.

@@ -10,9 +10,9 @@ threads per call, whether or not anything is traced.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NotRequired, TypeVar
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ExtendedModelResponse, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import PrivateStateAttr
@@ -24,11 +24,12 @@ from langgraph.types import Command
 from agents.decisions import AGAIN, Decision
 from agents.errors import AgentError, DecisionError
 from agents.models import WrittenArguments, call_once, read_reply
-from agents.runtime import AsyncEffects, Effects, SyncEffects, cancellations_of, current, extended, finish, in_place
+from agents.runtime import Effects, current, effects_of, extended, in_place, run_in_background
 from agents.workers.tool_calls import NOT_ANSWERS, SyncTool, error_message, retried
 from agents.workers.tool_choice import without_calls
 
 ModelReply = ModelResponse[object]
+T = TypeVar("T")
 
 
 class ToolErrors(AgentMiddleware[Any, Any]):
@@ -71,11 +72,10 @@ class ModelCalls(AgentMiddleware[Any, Any]):
         self.max_turns = max_turns
 
     def wrap_model_call(self, request: Any, handler: Callable[[Any], ModelReply]) -> Any:
-        effects = _sync_effects()
-        return finish(self._turn(effects, request, lambda asked: effects.function(partial(handler, asked), {})))
+        return _in_background(lambda effects: self._turn(effects, request, _in_thread(effects, handler)))
 
     def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[ModelReply]]) -> Any:
-        return self._turn(AsyncEffects(), request, handler)
+        return self._turn(Effects(), request, handler)
 
     async def _turn(
         self, effects: Effects, request: ModelRequest[Any], handler: Callable[[object], Awaitable[ModelReply]]
@@ -108,12 +108,12 @@ class ModelCalls(AgentMiddleware[Any, Any]):
         return ModelResponse(result=messages, structured_response=reply.structured_response)
 
     def wrap_tool_call(self, request: Any, handler: Callable[[Any], object]) -> Any:
-        effects, config = _sync_effects(), request.runtime.config
-        asked = request if request.tool is None else request.override(tool=SyncTool(request.tool, effects))
-        return finish(retried(effects, config, lambda: effects.function(partial(handler, asked), {})))
+        config = request.runtime.config
+        asked = request if request.tool is None else request.override(tool=SyncTool(request.tool))
+        return _in_background(lambda effects: retried(effects, config, lambda: _in_thread(effects, handler)(asked)))
 
     def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
-        return retried(AsyncEffects(), request.runtime.config, lambda: handler(request))
+        return retried(Effects(), request.runtime.config, lambda: handler(request))
 
 
 class FormedAnswer(AgentMiddleware[Any, Any]):
@@ -125,10 +125,10 @@ class FormedAnswer(AgentMiddleware[Any, Any]):
         self.rules = [SystemMessage(instructions)] if instructions else []
 
     def after_agent(self, state: Any, runtime: object) -> dict[str, object]:
-        return finish(self._form(_sync_effects(), state["messages"]))
+        return _in_background(lambda effects: self._form(effects, state["messages"]))
 
     async def aafter_agent(self, state: Any, runtime: object) -> dict[str, object]:
-        return await self._form(AsyncEffects(), state["messages"])
+        return await self._form(Effects(), state["messages"])
 
     async def _form(self, effects: Effects, messages: list[Any]) -> dict[str, object]:
         try:
@@ -140,5 +140,11 @@ class FormedAnswer(AgentMiddleware[Any, Any]):
         return {"structured_response": data, "messages": [AIMessage(json.dumps(data, ensure_ascii=False))]}
 
 
-def _sync_effects() -> SyncEffects:
-    return SyncEffects(cancellations_of(ensure_config()))
+def _in_background(work: Callable[[Effects], Coroutine[object, None, T]]) -> T:
+    """Do work for a sync hook."""
+    return run_in_background(lambda: work(effects_of(ensure_config())))
+
+
+def _in_thread(effects: Effects, handler: Callable[[Any], T]) -> Callable[[Any], Awaitable[T]]:
+    """Return LangChain's sync handler as one to await."""
+    return lambda asked: effects.function(partial(handler, asked), {})

@@ -10,12 +10,13 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool, StructuredTool, Tool
 from langchain_core.tools import tool as as_tool
 from langgraph.errors import GraphBubbleUp
 
 from agents.errors import BudgetError, ConfigurationError, StorageError, TransientError
-from agents.runtime import Effects, SyncEffects, explain, finish, in_place, is_exhausted
+from agents.runtime import Effects, effects_of, explain, in_place, is_exhausted, run_in_background
 
 T = TypeVar("T")
 
@@ -79,12 +80,12 @@ def _shortened(description: str) -> str:
 
 
 class SyncTool:
-    """Calls a tool in sync code; one that is only async, as every MCP tool is, runs on the background loop."""
+    """A tool that sync code can call too; one that is only async, as every MCP tool is, runs on the background loop."""
 
-    def __init__(self, tool: BaseTool, effects: SyncEffects) -> None:
+    def __init__(self, tool: BaseTool) -> None:
         self.name = tool.name
         self._tool = tool
-        self._effects = effects
+        self.ainvoke = tool.ainvoke
 
     def invoke(self, call: Any, config: RunnableConfig | None = None) -> Any:
         """Call the tool."""
@@ -98,7 +99,8 @@ class SyncTool:
             return self._in_background(call, config)
 
     def _in_background(self, call: object, config: RunnableConfig | None) -> object:
-        return finish(self._effects.coroutine(self._tool.ainvoke, {"input": call, "config": config}))
+        asked = {"input": call, "config": config}
+        return run_in_background(lambda: effects_of(ensure_config(config)).coroutine(self.ainvoke, asked))
 
 
 async def retried(effects: Effects, config: RunnableConfig, call: Callable[[], Awaitable[T]]) -> T:
@@ -116,7 +118,7 @@ async def retried(effects: Effects, config: RunnableConfig, call: Callable[[], A
 
 async def call_tool(effects: Effects, tool: BaseTool, call: object, config: RunnableConfig) -> ToolMessage:
     """Call a tool outside of LangChain's loop, with what the loop does around it."""
-    callee: Any = SyncTool(tool, effects) if isinstance(effects, SyncEffects) else tool
+    callee: Any = SyncTool(tool)
     try:
         result: ToolMessage = await retried(effects, config, lambda: effects.invoke(callee, call, config))
     except (GraphBubbleUp, *NOT_ANSWERS):

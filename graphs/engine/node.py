@@ -19,19 +19,16 @@ from agents.runtime import (
     Effects,
     Retry,
     SyncAsyncRunnable,
-    SyncEffects,
     Tally,
     Usage,
-    cancellations_of,
     current,
     effects_of,
-    finish,
     named,
 )
 from agents.settings import settings
 from graphs.engine.budget import take_over, within_budget
 from graphs.engine.chat_stream import speaking
-from graphs.engine.concurrency import at_work
+from graphs.engine.concurrency import at_work, blocked_at_work
 from graphs.engine.langgraph_internals import node_of
 from graphs.engine.progress import place_in_run
 from graphs.engine.state import Worked, recovered
@@ -153,13 +150,10 @@ def counted(function: Callable[..., Any]) -> Callable[..., object]:
 
     @wraps(function)
     def blocking(*state: object, **options: object) -> object:
-        async def work() -> object:
-            async with at_work(SyncEffects(cancellations_of(get_config())), get_config()) as held:
-                tally, config = begin(options, held)
-                with current(config):
-                    return _with_usage(function(*state, **options), tally.usage)
-
-        return finish(work())
+        with blocked_at_work(get_config()) as held:
+            tally, config = begin(options, held)
+            with current(config):
+                return _with_usage(function(*state, **options), tally.usage)
 
     return blocking
 
