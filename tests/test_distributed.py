@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from importlib.util import find_spec
@@ -23,7 +24,6 @@ from agents.runtime.provider_errors import retry_after
 from agents.testing import LASTING_FAULTS, TRANSIENT_FAULTS, FaultyProvider
 from graphs import Network, Step, Supervisor, Workflow
 from graphs.distributed import on
-from graphs.distributed.errors_as_data import error_data, error_from
 from graphs.distributed.packing import pack, unpack
 from tests.conftest import Call
 from tests.markdown import ROOT
@@ -238,17 +238,20 @@ def test_provider_errors_are_judged_alike_on_both_sides(fault: str) -> None:
     with FaultyProvider([{**TRANSIENT_FAULTS, **LASTING_FAULTS}[fault]]) as provider:
         writer = Agent("writer", instructions="Write", model=provider.chat_model())
         error = Attempts(writer, Retry(attempts=1)).invoke("Hi").error
-    again = error_from(unpack(pack(error_data(error))))  # type: ignore[arg-type]
+    again = unpack(pack(error))
+    assert isinstance(again, Exception)
     assert (is_transient(again), explain(again).rstrip(".")) == (is_transient(error), explain(error).rstrip("."))
     assert (retry_after(again), is_exhausted(again)) == (retry_after(error), is_exhausted(error))
 
 
 def test_data_travels_as_objects(threads: Executor) -> None:
     assert agent("double", threads).invoke({"task": "Double it", "data": {"sum": Sum(total=3)}})["data"] == 6
+    error = ValueError(0, "shelf")
+    assert unpack(pack(error)).args == error.args  # type: ignore[attr-defined]
     value = {"sum": Sum(total=3), "many": [Sum(total=1)], "message": HumanMessage("Hi"), "set": {1}}
     assert unpack(pack(value)) == value
     with pytest.raises(TypeError):
-        pack({"lock": object()})
+        pack({"lock": threading.Lock()})
 
 
 def test_dask_does_all_steps_though_a_worker_is_killed(tmp_path: Path) -> None:

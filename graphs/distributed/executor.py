@@ -33,10 +33,9 @@ from agents.runtime import (
 )
 from agents.settings import Settings, context_of_run
 from graphs.decisions import Turn
-from graphs.distributed.errors_as_data import error_from
 from graphs.distributed.marks import waiting
 from graphs.distributed.packing import pack, unpack
-from graphs.distributed.remote_work import RemoteAssignment, RemoteReply, attempt_from, team_at, work_on
+from graphs.distributed.remote_work import RemoteAssignment, RemoteReply, team_at, work_on
 from graphs.engine import spent
 
 T = TypeVar("T")
@@ -191,13 +190,13 @@ class RemoteAgent(Agent):
         reply = await effects.invoke(call, order, extended(config, run_name=f"agent:{self.name}"))
         inside = in_place(config)
         inside.has_acted = inside.has_acted or reply["has_acted"]
-        inside.faults += [attempt_from(fault) for fault in reply["faults"]]
+        inside.faults += reply["faults"]
         if reply["outcome"] is not None:
             charge_earlier(config, plausible(reply["outcome"]["usage"]), no_usage())
             return reply["outcome"]
         charge_earlier(config, plausible(reply["usage"]), no_usage())
-        assert reply["error"] is not None  # noqa: S101 - for type checkers
-        error = error_from(reply["error"])
+        error = reply["error"]
+        assert error is not None  # noqa: S101 - for type checkers
         if not getattr(error, "usage", None):
             error.usage = reply["usage"]  # type: ignore[attr-defined]
         raise error
@@ -242,7 +241,7 @@ class Elsewhere(OwnRun[RemoteAssignment, RemoteReply]):
         with waiting() as mark:
             try:
                 order = pack({**value, "mark": mark})
-            except (TypeError, ValueError) as error:
+            except Exception as error:
                 raise AgentError(f"What agent {self.agent!r} is asked cannot be sent to a worker: {error}") from error
             # Executors are sync code: some block, or behave differently on an event loop.
             future = await effects.function(partial(self.workers.submit, self.agent, order), {})

@@ -1,40 +1,84 @@
-"""Values as bytes between coordinator and workers: LangGraph's msgpack, with messages and pydantic objects as such."""
+"""Values as bytes between coordinator and workers: pickled as executors do it, errors of any class included.
+
+Providers' errors cannot be unpickled, and so would break a process pool: their classes want the provider's response.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import is_dataclass
+import io
+import json
+import pickle
+from collections.abc import Mapping
+from importlib import import_module
+from operator import attrgetter
+from typing import Any
 
-import ormsgpack
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from pydantic import BaseModel
+from agents import AgentError, TransientError
+from agents.runtime import evidence, explain, is_transient
 
-_PLAIN = JsonPlusSerializer(allowed_msgpack_modules=None)
+_Judged = tuple[str, str, bool]
+"""How an error reads, is explained, and whether it is transient."""
 
 
 def pack(value: object) -> bytes:
     """Return a value as bytes.
 
     Raises:
-        TypeError: Something in it is neither data nor a pydantic object, dataclass or message.
+        Exception: Something in it cannot be pickled.
     """
-    classes = [[kind.__module__, kind.__name__] for kind in set(_classes(value))]
-    return ormsgpack.packb([classes, _PLAIN.dumps_typed(value)[1]])
+    packed = io.BytesIO()
+    _Pickler(packed).dump(value)
+    return packed.getvalue()
 
 
 def unpack(packed: bytes) -> object:
     """Return the value of some bytes; its classes are imported, so read only what a worker of yours wrote."""
-    classes, value = ormsgpack.unpackb(packed)
-    serializer = JsonPlusSerializer(allowed_msgpack_modules=[tuple(name) for name in classes]) if classes else _PLAIN
-    return serializer.loads_typed(("msgpack", value))
+    return pickle.loads(packed)  # noqa: S301 - the executor reads its own pickles from the same sender
 
 
-def _classes(value: object) -> Iterator[type]:
-    if isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _classes(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _classes(inner)
-    elif isinstance(value, BaseModel) or is_dataclass(value):
-        yield type(value)
+class _Pickler(pickle.Pickler):
+    def reducer_override(self, value: object) -> Any:
+        """Take an error apart into its class, arguments, cause and the attributes that decide about retries."""
+        if not isinstance(value, Exception):
+            return NotImplemented
+        kind = type(value)
+        judged_by = {**evidence(value), **vars(value)}
+        attributes = {name: item for name, item in judged_by.items() if item and _is_plain(item)}
+        is_group = isinstance(value, ExceptionGroup)
+        args = value.args if is_group else tuple(arg if _is_plain(arg) else str(arg) for arg in value.args)
+        return _error, (f"{kind.__module__}:{kind.__qualname__}", args, attributes, value.__cause__, _judged(value))
+
+
+def _error(
+    name: str, args: tuple[Any, ...], attributes: Mapping[str, object], cause: BaseException | None, judged: _Judged
+) -> Exception:
+    """Return the error: of its own class if it reads the same here, else a `TransientError` or `AgentError`."""
+    _, explained, transient = judged
+    try:
+        module, _, path = name.partition(":")
+        kind = attrgetter(path)(import_module(module))
+        error = _restored(kind.__new__(kind, *args), attributes, cause)  # without __init__, which wants the response
+        if _judged(error) == judged:
+            return error
+    except Exception:  # noqa: S110 - its class is not here, or needs more than data
+        pass
+    return _restored((TransientError if transient else AgentError)(explained), attributes, cause)
+
+
+def _restored(error: Exception, attributes: Mapping[str, object], cause: BaseException | None) -> Exception:
+    for name, item in attributes.items():
+        BaseException.__setattr__(error, name, item)  # also where its class forbids attributes
+    error.__cause__ = cause
+    return error
+
+
+def _judged(error: Exception) -> _Judged:
+    return str(error), explain(error), is_transient(error)
+
+
+def _is_plain(value: object) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
