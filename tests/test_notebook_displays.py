@@ -24,7 +24,7 @@ from langgraph.types import Command
 from agents import Agent
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow
-from graphs.show import BackgroundRun, Run, draw_graph, model_or, watch
+from graphs.show import Run, draw_graph, model_or, watch
 from graphs.show.drawing import for_people
 from graphs.show.live_state import MODES, LiveState
 from graphs.show.notebook import Progress
@@ -320,12 +320,13 @@ def test_a_model_that_is_set_up_answers(monkeypatch: pytest.MonkeyPatch, capsys:
 @pytest.mark.parametrize("early", [False, True])
 def test_stopping_the_cell_stops_the_run(early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = threading.Event()
-    start = threading.Thread.start
+    submit = asyncio.run_coroutine_threadsafe
 
-    def slow_start(thread: threading.Thread) -> None:
-        start(thread)
-        if early and thread.name == BackgroundRun.NAME:
+    def slow_submit(work: Any, loop: asyncio.AbstractEventLoop) -> Any:
+        future = submit(work, loop)
+        if early and threading.current_thread() is threading.main_thread():
             until(stopped.is_set)  # the interrupt comes here
+        return future
 
     async def endless(task: str) -> str:
         _thread.interrupt_main()
@@ -336,7 +337,7 @@ def test_stopping_the_cell_stops_the_run(early: bool, monkeypatch: pytest.Monkey
             raise
         return "too late"
 
-    monkeypatch.setattr(threading.Thread, "start", slow_start)
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", slow_submit)
     with pytest.raises(KeyboardInterrupt):
         watch(Workflow([Step("one", "endless", "x")], agents=[Agent("endless", function=endless)]).compile(), "Go")
     until(stopped.is_set)

@@ -16,7 +16,13 @@ langchain_internals  what depends on undocumented behaviour of LangChain
 """
 
 from agents.runtime.attempts import AttemptOutcome, Attempts
-from agents.runtime.background import in_thread, iterate_in_background, run_in_background, sync_caller
+from agents.runtime.background import (
+    in_thread,
+    iterate_in_background,
+    run_in_background,
+    start_in_background,
+    sync_caller,
+)
 from agents.runtime.calculated import calculated, calculating
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
 from agents.runtime.effects import AnyRunnable, Effects, In, Out
@@ -99,6 +105,7 @@ __all__ = [
     "reads_foreign_text",
     "run_in_background",
     "run_scope",
+    "start_in_background",
     "sum_usage",
     "sync_caller",
     "usage_of_call",

@@ -55,7 +55,9 @@ async def in_thread(function: Callable[..., T], *arguments: object, **options: o
     return await run_in_executor(_threads(_level.get()), call)
 
 
-def start(work: Callable[[], Coroutine[object, None, T]], caller: SyncCaller | None = None) -> BackgroundWork[T]:
+def start_in_background(
+    work: Callable[[], Coroutine[object, None, T]], caller: SyncCaller | None = None
+) -> BackgroundWork[T]:
     """Start async work on an event loop in a thread of its own, in the context of the code that calls this."""
     level = _level.get()
     with _starting:
@@ -88,7 +90,7 @@ class BackgroundWork(NamedTuple, Generic[T]):
 def run_in_background(work: Callable[[], Coroutine[object, None, T]]) -> T:
     """Do async work for sync code, and return its result."""
     caller = SyncCaller()
-    running = start(work, caller)
+    running = start_in_background(work, caller)
     try:
         return running.future.result()
     except BaseException:
@@ -111,7 +113,7 @@ def iterate_in_background(chunks: Callable[[], AsyncIterator[T]]) -> Iterator[T]
                 if has_left:
                     return
 
-    running = start(produce, caller)
+    running = start_in_background(produce, caller)
     running.future.add_done_callback(lambda future: ready.put(None))
     try:
         while (item := ready.get()) is not None:

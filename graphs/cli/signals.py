@@ -13,8 +13,6 @@ from typing import NoReturn
 from graphs.cli.exit_codes import PARTIAL
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-RUN_THREAD = "podium-run"
-"""The thread of a run, which may be left behind."""
 
 interrupted = threading.Event()
 """A signal has asked this process to end."""
@@ -74,14 +72,14 @@ def _handled_by(handler: Callable[..., None]) -> Iterator[None]:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process; at once after a signal, or when threads are at work for a run that was abandoned."""
+    """End the process; at once after a signal, or when threads are left that it would wait for."""
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:  # the reader has gone, or the disk is full
         os._exit(code or 1)
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
-    if interrupted.is_set() or any(not thread.daemon or thread.name == RUN_THREAD for thread in others):
+    if interrupted.is_set() or any(not thread.daemon for thread in others):
         if tracing := sys.modules.get("agents.tracing"):
             tracing.flush()
         os._exit(code)
