@@ -5,17 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping
-from copy import copy
 from dataclasses import asdict, dataclass, field, fields, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langgraph.graph import StateGraph
-from langgraph.graph.state import CompiledStateGraph
 
 from agents.agent import Agent
 from agents.errors import ConfigurationError, StorageError
@@ -23,7 +18,7 @@ from agents.models import model_name
 from agents.settings import Settings
 from agents.teams import load_team, team
 from graphs.cli.options import PATTERNS, Choices
-from graphs.engine import Pattern
+from graphs.engine import Pattern, compiled, load
 from graphs.network import Network
 from graphs.orchestrator import Orchestrator
 from graphs.planner import Planner
@@ -123,7 +118,7 @@ class RunSpec:
             ConfigurationError: A graph of the user's own cannot be loaded.
         """
         if self.is_own:
-            return _own_graph(self.pattern, self.folder, checkpointer)
+            return compiled(load(self.pattern, self.folder), checkpointer)
         agents = self.agents(model)
         pattern = (
             Orchestrator(agents, model=model, baseline=True) if self.baseline else _BUILD[self.pattern](agents, model)
@@ -193,50 +188,3 @@ def _digest(file: Path) -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
         raise ConfigurationError(f"The team file {file} cannot be read: {error.strerror}") from error
-
-
-def _own_graph(target: str, folder: str, checkpointer: Any) -> object:
-    """Load a graph of the user's own: a pattern, a graph, compiled or not, or a function that returns one."""
-    module, _, name = target.rpartition(":")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        graph = _named(module.removesuffix(".py").replace("/", "."), name, folder)
-        if callable(graph) and not _is_graph(graph):
-            graph = graph()
-    except ConfigurationError:
-        raise
-    except Exception as error:
-        raise ConfigurationError(f"{target} cannot be loaded from {folder}: {type(error).__name__}: {error}") from error
-    if isinstance(graph, Pattern | StateGraph):
-        return graph.compile(checkpointer)
-    if not isinstance(graph, CompiledStateGraph):
-        kind = type(graph).__name__
-        raise ConfigurationError(f"{target} is of type {kind}; name a pattern, or a graph, compiled or not")
-    own = copy(graph)
-    own.checkpointer = checkpointer
-    return own
-
-
-def _named(module: str, name: str, folder: str) -> Any:
-    if module.partition(".")[0] in sys.stdlib_module_names:  # whose functions a forged stored run could call
-        raise ConfigurationError(f"{module} is a module of Python itself; give your own another name")
-    try:
-        loaded = import_module(module)
-    except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if missing == module:
-            raise ConfigurationError(f"Module {module} does not exist in {folder}") from error
-        if (package := missing.partition(".")[0]) in ("agents", "graphs"):
-            raise ConfigurationError(
-                f"{module} imports {missing}, but {package!r} is a package of Podium; give your own another name"
-            ) from error
-        raise
-    if not hasattr(loaded, name):
-        own = [other for other, value in vars(loaded).items() if _is_graph(value)]
-        raise ConfigurationError(f"{module} has no {name!r}; its graphs: {', '.join(own) or 'none'}")
-    return getattr(loaded, name)
-
-
-def _is_graph(value: object) -> bool:
-    return isinstance(value, Pattern | StateGraph | CompiledStateGraph)

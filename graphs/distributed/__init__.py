@@ -3,9 +3,9 @@
 executor     agents whose assignments are worked on elsewhere, behind any executor; remote_work: the work of a worker
 prefect      Prefect as such an executor
 marks        whether the coordinator still waits for an assignment
-packing      what passes between them, as bytes; errors_as_data: errors
+packing      what passes between them, as bytes
 queue        runs over workers: a queue of runs in Postgres
-worker       a worker of that queue; at_work: one of its runs; own_loops: event loops for code that may block
+worker       a worker of that queue; at_work: one of its runs
 jobs         the queue's tables
 """
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from copy import copy
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
-from langgraph.graph import StateGraph
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from agents.errors import ConfigurationError
-from agents.runtime import masked
+from agents.runtime import masked, start_in_background
 from graphs.distributed.jobs import QUEUE_JOB, Arguments, decode
-from graphs.engine import Pattern
 from graphs.engine import langgraph_internals as internals
 from graphs.show import LiveState, news
 from graphs.storage import Storage
@@ -31,6 +29,28 @@ _LONGEST_PAYLOAD = 7_900
 """Bytes of a notification; Postgres allows 7,999."""
 _MODES = ["tasks", "custom", "values"]
 _QUESTION_ID = re.compile("[0-9a-f]{32}")
+
+
+_FAREWELL = 3.0
+"""Seconds that a cancelled run has to end; a function that blocks cannot be ended."""
+
+
+async def in_background(work: Callable[[], Coroutine[object, None, None]]) -> None:
+    """Await work on the background loop; on cancellation it is cancelled there, and has a moment to end."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    async def whole() -> None:
+        try:
+            await work()
+        finally:
+            loop.call_soon_threadsafe(ended.set)
+
+    try:
+        await asyncio.wrap_future(start_in_background(whole).future)
+    except asyncio.CancelledError:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), _FAREWELL)
+        raise
 
 
 class WaitsForAnswerError(Exception):
@@ -151,20 +171,3 @@ class _Lines:
         if payload:
             self._send(json.dumps(payload))
         self._lines, self._sent = [], time.monotonic()
-
-
-def compiled(graph: object, checkpointer: Any) -> Any:
-    """Return a pattern or a graph, compiled or not, or what a function returns, compiled with a checkpointer.
-
-    Raises:
-        ConfigurationError: It is none of these.
-    """
-    if callable(graph) and not isinstance(graph, Pattern | StateGraph | CompiledStateGraph):
-        graph = graph()
-    if isinstance(graph, Pattern | StateGraph):
-        return graph.compile(checkpointer)
-    if not isinstance(graph, CompiledStateGraph):
-        raise ConfigurationError(f"A {type(graph).__name__} cannot run; name a pattern, or a graph, compiled or not")
-    own = copy(graph)
-    own.checkpointer = checkpointer
-    return own

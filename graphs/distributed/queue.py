@@ -10,7 +10,6 @@ Runs of one thread are done in the order in which they were put, each by one wor
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import os
@@ -20,9 +19,8 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
-from importlib import import_module
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from langchain_core.messages import convert_to_messages
@@ -33,7 +31,7 @@ from agents.runtime import install_hint
 from agents.settings import Settings
 from graphs.distributed import jobs
 from graphs.distributed.jobs import Arguments, QueuedRun
-from graphs.engine import last_request
+from graphs.engine import last_request, load
 from graphs.storage import PATH_VARIABLE, connected, connection_pool
 
 Graphs = Mapping[str, Any]
@@ -90,7 +88,6 @@ class Queue:
         context: Settings | Mapping[str, object] | None = None,
         priority: int = 0,
         delay: float | timedelta | None = None,
-        at: datetime | None = None,
         cron: str | None = None,
     ) -> str:
         """Put a run into the queue and return its thread's id.
@@ -104,7 +101,6 @@ class Queue:
             context: The settings of the run.
             priority: Runs with a higher one come first.
             delay: Seconds, or a timedelta, to wait before.
-            at: When it is put, with a time zone.
             cron: When it is put again and again, as `0 8 * * 1-5`, in UTC.
 
         Raises:
@@ -113,9 +109,10 @@ class Queue:
         if self.graphs is not None and graph not in self.graphs:
             raise ConfigurationError(f"Unknown graph {graph!r}; known: {', '.join(self.graphs) or 'none'}")
         _check_name(graph)
-        is_timed = _due(delay, at, cron, datetime.now(UTC)) is not None
+        if delay is not None and cron:
+            raise ConfigurationError("Say delay or cron, not both")
         goes_on = input is None or isinstance(input, Command)
-        if goes_on and (thread_id is None or is_timed):
+        if goes_on and (thread_id is None or delay is not None or cron):
             raise ConfigurationError("Name the run that is to go on, as thread_id, and no time: it goes on at once")
         new_id = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
         arguments = _arguments(graph, input, thread_id or new_id, context, cron)
@@ -124,14 +121,11 @@ class Queue:
         with connected(self.uri, pool=self._pool) as connection, connection.transaction():
             now = jobs.now(connection)
             arguments["put"] = now.isoformat()
-            due = _due(delay, at, cron, now)
+            wait = delay if isinstance(delay, timedelta | None) else timedelta(seconds=delay)
+            due = next_time(cron, now) if cron else None if wait is None else now + wait
             if input is not None or not jobs.revive(connection, arguments["thread_id"], priority):
                 jobs.insert(connection, arguments, priority=priority, at=due, schedule=schedule)
         return arguments["thread_id"]
-
-    async def aput(self, graph: str, input: object = None, **options: Any) -> str:  # noqa: A002 - as in `put`
-        """Put a run into the queue, as `put` does."""
-        return await asyncio.to_thread(partial(self.put, graph, input, **options))
 
     def jobs(self, thread_id: str | None = None) -> list[QueuedRun]:
         """Return the runs that wait, are at work, failed for good or were cancelled, the latest first.
@@ -218,11 +212,7 @@ def load_graphs(target: str) -> Graphs:
     Raises:
         ConfigurationError: It cannot be loaded, or is not a mapping.
     """
-    module, _, name = target.rpartition(":")
-    try:
-        graphs = getattr(import_module(module.removesuffix(".py").replace("/", ".")), name)
-    except Exception as error:
-        raise ConfigurationError(f"{target} cannot be loaded: {type(error).__name__}: {error}") from error
+    graphs = load(target)
     if not isinstance(graphs, Mapping):
         raise ConfigurationError(f'{target} is a {type(graphs).__name__}; a worker needs {{"name": graph, …}}')
     return graphs
@@ -276,16 +266,6 @@ def _request(value: object) -> str:
         return ""
     request = last_request(convert_to_messages(messages if isinstance(messages, list) else [messages]))
     return request.text[:_LONGEST_REQUEST]
-
-
-def _due(delay: float | timedelta | None, at: datetime | None, cron: str | None, now: datetime) -> datetime | None:
-    if sum(time is not None for time in (delay, at, cron)) > 1:
-        raise ConfigurationError("Say delay, at or cron, not two of them")
-    if at is not None and at.tzinfo is None:
-        raise ConfigurationError(f"at={at} needs a time zone")
-    if delay is not None:
-        return now + (delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
-    return next_time(cron, now) if cron else at
 
 
 def _schedule(name: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from importlib import import_module
-from operator import attrgetter
 from typing import Any, NotRequired, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -18,7 +19,7 @@ from langgraph.errors import GraphInterrupt
 from langgraph.func import entrypoint
 from typing_extensions import TypedDict
 
-from agents import Agent, AgentError, Answer, Assignment, ConfigurationError, Retry, UnknownAgentError
+from agents import Agent, AgentError, Answer, Assignment, Retry, UnknownAgentError
 from agents.runtime import (
     Cancellation,
     FailedAttempt,
@@ -31,13 +32,14 @@ from agents.runtime import (
 )
 from agents.settings import run_context, settings_from
 from graphs.decisions import TakeTurn, Turn, turn_tools
-from graphs.distributed.errors_as_data import ErrorData, error_data, error_from, with_trace
 from graphs.distributed.marks import Mark, is_awaited
 from graphs.distributed.packing import pack, unpack
-from graphs.engine import Spent, team_of, with_rest, within_budget
+from graphs.engine import Spent, load, team_of, with_rest, within_budget
 
 _LOOK = 0.1
 """Polling interval, in seconds, for whether the coordinator still waits."""
+_FRAMES = 5
+"""Innermost frames of a worker's traceback that are kept."""
 
 
 class RemoteAssignment(TypedDict):
@@ -62,34 +64,15 @@ class RemoteAssignment(TypedDict):
     """Set when it is sent."""
 
 
-class FailedAttemptData(TypedDict):
-    """A `FailedAttempt` as data."""
-
-    attempt: int
-    error: ErrorData
-    wait: float
-    counts: bool
-
-
-def attempt_data(fault: FailedAttempt) -> FailedAttemptData:
-    """Return a fault as data."""
-    return {"attempt": fault.attempt, "error": error_data(fault.error), "wait": fault.wait, "counts": fault.counts}
-
-
-def attempt_from(data: FailedAttemptData) -> FailedAttempt:
-    """Return the fault."""
-    return FailedAttempt(data["attempt"], error_from(data["error"]), data["wait"], data["counts"])
-
-
 class RemoteReply(TypedDict):
     """What came of an order: either `outcome` or `error` is set."""
 
     outcome: Answer | Turn | None
-    error: ErrorData | None
+    error: Exception | None
     usage: Usage
     has_acted: bool
     """Whether a tool has run, so that the assignment must not be repeated."""
-    faults: list[FailedAttemptData]
+    faults: list[FailedAttempt]
 
 
 def work_on(agent: str, order: bytes) -> bytes:
@@ -97,20 +80,22 @@ def work_on(agent: str, order: bytes) -> bytes:
     asked = cast(RemoteAssignment, unpack(order))
     inside = InPlace(Retry(**asked["retry"]), attempt=asked["attempt"], timeout=asked["timeout"])
     tally = Tally(settings_from(asked["context"]).prices)
-    outcome, error = None, None
+    outcome: Answer | Turn | None = None
+    error: Exception | None = None
     try:
         outcome = _outcome(agent, asked, inside, tally)
     except WorkCancelledError:
-        error = error_data(TimeoutError(f"no answer within {asked['timeout'] or 0:g} s"))
+        error = TimeoutError(f"no answer within {asked['timeout'] or 0:g} s")
     except Exception as failure:
-        error = error_data(with_trace(failure))
-    faults = [attempt_data(fault) for fault in inside.faults]
+        frames = "".join(traceback.format_tb(failure.__traceback__)[-_FRAMES:])
+        failure.add_note(f"In process {os.getpid()} of {socket.gethostname()}:\n{frames}")
+        error = failure
     reply: RemoteReply = {
         "outcome": outcome,
         "error": error,
         "usage": tally.usage,
         "has_acted": inside.has_acted or tally.tools_ran,
-        "faults": faults,
+        "faults": inside.faults,
     }
     return pack(reply)
 
@@ -176,13 +161,7 @@ def team_at(place: str) -> Mapping[str, Agent]:
     Raises:
         ConfigurationError: The place does not exist, or has no agents.
     """
-    module, _, attribute = place.partition(":")
-    try:
-        value = attrgetter(attribute)(import_module(module))
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"Agents are found by 'module:attribute', on each worker too; {place!r} cannot be loaded: {error}"
-        ) from error
+    value = load(place)
     return team_of(value() if callable(value) else value)
 
 

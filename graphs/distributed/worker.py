@@ -24,10 +24,10 @@ from langgraph.runtime import RunControl
 from agents.errors import ConfigurationError, StorageError
 from agents.runtime import install_hint, masked
 from graphs.distributed import jobs
-from graphs.distributed.at_work import WaitsForAnswerError, compiled, do_run
+from graphs.distributed.at_work import WaitsForAnswerError, do_run, in_background
 from graphs.distributed.jobs import Arguments
-from graphs.distributed.own_loops import OwnLoops
 from graphs.distributed.queue import Queue
+from graphs.engine import compiled
 from graphs.storage import connected, postgres
 
 try:
@@ -173,8 +173,8 @@ class Worker:
             async with app.open_async():
                 worker_id = await app.job_manager.register_worker()
                 self._jobs = app.job_manager = _OwnJobs(connector, worker_id)
-                with postgres(_named(self._queue.uri, worker_id)) as storage, OwnLoops(self._concurrency) as loops:
-                    self._storage, self._loops = storage, loops
+                with postgres(_named(self._queue.uri, worker_id)) as storage:
+                    self._storage = storage
                     graphs = self._queue.graphs or {}
                     self._graphs = {name: compiled(graph, storage) for name, graph in graphs.items()}
                     await self._work(app)
@@ -278,7 +278,7 @@ class Worker:
             with suppress(ConnectorException):  # a run does not fail because its news does not arrive
                 await self._jobs.query(jobs.NOTIFY, channel=jobs.channel_of(arguments["thread_id"]), payload=payload)
 
-        await self._loops.run(
+        await in_background(  # this loop sends the heartbeats
             partial(
                 do_run,
                 self._graphs[arguments["graph"]],

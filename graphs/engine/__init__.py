@@ -12,6 +12,7 @@ budget               what a run may use
 progress             events on LangGraph's custom stream
 chat_stream          what chat front ends see
 drawing              drawings with what is inside a node
+own_graphs           graphs and agents in modules of the user's, by name
 durability           what a run needs of its storage; recorded: results are stored before steps build on them
 thread_lock          one run, one worker; concurrency: the caller's `max_concurrency`; changed_code: on resume
 langgraph_internals  all that depends on undocumented behaviour of LangGraph
@@ -25,6 +26,7 @@ from graphs.engine.compiled_pattern import CompiledPattern
 from graphs.engine.drawing import Box, each, each_step, renderers
 from graphs.engine.execute import EXECUTE, Execute, StepRun
 from graphs.engine.node import Node, Rule, Update
+from graphs.engine.own_graphs import GRAPHS, compiled, load
 from graphs.engine.pattern import Pattern
 from graphs.engine.pattern_graph import PatternGraph
 from graphs.engine.plan_check import findings
@@ -53,6 +55,7 @@ from graphs.engine.thread_lock import ThreadLock, WhenBusy, thread_lock
 __all__ = [
     "ASKS",
     "EXECUTE",
+    "GRAPHS",
     "KEPT",
     "RESERVED",
     "RUNNING",
@@ -80,6 +83,7 @@ __all__ = [
     "Worked",
     "assignment_of",
     "closing",
+    "compiled",
     "conclude_steps",
     "critical_path",
     "describe",
@@ -93,6 +97,7 @@ __all__ = [
     "lacking_in_steps",
     "langgraph_internals",
     "last_request",
+    "load",
     "member",
     "new_record",
     "out_of_budget",

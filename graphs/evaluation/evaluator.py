@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import StateGraph
-from langgraph.graph.state import CompiledStateGraph
 
 from agents.agent import Agent
 from agents.conversion import AnyAgent, agent_of
 from agents.errors import BudgetError, ConfigurationError, NoModelError, PodiumError, StorageError
 from agents.runtime import BUDGET, Effects, SyncAsyncRunnable, Tally, explain
 from agents.settings import Settings
-from graphs.engine import Budget, CompiledPattern, Pattern, out_of_budget
+from graphs.engine import GRAPHS, Budget, CompiledPattern, Pattern, compiled, out_of_budget
 from graphs.evaluation.cases import Case, read_cases
 from graphs.evaluation.compare import Difference, Outcome, Totals, differences, totals
 from graphs.evaluation.findings import function_of, wrong_in
@@ -240,11 +238,7 @@ def _name_of(subject: Subject) -> str:
 def _compiled(pattern: str, subject: Any, storage: BaseCheckpointSaver[Any]) -> Any:
     if not pattern.isidentifier():
         raise ConfigurationError(f"{pattern!r} cannot name what is evaluated: letters, digits and _ only")
-    if isinstance(subject, Pattern | StateGraph):
-        return subject.compile(storage)
-    if isinstance(subject, CompiledStateGraph):
-        own = copy(subject)
-        own.checkpointer = storage
-        return own
+    if isinstance(subject, GRAPHS):
+        return compiled(subject, storage)
     agent = agent_of(subject, name=pattern)
     return Router([agent], classifier=lambda task: agent.name, model=False).compile(storage)
