@@ -18,7 +18,7 @@ from agents.models import model_name
 from agents.settings import Settings
 from agents.teams import load_team, team
 from graphs.cli.options import PATTERNS, Choices
-from graphs.engine import Pattern, compiled, load
+from graphs.engine import Pattern, compiled, load_named
 from graphs.network import Network
 from graphs.orchestrator import Orchestrator
 from graphs.planner import Planner
@@ -118,7 +118,7 @@ class RunSpec:
             ConfigurationError: A graph of the user's own cannot be loaded.
         """
         if self.is_own:
-            return compiled(load(self.pattern, self.folder), checkpointer)
+            return compiled(load_named(self.pattern, self.folder), checkpointer)
         agents = self.agents(model)
         pattern = (
             Orchestrator(agents, model=model, baseline=True) if self.baseline else _BUILD[self.pattern](agents, model)

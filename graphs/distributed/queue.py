@@ -31,7 +31,7 @@ from agents.runtime import install_hint
 from agents.settings import Settings
 from graphs.distributed import jobs
 from graphs.distributed.jobs import Arguments, QueuedRun
-from graphs.engine import last_request, load
+from graphs.engine import last_request, load_named
 from graphs.storage import PATH_VARIABLE, connected, connection_pool
 
 Graphs = Mapping[str, Any]
@@ -212,7 +212,7 @@ def load_graphs(target: str) -> Graphs:
     Raises:
         ConfigurationError: It cannot be loaded, or is not a mapping.
     """
-    graphs = load(target)
+    graphs = load_named(target)
     if not isinstance(graphs, Mapping):
         raise ConfigurationError(f'{target} is a {type(graphs).__name__}; a worker needs {{"name": graph, …}}')
     return graphs

@@ -34,7 +34,7 @@ from agents.settings import run_context, settings_from
 from graphs.decisions import TakeTurn, Turn, turn_tools
 from graphs.distributed.marks import Mark, is_awaited
 from graphs.distributed.packing import pack, unpack
-from graphs.engine import Spent, load, team_of, with_rest, within_budget
+from graphs.engine import Spent, load_named, team_of, with_rest, within_budget
 
 _LOOK = 0.1
 """Polling interval, in seconds, for whether the coordinator still waits."""
@@ -161,7 +161,7 @@ def team_at(place: str) -> Mapping[str, Agent]:
     Raises:
         ConfigurationError: The place does not exist, or has no agents.
     """
-    value = load(place)
+    value = load_named(place)
     return team_of(value() if callable(value) else value)
 
 

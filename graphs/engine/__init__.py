@@ -26,7 +26,7 @@ from graphs.engine.compiled_pattern import CompiledPattern
 from graphs.engine.drawing import Box, each, each_step, renderers
 from graphs.engine.execute import EXECUTE, Execute, StepRun
 from graphs.engine.node import Node, Rule, Update
-from graphs.engine.own_graphs import GRAPHS, compiled, load
+from graphs.engine.own_graphs import GRAPHS, compiled, load_named
 from graphs.engine.pattern import Pattern
 from graphs.engine.pattern_graph import PatternGraph
 from graphs.engine.plan_check import findings
@@ -97,7 +97,7 @@ __all__ = [
     "lacking_in_steps",
     "langgraph_internals",
     "last_request",
-    "load",
+    "load_named",
     "member",
     "new_record",
     "out_of_budget",

@@ -38,7 +38,7 @@ def compiled(graph: object, checkpointer: Any) -> Any:
     return own
 
 
-def load(target: str, folder: str = "") -> Any:
+def load_named(target: str, folder: str = "") -> Any:
     """Return what a module has, as `module:name` or `file.py:name`; the folder comes first on the path.
 
     Raises:
