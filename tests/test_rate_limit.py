@@ -13,7 +13,7 @@ import pytest
 
 from agents.errors import AgentError, TransientError
 from agents.runtime import Attempts, Cancellation, Effects, Retry, WorkCancelledError, in_place
-from agents.runtime.background import start
+from agents.runtime.background import start_in_background
 from agents.runtime.effects import BackgroundEffects
 from agents.runtime.rate_limit import RateLimit, rate_limit_of
 from agents.runtime.sync_async import SyncAsyncRunnable
@@ -106,8 +106,8 @@ def test_all_calls_of_a_limited_model_wait_in_the_order_in_which_they_came() -> 
 def test_a_cancelled_call_leaves_the_line_to_the_next() -> None:
     gate, cancellation = RateLimit(), Cancellation()
     gate.refused(time.monotonic(), 0.2)
-    first = start(lambda: gate.enter(BackgroundEffects([cancellation]), 1)).future
-    second = start(lambda: gate.enter(BackgroundEffects(), 2)).future
+    first = start_in_background(lambda: gate.enter(BackgroundEffects([cancellation]), 1)).future
+    second = start_in_background(lambda: gate.enter(BackgroundEffects(), 2)).future
     threading.Timer(0.05, cancellation.cancel).start()
     with pytest.raises(WorkCancelledError):
         first.result(PATIENCE)
