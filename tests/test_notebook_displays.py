@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 from xml.etree import ElementTree
 
@@ -109,6 +110,26 @@ def test_no_arrow_ends_in_empty_space(name: str) -> None:
         numbers = re.findall(r"[\d.]+", path.attrib["d"])
         ends = [("marker-start", numbers[:2]), ("marker-end", numbers[-2:])]
         assert all(at_a_box(*place) for marker, place in ends if marker in path.attrib)
+
+
+def crossings(svg: str) -> int:
+    """Count the pairs of lines that change sides between two rows; lines that share a lane are one."""
+    rows: dict[str, set[tuple[int, int]]] = {}
+    for path in ElementTree.fromstring(svg).iter(f"{SVG}path"):
+        x, *parts = re.findall(r"[MCV]([\d. ]+)", path.attrib["d"]) if "C" in path.attrib["d"] else ["0 0"]
+        left, top = x.split()
+        for numbers in map(str.split, parts):
+            if len(numbers) > 1:
+                rows.setdefault(top, set()).add((int(left), int(numbers[-2])))
+                left = numbers[-2]
+            top = numbers[-1]
+    return sum((a - c) * (b - d) < 0 for lines in rows.values() for (a, b), (c, d) in combinations(lines, 2))
+
+
+def test_few_lines_of_a_drawing_cross() -> None:
+    team = [Agent(name, function=str) for name in ("ann", "bob", "cy", "dan", "eve")]
+    assert crossings(draw_graph(Orchestrator(team, model=ScriptedModel()).compile())) == 2
+    assert {name for name in PATTERNS if crossings(draw_graph(PATTERNS[name].compile()))} == {"orchestrator"}
 
 
 def test_captions_are_agents_and_agents_have_one_colour() -> None:

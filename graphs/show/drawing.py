@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations, product
 from typing import Any
 
 from langchain_core.runnables.graph import Graph, Node
@@ -12,7 +13,7 @@ from graphs.show.svg import Arrow, Shape, draw_svg
 
 _START, _END = "__start__", "__end__"
 _HUB = "hand over or end"
-"""Stands for the ways between peers, and from all of them to the end."""
+"""Stands for the ways between peers, and from all of them to the end; unseen where other ways meet."""
 _FEW = 20
 """Boxes that can be taken in at a glance."""
 _CROWD = 4
@@ -45,9 +46,10 @@ def draw_graph(graph: object) -> str:
     )
     shapes = [_shape(node, agents.get(node.id, ""), teams) for node in drawn.nodes.values()]
     edges = {(edge.source, edge.target): edge.conditional for edge in drawn.edges if edge.source != edge.target}
-    if crowd := _crowd(drawn, edges):
-        shapes.append(Shape(_HUB, _HUB))
-        edges = _through_hub(edges, crowd)
+    sources, targets = _hub(edges)
+    if sources:
+        shapes.append(Shape(_HUB, _HUB, kind="box" if sources <= targets else "dot"))
+        edges = _through(_HUB, edges, sources, targets)
     for dot in [shape for shape in shapes if shape.kind == "dot"]:
         edges, is_gone = _without(dot.id, edges)
         shapes = [shape for shape in shapes if shape is not dot or not is_gone]
@@ -72,24 +74,28 @@ def _shape(node: Node, agent: str, teams: Mapping[str, int]) -> Shape:
     return Shape(node.id, title, agent if agent != title else "", "done" if agent else "none")
 
 
-def _crowd(graph: Graph, edges: Mapping[_Way, bool]) -> set[str]:
-    """Return the nodes that all lead to each other, if there are many."""
-    around = {name: {name} for name in graph.nodes}
+def _hub(edges: Mapping[_Way, bool]) -> tuple[set[str], set[str]]:
+    """Return the nodes that lead to the same others, or all to each other too, where a hub between saves most ways."""
+    after: dict[str, set[str]] = {}
     for source, target in edges:
-        if (target, source) in edges:
-            around[source].add(target)
-    crowds = [group for group in around.values() if all(around[name] == group for name in group)]
-    crowd = max(crowds, key=len, default=set())
-    return crowd if len(crowd) >= _CROWD else set()
+        after.setdefault(source, {source}).add(target)
+    best, saved = (set[str](), set[str]()), 0
+    for shared in (after[first] & after[second] for first, second in combinations(after, 2)):
+        if len(shared) < 2:
+            continue
+        sources = {name for name in after if shared <= after[name]}
+        ways = {way for way in product(sources, shared) if way in edges}
+        lines = {frozenset(way) for way in ways if way[::-1] in ways or way[::-1] not in edges}
+        is_crowd = sources <= shared and len(sources) >= _CROWD
+        if (is_crowd or not sources & shared) and len(lines) - len(sources | shared) > saved:
+            best, saved = (sources, shared), len(lines) - len(sources | shared)
+    return best
 
 
-def _through_hub(edges: Mapping[_Way, bool], crowd: set[str]) -> dict[_Way, bool]:
-    """Lead the ways between peers, and those that all of them have to others, through one box."""
-    targets = [target for source, target in edges if source in crowd and target not in crowd]
-    shared = {target for target, times in Counter(targets).items() if times == len(crowd)} | crowd
-    kept = {way: may for way, may in edges.items() if way[0] not in crowd or way[1] not in shared}
-    to_hub = {way: way[0] == _HUB for peer in crowd for way in ((peer, _HUB), (_HUB, peer))}
-    return kept | to_hub | {(_HUB, target): True for target in shared - crowd}
+def _through(hub: str, edges: Mapping[_Way, bool], sources: set[str], targets: set[str]) -> dict[_Way, bool]:
+    kept = {way: may for way, may in edges.items() if way[0] not in sources or way[1] not in targets}
+    into = {(source, hub): False for source in sorted(sources)}
+    return kept | into | {(hub, target): True for target in sorted(targets)}
 
 
 def _without(dot: str, edges: Mapping[_Way, bool]) -> tuple[dict[_Way, bool], bool]:
@@ -120,19 +126,19 @@ def _left(names: Sequence[str], edges: Mapping[_Way, bool]) -> list[str]:
     after: dict[str, list[str]] = {name: [] for name in names}
     for source, target in onward:
         after[source].append(target)
-    nearest = sorted(names, key=lambda name: name != _START)[:1]
+    nearest = [_START] if _START in after else [*names]
     for name in nearest:
         nearest += [target for target in after[name] if target not in nearest]
-    far = {name: place for place, name in enumerate([*nearest, *(name for name in names if name not in nearest)])}
+    far = {name: place for place, name in enumerate(dict.fromkeys([*nearest, *names]))}
     left: list[str] = []
     seen: set[str] = set()
-    for start in far:
-        path = [] if start in seen else [(start, iter(sorted(after[start], key=far.__getitem__)))]
-        seen.add(start)
-        while path:
-            if (following := next((name for name in path[-1][1] if name not in seen), None)) is None:
-                left.append(path.pop()[0])
-            else:
-                seen.add(following)
-                path.append((following, iter(sorted(after[following], key=far.__getitem__))))
+    ahead = [(name, False) for name in reversed(far)]
+    while ahead:
+        name, is_left = ahead.pop()
+        if is_left:
+            left.append(name)
+        elif name not in seen:
+            seen.add(name)
+            ahead.append((name, True))
+            ahead += [(target, False) for target in sorted(after[name], key=far.__getitem__, reverse=True)]
     return left

@@ -5,26 +5,26 @@ graph -> rows, by the longest way from a start -> lanes for long lines -> order,
 
 from __future__ import annotations
 
-from collections import Counter
+from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from itertools import pairwise
 from math import inf
 from statistics import fmean
+from typing import NamedTuple
 
 LANE = 0.2
 """Width of the lane that a line takes between boxes, in boxes."""
 _SWEEPS = 3
 
 Point = tuple[float, int]
-Key = tuple[str, int, str]
-"""A box is (id, -1, ""); a lane is (id, row, "from" or "to"), shared by lines that start, or end, at the same box."""
+"""x in boxes from the left (the centre), y in rows from the top."""
+_Key = tuple[str, int]
+"""A box in its row, or in a row above it the lane of all lines that end at the box."""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The places: x in boxes from the left (the centre), y in rows from the top."""
+class Layout(NamedTuple):
+    """The places of boxes and lines."""
 
     boxes: Mapping[str, Point]
     lines: Mapping[tuple[str, str], tuple[Point, ...]]
@@ -33,41 +33,43 @@ class Layout:
     height: int
 
 
-@dataclass
-class _Grid:
-    """The boxes and lanes by rows while they are being arranged."""
+class _Grid(NamedTuple):
+    """Boxes and lanes by rows, and what their lines lead to."""
 
-    rows: list[list[Key]]
-    above: dict[Key, list[Key]] = field(default_factory=dict)
-    below: dict[Key, list[Key]] = field(default_factory=dict)
-
-    def join(self, upper: Key, lower: Key) -> None:
-        if lower not in self.below.setdefault(upper, []):
-            self.below[upper].append(lower)
-            self.above.setdefault(lower, []).append(upper)
+    rows: list[list[_Key]]
+    above: dict[_Key, list[_Key]]
+    below: dict[_Key, list[_Key]]
+    width: dict[_Key, float]
 
 
 def place(graph: Mapping[str, Sequence[str]], in_a_row: int) -> Layout:
     """Arrange an acyclic graph; it maps each box to those it depends on, which come above it."""
-    rows = _rows(graph, in_a_row)
-    row_of = {name: number for number, row in enumerate(rows) for name in row}
-    grid = _Grid([[_box(name) for name in row] for row in rows])
-    leaving = Counter(upper for before in graph.values() for upper in before)
+    rows = [[(name, row) for name in names] for row, names in enumerate(_rows(graph, in_a_row))]
+    box = {key[0]: key for row in rows for key in row}
+    grid = _Grid(rows, {}, {}, dict.fromkeys(box.values(), 1.0))
     ways = {}
     for lower, before in graph.items():
         for upper in before:
-            owner, side = (upper, "from") if leaving[upper] > len(before) else (lower, "to")
-            lanes = [(owner, row, side) for row in range(row_of[upper] + 1, row_of[lower])]
-            ways[upper, lower] = _join(grid, upper, lower, lanes)
-    x = _spread(grid)
-    left = min((x[key] - _width(key) / 2 for key in x), default=0.0)
-    width = max((x[key] + _width(key) / 2 for key in x), default=0.0) - left
+            way = [box[upper], *((lower, row) for row in range(box[upper][1] + 1, box[lower][1] + 1))]
+            ways[upper, lower] = way
+            for start, end in pairwise(way):
+                _join(grid, start, end)
+    x = min((_spread(grid, backwards) for backwards in (False, True)), key=lambda x: _crossings(grid, x))
+    left = min((x[key] - grid.width[key] / 2 for key in x), default=0.0)
+    width = max((x[key] + grid.width[key] / 2 for key in x), default=0.0) - left
+    points = {key: (x[key] - left, key[1]) for key in x}
+    lines = {ends: tuple(points[key] for key in way) for ends, way in ways.items()}
+    return Layout({name: points[key] for name, key in box.items()}, lines, width, len(rows))
 
-    def point(key: Key) -> Point:
-        return x[key] - left, key[1] if key[2] else row_of[key[0]]
 
-    boxes = {name: point(_box(name)) for name in graph}
-    return Layout(boxes, {ends: tuple(map(point, way)) for ends, way in ways.items()}, width, len(rows))
+def _join(grid: _Grid, upper: _Key, lower: _Key) -> None:
+    """Lead a line to the next row, where a lane begins unless there is one, or the box."""
+    if lower not in grid.width:
+        grid.width[lower] = LANE
+        grid.rows[lower[1]].append(lower)
+    if lower not in grid.below.setdefault(upper, []):
+        grid.below[upper].append(lower)
+        grid.above.setdefault(lower, []).append(upper)
 
 
 def _rows(graph: Mapping[str, Sequence[str]], in_a_row: int) -> list[list[str]]:
@@ -89,42 +91,35 @@ def _rows(graph: Mapping[str, Sequence[str]], in_a_row: int) -> list[list[str]]:
     return rows
 
 
-def _join(grid: _Grid, upper: str, lower: str, lanes: Sequence[Key]) -> list[Key]:
-    """Lead a line down from box to box, through lanes in the rows between them."""
-    for lane in lanes:
-        if lane not in grid.rows[lane[1]]:
-            grid.rows[lane[1]].append(lane)
-    way = [_box(upper), *lanes, _box(lower)]
-    for start, end in pairwise(way):
-        grid.join(start, end)
-    return way
-
-
-def _spread(grid: _Grid) -> dict[Key, float]:
+def _spread(grid: _Grid, backwards: bool) -> dict[_Key, float]:
     """Give each box and lane its x: in the order and close to the middle of its neighbours, so that few lines cross."""
-    x = {key: place - len(row) / 2 for row in grid.rows for place, key in enumerate(row)}
-    for near, rows in [(grid.above, grid.rows), (grid.below, grid.rows[::-1])] * _SWEEPS:
-        for row in rows:
+    rows = [row[::-1] if backwards else [*row] for row in grid.rows]
+    x = {key: place - len(row) / 2 for row in rows for place, key in enumerate(row)}
+    for near, ordered in [(grid.above, rows), (grid.below, rows[::-1])] * _SWEEPS:
+        for row in ordered:
             wanted = {key: fmean([x[other] for other in near.get(key, [key])]) for key in row}
             row.sort(key=wanted.__getitem__)
-            x |= _packed({key: wanted[key] for key in row})
+            x |= _packed({key: wanted[key] for key in row}, grid.width)
     return x
 
 
-def _packed(wanted: Mapping[Key, float]) -> dict[Key, float]:
+def _crossings(grid: _Grid, x: Mapping[_Key, float]) -> int:
+    crossings = 0
+    for row in grid.rows:
+        ends: list[float] = []
+        for upper in sorted(row, key=x.__getitem__):
+            for end in sorted(x[lower] for lower in grid.below.get(upper, ())):
+                crossings += len(ends) - bisect_right(ends, end)
+                insort(ends, end)
+    return crossings
+
+
+def _packed(wanted: Mapping[_Key, float], width: Mapping[_Key, float]) -> dict[_Key, float]:
     """Put the boxes of a row in their order, as close to where they want to be as the room allows."""
-    centres: dict[Key, float] = {}
+    centres: dict[_Key, float] = {}
     left = -inf
     for key, wish in wanted.items():
-        centres[key] = max(wish, left + _width(key) / 2)
-        left = centres[key] + _width(key) / 2
+        centres[key] = max(wish, left + width[key] / 2)
+        left = centres[key] + width[key] / 2
     shift = fmean([wanted[key] - centres[key] for key in wanted]) if wanted else 0.0
     return {key: centre + shift for key, centre in centres.items()}
-
-
-def _box(name: str) -> Key:
-    return name, -1, ""
-
-
-def _width(key: Key) -> float:
-    return LANE if key[2] else 1.0
