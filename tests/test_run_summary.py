@@ -1,4 +1,4 @@
-"""The summary of a run: steps, turns, critical path, gaps and costs, of every pattern and of odd records."""
+"""The summary of a run: steps, turns, critical path and costs, of every pattern and of odd records."""
 
 from typing import Any
 
@@ -96,7 +96,7 @@ def test_a_turn_with_an_error_has_failed() -> None:
     assert work(result) == [("work", "writer", "failed")]
 
 
-def test_a_person_is_a_gap_and_not_a_turn() -> None:
+def test_a_person_has_no_turn() -> None:
     verdicts, versions = iter([BAD, GOOD]), iter(["Hi", "Dear Ms Lee"])
     judge = Agent("judge", function=lambda: next(verdicts))
     pattern = Supervisor(
@@ -113,16 +113,6 @@ def test_a_request_that_a_person_made_clear_is_classified_twice() -> None:
     bank = Agent("bank", "Accounts.", function=lambda: "12 euros")
     result = answered(Router([bank], model=ScriptedModel([unsure, sure]), clarify="human"), "My account.")
     assert [name for name, *_ in work(result)] == ["classify", "classify 2", "bank"]
-
-
-@pytest.mark.parametrize(
-    ("asked", "label"),
-    [((5, 5), "a person was asked"), ((2, 2), "nothing at work"), (None, "nothing at work")],
-)
-def test_a_gap_is_a_question_to_a_person_where_the_answer_ends_it(asked: Any, label: str) -> None:
-    times = [("plan", "planner", 0, 2), *([("approve", "", *asked)] if asked else [])]
-    gaps = RunSummary.of(timed(("a", 5, 8, [])) | {"worked": worked(*times)}).gaps
-    assert [(gap.started - ZERO, gap.ended - ZERO, gap.label) for gap in gaps] == [(2, 5, label)]
 
 
 def test_the_critical_path_leads_through_steps_and_new_plans() -> None:

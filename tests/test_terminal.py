@@ -10,7 +10,7 @@ from rich.console import Console
 from graphs import Step
 from graphs.engine import new_record
 from graphs.show.live_state import Change, LiveState, LiveTask
-from graphs.show.run_summary import Gap, RunSummary
+from graphs.show.run_summary import RunSummary
 from graphs.show.terminal import drawn_live, news, print_timeline, timeline_lines
 from graphs.show.turns import Work
 from tests.finished import finished, timed
@@ -103,13 +103,11 @@ def test_lines_tell_what_has_changed() -> None:
 def test_a_bar_is_to_scale_and_never_empty(started: float, ended: float, drawn: str) -> None:
     summary = RunSummary.of({})
     work = Work("a", "w", started=started, ended=ended, critical=True)
-    gap = Gap(0.0, 5.0, asked=True)
-    line = timeline_lines(RunSummary(**{**vars(summary), "work": (work,), "gaps": (gap,)}), 0, 10, 47)
+    line = timeline_lines(RunSummary(**{**vars(summary), "work": (work,)}), 0, 10, 33)
     assert any(drawn in item for item in line)
-    assert any("·····     " in item for item in line)
 
 
-def test_statuses_agents_gaps_and_the_critical_path_are_in_the_timeline() -> None:
+def test_statuses_agents_and_the_critical_path_are_in_the_timeline() -> None:
     worked = [
         {"node": node, "agent": agent, "started": ZERO + start, "ended": ZERO + end}
         for node, agent, start, end in [("plan", "planner", 0, 2), ("approve", "", 6, 6)]
@@ -122,7 +120,6 @@ def test_statuses_agents_gaps_and_the_critical_path_are_in_the_timeline() -> Non
     assert max(map(len, drawn)) <= 80
     assert [re.sub(r"([ █▒·])\1+", r"\1", line) for line in drawn] == [
         "plan planner █ 2.0 s",
-        "a person was asked · 4.0 s",
         "a worker █ 2.0 s",
         "beside deputy ▒ 1.0 s failed",
         "never worker skipped",

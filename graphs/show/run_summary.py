@@ -11,11 +11,8 @@ from langchain_core.messages import convert_to_messages
 
 from agents.runtime import COUNTS, visible
 from graphs.show.outcome import Record
-from graphs.show.turns import ASKING, Work, listed, mapping, stretches, text, turns
+from graphs.show.turns import Work, listed, mapping, text, turns
 from graphs.show.wording import STOPPED, look
-
-_SHORTEST_GAP, _SHORTEST_SHARE = 0.05, 0.02
-"""Seconds, and share of the whole; a shorter wait is not worth a mark."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +30,6 @@ class AgentCost:
 
 
 @dataclass(frozen=True)
-class Gap:
-    """A stretch in which nothing was at work: a person was asked, or the run was interrupted."""
-
-    started: float
-    ended: float
-    asked: bool
-
-    @property
-    def label(self) -> str:
-        """The reason, for people."""
-        return "a person was asked" if self.asked else "nothing at work"
-
-
-@dataclass(frozen=True)
 class RunSummary:
     """A run as plain data."""
 
@@ -59,7 +42,6 @@ class RunSummary:
     status: str
     work: tuple[Work, ...]
     """Steps and turns in the order they began; steps that never began come last."""
-    gaps: tuple[Gap, ...]
     costs: tuple[AgentCost, ...]
     """The dearest agent first."""
     has_steps: bool
@@ -84,7 +66,6 @@ class RunSummary:
             questions,
             "needs_input" if questions else text(result.get("status")) or "unfinished",
             tuple(work),
-            _gaps(work, result),
             _costs(mapping(mapping(result.get("usage")).get("agents")), work),
             bool(records),
         )
@@ -106,9 +87,8 @@ class RunSummary:
 
     @property
     def ended(self) -> float:
-        """When the last work ended, or a person had answered."""
-        ends = [*(item.ended for item in self.work), *(gap.ended for gap in self.gaps)]
-        return max((end for end in ends if end is not None), default=self.began)
+        """When the last work ended."""
+        return max((item.ended for item in self.work if item.ended is not None), default=self.began)
 
     def most_telling(self, items: Sequence[Work], most: int) -> list[Work]:
         """Choose the work for which there is room: failed, critical and repeated work first, then the longest."""
@@ -207,21 +187,6 @@ def _critical(work: Sequence[Work]) -> set[str]:
         before = [item for item in needed if (item.ended or 0.0) <= start]
         last = max(before, key=lambda item: item.ended or 0.0, default=None)
     return path
-
-
-def _gaps(work: Iterable[Work], result: Record) -> tuple[Gap, ...]:
-    times = [(item.started, item.ended) for item in work if item.started is not None and item.ended is not None]
-    if not times:
-        return ()
-    shortest = max(_SHORTEST_GAP, _SHORTEST_SHARE * (max(end for _, end in times) - times[0][0]))
-    answers = [start for node, _, start, _ in stretches(result) if node in ASKING]
-    gaps = []
-    until = times[0][0]
-    for start, end in times:
-        if start - until >= shortest:
-            gaps.append(Gap(until, start, any(until + shortest <= answer <= start for answer in answers)))
-        until = max(until, end)
-    return tuple(gaps)
 
 
 def _costs(usage: Record, work: Iterable[Work]) -> tuple[AgentCost, ...]:

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from agents.runtime import visible
 from graphs.show.layout import Point, place
-from graphs.show.run_summary import Gap, RunSummary
+from graphs.show.run_summary import RunSummary
 from graphs.show.turns import Work
 from graphs.show.wording import cut, duration, look, signed
 
@@ -177,18 +177,16 @@ def _line(points: Sequence[Point], arrow: Arrow, upper: Shape, lower: Shape, tip
 
 
 def timeline(summary: RunSummary, width: int = WIDTH) -> str:
-    """Draw a bar for each piece of work and each gap, to scale; of a long run the most telling work."""
-    bars: list[Work | Gap] = [*summary.most_telling(summary.timed, _MOST_BARS), *summary.gaps]
-    bars.sort(key=lambda part: part.started or 0.0)
+    """Draw a bar for each piece of work, to scale; of a long run the most telling work."""
+    bars = summary.most_telling(summary.timed, _MOST_BARS)
     whole, height = max(summary.ended - summary.began, 1e-3), 30 + _BAR_ROW * len(bars)
     parts = [*_axis(whole, width, height)]
-    for number, part in enumerate(bars):
+    for number, item in enumerate(bars):
         y = 30.0 + _BAR_ROW * number
-        start, end = (((time or 0.0) - summary.began) / whole * width for time in (part.started, part.ended))
-        tone = "none" if isinstance(part, Gap) else look(part.status).tone
-        kind = "solid" if isinstance(part, Work) and part.critical else "bar"
-        start = min(start, width - 3.0)
-        parts += [_rect(start, y + 18, max(3.0, end - start), 13, tone, kind), *_bar_words(part, y + 13, width)]
+        start, end = (((time or 0.0) - summary.began) / whole * width for time in (item.started, item.ended))
+        start, kind = min(start, width - 3.0), "solid" if item.critical else "bar"
+        parts.append(_rect(start, y + 18, max(3.0, end - start), 13, look(item.status).tone, kind))
+        parts += _bar_words(item, y + 13, width)
     return _frame(width, height + 4, parts) if bars else ""
 
 
@@ -201,15 +199,11 @@ def _axis(whole: float, width: int, height: float) -> Iterator[str]:
         yield _text(f"{number * tick:g} s", x, 16, "soft", 11, "middle" if number else "start")
 
 
-def _bar_words(part: Work | Gap, y: float, width: int) -> Iterator[str]:
-    seconds = duration((part.ended or 0.0) - (part.started or 0.0))
-    if isinstance(part, Gap):
-        name, agent, notes, tone = part.label, "", [seconds], "soft"
-    else:
-        name, agent = cut(part.id, width // 18), cut(part.agent, width // 24) if part.agent != part.id else ""
-        notes = [seconds, *([f"{part.attempts} attempts"] if part.attempts > 1 else [])]
-        notes = notes if part.status == "completed" else [signed(part.status), *notes]
-        tone = "soft" if part.status == "completed" else look(part.status).tone
+def _bar_words(item: Work, y: float, width: int) -> Iterator[str]:
+    name, agent = cut(item.id, width // 18), cut(item.agent, width // 24) if item.agent != item.id else ""
+    notes = [duration(item.seconds or 0.0), *([f"{item.attempts} attempts"] if item.attempts > 1 else [])]
+    notes = notes if item.status == "completed" else [signed(item.status), *notes]
+    tone = "soft" if item.status == "completed" else look(item.status).tone
     yield f'<text y="{y}" class="ink" fill="{PALETTE["ink"][0]}">{escape(visible(name))}' + (
         f'<tspan dx="8" font-size="11" class="soft" fill="{PALETTE["soft"][0]}">{escape(visible(agent))}</tspan></text>'
     )

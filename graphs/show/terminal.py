@@ -16,7 +16,7 @@ from rich.text import Text
 
 from agents.runtime import visible
 from graphs.show.live_state import Change, LiveState, LiveTask
-from graphs.show.run_summary import Gap, RunSummary
+from graphs.show.run_summary import RunSummary
 from graphs.show.tables import costs, plain_table
 from graphs.show.turns import Work
 from graphs.show.wording import WAITING, count, cut, duration, look, one_line
@@ -32,8 +32,8 @@ _TAIL = 4_000
 """Characters of the answer's end that are laid out for each picture."""
 _AROUND = 3
 """Lines left empty: before the answer, and at the end of the screen."""
-_CRITICAL, _OTHER, _IDLE = "█", "▒", "·"
-_ASCII = str.maketrans({_CRITICAL: "#", _OTHER: "=", _IDLE: ".", "…": "~"})
+_CRITICAL, _OTHER = "█", "▒"
+_ASCII = str.maketrans({_CRITICAL: "#", _OTHER: "=", "…": "~"})
 _LABEL, _WORKER, _SECONDS, _FATE, _LEAST_BAR = 18, 14, 10, 10, 6
 """Columns of a timeline: work, agent, seconds, status, and the shortest scale."""
 
@@ -177,30 +177,27 @@ def print_timeline(
 
 
 def timeline_lines(summary: RunSummary, began: float, ended: float, width: int) -> list[str]:
-    """Draw one line for each piece of work and each gap, the whole run across the bars' column."""
-    parts: list[Work | Gap] = [*summary.timed, *summary.gaps]
-    parts.sort(key=lambda part: part.started or 0.0)
-    parts += [item for item in summary.work if item.started is None]
-    heads = [(part.label, "") if isinstance(part, Gap) else (one_line(part.id), one_line(part.agent)) for part in parts]
+    """Draw one line for each piece of work, the whole run across the bars' column."""
+    heads = [(one_line(item.id), one_line(item.agent)) for item in summary.work]
     agents = min(_WORKER, max((len(agent) for _, agent in heads), default=0)) if width >= _NARROW else 0
     names = min(_LABEL, max((len(name) for name, _ in heads), default=0), max(8, width // 3))
     cells = max(_LEAST_BAR, width - names - agents - _SECONDS - _FATE - (4 if agents else 2))
     columns = [(names, 0), (agents, 1)] if agents else [(names, 0)]
     return [
         "  ".join(
-            [*(cut(head[place], size).ljust(size) for size, place in columns), _bar(part, began, ended, cells)]
+            [*(cut(head[place], size).ljust(size) for size, place in columns), _bar(item, began, ended, cells)]
         ).rstrip()
-        for head, part in zip(heads, parts, strict=True)
+        for head, item in zip(heads, summary.work, strict=True)
     ]
 
 
-def _bar(part: Work | Gap, began: float, ended: float, cells: int) -> str:
+def _bar(item: Work, began: float, ended: float, cells: int) -> str:
     """Draw a stretch to scale, at least one cell of it filled, with seconds and status; blank if it never began."""
-    status = "" if isinstance(part, Gap) or part.status == "completed" else part.status
-    if part.started is None or part.ended is None:
+    status = "" if item.status == "completed" else item.status
+    if item.started is None or item.ended is None:
         return f"{'':{cells + _SECONDS}}{status}"
     scale = cells / max(ended - began, 1e-9)
-    first = min(cells - 1, max(0, int((part.started - began) * scale)))
-    last = min(cells, max(first + 1, round((part.ended - began) * scale)))
-    fill = _IDLE if isinstance(part, Gap) else _CRITICAL if part.critical else _OTHER
-    return f"{' ' * first}{fill * (last - first):<{cells - first}}{part.ended - part.started:7.1f} s {status}"
+    first = min(cells - 1, max(0, int((item.started - began) * scale)))
+    last = min(cells, max(first + 1, round((item.ended - began) * scale)))
+    fill = _CRITICAL if item.critical else _OTHER
+    return f"{' ' * first}{fill * (last - first):<{cells - first}}{item.ended - item.started:7.1f} s {status}"

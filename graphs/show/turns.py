@@ -10,7 +10,7 @@ from typing import Any
 from graphs.show.outcome import Record
 from graphs.show.wording import SENT_BACK
 
-ASKING = ("approve", "clarify", "escalate")
+_ASKING = ("approve", "clarify", "escalate")
 """Nodes that may ask a person; the wait for the answer comes before their own time."""
 
 
@@ -59,7 +59,7 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def stretches(result: Record) -> list[tuple[str, str, float, float]]:
+def _stretches(result: Record) -> list[tuple[str, str, float, float]]:
     """Return node, agent, start and end of each stretch of work, in the order they began."""
     return sorted(
         (
@@ -73,13 +73,13 @@ def stretches(result: Record) -> list[tuple[str, str, float, float]]:
 
 
 def turns(result: Record) -> list[Work]:
-    """Return the turns in the order they began; a person who was asked has none, but leaves a gap."""
+    """Return the turns in the order they began; a person who was asked has none."""
     errors = [error for error in map(mapping, listed(result.get("errors"))) if not error.get("recovered")]
     outcomes, failed = _outcomes(result), {text(error.get("where")) for error in errors}
     times: Counter[str] = Counter()
-    all_times = Counter(node for node, *_ in stretches(result))
+    all_times = Counter(node for node, *_ in _stretches(result))
     turns: list[Work] = []
-    for node, agent, start, end in stretches(result):
+    for node, agent, start, end in _stretches(result):
         times[node] += 1
         if node == "agent":  # an orchestrator's, which triage has chosen
             agent = agent or text(mapping(result.get("triage")).get("agent"))
@@ -87,7 +87,7 @@ def turns(result: Record) -> list[Work]:
         status = recorded.popleft() if recorded else "completed"
         if times[node] == all_times[node] and node in failed:
             status = "failed"
-        if agent or node not in ASKING:
+        if agent or node not in _ASKING:
             name = node if times[node] == 1 else f"{node} {times[node]}"
             turns.append(Work(name, agent or node, status, _before(turns, start), start, end))
     return turns
