@@ -2,7 +2,6 @@
 
 executor     agents whose assignments are worked on elsewhere, behind any executor; remote_work: the work of a worker
 prefect      Prefect as such an executor
-marks        whether the coordinator still waits for an assignment
 packing      what passes between them, as bytes
 queue        runs over workers: a queue of runs in Postgres
 worker       a worker of that queue; at_work: one of its runs
@@ -12,21 +11,14 @@ jobs         the queue's tables
 from typing import TYPE_CHECKING
 
 from agents.runtime import lazily
+from graphs.distributed.executor import on
+from graphs.distributed.jobs import QUEUE_JOB, QueuedRun
+from graphs.distributed.prefect import PrefectExecutor
+from graphs.distributed.queue import Graphs, Queue, load_graphs
 
 if TYPE_CHECKING:
-    from graphs.distributed.executor import on
-    from graphs.distributed.jobs import QUEUE_JOB, QueuedRun
-    from graphs.distributed.prefect import PrefectExecutor
-    from graphs.distributed.queue import Graphs, Queue, load_graphs
     from graphs.distributed.worker import Worker
 
 __all__ = ["QUEUE_JOB", "Graphs", "PrefectExecutor", "Queue", "QueuedRun", "Worker", "load_graphs", "on"]
 
-_MODULES = {
-    "executor": ("on",),
-    "jobs": ("QUEUE_JOB", "QueuedRun"),
-    "prefect": ("PrefectExecutor",),
-    "queue": ("Graphs", "Queue", "load_graphs"),
-    "worker": ("Worker",),
-}
-__getattr__ = lazily(__name__, {name: module for module, names in _MODULES.items() for name in names})
+__getattr__ = lazily(__name__, {"Worker": "worker"})  # needs the extra podium[queue]

@@ -33,9 +33,8 @@ from agents.runtime import (
 )
 from agents.settings import Settings, context_of_run
 from graphs.decisions import Turn
-from graphs.distributed.marks import waiting
 from graphs.distributed.packing import pack, unpack
-from graphs.distributed.remote_work import RemoteAssignment, RemoteReply, team_at, work_on
+from graphs.distributed.remote_work import RemoteAssignment, RemoteReply, team_at, waiting, work_on
 from graphs.engine import spent
 
 T = TypeVar("T")
@@ -45,14 +44,10 @@ _NOT_SENT = ("thread_id", "checkpoint", "__pregel", "__podium")
 
 
 class Future(Protocol):
-    """A pending result, as `concurrent.futures` and Dask return it."""
+    """A pending result, as `concurrent.futures`, Dask and Prefect return it; some have `cancel` too."""
 
-    def add_done_callback(self, function: Callable[[object], None], /) -> object:
+    def add_done_callback(self, function: Callable[..., None], /) -> object:
         """Call the function when the work is done, from any thread."""
-        ...
-
-    def cancel(self) -> object:
-        """Cancel the work if it has not begun."""
         ...
 
     def result(self) -> Any:
@@ -95,7 +90,7 @@ class Workers:
 
     def __init__(self, executor: Executor | Callable[[], Executor]) -> None:
         self._executor = executor if isinstance(executor, Executor) else None
-        self._make = None if isinstance(executor, Executor) else executor
+        self._make = _none_other if isinstance(executor, Executor) else executor
         self._lock = threading.Lock()
 
     def submit(self, agent: str, order: bytes) -> Future:
@@ -105,30 +100,21 @@ class Workers:
             AgentError: The executor takes no more work.
         """
         with self._lock:
+            self._executor = self._executor or self._make()
             try:
-                if self._executor is None and self._make is not None:
-                    self._executor = self._make()
-                return self._submitted(agent, order)
+                return self._executor.submit(work_on, agent, order)
             except BrokenExecutor:
-                if self._make is None:
-                    raise AgentError(_BROKEN) from None
                 self._executor = self._make()
-                return self._submitted(agent, order)
-
-    def _submitted(self, agent: str, order: bytes) -> Future:
-        assert self._executor is not None  # noqa: S101 - for type checkers
-        try:
-            return self._executor.submit(work_on, agent, order)
-        except BrokenExecutor:
-            raise
-        except RuntimeError as error:  # it is shut down
-            raise AgentError(f"The executor takes no more work: {error}") from error
+                return self._executor.submit(work_on, agent, order)
+            except RuntimeError as error:  # it is shut down
+                raise AgentError(f"The executor takes no more work: {error}") from error
 
 
-_BROKEN = (
-    "The process pool is broken: one of its processes died, and it starts no other. Pass on() a function that makes"
-    " the pool, lambda: ProcessPoolExecutor(…), which is then called again"
-)
+def _none_other() -> Executor:
+    raise AgentError(
+        "The process pool is broken: one of its processes died, and it starts no other. Pass on() a function that makes"
+        " the pool, lambda: ProcessPoolExecutor(…), which is then called again"
+    )
 
 
 class RemoteAgent(Agent):
@@ -250,7 +236,8 @@ class Elsewhere(OwnRun[RemoteAssignment, RemoteReply]):
             try:
                 await ended.wait()
             except BaseException:
-                future.cancel()  # work that has begun, or that a process pool has taken, notices that the mark is gone
+                # Work that has begun, or that a process pool has taken, notices that the mark is gone.
+                getattr(future, "cancel", lambda: None)()
                 raise
         try:
             return cast(RemoteReply, unpack(await effects.function(future.result, {})))

@@ -37,35 +37,15 @@ class PrefectExecutor:
     def __exit__(self, *failure: object) -> None:
         self.task_runner.__exit__(*failure)
 
-    def submit(self, function: Callable[..., bytes], /, *arguments: object) -> PrefectTaskRun:
+    def submit(self, function: Callable[..., bytes], /, *arguments: object) -> PrefectFuture[bytes]:
         """Submit a task run.
 
         Raises:
             RuntimeError: The task runner has not begun, or has ended.
         """
         parameters = inspect.signature(function).bind(*arguments).arguments
-        return PrefectTaskRun(self.task_runner.submit(_task(function), parameters))
-
-
-class PrefectTaskRun:
-    """Prefect's future of a task run, as other executors have it."""
-
-    def __init__(self, future: PrefectFuture[bytes]) -> None:
-        self.future = future
-
-    def add_done_callback(self, function: Callable[[object], None], /) -> None:
-        """Call the function when the run has ended."""
-        self.future.add_done_callback(function)
-
-    def cancel(self) -> bool:
-        """Cancel a run that has not begun, where the task runner can."""
-        waiting = getattr(self.future, "wrapped_future", None)
-        return bool(waiting is not None and waiting.cancel())
-
-    def result(self) -> bytes:
-        """Return the result of a run that has ended."""
-        result: bytes = self.future.result()
-        return result
+        future: PrefectFuture[bytes] = self.task_runner.submit(_task(function), parameters)
+        return future
 
 
 @cache

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-import socket
+import platform
+import tempfile
 import threading
 import time
 import traceback
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, NotRequired, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -32,7 +35,6 @@ from agents.runtime import (
 )
 from agents.settings import run_context, settings_from
 from graphs.decisions import TakeTurn, Turn, turn_tools
-from graphs.distributed.marks import Mark, is_awaited
 from graphs.distributed.packing import pack, unpack
 from graphs.engine import Spent, load_named, team_of, with_rest, within_budget
 
@@ -40,6 +42,38 @@ _LOOK = 0.1
 """Polling interval, in seconds, for whether the coordinator still waits."""
 _FRAMES = 5
 """Innermost frames of a worker's traceback that are kept."""
+
+
+class Mark(TypedDict):
+    """A file that exists as long as the coordinator waits."""
+
+    folder: str
+    """Which folder of which machine, as `_folder` writes it."""
+    file: str
+
+
+@cache
+def _folder() -> str:
+    """Return what tells the folder of this process's marks from all others: containers may share a machine's name."""
+    folder = os.stat(tempfile.gettempdir())
+    return f"{platform.node()} {uuid.getnode()} {folder.st_dev} {folder.st_ino}"
+
+
+@contextmanager
+def waiting() -> Iterator[Mark]:
+    """Keep a mark until the end of the block."""
+    number, file = tempfile.mkstemp(prefix="podium-waits-")
+    os.close(number)
+    try:
+        yield {"folder": _folder(), "file": file}
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(file)
+
+
+def is_awaited(mark: Mark) -> bool:
+    """Return whether the coordinator still waits; True where its folder cannot be seen."""
+    return mark["folder"] != _folder() or Path(mark["file"]).exists()
 
 
 class RemoteAssignment(TypedDict):
@@ -88,7 +122,7 @@ def work_on(agent: str, order: bytes) -> bytes:
         error = TimeoutError(f"no answer within {asked['timeout'] or 0:g} s")
     except Exception as failure:
         frames = "".join(traceback.format_tb(failure.__traceback__)[-_FRAMES:])
-        failure.add_note(f"In process {os.getpid()} of {socket.gethostname()}:\n{frames}")
+        failure.add_note(f"In process {os.getpid()} of {platform.node()}:\n{frames}")
         error = failure
     reply: RemoteReply = {
         "outcome": outcome,

@@ -14,20 +14,15 @@ drawing       the drawing of a compiled graph
 wording       status signs, durations, texts on one line
 """
 
-from typing import TYPE_CHECKING
-
-from agents.runtime import lazily
-
-if TYPE_CHECKING:
-    from graphs.show.background import BackgroundRun
-    from graphs.show.drawing import draw_graph, pictures
-    from graphs.show.live_state import LiveState
-    from graphs.show.notebook import Run, model_or, watch
-    from graphs.show.report import is_page, page, render
-    from graphs.show.run_summary import RunSummary
-    from graphs.show.tables import Table, decisions, table_of
-    from graphs.show.terminal import moves, news, print_timeline, screen
-    from graphs.show.wording import one_line
+from graphs.show.background import BackgroundRun
+from graphs.show.drawing import draw_graph, pictures
+from graphs.show.live_state import LiveState
+from graphs.show.notebook import Run, model_or, watch
+from graphs.show.report import is_page, page, render
+from graphs.show.run_summary import RunSummary
+from graphs.show.tables import Table, decisions, table_of
+from graphs.show.terminal import moves, news, print_timeline, screen
+from graphs.show.wording import one_line
 
 __all__ = [
     "BackgroundRun",
@@ -50,16 +45,3 @@ __all__ = [
     "table_of",
     "watch",
 ]
-
-_MODULES = {
-    "background": ("BackgroundRun",),
-    "drawing": ("draw_graph", "pictures"),
-    "live_state": ("LiveState",),
-    "notebook": ("Run", "model_or", "watch"),
-    "report": ("is_page", "page", "render"),
-    "run_summary": ("RunSummary",),
-    "tables": ("Table", "decisions", "table_of"),
-    "terminal": ("moves", "news", "print_timeline", "screen"),
-    "wording": ("one_line",),
-}
-__getattr__ = lazily(__name__, {name: module for module, names in _MODULES.items() for name in names})

@@ -28,7 +28,6 @@ from rich.text import Text
 from agents.errors import NoModelError
 from agents.models import chat_model, model_name
 from agents.runtime import no_usage, visible
-from agents.testing import ScriptedModel
 from graphs.show import svg
 from graphs.show.background import BackgroundRun
 from graphs.show.live_state import Change, LiveState
@@ -245,6 +244,8 @@ def _progress(state: LiveState, ending: Callable[[], str]) -> Iterator[Callable[
 
 def model_or(replies: Sequence[object] | Record) -> BaseChatModel:
     """Return the chat model that is configured or installed, else one that gives these replies; print which."""
+    from agents.testing import ScriptedModel
+
     try:
         model = chat_model()
     except NoModelError:
