@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -266,74 +267,39 @@ def test_a_thread_with_a_delta_channel_is_not_reduced(connection: sqlite3.Connec
     assert made.invoke({"lines": ["b"]}, THREAD)["lines"] == ["a", "1", "b", "3"]
 
 
-@pytest.mark.parametrize("mode", ["sync", "async"])
-def test_a_node_waits_for_its_calls_though_the_graph_does_not_see_them(mode: str) -> None:
-    seen: list[int] = []
+def calling(number: int, ran: list[int], asks: int | None = None) -> Any:
+    """Return a graph whose node calls so many tasks, in another order each time; one of them may ask."""
 
-    def open_calls() -> int:
-        return len(get_config()["configurable"][internals.CALL].keywords["futures"]())
-
-    @task
-    def blocking(number: int) -> int:
-        seen.append(open_calls())
-        return interrupt("?") if number == 7 else number
-
-    @task
-    async def waiting(number: int) -> int:
-        seen.append(open_calls())
-        return interrupt("?") if number == 7 else number
-
-    def node(state: Count, config: RunnableConfig) -> Count:
-        internals.watch_calls_singly(config)
-        return {"count": sum(future.result() for future in [blocking(number) for number in range(20)])}
-
-    async def async_node(state: Count, config: RunnableConfig) -> Count:
-        internals.watch_calls_singly(config)
-        return {"count": sum([await future for future in [waiting(number) for number in range(20)]])}
-
-    graph = compiled(("node", node if mode == "sync" else async_node), saver=InMemorySaver())
-    graph.stream_eager = True
-
-    def run(value: Any) -> Any:
-        return graph.invoke(value, THREAD) if mode == "sync" else asyncio.run(graph.ainvoke(value, THREAD))
-
-    assert [question.value for question in run({"count": 0})["__interrupt__"]] == ["?"]
-    assert run(Command(resume=100)) == {"count": sum(range(20)) - 7 + 100}
-    assert max(seen) <= 2
-    assert len(seen) == 21, "finished calls do not run again"
-
-
-def calling(number: int, ran: list[int]) -> Any:
-    """Return a graph whose node calls so many tasks one after the other; the one of number 7 asks."""
-
-    @task
     async def call(place: int) -> int:
         ran.append(place)
-        return interrupt("?") if place == 7 else place
+        return interrupt("?") if place == asks else place
 
     async def node(state: Count, config: RunnableConfig) -> Count:
-        internals.watch_calls_singly(config)
-        return {"count": sum([await call(place) for place in range(number)])}
+        calls = internals.Calls(config)
+        places = sorted(range(number), reverse=bool(ran))
+        futures = [calls.call(config, f"call {place}", partial(call, place), place).future for place in places]
+        await asyncio.wait(futures)
+        return {"count": sum([await future for future in futures])}
 
     graph = compiled(("node", node), saver=InMemorySaver())
     graph.stream_eager = True
     return graph
 
 
-def test_calls_that_are_watched_singly_are_resumed_by_the_id_of_their_interrupt() -> None:
-    ran: list[int] = []
-    graph = calling(20, ran)
+def run_to_end(graph: Any, *, by_id: bool) -> Any:
     (question,) = asyncio.run(graph.ainvoke({"count": 0}, THREAD))["__interrupt__"]
-    assert asyncio.run(graph.ainvoke(Command(resume={question.id: 100}), THREAD)) == {"count": sum(range(20)) + 93}
-    assert ran == [*range(8), *range(7, 20)]
+    answer = Command(resume={question.id: 100} if by_id else 100)
+    return asyncio.run(graph.ainvoke(answer, THREAD))
 
 
-def test_calls_that_are_watched_singly_do_not_look_through_the_writes_of_others() -> None:
-    def run_to_end(graph: Any) -> None:
-        asyncio.run(graph.ainvoke({"count": 0}, THREAD))
-        (question,) = graph.get_state(THREAD).interrupts
-        asyncio.run(graph.ainvoke(Command(resume={question.id: 0}), THREAD))
+@pytest.mark.parametrize("by_id", [True, False])
+def test_finished_calls_are_found_by_name_whatever_their_order(by_id: bool) -> None:
+    ran: list[int] = []
+    assert run_to_end(calling(20, ran, asks=7), by_id=by_id) == {"count": sum(range(20)) + 93}
+    assert ran == [*range(20), 7]
 
+
+def test_calls_do_not_look_through_the_calls_and_writes_of_others() -> None:
     def lines_per_call(number: int) -> float:
         count = 0
 
@@ -341,18 +307,59 @@ def test_calls_that_are_watched_singly_do_not_look_through_the_writes_of_others(
             nonlocal count
             name = frame.f_code.co_filename
             count += event == "line"
-            return note if name.endswith(("pregel/_loop.py", "pregel/_algo.py")) else None
+            return note if name.endswith(("pregel/_loop.py", "pregel/_algo.py", "pregel/_runner.py")) else None
 
         graph = calling(number, [])
         before = sys.gettrace()
         sys.settrace(note)
         try:
-            run_to_end(graph)
+            asyncio.run(graph.ainvoke({"count": 0}, THREAD))
         finally:
             sys.settrace(before)
         return count / number
 
     assert lines_per_call(160) < 1.2 * lines_per_call(40)
+
+
+def test_a_call_may_call_tasks_of_langgraph_and_interrupt_in_them() -> None:
+    ran: list[str] = []
+
+    @task
+    async def inner(value: str) -> str:
+        ran.append(value)
+        return f"{value}{interrupt('?')}" if value == "b" else value
+
+    async def work() -> str:
+        return await inner("a") + await inner("b")
+
+    async def node(state: Count, config: RunnableConfig) -> Count:
+        return {"count": len(await internals.Calls(config).call(config, "call", work, None).future)}
+
+    graph = compiled(("node", node), saver=InMemorySaver())
+    graph.stream_eager = True
+    assert run_to_end(graph, by_id=True) == {"count": 5}
+    assert ran == ["a", "b", "b"]
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_calls_are_listed_in_the_stream_of_tasks(is_announced: bool) -> None:
+    async def work() -> int:
+        return 1
+
+    async def node(state: Count, config: RunnableConfig) -> Count:
+        calls = internals.Calls(config)
+        assert calls.are_shown
+        if is_announced:
+            calls.announce(config, "call", "shown")
+        return {"count": await calls.call(config, "call", work, "shown").future}
+
+    async def streamed() -> list[Any]:
+        graph = compiled(("node", node))
+        graph.stream_eager = True
+        return [event async for event in graph.astream({"count": 0}, stream_mode="tasks") if event["name"] == "call"]
+
+    begun, ended = asyncio.run(streamed())
+    assert (begun["input"], ended["result"]) == ((("shown",), {}), {"__return__": 1})
 
 
 @pytest.mark.parametrize("saver", [None, InMemorySaver()])

@@ -5,12 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from functools import partial
 from typing import Any
 
 import pytest
 from langchain_core.runnables import RunnableConfig, RunnableLambda
-from langgraph.func import entrypoint
 
 from agents.runtime import Effects, SyncAsyncRunnable, run_in_background
 from tests.waiting import PATIENCE
@@ -145,27 +143,8 @@ def test_sleeping_takes_its_time(call: Any) -> None:
     assert time.monotonic() - start >= 0.02
 
 
-async def use_tasks(effects: Effects, value: list[int]) -> list[int]:
-    async def work(number: Any) -> int:
-        return await effects.coroutine(async_double, {"number": number})
-
-    pending = [effects.task(f"double {number}", partial(work), number) for number in value]
-    while not all(item.done() for item in pending):
-        await effects.first([item for item in pending if not item.done()])
-    return [item.result() for item in pending]
-
-
 On = Callable[[Coroutine[Any, Any, Any]], Any]
 ON_LOOPS: list[On] = [asyncio.run, lambda work: run_in_background(lambda: work)]
-
-
-@pytest.mark.parametrize("on", ON_LOOPS, ids=["its own", "background"])
-def test_tasks_run_in_a_graph(on: On) -> None:
-    @entrypoint()
-    async def graph(value: Any) -> Any:
-        return await Using(use_tasks).ainvoke(value)
-
-    assert on(graph.ainvoke([1, 2, 3])) == [2, 4, 6]
 
 
 async def signal_itself(effects: Effects, value: Any) -> bool:

@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from functools import partial
-from inspect import signature
 from typing import Any, TypeVar, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph import func
 
 from agents.runtime.background import in_thread, sync_caller
 from agents.runtime.cancellation import Cancellation
@@ -55,37 +53,20 @@ class Effects:
         return Wakeup()
 
     def signal(self) -> Any:
-        """Return a future for `first` and `as_completed`, which only code on the same loop may set."""
+        """Return a future for `first`, which only code on the same loop may set."""
         return asyncio.get_running_loop().create_future()
 
     async def first(self, pending: Collection[Any]) -> None:
         """Wait until one of some futures is done; no future is cancelled, no error raised."""
         await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
 
-    async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[object]:
-        """Yield the futures as they end; each is registered once, however many there are."""
-        ended: asyncio.Queue[object] = asyncio.Queue()
-        for future in pending:
-            future.add_done_callback(ended.put_nowait)
-        for _ in pending:
-            yield await ended.get()
-
     def within(self, seconds: float | None, work: _Async[T]) -> _Async[T]:
         """Do some work, raising `TimeoutError` after so many seconds (None: no limit)."""
         return work if seconds is None else _within(seconds, work)
 
-    def task(self, name: str, work: Callable[[object], _Async[object]], shown: object) -> Any:
-        """Start work as a durable LangGraph task, `shown` as its input; return its future."""
-        work.__signature__ = _OF_TASK  # type: ignore[attr-defined]  # LangGraph reads it twice per task
-        task: Any = func.task(name=name)
-        return task(work)(shown)
-
     def slots(self, number: int | None) -> AbstractAsyncContextManager[object]:
         """Return a semaphore that admits so many at once (None: all)."""
         return nullcontext() if number is None else asyncio.Semaphore(number)
-
-
-_OF_TASK = signature(lambda shown: None)
 
 
 async def _within(seconds: float, work: _Async[T]) -> T:
@@ -164,11 +145,6 @@ class BackgroundEffects(Effects):
 
     async def first(self, pending: Collection[Any]) -> None:
         await self._until_cancelled(super().first(pending))
-
-    async def as_completed(self, pending: Collection[Any]) -> AsyncIterator[object]:
-        source = super().as_completed(pending)
-        for _ in pending:
-            yield await self._until_cancelled(anext(source))
 
     async def _until_cancelled(self, work: Awaitable[T]) -> T:
         """Wait for something; a cancellation ends the waiting."""

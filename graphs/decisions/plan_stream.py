@@ -153,6 +153,7 @@ class PlanInWriting(Generic[S]):
         self.begun: list[Step] = []
         self._count = 0
         self._answer: Any = None
+        self._call: Any = None
         self._before: set[str] = set()
         """The steps that had begun before the reply that is being read."""
         self._reader = StepReader()
@@ -161,7 +162,7 @@ class PlanInWriting(Generic[S]):
     async def follow(self) -> tuple[Update, Written]:
         """Begin steps as they are written; return the update, and the end of the plan, once all of them have ended."""
         while (end := await self._stored()) is not None and end["status"] == "step":
-            await self._begin(Step(**end["step"]))
+            self._begin(Step(**end["step"]))
         if end is None:
             end = await self._asked()
         await self.run.close()
@@ -172,9 +173,9 @@ class PlanInWriting(Generic[S]):
         decided: Decided = {"value": {"steps": end["plan"]}, "mistakes": [], "usage": end["usage"]}
         return {**self.node.take(self.state, decided), "has_begun": bool(self.begun)}, end
 
-    async def _begin(self, step: Step) -> None:
+    def _begin(self, step: Step) -> None:
         self.begun.append(step)
-        await self.run.open([step])
+        self.run.open([step])
 
     async def _stored(self) -> Written | None:
         """Return the next step of the plan or its end where it is stored; else None, and a call waits to store it."""
@@ -187,7 +188,7 @@ class PlanInWriting(Generic[S]):
             await self.effects.first([answer])
             return answer.result()
 
-        future = self.run.tasks.call(f"plan#{self._count}", body, {"number": self._count})
+        self._call = future = self.run.tasks.call(f"plan#{self._count}", body, {"number": self._count})
         await self.effects.first([future, asked])
         if asked.done():
             return None
@@ -196,7 +197,7 @@ class PlanInWriting(Generic[S]):
 
     async def _store(self, written: Written) -> Written:
         self._answer.set_result(written)
-        await self.effects.first([self.run.tasks.when_stored(f"plan#{self._count}")])
+        await self.effects.first([self._call])
         return written
 
     async def _asked(self) -> Written:
@@ -233,7 +234,7 @@ class PlanInWriting(Generic[S]):
                 self._may_begin = False
             elif step not in self.begun:
                 await self._store(_written("step", no_usage(), step=step.as_dict()))
-                await self._begin(step)
+                self._begin(step)
                 await self._stored()
 
     def _sound(self, item: object) -> Step | None:

@@ -1,9 +1,10 @@
-"""Durable calls: LangGraph tasks whose results are stored before anybody builds on them, so many open at once."""
+"""Durable calls: tasks whose results are stored before anybody builds on them, so many open at once."""
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, InvalidStateError
-from collections.abc import Callable, Collection, Coroutine, Iterable
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -12,85 +13,78 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
 from langgraph.errors import GraphInterrupt
 
-from agents.runtime import Effects
+from agents.runtime import Effects, WorkCancelledError
 from graphs.engine.budget import take_over
-from graphs.engine.langgraph_internals import task_id_of
+from graphs.engine.langgraph_internals import Called, Calls
 from graphs.engine.progress import place_in_run
-from graphs.engine.recorded import notices_of
+from graphs.engine.recorded import Notices, notices_of
 from graphs.engine.step_records import AtWork
 from graphs.engine.steps import StepRecord
 
 WINDOW = 1000
-"""Steps that are open (waiting or working) at once: their number decides how much memory a run takes."""
+"""Steps at work at once: their number decides how much memory a run takes."""
 
 StartStep = Callable[[], Coroutine[object, None, StepRecord]]
+Pending = asyncio.Future[Any]
 
 
 class Tasks:
-    """The durable calls of one run of steps, by name.
-
-    Replay matches tasks by the order of their calls and by name, never by arguments: call them in one fixed order.
+    """The durable calls of one run of steps, each with a name of its own, by which it is found again after a resume.
 
     Args:
-        effects: How to wait.
         config: That of the node in which they are called.
         ended: Gets each record, also those of tasks that had ended before the run was resumed.
     """
 
-    def __init__(self, effects: Effects, config: RunnableConfig, ended: Callable[[StepRecord], None]) -> None:
-        self.effects = effects
+    def __init__(self, config: RunnableConfig, ended: Callable[[StepRecord], None]) -> None:
         self.config = config
         self.ended = ended
         self.earlier = AtWork()
         """The working time of what had finished before this process took the run over."""
-        self._ran: dict[str, str] = {}
-        """The tasks whose body ran in this process, with LangGraph's id of each."""
-        self._stored: dict[str, object] = {}
-        """By task, a future that is done when its result is stored, or there is none."""
+        self._calls = Calls(config)
         self._notices = notices_of(config)
 
-    def call(self, name: str, work: StartStep, shown: object) -> Any:
-        """Call a task and return its future; the body does not run for what had finished before a resume."""
+    def announce(self, name: str, shown: Callable[[], object]) -> None:
+        """List a call that will be made in the `tasks` stream, with its input, if anybody listens."""
+        if self._calls.are_shown:
+            self._calls.announce(get_config(), name, shown())
 
-        async def body(shown: object) -> StepRecord:
-            self._ran[name] = task_id_of(get_config())
-            if self._notices:
-                self._notices.watch(self._ran[name])
-            return await work()
-
-        self._stored[name] = self.effects.signal()
-        future = self.effects.task(name, body, shown)
-        future.add_done_callback(partial(self._end, name))
-        return future
-
-    def when_stored(self, name: str) -> object:
-        """Return a future that is done when the result of a task is stored, or there is none."""
-        return self._stored[name]
-
-    async def results(self, calls: Iterable[tuple[str, object]]) -> list[StepRecord]:
-        """Return the records of some calls, by name, once they are stored."""
-        named = dict(calls)
-        for name in named:
-            await self.effects.first([self._stored[name]])
-        return results_of(named.values())
-
-    def _end(self, name: str, future: Any) -> None:
-        stored = self._stored[name]
-        if future.cancelled() or future.exception():
-            _set(stored)
-            return
-        if self._notices and name in self._ran:
-            self._notices.when_stored(self._ran[name], partial(_set_soon, future.get_loop(), stored))
-        else:
-            _set(stored)
-        record: StepRecord = future.result()
-        if name not in self._ran:
+    def call(self, name: str, work: StartStep, shown: object) -> Pending:
+        """Call a task; the future is done when its result is stored. What had finished before a resume is not done."""
+        called = self._calls.call(get_config(), name, work, shown)
+        if called.is_stored:
+            record: StepRecord = called.future.result()
             seconds = self.earlier.add(record)
             take_over(self.config, f"{place_in_run(self.config)}|{name}", record["usage"], seconds)
-        self.ended(record)
+            self.ended(record)
+            return called.future
+        called.future.add_done_callback(self._note)
+        return called.future if self._notices is None else self._stored(called, self._notices)
+
+    def _note(self, future: Pending) -> None:
+        if not future.cancelled() and not future.exception():
+            self.ended(future.result())
+
+    def _stored(self, called: Called, notices: Notices) -> Pending:
+        """Return a future that is done when the result of a call is stored, or there is none."""
+        notices.watch(called.id)
+        loop = called.future.get_loop()
+        stored = loop.create_future()
+
+        def end(future: Pending) -> None:
+            if future.cancelled():
+                stored.cancel()
+            elif error := future.exception():
+                stored.set_exception(error)
+                stored.exception()  # asyncio would log one that nobody looks at
+            else:
+                notices.when_stored(called.id, partial(_soon, loop, partial(_set, stored, future.result())))
+
+        called.future.add_done_callback(end)
+        return stored
 
 
-def results_of(calls: Collection[Any]) -> list[StepRecord]:
+def results_of(calls: Collection[Pending]) -> list[StepRecord]:
     """Return the results of calls that have ended, or raise everything that was asked in them, together."""
     errors = [error for call in calls if (error := call.exception())]
     for error in errors:
@@ -103,40 +97,59 @@ def results_of(calls: Collection[Any]) -> list[StepRecord]:
 
 
 class Window:
-    """Keeps the number of open calls within `WINDOW`; waiting costs the same however many are open."""
+    """Begins calls, at most `WINDOW` of them at once."""
 
     def __init__(self, effects: Effects) -> None:
         self.effects = effects
-        self.open: set[object] = set()
-        self.ended = effects.signal()
+        self._ready: deque[Callable[[], Pending]] = deque()
+        self._open = 0
+        self._error: Exception | None = None
+        self._ended = effects.signal()
 
-    async def add(self, future: Any) -> None:
-        """Count a call as open, and wait until there is room for another."""
-        self.open.add(future)
-        future.add_done_callback(self._end)
-        await self._until_open(WINDOW - 1)
+    def add(self, begin: Callable[[], Pending]) -> None:
+        """Begin a call, now or when others have ended."""
+        self._ready.append(begin)
+        self._fill()
 
     async def close(self) -> None:
-        """Wait until no call is open."""
-        await self._until_open(0)
+        """Wait until all calls have ended; after a cancellation for those that are open, so that results are stored."""
+        try:
+            await self._until_ended(self.effects)
+        except WorkCancelledError:
+            self._ready.clear()
+            await self._until_ended(Effects())
+            raise
+        if self._error:
+            raise self._error
 
-    def _end(self, future: object) -> None:
-        self.open.discard(future)
-        _set(self.ended)  # or another one ended at the same time
+    async def _until_ended(self, effects: Effects) -> None:
+        while (self._open or self._ready) and not self._error:
+            self._ended = effects.signal()
+            await effects.first([self._ended])
 
-    async def _until_open(self, most: int) -> None:
-        while len(self.open) > most:
-            self.ended = self.effects.signal()
-            if len(self.open) > most:
-                await self.effects.first([self.ended])
+    def _fill(self) -> None:
+        while self._ready and self._open < WINDOW:
+            try:
+                self._ready.popleft()().add_done_callback(self._end)
+            except Exception as error:  # raised to whom waits, not to the loop that has called this
+                self._error = error
+                _set(self._ended)
+                return
+            self._open += 1
+
+    def _end(self, future: Pending) -> None:
+        self._open -= 1
+        self._fill()
+        if not self._open:
+            _set(self._ended)
 
 
-def _set_soon(loop: AbstractEventLoop, signal: Any) -> None:
-    """Set a signal from any thread: savers for sync code write in threads."""
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    """Call a function on a loop from any thread: savers for sync code write in threads."""
     with suppress(RuntimeError):  # the loop has been closed, with all that waited on it
-        loop.call_soon_threadsafe(_set, signal)
+        loop.call_soon_threadsafe(call)
 
 
-def _set(signal: Any) -> None:
-    with suppress(InvalidStateError):  # it is set already
-        signal.set_result(None)
+def _set(future: Pending, result: StepRecord | None = None) -> None:
+    if not future.done():
+        future.set_result(result)

@@ -1,7 +1,7 @@
 """The node that runs steps: each starts the moment its last dependency ends, and is durable by itself.
 
-LangGraph runs nodes in supersteps, in which every level waits for its slowest node. So a step is not a node but a
-`langgraph.func.task` that waits for its dependencies' futures.
+LangGraph runs nodes in supersteps, in which every level waits for its slowest node. So a step is not a node but a task
+call, made when its dependencies have ended; until then it costs no more than its place in a dict.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from agents.errors import ConfigurationError
 from agents.runtime import Effects, Retry, SyncAsyncRunnable, WorkCancelledError, is_cancelled, sum_usage
 from graphs.engine.budget import take_over
 from graphs.engine.chat_stream import begin_call, end_call
-from graphs.engine.durable_tasks import Tasks, Window, results_of
-from graphs.engine.langgraph_internals import watch_calls_singly
+from graphs.engine.durable_tasks import Pending, Tasks, Window, results_of
 from graphs.engine.node import Update
 from graphs.engine.progress import place_in_run, report
 from graphs.engine.step_work import StepWork
@@ -80,7 +79,7 @@ class Execute(SyncAsyncRunnable[Any, Update]):
         run = self.run_of(effects, value, config)
         steps, finished = self._in_order(read_plan(value["plan"])[0]), run.finished
         try:
-            await run.open([step for step in steps if step.id not in finished])
+            run.open([step for step in steps if step.id not in finished])
             await run.close()
         except BaseException:
             run.work.abandoned = True  # after Ctrl-C the threads of waiting steps live on; they must not start anything
@@ -97,7 +96,6 @@ class Execute(SyncAsyncRunnable[Any, Update]):
 
     def run_of(self, effects: Effects, value: Any, config: RunnableConfig) -> StepRun:
         """Return a run of steps in the node with this config, none of them open yet."""
-        watch_calls_singly(config)
         take_over(config, place_in_run(config), value.get("usage"), value.get("seconds", 0.0))
         records: Mapping[str, StepRecord] = value.get("steps") or {}
         is_final = bool(value.get("has_begun"))  # they belong to this plan, not to one before it
@@ -126,28 +124,59 @@ class StepRun:
         assignment: Assignment,
         config: RunnableConfig,
     ) -> None:
-        self.effects = effects
         self.finished = finished
         self.on_failure = node.on_failure
         self.config = config
-        self.calls: dict[str, str] = {}
-        """By step, the tool call as which chat front ends show it."""
-        self.futures: dict[str, Any] = {}
-        self.tasks = Tasks(effects, config, self.ended)
+        self.tasks = Tasks(config, self.ended)
         self.steps = {step.id: step for step in node.steps}
-        self.work = StepWork(node.agents, node.retry, self.steps, assignment, slots, self.tasks)
+        self.work = StepWork(effects, node.agents, node.retry, self.steps, assignment, slots, self.tasks)
+        self._order: list[str] = []
+        self._settled = dict(finished)
+        self._missing: dict[str, int] = {}
+        """By step that has not begun, how many dependencies have not ended."""
+        self._dependents: dict[str, list[Step]] = {}
+        self._futures: dict[str, Pending] = {}
         self._window = Window(effects)
 
-    async def open(self, steps: Sequence[Step]) -> None:
-        """Call every step's task, at most `WINDOW` open at once."""
+    def open(self, steps: Sequence[Step]) -> None:
+        """Begin each step as soon as its dependencies have ended, at most `WINDOW` at once."""
         self.steps.update({step.id: step for step in steps})
         for step in steps:
-            self.futures[step.id] = self.tasks.call(step.id, partial(self.step, step), step.as_dict())
-            await self._window.add(self.futures[step.id])
+            self._order.append(step.id)
+            awaited = {name for name in step.dependencies if name not in self._settled}
+            self._missing[step.id] = len(awaited)
+            for name in awaited:
+                self._dependents.setdefault(name, []).append(step)
+            self.tasks.announce(step.id, step.as_dict)
+        for step in steps:
+            self._begin_if_ready(step)
 
     async def close(self) -> None:
         """Wait until all steps are done."""
         await self._window.close()
+
+    def _begin_if_ready(self, step: Step) -> None:
+        if step.id not in self._missing or (self._missing[step.id] and step.join == "all"):
+            return
+        settled = {name: self._settled[name] for name in step.dependencies if name in self._settled}
+        if may_start(step, settled):
+            del self._missing[step.id]
+            self._window.add(partial(self._begin, step, settled))
+
+    def _begin(self, step: Step, settled: Mapping[str, StepRecord]) -> Pending:
+        shown = {"agent": step.agent, "task": step.task}
+        future = self._futures[step.id] = self.tasks.call(step.id, partial(self.step, step, settled), shown)
+        future.add_done_callback(partial(self._go_on, step.id))
+        return future
+
+    def _go_on(self, name: str, future: Pending) -> None:
+        """Begin the steps that have waited for this one; where it asks a person, they begin after the answer."""
+        if not future.cancelled() and not future.exception():
+            self._settled[name] = future.result()
+            for step in self._dependents.pop(name, ()):
+                if step.id in self._missing:
+                    self._missing[step.id] -= 1
+                    self._begin_if_ready(step)
 
     def ended(self, record: StepRecord) -> None:
         """Note whether a record ends the run."""
@@ -161,24 +190,25 @@ class StepRun:
             WorkCancelledError: The work was cancelled before all steps had begun.
         """
         try:
-            return dict(zip(self.futures, results_of(self.futures.values()), strict=True))
+            called = [self._futures[name] for name in self._order if name in self._futures]
+            return dict(zip(self._order, results_of(called), strict=True))
         except GraphInterrupt as asked:
             if not asked.args[0] and is_cancelled(self.config):
                 raise WorkCancelledError from None
             raise
 
-    async def step(self, step: Step) -> StepRecord:
-        """Wait for a step's dependencies, then run or skip it."""
-        settled = await self._settled(step)
+    async def step(self, step: Step, settled: Mapping[str, StepRecord]) -> StepRecord:
+        """Run or skip a step whose dependencies have these records."""
         reason = reason_to_skip(step, settled, self.on_failure)
         started: float | None = None
+        call = ""
 
         def begin() -> None:
-            nonlocal started
+            nonlocal started, call
             if started is None:
                 started = time.time()
                 report("step", step=step.id, agent=step.agent, status="running")
-                self.calls[step.id] = begin_call(self.config, step.agent, step.id, {"task": in_words(step)})
+                call = begin_call(self.config, step.agent, step.id, {"task": in_words(step)})
 
         if reason is not None:
             record = new_record(step, "skipped", error=f"Step {step.id!r} was skipped: {reason}")
@@ -187,27 +217,6 @@ class StepRun:
         if started is not None:
             record = {**record, "started": started, "ended": time.time()}
             text = record["error"] or record["result"] or ""
-            end_call(self.config, step.agent, self.calls[step.id], text, failed=bool(record["error"]))
+            end_call(self.config, step.agent, call, text, failed=bool(record["error"]))
         report("step", **{key: record[key] for key in _REPORTED}, step=step.id)  # type: ignore[literal-required]
         return record
-
-    async def _settled(self, step: Step) -> dict[str, StepRecord]:
-        """Return the records of the dependencies, once there are enough of them."""
-        settled = {name: self.finished[name] for name in step.dependencies if name in self.finished}
-        pending = {self.tasks.when_stored(name): name for name in step.dependencies if name not in settled}
-        if may_start(step, settled):
-            return settled
-        asks = False
-        async for signal in self.effects.as_completed(pending):
-            future = self.futures[name := pending[signal]]
-            if future.cancelled() or future.exception():
-                asks = True
-                if step.join == "any":
-                    continue
-                break
-            settled[name] = future.result()
-            if may_start(step, settled):
-                return settled
-        if asks:
-            raise GraphInterrupt(())  # a dependency waits for a person; this step starts again after it
-        return settled

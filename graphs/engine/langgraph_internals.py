@@ -6,13 +6,16 @@ Checkpoints: reserved channels and keys, what waits in them. Savers: their table
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import cache, partial
-from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
+
+from agents.runtime import Effects, OwnRun
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -26,6 +29,7 @@ RESUME = "__resume__"
 START = "__start__"
 BRANCH = "branch:to:"
 PUSH = "__pregel_push"
+RETURN = "__return__"
 CACHE = "__pregel_cache"
 """Key of `configurable` under which nested graphs find the cache of the graph around them."""
 CHECKPOINTER = "__pregel_checkpointer"
@@ -120,78 +124,113 @@ _NO_TASK = "00000000-0000-0000-0000-000000000000"
 """In place of a task's id, with what was written by none: an input, or a resume for any interrupt."""
 
 
-def watch_calls_singly(config: RunnableConfig) -> None:
-    """Spare the node with this config that LangGraph looks at all its task calls whenever one of them begins or ends.
+class Called(NamedTuple):
+    """A task call under way."""
 
-    LangGraph waits for all futures of a superstep in one dict, again after each that ends: n * n for n open calls. Here
-    a call registers its own end and stays out of the dict, so that the graph waits for its node alone. Streams must be
-    eager for that, else they would stand still meanwhile. It also looks through all writes of a superstep for those of
-    the call that begins or ends.
+    id: str
+    future: asyncio.Future[Any]
+    is_stored: bool
+    """Whether its result was stored before, and the work is not done again."""
+
+
+class Calls:
+    """The task calls of one node, and of the tasks in it: durable as those of `@task`, for a third of their cost.
+
+    LangGraph recognises a call after a resume by its number and name. Here a call has no number, so that calls may be
+    made in any order, each with a name of its own. LangGraph also looks through all calls and all writes of a superstep
+    for those of the call that begins or ends; here neither is looked through, and what has ended is dropped.
+
+    Args:
+        config: That of the node.
     """
-    call = config.get("configurable", {}).get(CALL)
-    if call is None:
-        return
-    futures = call.keywords["futures"]()
-    if not hasattr(futures, "leave_out"):
-        kind: object = type(futures)
-        futures.__class__ = _without_calls(kind)
-    schedule = call.keywords["schedule_task"]
-    accept = getattr(schedule, "accept", schedule)
-    loop = accept.__self__
-    # A resume for any interrupt is taken out of the list by the call that uses it, so that list must stay the loop's.
-    has_resume = any(task_id == _NO_TASK for task_id, *_ in loop.checkpoint_pending_writes)
-    if iscoroutinefunction(accept) and loop.cache is None and not has_resume:
-        call.keywords["schedule_task"], write = _without_scans(accept, loop)
-        futures.callback().__self__.put_writes = lambda: write
 
+    def __init__(self, config: RunnableConfig) -> None:
+        self._call = config["configurable"][CALL]
+        accept = self._call.keywords["schedule_task"]
+        self._loop = loop = accept.__self__
+        self._commit = self._call.keywords["futures"]().callback()
+        modes = loop.stream.modes if loop.stream is not None else ()
+        self.are_shown = not {"tasks", "debug"}.isdisjoint(modes)
+        """Whether anybody listens to the `tasks` stream, which lists calls before they begin."""
+        self._before = before = loop.checkpoint_pending_writes
+        """What a call can match: only what was stored before its node began, and what it wrote itself."""
+        self._writers = {task_id for task_id, *_ in before}
+        # A resume for any interrupt is taken out of the list by the call that uses it: that list stays the loop's.
+        loop.checkpoint_pending_writes = before if _NO_TASK in self._writers else [*before]
+        self._listed: dict[str, Any] = {}
 
-def _without_scans(accept: Any, loop: Any) -> tuple[Any, Any]:
-    """Return how a loop accepts calls, and puts writes, without looking through the writes of all calls before.
+    def announce(self, config: RunnableConfig, name: str, shown: object) -> None:
+        """List a call that will be made."""
+        self._listed[name] = self._accepted(config, _Work(name), shown)
 
-    A call can match only what was stored before its node began, and what it wrote itself.
-    """
-    before = loop.checkpoint_pending_writes
-    loop.checkpoint_pending_writes = [*before]
-    writers = {task_id for task_id, *_ in before} | {_NO_TASK}
+    def call(
+        self, config: RunnableConfig, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: object
+    ) -> Called:
+        """Call a task from the node or task with this config; `shown` is listed as its input."""
+        task = self._listed.pop(name, None) or self._accepted(config, _Work(name), shown)
+        if task.writes:
+            future = asyncio.get_running_loop().create_future()
+            future.set_result(next((value for channel, value in task.writes if channel == RETURN), None))
+            return Called(task.id, future, is_stored=True)
+        task.proc.work = work
+        # A task may call others.
+        task.config["configurable"][CALL] = partial(self._call_inside, ref(task))
+        submit = self._call.keywords["submit"]()
+        future = submit(self._run, task, __name__=name, __cancel_on_exit__=True, __reraise_on_exit__=False)
+        return Called(task.id, future, is_stored=False)
 
-    async def schedule(*arguments: Any) -> Any:
-        whole, loop.checkpoint_pending_writes = loop.checkpoint_pending_writes, before
+    def _call_inside(self, task: object, *arguments: Any, **options: Any) -> object:
+        return self._call.func(task, *arguments, **{**self._call.keywords, **options})
+
+    def _accepted(self, config: RunnableConfig, work: Any, shown: object) -> Any:
+        from langgraph.pregel._algo import Call
+        from langgraph.pregel._call import CACHE as RUNNABLES
+        from langgraph.pregel._loop import PregelLoop
+
+        parent = config["configurable"][CALL].args[0]()
+        RUNNABLES[work, True] = work  # else LangGraph makes three Runnables of it
+        whole, self._loop.checkpoint_pending_writes = self._loop.checkpoint_pending_writes, self._before
         try:
-            return await accept(*arguments)  # which does not suspend without a cache
+            inherited = config["callbacks"]
+            call = Call(work, ((shown,), {}), retry_policy=None, cache_policy=None, callbacks=inherited)
+            return PregelLoop.accept_push(self._loop, parent, 0, call)
         finally:
-            loop.checkpoint_pending_writes = whole
+            self._loop.checkpoint_pending_writes = whole
+            del RUNNABLES[work, True]
 
-    def put_writes(task_id: str, writes: Any, **options: Any) -> None:
-        if task_id in writers:
-            loop.put_writes(task_id, writes, **options)
-            return
-        writers.add(task_id)
-        whole, loop.checkpoint_pending_writes = loop.checkpoint_pending_writes, []
+    async def _run(self, task: Any) -> Any:
         try:
-            loop.put_writes(task_id, writes, **options)
-        finally:
-            whole += loop.checkpoint_pending_writes
-            loop.checkpoint_pending_writes = whole
+            result = await task.proc.ainvoke(task.input[0][0], task.config)
+        except BaseException as error:
+            self._end(task, error)
+            raise
+        task.writes.append((RETURN, result))
+        self._end(task, None)
+        return result
 
-    schedule.accept = accept  # type: ignore[attr-defined]  # for the node's next attempt
-    return schedule, put_writes
+    def _end(self, task: Any, error: BaseException | None) -> None:
+        loop = self._loop
+        if task.id in self._writers:
+            self._commit(task, error)
+        else:
+            whole, loop.checkpoint_pending_writes = loop.checkpoint_pending_writes, []
+            try:
+                self._commit(task, error)
+            finally:
+                whole += loop.checkpoint_pending_writes
+                loop.checkpoint_pending_writes = whole
+        loop.tasks.pop(task.id, None)
 
 
-@cache
-def _without_calls(kind: Any) -> object:
-    class Futures(kind):  # type: ignore[misc]
-        leave_out = True
+class _Work(OwnRun[Any, Any]):
+    """The work of a call."""
 
-        def __setitem__(self, future: Any, task: Any) -> None:
-            if task is None or task.path[0] != PUSH or task.path[-1] is not True:
-                super().__setitem__(future, task)
-            else:
-                with self.lock:
-                    self.event.clear()
-                    self.counter += 1
-                future.add_done_callback(partial(self.on_done, task))
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.work: Callable[[], Coroutine[Any, Any, Any]]
 
-    return Futures
+    async def run(self, effects: Effects, value: object, config: RunnableConfig) -> Any:
+        return await self.work()
 
 
 # Checkpoints

@@ -39,7 +39,7 @@ from graphs.engine.budget import within_budget
 from graphs.engine.chat_stream import inside
 from graphs.engine.concurrency import at_work
 from graphs.engine.durability import check_storage
-from graphs.engine.durable_tasks import Tasks, Window
+from graphs.engine.durable_tasks import Pending, Tasks, Window, results_of
 from graphs.engine.langgraph_internals import CACHE
 from graphs.engine.progress import report
 from graphs.engine.state import Problem, problem, recovered
@@ -80,6 +80,7 @@ class StepWork:
     """Does the work of steps in one run of them.
 
     Args:
+        effects: How to wait.
         agents: The team, by name.
         retry: For steps that have none of their own.
         steps: All steps of the run, by id.
@@ -90,6 +91,7 @@ class StepWork:
 
     def __init__(
         self,
+        effects: Effects,
         agents: Mapping[str, Agent],
         retry: Retry,
         steps: Mapping[str, Step],
@@ -103,7 +105,7 @@ class StepWork:
         self.base = assignment
         self.slots = slots
         self.tasks = tasks
-        self.effects = tasks.effects
+        self.effects = effects
         self.config = tasks.config
         self.control = get_runtime().control
         """By which the caller asks that nothing new begins."""
@@ -127,18 +129,23 @@ class StepWork:
         objects = inputs.data.get(listed["id"])
         if isinstance(objects, BaseModel):  # a form around the list, as `items_of` reads it too
             objects = next(iter(dict(objects).values()))
-        calls, window = [], Window(self.effects)
+        calls: dict[int, Pending] = {}
+        window = Window(self.effects)
         # The list itself is not context of its items, unless the task quotes it.
         inputs = inputs if listed["id"] in quoted(step) else inputs.without(listed["id"])
-        for number, item in enumerate(items):
+
+        def begin_item(number: int, item: object) -> Pending:
             name = f"{step.id}[{number + 1}]"
             text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
             own = inputs.with_("item", text, objects[number] if isinstance(objects, list) else item)
             work = partial(self._timed, self._item, step, name, own, begin)
-            calls.append((name, self.tasks.call(name, work, {"item": item})))
-            await window.add(calls[-1][1])
+            calls[number] = self.tasks.call(name, work, {"item": item})
+            return calls[number]
+
+        for number, item in enumerate(items):
+            window.add(partial(begin_item, number, item))
         await window.close()
-        return gathered(step, await self.tasks.results(calls))
+        return gathered(step, results_of([calls[number] for number in range(len(items))]))
 
     async def _timed(self, work: Callable[..., Any], *arguments: object) -> StepRecord:
         started = time()
@@ -158,7 +165,9 @@ class StepWork:
         while len(rounds) < step.max_rounds:
             place = f"{name}({len(rounds) + 1})"
             work = partial(self._timed, self._attempt, step, inputs, begin)
-            rounds += await self.tasks.results([(place, self.tasks.call(place, work, {"round": len(rounds) + 1}))])
+            call = self.tasks.call(place, work, {"round": len(rounds) + 1})
+            await self.effects.first([call])
+            rounds += results_of([call])
             last = rounds[-1]
             if last["status"] != "completed":
                 return last_of(step, rounds)
