@@ -13,7 +13,7 @@ progress             events on LangGraph's custom stream
 chat_stream          what chat front ends see
 drawing              drawings with what is inside a node
 own_graphs           graphs and agents in modules of the user's, by name
-durability           what a run needs of its storage; recorded: results are stored before steps build on them
+durability           what a run needs of its storage; savers: as a run calls them
 thread_lock          one run, one worker; concurrency: the caller's `max_concurrency`; changed_code: on resume
 langgraph_internals  all that depends on undocumented behaviour of LangGraph
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any
@@ -14,8 +13,8 @@ from langgraph.types import Command
 from agents.agent import Agent
 from agents.errors import ChangedCodeError
 from graphs.engine.langgraph_internals import RESUMING, next_nodes, state_values, task_results
-from graphs.engine.recorded import Saver
 from graphs.engine.run_rules import RunRules
+from graphs.engine.savers import Saver, copy_of
 from graphs.engine.steps import Step, StepRecord, read_plan
 
 Fingerprint = dict[str, list[str]]
@@ -36,8 +35,7 @@ def is_resumed(input_: object, config: RunnableConfig) -> bool:
 
 def checking(saver: Saver, check: Callable[[CheckpointTuple], None]) -> Saver:
     """Return a copy of a saver, on the same storage, that checks the checkpoint from which a run goes on."""
-    own: Any = copy.copy(saver)
-    own.unchecked = saver
+    own = copy_of(saver)
 
     @wraps(saver.get_tuple)
     def get_tuple(config: RunnableConfig) -> CheckpointTuple | None:

@@ -32,8 +32,8 @@ from graphs.engine.concurrency import RUN_SLOTS, nested_slots
 from graphs.engine.drawing import display, look_into
 from graphs.engine.durability import STORAGE, NotesFailures
 from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER, is_nested
-from graphs.engine.recorded import in_threads, needs_threads, noticing
 from graphs.engine.run_rules import RunRules
+from graphs.engine.savers import in_threads, needs_threads, original
 from graphs.engine.state import PatternState, check_keys, open_input
 from graphs.engine.thread_lock import thread_lock
 
@@ -158,7 +158,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
             configurable[STORAGE] = self.checkpointer
         saver = configurable.get(CHECKPOINTER, self.checkpointer)
         if isinstance(saver, BaseCheckpointSaver) and self.checkpointer is not False:
-            saver = noticing(getattr(saver, "unchecked", saver))
+            saver = original(saver)
             if is_resumed(input_, own):
                 saver = checking(saver, partial(check_code, pattern, self.fingerprint))
             configurable[CHECKPOINTER] = in_threads(saver) if needs_threads(saver) else saver

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine
-from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -15,9 +13,8 @@ from langgraph.errors import GraphInterrupt
 
 from agents.runtime import Effects, WorkCancelledError
 from graphs.engine.budget import take_over
-from graphs.engine.langgraph_internals import Called, Calls
+from graphs.engine.langgraph_internals import Calls
 from graphs.engine.progress import place_in_run
-from graphs.engine.recorded import Notices, notices_of
 from graphs.engine.step_records import AtWork
 from graphs.engine.steps import StepRecord
 
@@ -42,7 +39,6 @@ class Tasks:
         self.earlier = AtWork()
         """The working time of what had finished before this process took the run over."""
         self._calls = Calls(config)
-        self._notices = notices_of(config)
 
     def announce(self, name: str, shown: Callable[[], object]) -> None:
         """List a call that will be made in the `tasks` stream, with its input, if anybody listens."""
@@ -51,37 +47,19 @@ class Tasks:
 
     def call(self, name: str, work: StartStep, shown: object) -> Pending:
         """Call a task; the future is done when its result is stored. What had finished before a resume is not done."""
-        called = self._calls.call(get_config(), name, work, shown)
-        if called.is_stored:
-            record: StepRecord = called.future.result()
+        future, was_stored = self._calls.call(get_config(), name, work, shown)
+        if was_stored:
+            record: StepRecord = future.result()
             seconds = self.earlier.add(record)
             take_over(self.config, f"{place_in_run(self.config)}|{name}", record["usage"], seconds)
             self.ended(record)
-            return called.future
-        called.future.add_done_callback(self._note)
-        return called.future if self._notices is None else self._stored(called, self._notices)
+        else:
+            future.add_done_callback(self._note)
+        return future
 
     def _note(self, future: Pending) -> None:
         if not future.cancelled() and not future.exception():
             self.ended(future.result())
-
-    def _stored(self, called: Called, notices: Notices) -> Pending:
-        """Return a future that is done when the result of a call is stored, or there is none."""
-        notices.watch(called.id)
-        loop = called.future.get_loop()
-        stored = loop.create_future()
-
-        def end(future: Pending) -> None:
-            if future.cancelled():
-                stored.cancel()
-            elif error := future.exception():
-                stored.set_exception(error)
-                stored.exception()  # asyncio would log one that nobody looks at
-            else:
-                notices.when_stored(called.id, partial(_soon, loop, partial(_set, stored, future.result())))
-
-        called.future.add_done_callback(end)
-        return stored
 
 
 def results_of(calls: Collection[Pending]) -> list[StepRecord]:
@@ -133,23 +111,13 @@ class Window:
                 self._ready.popleft()().add_done_callback(self._end)
             except Exception as error:  # raised to whom waits, not to the loop that has called this
                 self._error = error
-                _set(self._ended)
+                if not self._ended.done():
+                    self._ended.set_result(None)
                 return
             self._open += 1
 
     def _end(self, future: Pending) -> None:
         self._open -= 1
         self._fill()
-        if not self._open:
-            _set(self._ended)
-
-
-def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
-    """Call a function on a loop from any thread: savers for sync code write in threads."""
-    with suppress(RuntimeError):  # the loop has been closed, with all that waited on it
-        loop.call_soon_threadsafe(call)
-
-
-def _set(future: Pending, result: StepRecord | None = None) -> None:
-    if not future.done():
-        future.set_result(result)
+        if not self._open and not self._ended.done():
+            self._ended.set_result(None)

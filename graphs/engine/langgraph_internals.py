@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from agents.runtime import Effects, OwnRun
@@ -70,17 +70,6 @@ def parts_of(namespace: str) -> list[str]:
     return [part for part in namespace.split("|") if not part.isdigit()]
 
 
-def task_id_of(config: RunnableConfig) -> str:
-    """Return the id of the task in which this is called: the end of its namespace."""
-    return str(config.get("metadata", {}).get(NAMESPACE, "")).rpartition("|")[2].rpartition(":")[2]
-
-
-def saver_of_steps(config: RunnableConfig) -> object:
-    """Return the saver that stores results as they come; None if they are stored only at the end, or not at all."""
-    configurable = config.get("configurable", {})
-    return None if configurable.get(DURABILITY) == "exit" else configurable.get(CHECKPOINTER)
-
-
 # Streams
 
 
@@ -124,21 +113,13 @@ _NO_TASK = "00000000-0000-0000-0000-000000000000"
 """In place of a task's id, with what was written by none: an input, or a resume for any interrupt."""
 
 
-class Called(NamedTuple):
-    """A task call under way."""
-
-    id: str
-    future: asyncio.Future[Any]
-    is_stored: bool
-    """Whether its result was stored before, and the work is not done again."""
-
-
 class Calls:
     """The task calls of one node, and of the tasks in it: durable as those of `@task`, for a third of their cost.
 
     LangGraph recognises a call after a resume by its number and name. Here a call has no number, so that calls may be
-    made in any order, each with a name of its own. LangGraph also looks through all calls and all writes of a superstep
-    for those of the call that begins or ends; here neither is looked through, and what has ended is dropped.
+    made in any order, each with a name of its own. LangGraph releases a result before it is stored; here after that, so
+    that nothing is built on what a killed process would lose. LangGraph also looks through all calls and all writes of
+    a superstep for those of the call that begins or ends; here neither is looked through, and ended calls are dropped.
 
     Args:
         config: That of the node.
@@ -165,19 +146,22 @@ class Calls:
 
     def call(
         self, config: RunnableConfig, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: object
-    ) -> Called:
-        """Call a task from the node or task with this config; `shown` is listed as its input."""
+    ) -> tuple[asyncio.Future[Any], bool]:
+        """Call a task from the node or task with this config; `shown` is listed as its input.
+
+        Returns:
+            Its future, and whether the result was stored before, so that the work is not done again.
+        """
         task = self._listed.pop(name, None) or self._accepted(config, _Work(name), shown)
         if task.writes:
             future = asyncio.get_running_loop().create_future()
             future.set_result(next((value for channel, value in task.writes if channel == RETURN), None))
-            return Called(task.id, future, is_stored=True)
+            return future, True
         task.proc.work = work
         # A task may call others.
         task.config["configurable"][CALL] = partial(self._call_inside, ref(task))
         submit = self._call.keywords["submit"]()
-        future = submit(self._run, task, __name__=name, __cancel_on_exit__=True, __reraise_on_exit__=False)
-        return Called(task.id, future, is_stored=False)
+        return submit(self._run, task, __name__=name, __cancel_on_exit__=True, __reraise_on_exit__=False), False
 
     def _call_inside(self, task: object, *arguments: Any, **options: Any) -> object:
         return self._call.func(task, *arguments, **{**self._call.keywords, **options})
@@ -205,21 +189,31 @@ class Calls:
             self._end(task, error)
             raise
         task.writes.append((RETURN, result))
-        self._end(task, None)
+        if writes := self._end(task, None):
+            await asyncio.wait(writes)
         return result
 
-    def _end(self, task: Any, error: BaseException | None) -> None:
-        loop = self._loop
-        if task.id in self._writers:
+    def _end(self, task: Any, error: BaseException | None) -> list[asyncio.Future[Any]]:
+        """Write the end of a task; return the writes under way, none where results are not stored as they come."""
+        loop, writes = self._loop, []
+        whole, submit = loop.checkpoint_pending_writes, loop.submit
+
+        def note(*arguments: Any, **options: Any) -> Any:
+            writes.append(submit(*arguments, **options))
+            return writes[-1]
+
+        loop.submit = note
+        if task.id not in self._writers:
+            loop.checkpoint_pending_writes = []
+        try:
             self._commit(task, error)
-        else:
-            whole, loop.checkpoint_pending_writes = loop.checkpoint_pending_writes, []
-            try:
-                self._commit(task, error)
-            finally:
+        finally:
+            loop.submit = submit
+            if task.id not in self._writers:
                 whole += loop.checkpoint_pending_writes
                 loop.checkpoint_pending_writes = whole
         loop.tasks.pop(task.id, None)
+        return writes
 
 
 class _Work(OwnRun[Any, Any]):

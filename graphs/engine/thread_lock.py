@@ -26,7 +26,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from agents.runtime import sync_caller
 from graphs.engine.concurrency import run_around
 from graphs.engine.langgraph_internals import CHECKPOINTER, is_nested
-from graphs.engine.recorded import original
+from graphs.engine.savers import original
 from graphs.errors import ConfigurationError, ThreadBusyError
 
 WhenBusy = Literal["wait", "refuse"]

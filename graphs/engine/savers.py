@@ -1,0 +1,56 @@
+"""Savers as a run calls them: copies on the same storage, in which one method or another is replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, TypeVar
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+
+from agents.runtime import in_thread, sync_caller
+
+Saver = BaseCheckpointSaver[Any]
+T = TypeVar("T")
+
+
+def copy_of(saver: Saver) -> Any:
+    """Return a copy of a saver, on the same storage, that knows of which one it is."""
+    own: Any = copy.copy(saver)
+    own.original = original(saver)
+    return own
+
+
+def original(saver: object) -> Any:
+    """Return the saver of which another one is a copy, on the same storage."""
+    return getattr(saver, "original", saver)
+
+
+def needs_threads(saver: Saver) -> bool:
+    """Return whether a sync caller waits for a run, and its saver may be for sync code, or belong to another loop."""
+    return sync_caller.get() is not None and not (
+        getattr(saver, "works_in_background", False) or type(saver) is InMemorySaver
+    )
+
+
+def in_threads(saver: Saver) -> Saver:
+    """Return a copy of a saver, on the same storage, that async code calls as sync code does, in threads.
+
+    Savers for sync code often have no async methods, and those for async code belong to a loop.
+    """
+    own = copy_of(saver)
+    own.aget_tuple = _in_thread(saver.get_tuple)
+    own.aput, own.aput_writes = _in_thread(saver.put), _in_thread(saver.put_writes)
+    return own  # type: ignore[no-any-return]
+
+
+def _in_thread(method: Callable[..., T]) -> Callable[..., Coroutine[object, None, T]]:
+    @wraps(method)
+    async def call(*arguments: object, **options: object) -> T:
+        # Shielded: what is being stored is stored whole also when its run is cancelled.
+        return await asyncio.shield(in_thread(method, *arguments, **options))
+
+    return call
