@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -19,16 +19,19 @@ from agents.checks import Check, Guardrails, sent_back
 from agents.errors import AgentError, ConfigurationError
 from agents.memory import NO_USER, memory_tools, user_of
 from agents.runtime import (
+    CALCULATED,
     AnyRunnable,
     Effects,
+    Names,
     SyncAsyncStream,
     Tally,
     Usage,
-    calculating,
     charge_earlier,
     extended,
     in_place,
     in_run,
+    in_run_scope,
+    names_for,
     plausible,
     run_scope,
     usage_of_messages,
@@ -174,11 +177,10 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         worker = self.worker
         return isinstance(worker, ChatModelWorker) and bool(worker.tools or worker.toolsets or worker.middleware)
 
-    async def run(self, effects: Effects, value: Asked, config: RunnableConfig) -> Answer:
+    def run(self, effects: Effects, value: Asked, config: RunnableConfig) -> Coroutine[Any, Any, Answer]:
         """Do one assignment."""
-        async with in_run(config) as own:
-            tally = in_place(own).tally_of(self) or Tally(settings().prices)
-            return await self.work(effects, value, own, tally, lambda reply, usage: None)
+        tally = in_place(config).tally_of(self) or Tally(settings().prices)
+        return in_run(config, lambda own: self.work(effects, value, own, tally, _as_answer))
 
     async def work(
         self,
@@ -190,10 +192,10 @@ class Agent(SyncAsyncStream[Asked, Answer]):
     ) -> Answer | T:
         """Do one assignment; `instead(reply, usage)` may read a worker's reply as something else than an answer."""
         assignment = _assignment(value)
-        config, figures = calculating(config, assignment.get("figures", {}))
-        with tally.counting():
+        config, figures = self.configured(config, tally, assignment)
+        with tally:
             await self._admit(effects, assignment, config)
-            reply = await self.reply(effects, assignment, config, tally)
+            reply = await self.reply(effects, assignment, config)
             for is_last in (not self.is_chat_model, True):
                 usage = self.spent(reply, tally, config)
                 if (other := instead(reply, usage)) is not None:
@@ -204,7 +206,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
                     return with_figures(answer, figures)
                 if is_last:
                     break
-                reply = await self.reply(effects, sent_back(assignment, answer["text"], wrong), config, tally)
+                reply = await self.reply(effects, sent_back(assignment, answer["text"], wrong), config)
             raise AgentError(f"The answer of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
 
     async def _admit(self, effects: Effects, assignment: Assignment, config: RunnableConfig) -> None:
@@ -220,11 +222,11 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         if wrong := await self.guardrails.wrong_in_input(effects, assignment):
             raise AgentError(f"The task of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
 
-    async def reply(self, effects: Effects, value: Asked, config: RunnableConfig, tally: Tally) -> object:
+    async def reply(self, effects: Effects, value: Assignment, config: RunnableConfig) -> object:
         """Return what the worker itself gives back: a state without the messages it got, a message, data, text."""
         runnable = await self.worker.runnable(effects, config)
-        asked: Any = self.worker.input(_assignment(value))
-        return newly_written(await effects.invoke(runnable, asked, self._configured(config, tally)), asked)
+        asked: Any = self.worker.input(value)
+        return newly_written(await effects.invoke(runnable, asked, config), asked)
 
     def answer(self, reply: object, usage: Usage) -> Answer:
         """Turn whatever a worker gave back into an answer, or raise why it is not one."""
@@ -274,23 +276,30 @@ class Agent(SyncAsyncStream[Asked, Answer]):
             return
         tally, assignment = Tally(settings().prices), _assignment(value)
         whole: object = None
-        async with in_run(config) as own:
-            own, figures = calculating(own, assignment.get("figures", {}))
-            with tally.counting():
+        scope, own = in_run_scope(config)
+        async with scope:
+            own, figures = self.configured(own, tally, assignment)
+            with tally:
                 await self._admit(effects, assignment, own)
                 runnable, asked = await self.worker.runnable(effects, own), self.worker.input(assignment)
-                configured = self._configured(own, tally)
-                async for delta, so_far in written(effects, runnable, asked, configured, is_graph=self.worker.is_graph):
+                async for delta, so_far in written(effects, runnable, asked, own, is_graph=self.worker.is_graph):
                     whole = so_far
                     if delta:
                         yield {"delta": delta}
                 reply = newly_written(whole, asked)
                 yield with_figures(self.answer(reply, self.spent(reply, tally, own)), figures)
 
-    def _configured(self, config: RunnableConfig, tally: Tally) -> RunnableConfig:
+    def configured(self, config: RunnableConfig, tally: Tally, assignment: Assignment) -> tuple[RunnableConfig, Names]:
+        """Return the config of an assignment, whose calls are counted, and the names of its calculations."""
+        names = names_for(config, assignment.get("figures", {}))
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.
         tags = [TAG_NOSTREAM] if self.guardrails.of_answer else []
-        return extended(config, callbacks=[tally], run_name=f"agent:{self.name}", tags=tags)
+        name = f"agent:{self.name}"
+        return extended(config, callbacks=[tally], run_name=name, tags=tags, configurable={CALCULATED: names}), names
+
+
+def _as_answer(reply: object, usage: Usage) -> None:
+    """Read a reply as nothing else than an answer."""
 
 
 def _assignment(value: Asked) -> Assignment:

@@ -99,7 +99,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         tally = Tally(settings().prices)
         silent = extended(tally.watching(config), tags=[TAG_NOSTREAM])
         mistakes: list[str] = []
-        with tally.counting():
+        with tally:
             decided = await self._decide(effects, value, mistakes, silent)
             return {"value": decided, "mistakes": mistakes, "usage": tally.usage}
 

@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
 from agents.errors import ConfigurationError
-from agents.runtime import calculating
+from agents.runtime import CALCULATED, names_for
 from agents.tools import TOOLS, calculator, file_tools
 from agents.tools.files import MAX_FILE_BYTES, MAX_LISTED, MAX_MATCHES, MAX_OUTPUT
 
@@ -88,7 +89,8 @@ def test_says_why_it_cannot_calculate(expression: str, why: str) -> None:
 
 
 def test_results_are_names_in_later_calculations_of_an_assignment() -> None:
-    config, names = calculating({}, {"net": 100})
+    names = names_for({}, {"net": 100})
+    config: RunnableConfig = {"configurable": {CALCULATED: names}}
     assert calculator.invoke({"expression": "tax = net * 0.2"}, config) == "20"
     assert calculator.invoke({"expression": "net + tax"}, config) == "120"
     assert names.maps[0] == {"tax": 20}

@@ -95,7 +95,7 @@ def test_a_call_that_failed_counts(call: Any) -> None:
 def test_an_error_carries_what_was_spent_before_it() -> None:
     tally = Tally()
     ScriptedModel(Reply("x", usage=(3, 4))).invoke("x", tally.watching({}))
-    with pytest.raises(LookupError) as caught, tally.counting():
+    with pytest.raises(LookupError) as caught, tally:
         raise LookupError
     assert usage_of(caught.value) == used(1, 3, 4)
 
@@ -107,7 +107,7 @@ class ClosedError(Exception):
 
 
 def test_an_error_that_takes_no_note_is_raised_all_the_same() -> None:
-    with pytest.raises(ClosedError), Tally().counting():
+    with pytest.raises(ClosedError), Tally():
         raise ClosedError
 
 

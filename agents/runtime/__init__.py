@@ -23,7 +23,7 @@ from agents.runtime.background import (
     start_in_background,
     sync_caller,
 )
-from agents.runtime.calculated import calculated, calculating
+from agents.runtime.calculated import CALCULATED, Names, calculated, names_for
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
 from agents.runtime.effects import AnyRunnable, Effects, In, Out
 from agents.runtime.installation import install_hint
@@ -50,6 +50,7 @@ from agents.usage import COUNTS, Tokens, Usage, add_usage, named, no_usage, sum_
 
 __all__ = [
     "BUDGET",
+    "CALCULATED",
     "COUNTS",
     "AnyRunnable",
     "AttemptOutcome",
@@ -60,6 +61,7 @@ __all__ = [
     "In",
     "InPlace",
     "JsonObject",
+    "Names",
     "Out",
     "OwnRun",
     "PerModel",
@@ -73,7 +75,6 @@ __all__ = [
     "WorkCancelledError",
     "add_usage",
     "calculated",
-    "calculating",
     "cancellations_of",
     "charge_earlier",
     "check_reply",
@@ -98,6 +99,7 @@ __all__ = [
     "masked",
     "model_called",
     "named",
+    "names_for",
     "no_usage",
     "plausible",
     "provider_words",

@@ -6,6 +6,7 @@ repeated for it. Work in which a tool has run is never repeated.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
@@ -19,7 +20,7 @@ from agents.runtime.run_config import extended
 from agents.runtime.sync_async import SyncAsyncRunnable
 from agents.runtime.usage import Tally, usage_of
 from agents.settings import settings
-from agents.usage import Usage, add_usage, no_usage
+from agents.usage import Usage, sum_usage
 
 
 class AttemptOutcome(NamedTuple):
@@ -57,7 +58,7 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
 
     async def run(self, effects: Effects, value: object, config: RunnableConfig) -> AttemptOutcome:
         """Return the first success, or the last failure."""
-        spent = no_usage()
+        spent: list[Usage] = []
         pause: Pause = getattr(self.work, "pause", InPlace.pause)
         inside = InPlace(self.retry, self.on_retry, timeout=self.timeout, pause=pause)
         while True:
@@ -74,7 +75,7 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
                 raise
             except Exception as error:
                 cancellation.cancel()  # the thread of an attempt that timed out lives on
-                spent = add_usage(spent, _spent(error, tally))
+                spent.append(_spent(error, tally))
                 if inside.has_acted or tally.tools_ran or is_exhausted(error):
                     return self._outcome(inside, spent, error=error)
                 inside.note_place_in_line(error)
@@ -83,13 +84,13 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
                 except Exception as last:
                     return self._outcome(inside, spent, error=last)
             else:
-                return self._outcome(inside, add_usage(spent, reply["usage"]), reply)
+                return self._outcome(inside, [*spent, reply["usage"]], reply)
 
     def _outcome(
-        self, inside: InPlace, usage: Usage, reply: object = None, error: Exception | None = None
+        self, inside: InPlace, spent: Sequence[Usage], reply: object = None, error: Exception | None = None
     ) -> AttemptOutcome:
         last = error and _timed(error, self.timeout)
-        return AttemptOutcome(reply, last, inside.attempts, usage, tuple(inside.faults))
+        return AttemptOutcome(reply, last, inside.attempts, sum_usage(spent), tuple(inside.faults))
 
 
 def _spent(error: Exception, tally: Tally) -> Usage:

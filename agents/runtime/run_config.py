@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
@@ -52,11 +51,16 @@ def extended(
     return own
 
 
-@contextmanager
-def current(config: RunnableConfig) -> Iterator[None]:
+class current:  # noqa: N801 - used as a function; of a generator, every open step would keep a frame
     """Make a config the one that Runnables inherit which are called in the block."""
-    token = var_child_runnable_config.set(config)
-    try:
-        yield
-    finally:
-        var_child_runnable_config.reset(token)
+
+    __slots__ = ("config", "token")
+
+    def __init__(self, config: RunnableConfig) -> None:
+        self.config = config
+
+    def __enter__(self) -> None:
+        self.token = var_child_runnable_config.set(self.config)
+
+    def __exit__(self, *_: object) -> None:
+        var_child_runnable_config.reset(self.token)

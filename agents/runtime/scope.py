@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Callable, Coroutine, Hashable
+from contextlib import nullcontext
 from typing import Any, Self, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -113,13 +113,12 @@ def in_run_scope(config: RunnableConfig) -> tuple[RunScope | nullcontext[None], 
     return scope, {**config, "configurable": {**config.get("configurable", {}), _KEY: scope}}
 
 
-def in_run(config: RunnableConfig) -> AbstractAsyncContextManager[RunnableConfig]:
-    """Enter the scope of a run; yield the config of the run."""
-    return nullcontext(config) if run_scope(config) is not None else _in_run_of_its_own(config)
+def in_run(config: RunnableConfig, work: Callable[[RunnableConfig], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
+    """Do some work in the scope of its run, or in one of its own."""
+    return work(config) if run_scope(config) is not None else _in_run_of_its_own(config, work)
 
 
-@asynccontextmanager
-async def _in_run_of_its_own(config: RunnableConfig) -> AsyncIterator[RunnableConfig]:
+async def _in_run_of_its_own(config: RunnableConfig, work: Callable[[RunnableConfig], Coroutine[Any, Any, T]]) -> T:
     scope, config = in_run_scope(config)
     async with scope:
-        yield config
+        return await work(config)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -85,18 +85,18 @@ class Tally(BaseCallbackHandler):
         self._open: dict[object, str] = {}
         self._lock = threading.Lock()
 
-    @contextmanager
-    def counting(self) -> Iterator[Self]:
+    def __enter__(self) -> Self:
         """Note on any error that leaves the block what had been spent before it."""
-        try:
-            yield self
-        except Exception as error:
-            noted = usage_of(error)
-            if noted and noted["calls"] >= self.usage["calls"]:
-                raise  # the same calls, booked on the agents that made them
-            with suppress(AttributeError):  # an exception class may forbid new attributes
-                error.usage = self.usage  # type: ignore[attr-defined]
-            raise
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Exception):
+            return
+        noted = usage_of(error)
+        if noted and noted["calls"] >= self.usage["calls"]:
+            return  # the same calls, booked on the agents that made them
+        with suppress(AttributeError):  # an exception class may forbid new attributes
+            error.usage = self.usage  # type: ignore[attr-defined]
 
     def watching(self, config: RunnableConfig) -> RunnableConfig:
         """Return a config whose calls are counted here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -36,11 +36,13 @@ class FunctionWorker(OwnRun[Assignment, Any]):
         """Return the assignment as it is."""
         return assignment
 
-    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Any:
+    def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Coroutine[Any, Any, Any]:
         """Call the function."""
-        work = partial(self.function, value["task"]) if self._takes_task else self.function
+        work: Callable[..., Any] = partial(self.function, value["task"]) if self._takes_task else self.function
         arguments = {name: _argument(name, value, config) for name in self._extras}
-        return await call(effects, work, arguments, is_async=self._is_async)
+        if self._is_async:
+            return effects.coroutine(work, arguments)
+        return call(effects, work, arguments, is_async=False)
 
 
 async def call(

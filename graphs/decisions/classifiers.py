@@ -94,8 +94,10 @@ class _Asked(SyncAsyncRunnable[Assignment, Classified]):
             return await effects.function(self.classifier.classify, arguments) or _undecided()
         asked = Agent("classifier", function=lambda task: self._of_user(task))
         tally = Tally(settings().prices)
-        with tally.counting():
-            ranks = _read(await asked.reply(effects, {"task": value["task"]}, config, tally), self.name)
+        with tally:
+            task: Assignment = {"task": value["task"]}
+            own, _ = asked.configured(config, tally, task)
+            ranks = _read(await asked.reply(effects, task, own), self.name)
         ranked = sorted((candidate(*item) for item in ranks.items()), key=lambda item: -item["confidence"])
         reason = f"decided by {self.name}" if ranked else _undecided()["reason"]
         return {"candidates": ranked, "reason": reason, "decided_by": self.name, "usage": tally.usage}

@@ -153,7 +153,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
             decided = await effects.invoke(self.decision, [self.system, HumanMessage(_case(value))], config)
             return self._read(decided["value"], decided["usage"])
         tally = Tally(settings().prices)
-        with tally.counting():
+        with tally:
             silent = extended(tally.watching(config), tags=[TAG_NOSTREAM])
             return await self._ask(effects, self.reviewer, value, silent)
 

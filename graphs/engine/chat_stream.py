@@ -89,7 +89,7 @@ def speaking(config: RunnableConfig, agent: Agent) -> RunnableConfig:
 
     An agent whose answers are checked is heard when they have passed, with the graph's answer.
     """
-    if agent.guardrails.of_answer:
+    if agent.guardrails.of_answer or not streams_messages(config):
         return config
     if agent.is_chat_model:
         # Without the tag its words came twice; the JSON of a form without tools is not for readers.
@@ -104,6 +104,8 @@ def inside(config: RunnableConfig, agent: Agent) -> RunnableConfig:
 
     A model that is called without a graph of its own would pass for the node or step.
     """
+    if not streams_messages(config):
+        return config
     return {**config, "metadata": one_deeper(config.get("metadata", {}), agent.name)}
 
 

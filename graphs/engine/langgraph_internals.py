@@ -223,8 +223,8 @@ class _Work(OwnRun[Any, Any]):
         self.name = name
         self.work: Callable[[], Coroutine[Any, Any, Any]]
 
-    async def run(self, effects: Effects, value: object, config: RunnableConfig) -> Any:
-        return await self.work()
+    def run(self, effects: Effects, value: object, config: RunnableConfig) -> Coroutine[Any, Any, Any]:
+        return self.work()
 
 
 # Checkpoints

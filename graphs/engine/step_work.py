@@ -30,9 +30,9 @@ from agents.runtime import (
     Effects,
     Retry,
     SyncAsyncRunnable,
+    Usage,
     is_cancelled,
     named,
-    no_usage,
     sum_usage,
 )
 from graphs.engine.budget import within_budget
@@ -208,7 +208,7 @@ class StepWork:
     async def _by_agents(
         self, step: Step, assignment: Assignment, cached: Cached | None, held: RunnableConfig
     ) -> StepRecord:
-        attempts, usage = 0, no_usage()
+        attempts, spent = 0, list[Usage]()
         problems: list[Problem] = []
         for name in filter(None, (step.agent, step.fallback)):
             agent = self.agents.get(name)
@@ -217,16 +217,16 @@ class StepWork:
                 continue
             outcome = await self._outcome(step, agent, assignment, held)
             attempts += outcome.attempts
-            usage = sum_usage([usage, named(outcome.usage, agent.name)])
+            spent.append(named(outcome.usage, agent.name))
             if outcome.error is None:
                 problems += recovered(step.id, outcome.faults)
-                record = completed(step, name, outcome.reply, attempts, usage, problems)
+                record = completed(step, name, outcome.reply, attempts, sum_usage(spent), problems)
                 if cached and outcome.reply["status"] == "completed":
                     await cached.set(self.effects, record)
                 return record
             problems.append(failure(step, name, outcome))
         error = problems[-1]["message"]
-        return new_record(step, "failed", error=error, attempts=attempts, usage=usage, problems=problems)
+        return new_record(step, "failed", error=error, attempts=attempts, usage=sum_usage(spent), problems=problems)
 
     def _assignment(self, step: Step, inputs: StepInputs) -> Assignment:
         """Return a step's assignment: that of the run, with the step's task and what it depends on."""
@@ -250,7 +250,9 @@ class StepWork:
         cache = self.config.get("configurable", {}).get(CACHE)
         return Cached(step, assignment, cache) if step.cache and cache is not None else None
 
-    async def _outcome(self, step: Step, agent: Agent, assignment: Assignment, held: RunnableConfig) -> AttemptOutcome:
+    def _outcome(
+        self, step: Step, agent: Agent, assignment: Assignment, held: RunnableConfig
+    ) -> Coroutine[Any, Any, AttemptOutcome]:
         def again(attempt: int, error: Exception, pause: float) -> None:
             message = problem(step.id, error)["message"]
             report("retry", step=step.id, agent=agent.name, attempt=attempt, wait=pause, error=message)
@@ -258,7 +260,7 @@ class StepWork:
         asked: Runnable[Any, Any] = Returning(agent, step.returns) if step.returns else agent
         limited, retry = within_budget(asked, self.config), step.retry or self.retry
         work = Attempts(limited, retry, timeout=step.timeout, on_retry=again)
-        return await self.effects.invoke(work, assignment, inside(held, agent))
+        return self.effects.invoke(work, assignment, inside(held, agent))
 
 
 _KEPT = ("result", "data", "figures", "answered_by")
