@@ -123,7 +123,8 @@ def test_without_a_model_it_says_what_to_set(processes: Processes) -> None:
         (["runs", "--most", "0"], "--most must be a number from 1 up, not 0"),
         (["new", "graphs"], "cannot name a project"),
         (["new", "../Elsewhere"], "cannot name a project"),
-        (["new", ".."], "cannot name a project"),
+        (["new", "json"], "there is a module of this name"),
+        (["new", "pass"], "cannot name a project"),
         (["new", "no/where"], "Cannot make no/where"),
         ([""], "The request is missing"),
     ],
@@ -269,8 +270,9 @@ def test_a_stored_run_reads_no_other_folder_unless_it_is_typed(processes: Proces
 
 
 def test_a_new_project_runs_at_once(processes: Processes, tmp_path: Path) -> None:
-    made = clean(processes.podium("new", "my-team"))
     folder = tmp_path / "my-team"
+    folder.mkdir()
+    made = clean(processes.moved_to(folder).podium("new", "."))
     assert (made.code, "podium run my_team:graph" in made.out) == (COMPLETED, True)
     assert processes.podium("new", "my-team").code == BAD_USAGE
     names = {
