@@ -272,7 +272,7 @@ def test_a_stored_run_reads_no_other_folder_unless_it_is_typed(processes: Proces
 def test_a_new_project_runs_at_once(processes: Processes, tmp_path: Path) -> None:
     folder = tmp_path / "my-team"
     folder.mkdir()
-    made = clean(processes.moved_to(folder).podium("new", "."))
+    made = clean(processes.podium("new", "./my-team"))
     assert (made.code, "podium run my_team:graph" in made.out) == (COMPLETED, True)
     assert processes.podium("new", "my-team").code == BAD_USAGE
     names = {

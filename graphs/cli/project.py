@@ -54,5 +54,5 @@ def new_command(
     if which("podium") is None and activate.exists():
         steps.insert(0, f"source {activate}  # for python and podium")
     lines = "\n  ".join(steps)
-    say(stdout(), f"{folder}/ is ready. Try it:\n\n  {lines}\n\n{module}.py is the team, {module}.ipynb a notebook.")
+    say(stdout(), f"{name} is ready. Try it:\n\n  {lines}\n\n{module}.py is the team, {module}.ipynb a notebook.")
     return COMPLETED
