@@ -14,7 +14,7 @@ from langgraph.store.base import BaseStore
 from pydantic import BaseModel
 
 from agents.answer import Answer, is_envelope, read_answer, with_figures
-from agents.assignment import Assignment, users_words
+from agents.assignment import Asked, Assignment, as_assignment, users_words
 from agents.checks import Check, Guardrails, sent_back
 from agents.errors import AgentError, ConfigurationError
 from agents.memory import NO_USER, memory_tools, user_of
@@ -37,15 +37,7 @@ from agents.runtime import (
     usage_of_messages,
 )
 from agents.settings import settings
-from agents.workers import (
-    MAX_TURNS,
-    ChatModelWorker,
-    FunctionWorker,
-    GraphWorker,
-    Toolset,
-    newly_written,
-    written,
-)
+from agents.workers import MAX_TURNS, ChatModelWorker, FunctionWorker, GraphWorker, Toolset, newly_written, written
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware
@@ -55,7 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["MAX_TURNS", "Agent", "Answer"]
 
 T = TypeVar("T")
-Asked = Assignment | str
 
 
 class Agent(SyncAsyncStream[Asked, Answer]):
@@ -191,11 +182,11 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         instead: Callable[[object, Usage], T | None],
     ) -> Answer | T:
         """Do one assignment; `instead(reply, usage)` may read a worker's reply as something else than an answer."""
-        assignment = _assignment(value)
+        assignment = as_assignment(value)
         config, figures = self.configured(config, tally, assignment)
         with tally:
             await self._admit(effects, assignment, config)
-            reply = await self.reply(effects, assignment, config)
+            reply = await self.reply(effects, assignment, config, tally)
             for is_last in (not self.is_chat_model, True):
                 usage = self.spent(reply, tally, config)
                 if (other := instead(reply, usage)) is not None:
@@ -206,7 +197,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
                     return with_figures(answer, figures)
                 if is_last:
                     break
-                reply = await self.reply(effects, sent_back(assignment, answer["text"], wrong), config)
+                reply = await self.reply(effects, sent_back(assignment, answer["text"], wrong), config, tally)
             raise AgentError(f"The answer of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
 
     async def _admit(self, effects: Effects, assignment: Assignment, config: RunnableConfig) -> None:
@@ -222,11 +213,21 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         if wrong := await self.guardrails.wrong_in_input(effects, assignment):
             raise AgentError(f"The task of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
 
-    async def reply(self, effects: Effects, value: Assignment, config: RunnableConfig) -> object:
+    async def reply(self, effects: Effects, value: Assignment, config: RunnableConfig, tally: Tally) -> object:
         """Return what the worker itself gives back: a state without the messages it got, a message, data, text."""
         runnable = await self.worker.runnable(effects, config)
         asked: Any = self.worker.input(value)
-        return newly_written(await effects.invoke(runnable, asked, config), asked)
+        try:
+            replied = await effects.invoke(runnable, asked, config)
+        except Exception as error:
+            if self._does_without_tools(error, tally):
+                return await self.reply(effects, value, config, tally)
+            raise
+        return newly_written(replied, asked)
+
+    def _does_without_tools(self, error: Exception, tally: Tally) -> bool:
+        worker = self.worker
+        return isinstance(worker, ChatModelWorker) and not tally.tools_ran and worker.does_without_tools(error)
 
     def answer(self, reply: object, usage: Usage) -> Answer:
         """Turn whatever a worker gave back into an answer, or raise why it is not one."""
@@ -274,7 +275,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         if self.function is not None or self.guardrails.of_answer:  # a word that has been shown cannot be taken back
             yield await self.run(effects, value, config)
             return
-        tally, assignment = Tally(settings().prices), _assignment(value)
+        tally, assignment = Tally(settings().prices), as_assignment(value)
         whole: object = None
         scope, own = in_run_scope(config)
         async with scope:
@@ -282,11 +283,16 @@ class Agent(SyncAsyncStream[Asked, Answer]):
             with tally:
                 await self._admit(effects, assignment, own)
                 runnable, asked = await self.worker.runnable(effects, own), self.worker.input(assignment)
-                async for delta, so_far in written(effects, runnable, asked, own, is_graph=self.worker.is_graph):
-                    whole = so_far
-                    if delta:
-                        yield {"delta": delta}
-                reply = newly_written(whole, asked)
+                try:
+                    async for delta, so_far in written(effects, runnable, asked, own, self.worker.is_graph):
+                        whole = so_far
+                        if delta:
+                            yield {"delta": delta}
+                    reply = newly_written(whole, asked)
+                except Exception as error:
+                    if not self._does_without_tools(error, tally):
+                        raise
+                    reply = await self.reply(effects, assignment, own, tally)
                 yield with_figures(self.answer(reply, self.spent(reply, tally, own)), figures)
 
     def configured(self, config: RunnableConfig, tally: Tally, assignment: Assignment) -> tuple[RunnableConfig, Names]:

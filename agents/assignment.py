@@ -57,6 +57,15 @@ class Assignment(TypedDict, total=False):
     """Messages before the request, in their roles."""
 
 
+Asked = Assignment | str
+"""What an agent is called with; a text stands for its task."""
+
+
+def as_assignment(value: Asked) -> Assignment:
+    """Return what an agent is asked as an assignment."""
+    return {"task": value} if isinstance(value, str) else value
+
+
 def placeholders(template: str) -> list[str]:
     """Return the names that a template quotes as `{name}`; `{{` and `}}` are plain braces."""
     return [match[1] for match in _PLACEHOLDER.finditer(template) if match[1]]

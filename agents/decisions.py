@@ -23,6 +23,7 @@ from agents.json_replies import read_object
 from agents.models import (
     UnstructuredError,
     as_chat_model,
+    beginning_with,
     call_once,
     habits_of,
     is_same,
@@ -120,9 +121,10 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         inside = in_place(config)
         attempt = inside.attempt
         while True:
+            asked = beginning_with(model, attempt - len(mistakes))  # a mistake goes back to the model that made it
             try:
                 async with inside.turn(effects, model, attempt):
-                    reply = await self._ask(effects, model, messages, config, in_words=bool(mistakes))
+                    reply = await self._ask(effects, asked, messages, config, in_words=bool(mistakes))
             except Exception as error:
                 attempt = await inside.again(effects, error, attempt)
                 continue

@@ -74,6 +74,19 @@ def test_a_tools_exception_is_an_answer_for_the_model(ask: Any) -> None:
     assert "an order has eight digits" in provider.requests[1]["messages"][-1]["content"]
 
 
+def test_a_tool_that_cancels_itself_has_failed_and_its_agent_is_not_repeated(ask: Any) -> None:
+    calls: list[str] = []
+
+    async def fetch(page: str) -> str:
+        """Fetch a page."""
+        calls.append(page)
+        raise asyncio.CancelledError
+
+    model = ScriptedModel([calling("fetch", page="p"), "Not there."])
+    assert answer(ask(Agent("a", instructions="Work.", model=model, tools=[fetch]))) == ("completed", "Not there.")
+    assert (calls, len(model.calls)) == (["p"], 2)
+
+
 def test_an_unknown_tool_and_wrong_arguments_are_answered(ask: Any) -> None:
     def add(a: int, b: int) -> int:
         """Add."""

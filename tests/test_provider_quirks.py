@@ -14,7 +14,7 @@ from langchain_core.messages.utils import convert_to_openai_messages
 
 from agents import Agent, ConfigurationError
 from agents.models.normalize import NO_SYSTEM, PLAIN, normalised
-from agents.testing import Fault, FaultyProvider
+from agents.testing import Fault, FaultyProvider, Reply
 from agents.workers import safe_name
 from graphs import Network
 from tests.chat import answer, calling
@@ -96,6 +96,32 @@ def test_what_a_server_refuses_is_remembered(rules: Any) -> None:
     assert len(provider.refusals) <= 2
     said = json.dumps(provider.requests[-1]["messages"])
     assert all(word in said for word in ("Be kind.", "Hello", "there", "Anybody?", "Be brief.", "Go on"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "gemma:2b does not support tools",
+        '"auto" tool choice requires --tool-call-parser to be set',
+        "Unknown field: tools",
+    ],
+)
+def test_an_agent_does_without_tools_where_a_server_refuses_them(words: str) -> None:
+    choice = Reply(data={"choice": {"tool": "handoff_to_bob", "arguments": {"task": "Do it", "reason": "x"}}})
+    with FaultyProvider([choice, "done", choice, "done"], refuses={"tools": Fault.of(400, words)}) as provider:
+        model = provider.chat_model()
+        peers = [Agent("ann", instructions="Ask bob.", model=model), Agent("bob", "B.", instructions="B.", model=model)]
+        graph = Network(peers, links={"ann": ["bob"], "bob": []}).compile()
+        states = [graph.invoke({"messages": "hi"}) for _ in range(2)]
+    assert [(*answer(state), state["active"]) for state in states] == [("completed", "done", "bob")] * 2
+    assert len(provider.requests) == 5  # the refused one is the first
+
+
+def test_a_fault_in_a_tool_is_not_a_server_that_refuses_tools() -> None:
+    fault = Fault.of(400, "Invalid 'tools[0].function': not supported")
+    with FaultyProvider(refuses={"tools": fault}) as provider, pytest.raises(Exception, match="not supported"):
+        Agent("ann", instructions="Work.", model=provider.chat_model(), tools=[print]).invoke("hi")
+    assert len(provider.requests) == 1
 
 
 def test_a_picture_is_not_left_out_for_a_server_that_takes_text_only() -> None:

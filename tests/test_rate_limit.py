@@ -51,7 +51,7 @@ class Calling(SyncAsyncRunnable[Any, Any]):
         self.model = model or ScriptedModel()
 
     async def run(self, effects: Effects, value: Any, config: Any) -> Any:
-        return {"text": await in_place(config).call(effects, self.model, self.work), "usage": NOTHING}
+        return {"text": await in_place(config).call(effects, self.model, lambda attempt: self.work()), "usage": NOTHING}
 
 
 NOTHING = {"calls": 0, "input_tokens": 0, "output_tokens": 0, "agents": {}}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from agents import Agent, ConfigurationError
-from agents.testing import Fault, FaultyProvider, ScriptedModel
-from graphs import Router
+from agents import Agent, ConfigurationError, Retry
+from agents.testing import TRANSIENT_FAULTS, Fault, FaultyProvider, ScriptedModel
+from graphs import Router, Step, Workflow
 from tests.chat import JSON, ROME, City, answer, weather
 
 
@@ -89,6 +89,21 @@ def test_wrapped_models_are_models(ask: Any, wrapper: str, options: Any) -> None
     assert state["usage"]["output_tokens"] > 0
     (request,) = provider.requests
     assert (request.get("stop"), "tools" in request) == (["END"] if wrapper == "bind" else None, "tools" in options)
+
+
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [("cut stream", {}), ("half a tool call", {"tools": [weather]}), ("empty reply", {"response_format": City})],
+)
+def test_a_fallback_is_asked_after_a_reply_that_is_not_an_answer(fault: str, options: Any) -> None:
+    with FaultyProvider(default=TRANSIENT_FAULTS[fault]) as broken, FaultyProvider(default=JSON) as provider:
+        model = broken.chat_model().with_fallbacks([provider.chat_model()])
+        agent = Agent("a", instructions="Work.", model=model, **options)  # type: ignore[arg-type]
+        graph = Workflow([Step("s", "a", "x")], agents=[agent], retry=Retry(2, wait=0)).compile()
+        modes: Any = ["messages", "values"]
+        *_, (_, state) = (part for part in graph.stream({"messages": "x"}, stream_mode=modes) if part[0] == "values")
+    assert answer(state) == ("completed", JSON)
+    assert (len(broken.requests), len(provider.requests)) == (1, 1)
 
 
 def test_a_wrapped_model_decides_too() -> None:

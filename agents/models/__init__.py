@@ -12,12 +12,28 @@ from typing import TYPE_CHECKING
 from agents.runtime import lazily
 
 if TYPE_CHECKING:
-    from agents.models.calls import UnstructuredError, WrittenArguments, call_once, habits_of, read_reply, refuses_form
+    from agents.models.calls import (
+        UnstructuredError,
+        WrittenArguments,
+        call_once,
+        habits_of,
+        read_reply,
+        refuses_form,
+        refuses_tools,
+    )
     from agents.models.embeddings import LocalEmbeddings
     from agents.models.openai_compatible import openai_chat
     from agents.models.resolve import chat_model, model_name, model_of_run
     from agents.models.thinking import VisibleText, without_thinking
-    from agents.models.wrapped import WrappedModel, as_chat_model, calls_tools, is_same, is_streamed, structured
+    from agents.models.wrapped import (
+        WrappedModel,
+        as_chat_model,
+        beginning_with,
+        calls_tools,
+        is_same,
+        is_streamed,
+        structured,
+    )
 
 __all__ = [
     "LocalEmbeddings",
@@ -26,6 +42,7 @@ __all__ = [
     "WrappedModel",
     "WrittenArguments",
     "as_chat_model",
+    "beginning_with",
     "call_once",
     "calls_tools",
     "chat_model",
@@ -37,12 +54,14 @@ __all__ = [
     "openai_chat",
     "read_reply",
     "refuses_form",
+    "refuses_tools",
     "structured",
     "without_thinking",
 ]
 
 _CALLS = ("UnstructuredError", "WrittenArguments", "call_once", "habits_of", "read_reply", "refuses_form")
-_WRAPPED = ("WrappedModel", "as_chat_model", "calls_tools", "is_same", "is_streamed", "structured")
+_CALLS += ("refuses_tools",)
+_WRAPPED = ("WrappedModel", "as_chat_model", "beginning_with", "calls_tools", "is_same", "is_streamed", "structured")
 
 __getattr__ = lazily(
     __name__,

@@ -26,6 +26,8 @@ _STREAM_OPTIONS = re.compile(r"stream_?options|include_usage", re.IGNORECASE)
 _TEMPLATE = re.compile(r"jinja|chat.?template|must alternate", re.IGNORECASE)
 """Words of servers that answer 500 where the chat template of their model refuses a history."""
 _FORM = re.compile(r"response_format|json.?schema|grammar", re.IGNORECASE)
+_TOOLS = re.compile(r"\btool\b|tools\b(?!\W?\d)|tool_choice|function.?call", re.IGNORECASE)
+_UNSUPPORTED = re.compile(r"support|requires?\b|enabled?\b|unknown|unrecogni|permitted|unexpected", re.IGNORECASE)
 _NO_MODEL = re.compile(r"model_not_found|model\b.{0,80}\b(not|n't) (exist|found|a valid)", re.IGNORECASE)
 _ROLES = re.compile(r"system|role", re.IGNORECASE)
 
@@ -39,6 +41,8 @@ class Habits:
     form_in_words: bool = False
     """Whether it is asked for JSON in words, because it refused structured output."""
     no_stream_options: bool = False
+    no_tools: bool = False
+    """Whether it refused requests that offer tools."""
 
 
 _habits = PerModel(Habits)
@@ -94,6 +98,12 @@ def refuses_form(error: Exception) -> bool:
     words = _said(error)
     is_refused = is_rejection(error) and not _NO_MODEL.search(words)
     return isinstance(error, UnstructuredError) or is_refused or _FORM.search(words) is not None
+
+
+def refuses_tools(error: Exception) -> bool:
+    """Return whether a server refused a request because its model cannot call tools, not for what is wrong in one."""
+    words = _said(error)
+    return is_rejection(error) and all(form.search(words) for form in (_TOOLS, _UNSUPPORTED))
 
 
 def _simpler(level: int, words: str, messages: Sequence[BaseMessage], sent: list[BaseMessage]) -> int | None:

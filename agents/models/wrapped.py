@@ -70,6 +70,22 @@ def on_models(model: object, change: Callable[[Any], object]) -> Any:
     return change(model)
 
 
+def beginning_with(model: AnyRunnable, attempt: int) -> AnyRunnable:
+    """Return the model for an attempt, counted from 1: each begins with the next of `with_fallbacks`, and round again.
+
+    LangChain asks the next model where a call raises, not after a reply without an answer, or words of a cut stream.
+    """
+    if isinstance(model, RunnableBindingBase):
+        bound = beginning_with(model.bound, attempt)
+        return model if bound is model.bound else model.model_copy(update={"bound": bound})
+    if attempt == 1 or not isinstance(model, RunnableWithFallbacks):
+        return model
+    models = [*model.runnables]
+    place = (attempt - 1) % len(models)
+    first, *others = models[place:] + models[:place]
+    return model.model_copy(update={"runnable": first, "fallbacks": others})
+
+
 def is_same(model: object, other: object) -> bool:
     """Return whether two models, perhaps wrapped alike, are made of the same objects."""
     inside, others = list(models_in(model)), list(models_in(other))

@@ -1,7 +1,7 @@
 """The work of an agent made again when that can help, with a time-out for each attempt.
 
 `Attempts` goes around the whole work; `InPlace` repeats a model call inside where it failed, so that the agent is not
-repeated for it. Work in which a tool has run is never repeated.
+repeated for it. Work in which a tool has begun is never repeated.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class AttemptOutcome(NamedTuple):
 class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
     """Calls a Runnable until it succeeds or trying again cannot help.
 
-    Work is not repeated if a call inside has used up its attempts (`InPlace`), or if a tool has run. Work with a method
-    `pause` waits by it between attempts.
-    Faults end in the `AttemptOutcome` and are not raised, except for those that end the run.
+    Work is not repeated if a call inside has used up its attempts (`InPlace`), or if a tool has begun.
+    Work with a method `pause` waits by it between attempts. Faults end in the `AttemptOutcome` and are not raised,
+    except for those that end the run.
     """
 
     def __init__(

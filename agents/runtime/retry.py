@@ -94,7 +94,7 @@ class InPlace:
     faults: list[FailedAttempt] = field(default_factory=list)
     """Failures that were repeated."""
     has_acted: bool = False
-    """Whether a tool has run: the attempt around it must not be repeated."""
+    """Whether a tool has begun: the attempt around it must not be repeated."""
     in_line: bool = False
     """Whether a call waits for its turn: an attempt that runs out of time there does not count."""
     timeout: float | None = None
@@ -120,19 +120,20 @@ class InPlace:
         """The attempts so far, calls that were repeated in place included."""
         return 1 + sum(fault.counts for fault in self.faults)
 
-    async def call(self, effects: Effects, model: object, work: Callable[[], Coroutine[object, None, T]]) -> T:
+    async def call(self, effects: Effects, model: object, work: Callable[[int], Coroutine[object, None, T]]) -> T:
         """Call a model, and repeat the call after faults that may pass.
 
         Args:
             effects: What to wait with.
             model: The model that is called, to find its rate limit.
-            work: Makes the call and raises what is wrong with the reply (`check_reply`), so that this is repeated too.
+            work: Makes the call, by the number of the attempt, and raises what is wrong with the reply (`check_reply`),
+                so that this is repeated too.
         """
         attempt, ticket = self.attempt, new_ticket()
         while True:
             try:
                 async with self.turn(effects, model, attempt, ticket):
-                    return await work()
+                    return await work(attempt)
             except GraphBubbleUp:
                 raise
             except Exception as error:

@@ -81,7 +81,7 @@ class Tally(BaseCallbackHandler):
         self.usage = no_usage()
         self.prices = prices
         self.tools_ran = False
-        """Whether a tool has come to its end."""
+        """Whether a tool has begun."""
         self._open: dict[object, str] = {}
         self._lock = threading.Lock()
 
@@ -119,8 +119,8 @@ class Tally(BaseCallbackHandler):
             if self._open.pop(run_id, None) is not None:
                 self.usage = add_usage(self.usage, {**no_usage(), "calls": 1})
 
-    def on_tool_end(self, output: object, **about: object) -> None:
-        """Note that a tool has run."""
+    def on_tool_start(self, serialized: object, input_str: str, **about: object) -> None:
+        """Note that a tool has begun."""
         self.tools_ran = True
 
     def cut_off(self) -> Usage:

@@ -17,7 +17,18 @@ from pydantic import BaseModel
 from agents.assignment import Assignment, messages_of
 from agents.decisions import IN_WORDS, Decision
 from agents.errors import ConfigurationError
-from agents.models import VisibleText, as_chat_model, call_once, calls_tools, is_same, model_of_run, read_reply
+from agents.models import (
+    VisibleText,
+    as_chat_model,
+    beginning_with,
+    call_once,
+    calls_tools,
+    habits_of,
+    is_same,
+    model_of_run,
+    read_reply,
+    refuses_tools,
+)
 from agents.runtime import AnyRunnable, Effects, OwnRun, SyncAsyncStream, in_place
 from agents.settings import max_history_tokens
 from agents.workers.tool_calls import Toolset, usable_tools
@@ -100,7 +111,8 @@ class ChatModelWorker:
             return self._built[1]
 
     def _build(self, model: BaseChatModel) -> Runnable[object, object]:
-        if self.is_graph and (calls_tools(model) or not self.tools):
+        offers_tools = calls_tools(model) and not habits_of(model).no_tools
+        if self.is_graph and (offers_tools or not self.tools):
             return self._loop(model)
 
         def call(instructions: str) -> AnyRunnable:
@@ -114,6 +126,15 @@ class ChatModelWorker:
         if self.middleware:
             raise ConfigurationError(f"Agent {self.name!r}: with tools, middleware needs a model that calls tools")
         return tool_choice_graph(model, self.tools, self.instructions, call, answering, name=self.name)
+
+    def does_without_tools(self, error: Exception) -> bool:
+        """Return whether a server has refused tools, and the next `runnable` works without offering them."""
+        with self._lock:
+            if self._built is None or not self.tools or self.middleware or not refuses_tools(error):
+                return False
+            habits_of(self._built[0]).no_tools = True
+            self._built = None
+            return True
 
     def _loop(self, model: BaseChatModel) -> Runnable[Any, object]:
         from langchain.agents import create_agent
@@ -144,8 +165,9 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage], SyncAsyncStream[Sequen
             reply: AIMessage = await effects.invoke(model, sent, config)
             return reply
 
-        async def once() -> AIMessage:
-            return read_reply(await call_once(self.model, [*self.rules, *value], call, self.who), self.who)
+        async def once(attempt: int) -> AIMessage:
+            model = beginning_with(self.model, attempt)
+            return read_reply(await call_once(model, [*self.rules, *value], call, self.who), self.who)
 
         return await in_place(config).call(effects, self.model, once)
 
@@ -158,7 +180,7 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage], SyncAsyncStream[Sequen
         while True:
             try:
                 async with inside.turn(effects, self.model, attempt):
-                    async for chunk in self._once(effects, value, config):
+                    async for chunk in self._once(effects, value, config, beginning_with(self.model, attempt)):
                         has_shown = True
                         yield chunk
             except Exception as error:
@@ -169,7 +191,7 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage], SyncAsyncStream[Sequen
                 return
 
     async def _once(
-        self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig
+        self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig, asked: AnyRunnable
     ) -> AsyncIterator[object]:
         """Yield the pieces of one reply; nothing before there is a word to show."""
 
@@ -180,7 +202,7 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage], SyncAsyncStream[Sequen
         reply, visible = AIMessageChunk(content=""), VisibleText()
         held: list[AIMessageChunk] = []
         has_words = False
-        async for chunk in await call_once(self.model, [*self.rules, *value], call, self.who):
+        async for chunk in await call_once(asked, [*self.rules, *value], call, self.who):
             reply += chunk
             held.append(_shown(chunk, visible))
             if has_words := has_words or bool(held[-1].text):

@@ -97,7 +97,7 @@ def newly_written(reply: object, asked: object) -> object:
 
 
 async def written(
-    effects: Effects, runnable: AnyRunnable, asked: object, config: RunnableConfig, *, is_graph: bool
+    effects: Effects, runnable: AnyRunnable, asked: object, config: RunnableConfig, is_graph: bool
 ) -> AsyncIterator[tuple[str, object]]:
     """Yield each new piece of text that a graph, chat model or chain writes, with all that there is so far."""
     whole: Any = None

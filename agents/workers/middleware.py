@@ -18,14 +18,13 @@ from langchain.agents.middleware import AgentMiddleware, AgentState, ExtendedMod
 from langchain.agents.middleware.types import PrivateStateAttr
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables.config import ensure_config
-from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 
 from agents.decisions import AGAIN, Decision
 from agents.errors import AgentError, DecisionError
-from agents.models import WrittenArguments, call_once, read_reply
+from agents.models import WrittenArguments, beginning_with, call_once, read_reply
 from agents.runtime import Effects, current, effects_of, extended, in_place, run_in_background
-from agents.workers.tool_calls import NOT_ANSWERS, SyncTool, error_message, retried
+from agents.workers.tool_calls import SyncTool, error_message, retried
 from agents.workers.tool_choice import without_calls
 
 ModelReply = ModelResponse[object]
@@ -38,9 +37,7 @@ class ToolErrors(AgentMiddleware[Any, Any]):
     def wrap_tool_call(self, request: Any, handler: Callable[[Any], object]) -> Any:
         try:
             return handler(request)
-        except (GraphBubbleUp, *NOT_ANSWERS):
-            raise
-        except Exception as error:
+        except BaseException as error:
             return error_message(error, request.tool_call)
 
     def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
@@ -49,9 +46,7 @@ class ToolErrors(AgentMiddleware[Any, Any]):
     async def _answered(self, request: Any, handler: Callable[[object], Awaitable[object]]) -> Any:
         try:
             return await handler(request)
-        except (GraphBubbleUp, *NOT_ANSWERS):
-            raise
-        except Exception as error:
+        except BaseException as error:
             return error_message(error, request.tool_call)
 
 
@@ -85,10 +80,12 @@ class ModelCalls(AgentMiddleware[Any, Any]):
         if calls >= self.max_turns:
             raise AgentError(f"Agent {self.who!r} gave no answer in {self.max_turns} model calls", kind="loop")
         inside = in_place(ensure_config())
-        reply = await inside.call(effects, request.model, lambda: self._call(request, handler))
+        reply = await inside.call(effects, request.model, lambda attempt: self._call(request, handler, attempt))
         return ExtendedModelResponse(reply, Command(update={"model_calls": calls + 1}))
 
-    async def _call(self, request: ModelRequest[Any], handler: Callable[[object], Awaitable[ModelReply]]) -> ModelReply:
+    async def _call(
+        self, request: ModelRequest[Any], handler: Callable[[object], Awaitable[ModelReply]], attempt: int
+    ) -> ModelReply:
         written = WrittenArguments()
         system = [] if request.system_message is None else [request.system_message]
 
@@ -98,7 +95,8 @@ class ModelCalls(AgentMiddleware[Any, Any]):
             with current(extended(ensure_config(), callbacks=[written])):
                 return await handler(asked)
 
-        reply = await call_once(request.model, [*system, *request.messages], call, self.who)
+        model = beginning_with(request.model, attempt)
+        reply = await call_once(model, [*system, *request.messages], call, self.who)
         written.check(self.who)
         has_tools = bool(request.tools)
         messages = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -121,14 +122,24 @@ async def call_tool(effects: Effects, tool: BaseTool, call: object, config: Runn
     callee: Any = SyncTool(tool)
     try:
         result: ToolMessage = await retried(effects, config, lambda: effects.invoke(callee, call, config))
-    except (GraphBubbleUp, *NOT_ANSWERS):
-        raise
-    except Exception as error:
+    except BaseException as error:
         return error_message(error, call)
     return result
 
 
-def error_message(error: Exception, call: Any) -> ToolMessage:
-    """Return a tool's exception as an answer for the model."""
+def error_message(error: BaseException, call: Any) -> ToolMessage:
+    """Return a tool's exception as an answer for the model; raise what ends or interrupts the run."""
+    is_own = isinstance(error, asyncio.CancelledError) and not _is_cancelled()
+    if not (is_own or isinstance(error, Exception)) or isinstance(error, (GraphBubbleUp, *NOT_ANSWERS)):
+        raise error
     words = f"Error: {explain(error)}"
     return ToolMessage(words, name=call["name"], tool_call_id=call["id"], status="error")
+
+
+def _is_cancelled() -> bool:
+    """Return whether somebody has cancelled the work, where a tool raises `CancelledError`."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # sync code, which is not cancelled by exceptions
+        return False
+    return task is not None and task.cancelling() > 0

@@ -97,7 +97,7 @@ class _Asked(SyncAsyncRunnable[Assignment, Classified]):
         with tally:
             task: Assignment = {"task": value["task"]}
             own, _ = asked.configured(config, tally, task)
-            ranks = _read(await asked.reply(effects, task, own), self.name)
+            ranks = _read(await asked.reply(effects, task, own, tally), self.name)
         ranked = sorted((candidate(*item) for item in ranks.items()), key=lambda item: -item["confidence"])
         reason = f"decided by {self.name}" if ranked else _undecided()["reason"]
         return {"candidates": ranked, "reason": reason, "decided_by": self.name, "usage": tally.usage}

@@ -105,7 +105,7 @@ class RemoteReply(TypedDict):
     error: Exception | None
     usage: Usage
     has_acted: bool
-    """Whether a tool has run, so that the assignment must not be repeated."""
+    """Whether a tool has begun, so that the assignment must not be repeated."""
     faults: list[FailedAttempt]
 
 
