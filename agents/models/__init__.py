@@ -60,7 +60,6 @@ __all__ = [
 ]
 
 _CALLS = ("UnstructuredError", "WrittenArguments", "call_once", "habits_of", "read_reply", "refuses_form")
-_CALLS += ("refuses_tools",)
 _WRAPPED = ("WrappedModel", "as_chat_model", "beginning_with", "calls_tools", "is_same", "is_streamed", "structured")
 
 __getattr__ = lazily(
@@ -68,6 +67,7 @@ __getattr__ = lazily(
     {
         "LocalEmbeddings": "embeddings",
         "openai_chat": "openai_compatible",
+        "refuses_tools": "calls",
         **dict.fromkeys(("chat_model", "model_name", "model_of_run"), "resolve"),
         **dict.fromkeys(_CALLS, "calls"),
         **dict.fromkeys(("VisibleText", "without_thinking"), "thinking"),
