@@ -52,7 +52,8 @@ def test_the_list_of_runs_cuts_requests_and_never_an_id(columns: int | None) -> 
     print_runs(runs, console)
     lines = [Text.from_ansi(line).plain for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     firsts = [line.split()[0] for line in lines]
-    assert firsts == (["ab3de", "completed:", long, "completed:"] if columns in (40, 60) else ["run", "ab3de", long])
+    below = ["pattern:", "status:", "request:"]
+    assert firsts == (["ab3de", *below, long, *below] if columns in (40, 60) else ["run", "ab3de", long])
     assert max(map(len, lines)) <= (columns or 400)
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from agents.runtime import visible
 from graphs.show import moves, one_line
 
-WIDE = 70
+_WIDE = 70
 """Columns of a terminal from which rows are printed on one line each."""
 _LONGEST_MARKDOWN = 30_000
 """Characters of an answer that is rendered, which takes up to 30 µs for each."""
@@ -60,13 +60,13 @@ def print_table(
         whole: Columns that are never cut or broken.
         cut: The column that gives way: it is cut to the width of a terminal, elsewhere to a limit.
     """
-    if console.is_terminal and console.width < WIDE:
+    if console.is_terminal and console.width < _WIDE:
         for row in rows:
             say(console, one_line(row[0], _LONGEST_CELL), "bold")
             for title, cell in zip(head[1:], row[1:], strict=True):
                 if cell:
-                    line = Padding(Text(one_line(f"{title}: {cell}", _LONGEST_CELL)), (0, 0, 0, 2))
-                    console.print(line)
+                    line = Text(one_line(f"{title}: {cell}", _LONGEST_CELL), no_wrap=title == cut, overflow="ellipsis")
+                    console.print(Padding(line, (0, 0, 0, 2)))
         return
     table = Table(box=None, pad_edge=False, header_style="bold", expand=bool(cut) and console.is_terminal)
     for title in head:

@@ -11,7 +11,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,15 +62,13 @@ class ShownQuestion:
             reviews = value.get("review_configs", ())
             allowed = {review["action_name"]: tuple(review["allowed_decisions"]) for review in reviews}
             return [_action(item, allowed.get(item["name"], ANY_DECISION)) for item in value["action_requests"]]
-        if value.get("type") == "tool_approval":
-            return [_action(value, ANY_DECISION)]
         text = self.value if isinstance(self.value, str) else json.dumps(self.value, indent=2, default=str)
         return [Item(text, text, (), "", lambda choice, text: text)]
 
     def answer(self, decisions: Sequence[Any]) -> Any:
         """Return the value with which the run is resumed."""
-        batched = isinstance(self.value, Mapping) and "action_requests" in self.value
-        return {"decisions": list(decisions)} if batched else decisions[0]
+        is_request = isinstance(self.value, Mapping) and "action_requests" in self.value
+        return {"decisions": list(decisions)} if is_request else decisions[0]
 
     def read(self, written: str) -> object:
         """Read an answer: `approve`, `reject:why`, `edit:@file`, JSON, or any text.
@@ -181,18 +178,10 @@ def _json_or_text(text: str) -> object:
 
 
 def _data(text: str) -> object:
-    """Read JSON or TOML; what is neither is called by the fault of the format that it begins like."""
     try:
         return json.loads(text)
     except ValueError as error:
-        wrong = AnswerError(f"This is not JSON: {error}")
-        if text.lstrip().startswith("{"):
-            raise wrong from error
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:
-        is_toml = text.lstrip().startswith("[[") or "=" in text.partition("\n")[0]
-        raise (AnswerError(f"This is not TOML: {error}") if is_toml else wrong) from error
+        raise AnswerError(f"This is not JSON: {error}") from error
 
 
 def _contents(text: str) -> str:

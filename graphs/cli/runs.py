@@ -17,7 +17,7 @@ from graphs import storage as stored
 from graphs.cli.exit_codes import COMPLETED
 from graphs.cli.options import AsJson, RunArgument
 from graphs.cli.outcome import as_result, open_questions, print_questions, run_json
-from graphs.cli.output import WIDE, print_json, print_table, say, stdout
+from graphs.cli.output import print_json, print_table, say, stdout
 from graphs.cli.questions import ShownQuestion
 from graphs.cli.queued import ACTIVE, jobs, prune_queue, state_of, with_jobs
 from graphs.cli.run_spec import origin_of
@@ -58,12 +58,7 @@ def runs_command(
 
 
 def print_runs(runs: Sequence[stored.StoredRun], console: Console) -> None:
-    """Print runs, one to a line, or two where a terminal is narrow; requests are cut, ids never."""
-    if console.is_terminal and console.width < WIDE:
-        for run in runs:
-            say(console, run["thread_id"], "bold")
-            say(console, one_line(f"  {run['status']}: {run['request']}", console.width - 1))
-        return
+    """Print runs; requests are cut, ids never."""
     head = ("run", "when", "pattern", "status", "request")
     table = [(run["thread_id"], _when(run["started"]), run["pattern"], run["status"], run["request"]) for run in runs]
     print_table(console, head, table, whole=head[:-1], cut="request")

@@ -26,7 +26,7 @@ from graphs.cli.output import print_table, say, stderr, stdout
 from graphs.cli.run import Job, work
 from graphs.cli.run_spec import RunSpec
 from graphs.engine import CompiledPattern, StepRecord, ThreadLock
-from graphs.show import draw_graph
+from graphs.show import pictures
 from graphs.storage import State, Storage
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -202,17 +202,16 @@ def draw_command(
     graph: Annotated[str, Parameter(help="A pattern, or a graph of your own as module:name.")] = "orchestrator",
     /,
     *,
-    xray: Annotated[bool, Parameter(help="Show what is inside the nodes too."), Flag] = False,
-    svg: Annotated[bool, Parameter(help="Print an SVG picture instead, with what is inside."), Flag] = False,
+    svg: Annotated[bool, Parameter(help="Print an SVG picture instead."), Flag] = False,
     team_file: TeamFileOption = None,
 ) -> int:
-    """Print a graph as Mermaid or SVG; needs no model."""
+    """Print a graph with what is inside its nodes, as Mermaid or SVG; needs no model."""
     compiled: Any
     if graph == "workflow":
         from graphs.server import workflow as compiled
     else:
         compiled = RunSpec(graph).with_choices(Choices(team_file=team_file)).compile(None)
-    say(stdout(), draw_graph(compiled) if svg else compiled.get_graph(xray=xray).draw_mermaid())
+    say(stdout(), pictures(compiled)["image/svg+xml" if svg else "text/vnd.mermaid"])
     return COMPLETED
 
 
