@@ -108,7 +108,6 @@ def test_without_a_model_it_says_what_to_set(processes: Processes) -> None:
         (["Do it", "--max-calls", "-1"], "--max-calls must be a number from 0 up"),
         (["Do it", "--max-cost", "1"], "--max-cost needs prices: --price model=in,out"),
         (["Do it", "--price", "5"], "model=in,out"),
-        (["Do it", "--baseline", "--pattern", "planner"], "orchestrator only"),
         (["Do it", "--thread", "a/b"], "cannot name"),
         (["Do it", "--thread", "a", "--no-store"], "--no-store"),
         (["help"], "did you mean `podium --help`?"),

@@ -197,7 +197,10 @@ def test_a_run_goes_on_with_the_team_it_began_with_or_not_at_all(processes: Proc
 
 def test_several_processes_use_the_file_at_once(processes: Processes) -> None:
     with Office() as office:
-        ones = [processes.start(f"Do {number}", "--quiet", "--baseline", **office.environment) for number in range(4)]
+        ones = [
+            processes.start(f"Do {number}", "--quiet", "--pattern", "baseline", **office.environment)
+            for number in range(4)
+        ]
         assert [clean(item.wait()).code for item in ones] == [COMPLETED] * 4
     assert sorted(item["request"] for item in listed(processes)) == ["Do 0", "Do 1", "Do 2", "Do 3"]
 
@@ -253,7 +256,7 @@ def test_limits_hold_and_are_kept_for_the_resume(processes: Processes) -> None:
 
 def test_the_baseline_is_a_single_agent_that_can_be_compared(processes: Processes) -> None:
     with Office() as office:
-        done = clean(processes.podium("Do it", "--baseline", **office.environment))
+        done = clean(processes.podium("Do it", "--pattern", "baseline", **office.environment))
         assert office.asked == ["assistant"]
     assert (done.code, done.out) == (COMPLETED, "All by myself\n")
     for told in ("Timeline: ", " in all\n", "\nin all 1 ", "Tokens read and written"):
@@ -262,7 +265,7 @@ def test_the_baseline_is_a_single_agent_that_can_be_compared(processes: Processe
 
 def test_without_storing_nothing_is_left(processes: Processes, tmp_path: Path) -> None:
     with Office() as office:
-        done = clean(processes.podium("Do it", "--no-store", "--baseline", **office.environment))
+        done = clean(processes.podium("Do it", "--no-store", "--pattern", "baseline", **office.environment))
         assert done.code == COMPLETED
         asked = clean(
             processes.podium("Do it", "--no-store", "--approve", "--pattern", "planner", **office.environment)
@@ -274,7 +277,7 @@ def test_without_storing_nothing_is_left(processes: Processes, tmp_path: Path) -
 def test_a_run_that_is_not_there(processes: Processes) -> None:
     assert processes.podium("runs").told.startswith("podium: No runs are stored yet")
     with Office() as office:
-        processes.podium("Do it", "--baseline", **office.environment)
+        processes.podium("Do it", "--pattern", "baseline", **office.environment)
     for command in ("show", "resume", "fork"):
         done = processes.podium(command, "nowhere")
         told = "podium: Run 'nowhere' does not exist; `podium runs` lists all\n"

@@ -16,7 +16,7 @@ from langchain_core.language_models import BaseChatModel
 from agents.errors import ConfigurationError
 from graphs import storage as stored
 from graphs.cli.exit_codes import COMPLETED, FAILED, PARTIAL
-from graphs.cli.options import PATTERNS, SINGLE_AGENT, AsJson, Choices, Flag
+from graphs.cli.options import PATTERNS, AsJson, Choices, Flag
 from graphs.cli.output import print_json, print_table, say, stderr, stdout
 from graphs.cli.run_spec import RunSpec
 from graphs.cli.runs import AsHtml, write_page
@@ -31,8 +31,8 @@ def eval_command(
     /,
     *,
     pattern: Annotated[
-        str, Parameter(help=f"Patterns, with commas between: {', '.join(PATTERNS)}, {SINGLE_AGENT}, or module:name.")
-    ] = f"orchestrator,{SINGLE_AGENT}",
+        str, Parameter(help=f"Patterns, with commas between: {', '.join(PATTERNS)}, or module:name.")
+    ] = "orchestrator,baseline",
     choices: Choices = Choices(),  # noqa: B008 - frozen
     judge: Annotated[str | None, Parameter(help="Chat model that judges cases with a criterion.")] = None,
     max_concurrency: Annotated[int, Parameter(help="How many runs are at work at once.")] = 1,
@@ -71,16 +71,13 @@ def _specs(patterns: str, choices: Choices) -> dict[str, RunSpec]:
     """Return the checked specs of the patterns by label; that of a graph of the user's own is its name."""
     specs: dict[str, RunSpec] = {}
     for pattern in filter(None, (part.strip() for part in patterns.split(","))):
-        is_baseline = pattern == SINGLE_AGENT
         label = pattern.rpartition(":")[2]
         if label in specs:
             raise ConfigurationError(f"--pattern names {label!r} twice")
-        specs[label] = RunSpec("orchestrator" if is_baseline else pattern, baseline=is_baseline).with_choices(choices)
+        specs[label] = RunSpec(pattern).with_choices(choices)
         specs[label].check()
     if not specs:
-        raise ConfigurationError(
-            f"--pattern needs at least one of {', '.join(PATTERNS)}, {SINGLE_AGENT}, or module:name"
-        )
+        raise ConfigurationError(f"--pattern needs at least one of {', '.join(PATTERNS)}, or module:name")
     return specs
 
 

@@ -8,15 +8,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-PATTERNS = ("orchestrator", "planner", "router", "supervisor", "network")
-"""Patterns that `--pattern` knows; a workflow has steps of its own and is used from Python."""
-SINGLE_AGENT = "baseline"
-"""What `podium eval` calls a single agent with all tools of the team."""
+PATTERNS = ("orchestrator", "planner", "router", "supervisor", "network", "baseline")
+"""Patterns that `--pattern` knows: `baseline` is a single agent with all tools; a workflow has steps of its own."""
 
 Flag = Parameter(negative="", show_default=False)
 Number = Parameter(show_default=False)
 
-PatternOption = Annotated[str | None, Parameter(help=f"How the agents are coordinated: {', '.join(PATTERNS)}.")]
+PatternOption = Annotated[
+    str | None,
+    Parameter(help=f"How the agents are coordinated: {', '.join(PATTERNS)} (a single agent, for comparison)."),
+]
 TeamFileOption = Annotated[
     Path | None, Parameter("--team", help="TOML file with a team of agents instead of the default one.")
 ]

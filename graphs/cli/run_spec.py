@@ -34,6 +34,7 @@ _BUILD: dict[str, Callable[[list[Agent], BaseChatModel | None], Pattern[Any]]] =
     "router": lambda agents, model: Router(agents, model=model),
     "supervisor": lambda agents, model: Supervisor(Planner(agents, model=model).as_agent("team"), model=model),
     "network": lambda agents, model: Network(agents),
+    "baseline": lambda agents, model: Orchestrator(agents, model=model, baseline=True),
 }
 
 
@@ -43,7 +44,6 @@ class RunSpec:
 
     pattern: str
     """A pattern's name, or a graph of the user's own as `module:name` or `file.py:name`."""
-    baseline: bool = False
     model: str = ""
     """As `--model` takes it; empty until the model is chosen."""
     team: str = ""
@@ -61,8 +61,6 @@ class RunSpec:
             raise ConfigurationError("A workflow has steps of its own: podium run my_team:graph, or docs/workflow.md")
         if self.pattern not in PATTERNS and not self.is_own:
             raise ConfigurationError(f"Unknown pattern {self.pattern!r}; known: {', '.join(PATTERNS)}, or module:name")
-        if self.baseline and self.pattern != "orchestrator":
-            raise ConfigurationError("--baseline goes with the pattern orchestrator only")
         self.context()
 
     @property
@@ -119,11 +117,7 @@ class RunSpec:
         """
         if self.is_own:
             return compiled(load_named(self.pattern, self.folder), checkpointer)
-        agents = self.agents(model)
-        pattern = (
-            Orchestrator(agents, model=model, baseline=True) if self.baseline else _BUILD[self.pattern](agents, model)
-        )
-        return pattern.compile(checkpointer)
+        return _BUILD[self.pattern](self.agents(model), model).compile(checkpointer)
 
     def metadata(self) -> dict[str, Any]:
         """Return what is stored with the run: LangGraph keeps texts and numbers only."""

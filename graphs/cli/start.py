@@ -35,21 +35,19 @@ _ID_LENGTH = 5
 _NAME = re.compile(r"\w[\w.\-]{0,99}")
 
 
-def ask(
-    request: str | None, pattern: str | None, choices: Choices, thread: Thread, shown: Shown, *, baseline: bool = False
-) -> int:
+def ask(request: str | None, pattern: str | None, choices: Choices, thread: Thread, shown: Shown) -> int:
     """Run a request, stored or not; return the exit code."""
     value = {"messages": _request(request)}
     if thread.thread and thread.no_store:
         raise ConfigurationError("--thread continues what is stored; leave --no-store out")
-    new = RunSpec(pattern=pattern or "orchestrator", baseline=baseline)
+    new = RunSpec(pattern or "orchestrator")
     if thread.no_store:
         return begin(new.with_choices(choices), value, shown)
     with opened_storage() as storage:
         run = check_name(thread.thread) if thread.thread else new_id(storage)
         with storage.lock_thread(run, "refuse") as lock:
             before = _find(storage, run)
-            spec = _continued(run, before, new, pattern, choices) if before else new.with_choices(choices)
+            spec = _continued(run, before, pattern, choices) if before else new.with_choices(choices)
             return begin(spec, value, shown, storage=storage, lock=lock, run=run)
 
 
@@ -64,12 +62,12 @@ def _request(request: str | None) -> str:
     return request.strip()
 
 
-def _continued(run: str, before: State, new: RunSpec, pattern: str | None, choices: Choices) -> RunSpec:
+def _continued(run: str, before: State, pattern: str | None, choices: Choices) -> RunSpec:
     """Return the spec of a conversation, in which the last run must have ended."""
     if before["ended"] is None:
         raise ConfigurationError(f"The last run of {run} has not ended; go on with it first: podium resume {run}")
     spec = RunSpec.of(run, before["metadata"], choices)
-    if pattern not in (None, spec.pattern) or new.baseline > spec.baseline:
+    if pattern not in (None, spec.pattern):
         raise ConfigurationError(f"The conversation {run} goes on with its pattern, {spec.pattern}")
     return spec
 
