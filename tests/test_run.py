@@ -13,6 +13,7 @@ from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
 from graphs import Planner, Step, Workflow
 from graphs.cli.exit_codes import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL
+from graphs.cli.options import Shown
 from graphs.cli.outcome import final_state
 from graphs.cli.output import plain
 from graphs.cli.run import run
@@ -53,7 +54,7 @@ def test_the_answer_goes_to_stdout_and_progress_to_stderr(capsys: pytest.Capture
 
 
 def test_quiet_leaves_only_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(planner(FINE), "Do it", quiet=True) == COMPLETED
+    assert run(planner(FINE), "Do it", shown=Shown(quiet=True)) == COMPLETED
     assert capsys.readouterr() == ("Text two\n", "")
 
 
@@ -67,7 +68,7 @@ def test_a_partial_run_says_what_failed(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_failed_run_has_no_answer(capsys: pytest.CaptureFixture[str]) -> None:
     broken = Workflow([Step("a", "a", "Work")], agents=[Agent("a", function=lambda task: 1 / 0)]).compile()
-    assert run(broken, "Do it", quiet=True) == FAILED
+    assert run(broken, "Do it", shown=Shown(quiet=True)) == FAILED
     told = capsys.readouterr()
     assert told.out == ""
     assert "Failed: Step 'a' failed" in told.err
@@ -87,7 +88,7 @@ def test_a_graph_that_breaks_is_no_traceback(capsys: pytest.CaptureFixture[str])
 def test_any_graph_with_messages_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
     from langchain.agents import create_agent
 
-    assert run(create_agent(ScriptedModel(["Hello"]), []), "Hi", quiet=True) == COMPLETED
+    assert run(create_agent(ScriptedModel(["Hello"]), []), "Hi", shown=Shown(quiet=True)) == COMPLETED
     assert capsys.readouterr().out == "Hello\n"
 
 
@@ -147,7 +148,7 @@ def test_a_graph_that_asks_for_something_needs_input(capsys: pytest.CaptureFixtu
         interrupt("How many?")
 
     graph = StateGraph(MessagesState).add_node("ask", ask).add_edge(START, "ask").compile()
-    assert run(graph, "Do it", quiet=True) == NEEDS_INPUT
+    assert run(graph, "Do it", shown=Shown(quiet=True)) == NEEDS_INPUT
     assert "How many?" in capsys.readouterr().err
 
 

@@ -14,6 +14,7 @@ from agents.runtime import explain, no_usage, sum_usage
 from graphs.cli.options import Shown
 from graphs.cli.output import plain, print_answer, print_json, say, stderr, stdout
 from graphs.cli.questions import ShownQuestion, short_id
+from graphs.engine import StepRecord
 from graphs.show import LiveState, RunSummary, one_line, print_timeline
 from graphs.storage import State
 
@@ -56,11 +57,15 @@ def final_state(live: LiveState, fault: BaseException | None, now: float) -> dic
     }
 
 
+def finished_steps(state: State) -> dict[str, StepRecord]:
+    """Return the records of steps that have ended; an item of a `for_each` step has no times."""
+    return {record["id"]: record for record in state["finished"] if record.get("ended")}
+
+
 def as_result(state: State) -> dict[str, Any]:
     """Return a stored run in the form of its graph's result, as far as it has come."""
     values = state["values"]
-    finished = {record["id"]: record for record in state["finished"] if record.get("ended")}
-    steps = {**(values.get("steps") or {}), **finished}
+    steps = {**(values.get("steps") or {}), **finished_steps(state)}
     return {"questions": state["questions"], **values, "status": state["status"], "steps": steps}
 
 

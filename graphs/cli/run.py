@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langgraph.types import Command
@@ -26,60 +25,53 @@ from graphs.show import BackgroundRun, LiveState, screen
 from graphs.storage import State
 
 
-@dataclass(frozen=True)
-class Job:
-    """A graph to run, its input, and how to show it."""
+def run(
+    graph: Any,
+    value: Any,
+    *,
+    config: Mapping[str, Any] | None = None,
+    context: object = None,
+    stored_as: str | None = None,
+    finished: Mapping[str, StepRecord] | None = None,
+    shown: Shown = Shown(),  # noqa: B008 - frozen
+    stored: Callable[[], State] | None = None,
+) -> int:
+    """Run any compiled graph and return the exit code; at a terminal a person is asked what the run asks.
 
-    graph: Any
-    value: Any
-    """The input; None to go on where the run stopped; a `Command` with answers."""
-    config: Mapping[str, Any] = field(default_factory=dict)
-    context: Any = None
-    run: str | None = None
-    """The id under which the run is stored; None if it is not."""
-    finished: Mapping[str, StepRecord] = field(default_factory=dict)
-    """Steps that an earlier process has finished."""
-    shown: Shown = field(default_factory=Shown)
-    stored: Callable[[], State] | None = None
-    """Reads the run as it is stored."""
-
-
-def run(graph: Any, request: str, *, as_json: bool = False, quiet: bool = False, **options: Any) -> int:
-    """Run any compiled graph on a request, show how it goes and what comes out, and return the exit code."""
-    return work(Job(graph, {"messages": request}, shown=Shown(as_json, quiet), **options))
-
-
-def work(job: Job) -> int:
-    """Do a job and return the exit code; at a terminal a person is asked what the run asks."""
-    live = LiveState(time.time(), job.finished)
-    drafts: dict[str, str] = {}
+    Args:
+        graph: The graph.
+        value: A request, an input, None to go on where the run stopped, or a `Command` with answers.
+        config: As for `graph.astream`.
+        context: The run's settings.
+        stored_as: The id under which the run is stored; None if it is not.
+        finished: Steps that an earlier process has finished.
+        shown: How the run is shown.
+        stored: Reads the run as it is stored.
+    """
+    live, drafts = LiveState(time.time(), finished), dict[str, str]()
+    value = {"messages": value} if isinstance(value, str) else value
     while True:
-        background, fault = _watched(job, live)
+        background = BackgroundRun(graph, value, config, context)
+        fault = _watched(background, live, shown)
         state = final_state(live, fault, time.time())
-        answers = None if fault else _answers(job, state, drafts)
+        questions = open_questions(state) if fault is None and graph.checkpointer and can_ask() else ()
+        answers = ask_on_terminal(questions, stderr(), drafts) if questions else None
         if answers is None:
             break
-        job = replace(job, value=resumption(answers))
-    print_outcome(state, live, fault, run=job.run, shown=job.shown, stored=job.stored)
+        value = resumption(answers)
+    print_outcome(state, live, fault, run=stored_as, shown=shown, stored=stored)
     background.close()
     return FAILED if isinstance(fault, StorageError) else OF_STATUS.get(state["status"], FAILED)
 
 
-def _watched(job: Job, live: LiveState) -> tuple[BackgroundRun, BaseException | None]:
-    """Run the graph and show how it goes; return what ended it, if it did not end by itself."""
-    with noting_signals(), redirect_stdout(sys.stderr), screen(live, stderr(), quiet=job.shown.quiet) as show:
-        background = BackgroundRun(job.graph, job.value, job.config, job.context)  # agents may print from here on
-        try:
+def _watched(background: BackgroundRun, live: LiveState, shown: Shown) -> BaseException | None:
+    """Show how a run goes; return what ended it, if it did not end by itself."""
+    with noting_signals(), redirect_stdout(sys.stderr), screen(live, stderr(), quiet=shown.quiet) as show:
+        try:  # agents may print from here on
             background.follow(live, show, stop=interrupted.is_set)
         except (Exception, KeyboardInterrupt) as error:
-            return background, error
-    return background, None
-
-
-def _answers(job: Job, state: Mapping[str, object], drafts: dict[str, str]) -> Mapping[str, object] | None:
-    """Ask a person what the run asks; return None without a question or an answer."""
-    questions = open_questions(state)
-    return ask_on_terminal(questions, stderr(), drafts) if questions and job.graph.checkpointer and can_ask() else None
+            return error
+    return None
 
 
 def resumption(answers: Mapping[str, object]) -> Any:

@@ -22,10 +22,11 @@ from agents.models import chat_model, model_name
 from graphs import storage as stores
 from graphs.cli.exit_codes import COMPLETED
 from graphs.cli.options import Choices, Flag, Request, Shown, TeamFileOption, Thread
+from graphs.cli.outcome import finished_steps
 from graphs.cli.output import print_table, say, stderr, stdout
-from graphs.cli.run import Job, work
+from graphs.cli.run import run as run_graph
 from graphs.cli.run_spec import RunSpec
-from graphs.engine import CompiledPattern, StepRecord, ThreadLock
+from graphs.engine import CompiledPattern, ThreadLock
 from graphs.show import pictures
 from graphs.storage import State, Storage
 
@@ -141,17 +142,15 @@ def begin(
         say(stderr(), f"run {run}", "dim")
     config: RunnableConfig = {"configurable": {"thread_id": run or "unstored"}, "metadata": spec.metadata()}
     takes_settings = isinstance(graph, CompiledPattern) or spec.settings
-    return work(
-        Job(
-            graph,
-            value,
-            config=lock.mark(config) if lock else config,
-            context=spec.context() if takes_settings else None,
-            run=run,
-            finished=_finished(before) if before else {},
-            shown=shown,
-            stored=partial(stores.state, storage, run) if storage and run else None,
-        )
+    return run_graph(
+        graph,
+        value,
+        config=lock.mark(config) if lock else config,
+        context=spec.context() if takes_settings else None,
+        stored_as=run,
+        finished=finished_steps(before) if before else {},
+        shown=shown,
+        stored=partial(stores.state, storage, run) if storage and run else None,
     )
 
 
@@ -164,11 +163,6 @@ def _with_models(spec: RunSpec, *, quiet: bool) -> tuple[RunSpec, BaseChatModel 
     for agent in spec.agents(model):
         chat_model(agent.model)
     return spec, model
-
-
-def _finished(before: State) -> dict[str, StepRecord]:
-    # The result of an item of a `for_each` step looks like a record too, but has no times.
-    return {record["id"]: record for record in before["finished"] if record.get("ended")}
 
 
 def ready(name: str | None, *, quiet: bool) -> BaseChatModel:
