@@ -14,8 +14,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from graphs.cli.exit_codes import BAD_USAGE, COMPLETED
 from graphs.cli.output import plain
-from graphs.show.markdown import html_of
-from graphs.show.report import is_page, page
+from graphs.show.markup import html_of, is_page
+from graphs.show.report import page
 from graphs.show.run_summary import RunSummary
 from graphs.show.svg import timeline
 from tests.finished import PATTERNS, asking, finished, large, timed

@@ -8,7 +8,8 @@ turns         the turns in that record
 tables        the parts of a result as tables
 terminal      pictures and lines for the terminal, and the timeline
 notebook      `watch`, `Run`, `model_or`
-report        a run as one HTML page (page.html.j2, markdown); `render` makes other pages in its style
+report        a run as one HTML page
+markup        templates for pages and pictures, and Markdown
 svg, layout   pictures of runs and graphs
 drawing       the drawing of a compiled graph
 wording       status signs, durations, texts on one line
@@ -17,8 +18,9 @@ wording       status signs, durations, texts on one line
 from graphs.show.background import BackgroundRun
 from graphs.show.drawing import draw_graph, pictures
 from graphs.show.live_state import LiveState
+from graphs.show.markup import is_page, render
 from graphs.show.notebook import Run, model_or, watch
-from graphs.show.report import is_page, page, render
+from graphs.show.report import page
 from graphs.show.run_summary import RunSummary
 from graphs.show.tables import Table, decisions, table_of
 from graphs.show.terminal import moves, news, print_timeline, screen

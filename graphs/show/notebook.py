@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -31,7 +30,7 @@ from agents.runtime import no_usage, visible
 from graphs.show import svg
 from graphs.show.background import BackgroundRun
 from graphs.show.live_state import Change, LiveState
-from graphs.show.markdown import html_of
+from graphs.show.markup import html_of, render
 from graphs.show.outcome import Record
 from graphs.show.run_summary import RunSummary, question_text
 from graphs.show.tables import Table, costs, plain_table, table_of
@@ -44,8 +43,6 @@ _CELL = 400
 """Characters of a cell; the whole text is in the value itself."""
 _LINE = 140
 """Characters of the outcome of a step in the table of progress."""
-_LEFT = 'style="text-align: left; vertical-align: top"'
-"""Written into each cell: code hosts that show notebooks allow no style sheets."""
 
 
 class Displayed:
@@ -88,7 +85,7 @@ class Part(Displayed):
     def _mimes(self) -> tuple[str, str]:
         note = one_line(self.table.note)
         plain = "\n".join(filter(None, [plain_table(self.table, _CELL), note]))
-        return _html_table(self.table) + (f"<p>{escape(note)}</p>" if note else ""), plain
+        return _html(table=self.table, note=note), plain
 
 
 def _filled(part: object) -> object:
@@ -142,9 +139,8 @@ class Run(Displayed, dict[str, Any]):
         tokens = used["input_tokens"] + used["output_tokens"]
         cost = f"{count(used['calls'], 'model call')}, {count(tokens, 'token')}"
         texts = [*questions, *([self.answer] if self.answer else [])]
-        body = "".join(f"<blockquote>{html_of(words)}</blockquote>" for words in texts)
         plain = "\n\n".join([head, *map(visible, texts), cost])
-        return f"<p><b>{escape(head)}</b></p>{body}<p>{cost}</p>", plain
+        return _html(head, texts=[*map(html_of, texts)], note=cost), plain
 
 
 def _part(key: str, value: object) -> Any:
@@ -161,17 +157,8 @@ def _part(key: str, value: object) -> Any:
     return part
 
 
-def _html_table(table: Table) -> str:
-    head = "".join(f"<th {_LEFT}>{escape(name)}</th>" for name in table.head)
-    rows = "".join(
-        f"<tr>{''.join(f'<td {_LEFT}>{_html_text(str(cell))}</td>' for cell in row)}</tr>" for row in table.rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _html_text(text: str) -> str:
-    shown = text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
-    return escape(visible(shown).strip(" \n")).replace("\n", "<br>")
+def _html(head: str = "", *, texts: Sequence[str] = (), table: Table | None = None, note: str = "") -> str:
+    return render("notebook.html.j2", head=head, texts=texts, table=table, note=note, longest=_CELL)
 
 
 class Progress(Displayed):
@@ -192,8 +179,7 @@ class Progress(Displayed):
         self.table = Table(_HEAD, rows)
 
     def _mimes(self) -> tuple[str, str]:
-        head = f"<p><b>{escape(self.head)}</b></p>"
-        return head + _html_table(self.table), f"{self.head}\n{plain_table(self.table, _CELL)}"
+        return _html(self.head, table=self.table), f"{self.head}\n{plain_table(self.table, _CELL)}"
 
 
 def watch(graph: object, value: object, config: RunnableConfig | None = None, *, context: object = None) -> Run:

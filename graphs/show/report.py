@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from functools import cache
-from typing import TYPE_CHECKING
 
-from agents.runtime import visible
 from graphs.show import svg
-from graphs.show.markdown import html_of
+from graphs.show.markup import html_of, render
 from graphs.show.outcome import Record
 from graphs.show.run_summary import RunSummary
 from graphs.show.tables import costs, decisions, table_of
 from graphs.show.turns import mapping, text
-from graphs.show.wording import duration, look, one_line, signed
+from graphs.show.wording import duration, look, one_line
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-_GENERATOR = '<meta name="generator" content="Podium">'
 _LONGEST_HEADING = 90
 _WIDE, _NARROW = 5, 2
 """Boxes in a row on wide screens and on phones."""
@@ -52,36 +45,6 @@ def page(result: Record, title: str | None = None) -> str:
         costs=costs(summary) if summary.costs else None,
         tone=look(summary.status).tone,
     )
-
-
-def render(template: str, **values: object) -> str:
-    """Return a page from one of this folder's templates."""
-    return _environment().get_template(template).render(values)
-
-
-def is_page(text: str) -> bool:
-    """Tell whether a text is such a page."""
-    return _GENERATOR in text
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def safe(value: object) -> str:
-        return value if isinstance(value, Markup) else visible(text(value))
-
-    environment = Environment(
-        loader=PackageLoader("graphs.show", ""),
-        autoescape=True,
-        finalize=safe,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(duration=duration, signed=signed, look=look, palette=svg.PALETTE, generator=_GENERATOR)
-    return environment
 
 
 def _origin(result: Record) -> Iterator[str]:

@@ -167,8 +167,9 @@ def print_timeline(
     lines = timeline_lines(summary, began, ended, console.width)
     legend = [f"{_CRITICAL} on the critical path"] if lines else []
     heading = f"{'Timeline: ' if lines else ''}{duration(ended - began)} in all"
-    cost = plain_table(costs(summary), _NAME if console.width >= _NARROW else console.width - 31)
-    for line in [f"\n{heading}", *lines, *legend, "", *cost.splitlines(), costs(summary).note]:
+    cost = costs(summary)
+    table = plain_table(cost, _NAME if console.width >= _NARROW else console.width - 31)
+    for line in [f"\n{heading}", *lines, *legend, "", *table.splitlines(), cost.note]:
         text = line if (console.encoding or "").lower().startswith("utf") else line.translate(_ASCII)
         shown = Text(visible(text), no_wrap=True, overflow="crop")
         shown.highlight_regex(f"{_CRITICAL}+", "cyan")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import NamedTuple
+
+from rich.text import Text
 
 from agents.runtime import reads_foreign_text, visible
 
@@ -51,12 +52,9 @@ def one_line(text: str, most: int = 500) -> str:
 
 def cut(text: str, columns: int) -> str:
     """Shorten a text to so many columns; characters of East Asian scripts take two."""
-    used = 0
-    for place, character in enumerate(text):
-        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        if used > columns:
-            return f"{text[: max(0, place - 1)]}…"
-    return text
+    shown = Text(text)
+    shown.truncate(columns, overflow="ellipsis")
+    return shown.plain
 
 
 def duration(seconds: float) -> str:
