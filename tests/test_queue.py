@@ -134,7 +134,7 @@ def test_a_run_is_put_done_watched_and_listed(queue: Queue, uri: str, office: Pr
 
 
 def test_messages_on_one_thread_take_turns_and_a_priority_comes_first(queue: Queue) -> None:
-    first, second, third = (queue.put("short", text, thread_id="talk") for text in ("a", "b", "c"))
+    first, second, third = (asyncio.run(queue.aput("short", text, thread_id="talk")) for text in ("a", "b", "c"))
     urgent = queue.put("short", "now", priority=1)
     seen: list[str] = []
     worker = Worker(queue, concurrency=3, report=seen.append)

@@ -10,6 +10,7 @@ Runs of one thread are done in the order in which they were put, each by one wor
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
@@ -88,6 +89,7 @@ class Queue:
         context: Settings | Mapping[str, object] | None = None,
         priority: int = 0,
         delay: float | timedelta | None = None,
+        at: datetime | None = None,
         cron: str | None = None,
     ) -> str:
         """Put a run into the queue and return its thread's id.
@@ -101,6 +103,7 @@ class Queue:
             context: The settings of the run.
             priority: Runs with a higher one come first.
             delay: Seconds, or a timedelta, to wait before.
+            at: When it is put, with a time zone.
             cron: When it is put again and again, as `0 8 * * 1-5`, in UTC.
 
         Raises:
@@ -109,10 +112,13 @@ class Queue:
         if self.graphs is not None and graph not in self.graphs:
             raise ConfigurationError(f"Unknown graph {graph!r}; known: {', '.join(self.graphs) or 'none'}")
         _check_name(graph)
-        if delay is not None and cron:
-            raise ConfigurationError("Say delay or cron, not both")
+        times = sum(time is not None for time in (delay, at, cron))
+        if times > 1:
+            raise ConfigurationError("Say delay, at or cron, not two of them")
+        if at is not None and at.tzinfo is None:
+            raise ConfigurationError(f"at={at} needs a time zone")
         goes_on = input is None or isinstance(input, Command)
-        if goes_on and (thread_id is None or delay is not None or cron):
+        if goes_on and (thread_id is None or times):
             raise ConfigurationError("Name the run that is to go on, as thread_id, and no time: it goes on at once")
         new_id = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
         arguments = _arguments(graph, input, thread_id or new_id, context, cron)
@@ -122,10 +128,14 @@ class Queue:
             now = jobs.now(connection)
             arguments["put"] = now.isoformat()
             wait = delay if isinstance(delay, timedelta | None) else timedelta(seconds=delay)
-            due = next_time(cron, now) if cron else None if wait is None else now + wait
+            due = next_time(cron, now) if cron else at if wait is None else now + wait
             if input is not None or not jobs.revive(connection, arguments["thread_id"], priority):
                 jobs.insert(connection, arguments, priority=priority, at=due, schedule=schedule)
         return arguments["thread_id"]
+
+    async def aput(self, graph: str, input: object = None, **options: Any) -> str:  # noqa: A002 - as in `put`
+        """Put a run into the queue, as `put` does."""
+        return await asyncio.to_thread(self.put, graph, input, **options)
 
     def jobs(self, thread_id: str | None = None) -> list[QueuedRun]:
         """Return the runs that wait, are at work, failed for good or were cancelled, the latest first.
