@@ -40,8 +40,13 @@ def followed(
     return state
 
 
+def path(state: LiveState, task: LiveTask) -> str:
+    around = state.tasks.get(task.within)
+    return f"{path(state, around)}/{task.name}" if around else task.name
+
+
 def named(state: LiveState) -> dict[str, LiveTask]:
-    return {state.path(task): task for task in state.tasks.values()}
+    return {path(state, task): task for task in state.tasks.values()}
 
 
 def planner(*steps: Step, agents: list[Agent], answer: str) -> Planner:
@@ -56,7 +61,7 @@ def test_a_step_waits_works_and_ends() -> None:
         spy=lambda change: seen.append(change.after.status) if change.after.name == "two" else None,
     )
     assert list(dict.fromkeys(seen)) == ["pending", "running", "completed"]
-    assert [(task.name, task.level, task.agent) for _, task in state.rows() if task.record] == [
+    assert [(task.name, task.level, task.agent) for task in state.rows() if task.record] == [
         ("one", 0, "upper"),
         ("two", 1, "upper"),
     ]
@@ -176,7 +181,7 @@ def test_without_the_records_a_resumed_run_learns_them_at_the_end() -> None:
     graph = Workflow([Step("one", "upper", "x"), Step("two", "ask", "{one}", ["one"])], agents=[UPPER, ask])
     compiled, config = graph.compile(InMemorySaver()), {"configurable": {"thread_id": "1"}}
     followed(compiled, config=config)
-    assert {task.status for _, task in followed(compiled, Command(resume="yes"), config=config).rows()} == {"completed"}
+    assert {task.status for task in followed(compiled, Command(resume="yes"), config=config).rows()} == {"completed"}
 
 
 @pytest.mark.parametrize(

@@ -170,4 +170,5 @@ def test_a_cancelled_run_leaves_nothing_running_and_can_go_on(client: SyncLangGr
     assert sorted(desk.asked) == ["agent", "one", "planner", "router", "three"]
     desk.slow = ""
     assert said(client.runs.wait(thread, "planner", input=None)) == FINAL
-    assert desk.asked[5:] == ["one", "two", "synthesizer"]
+    # The cancellation may have come before the answer of `three` was stored.
+    assert [name for name in desk.asked[5:] if name != "three"] == ["one", "two", "synthesizer"]

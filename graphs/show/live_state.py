@@ -113,26 +113,24 @@ class LiveState:
             return self._end(chunk, now) if "result" in chunk else self._begin(namespace, chunk, now)
         return None
 
-    def rows(self) -> list[tuple[str, LiveTask]]:
-        """Return the tasks worth a line, by key, each followed by those inside it."""
+    def rows(self) -> list[LiveTask]:
+        """Return the tasks worth a line, each followed by those inside it."""
         inside: dict[str, list[str]] = {}
         for key, task in self.tasks.items():
             inside.setdefault(task.within, []).append(key)
 
-        def below(around: str) -> Iterator[tuple[str, LiveTask]]:
+        def below(around: str) -> Iterator[LiveTask]:
             for key in inside.get(around, ()):
                 if self.tasks[key].is_worth_a_line:
-                    yield key, self.tasks[key]
+                    yield self.tasks[key]
                     yield from below(key)
 
         return list(below(""))
 
-    def path(self, task: LiveTask, *, steps_only: bool = False) -> str:
-        """Return a task's name with those of the tasks, or only the steps, that it is inside of: `outer/inner`."""
-        around = self.tasks.get(task.within)
-        while around and steps_only and not around.record:
-            around = self.tasks.get(around.within)
-        return f"{self.path(around, steps_only=steps_only)}/{task.name}" if around else task.name
+    def path(self, task: LiveTask) -> str:
+        """Return a task's name with those of the steps that it is inside of: `outer/inner`."""
+        around = self._step_around(task)
+        return f"{self.path(around)}/{task.name}" if around else task.name
 
     def doing(self) -> str:
         """Return the names of the nodes and steps that are at work."""
@@ -144,9 +142,9 @@ class LiveState:
         """Return the records of the steps that are inside no other step."""
         return {task.name: task.record for task in self.tasks.values() if task.record and not self._step_around(task)}
 
-    def _step_around(self, task: LiveTask) -> bool:
+    def _step_around(self, task: LiveTask) -> LiveTask | None:
         around = self.tasks.get(task.within)
-        return bool(around and (around.record or self._step_around(around)))
+        return self._step_around(around) if around and not around.record else around
 
     def _take_values(self, values: Record) -> None:
         self.values = {key: value for key, value in self.values.items() if key != "__interrupt__"} | {**values}

@@ -174,7 +174,7 @@ class Progress(Displayed):
                 one_line(task.note or task.written, _LINE),
                 "" if task.started is None else duration((task.ended or now) - task.started).replace(" ", "\u00a0"),
             )
-            for _, task in state.rows()
+            for task in state.rows()
         ]
         self.table = Table(_HEAD, rows)
 

@@ -67,7 +67,7 @@ def drawn_live(state: LiveState, now: float, console: Console, *, ended: bool = 
         (f"{_frame(now)} {one_line(state.doing() or 'working')}", "bold cyan"), f"  {now - state.began:.0f} s"
     )
     parts: list[RenderableType] = [] if ended else [heading]
-    shown = [task for _, task in state.rows()]
+    shown = state.rows()
     room = max(2, console.height - _AROUND - 2)  # beside the heading and a line of the answer
     if not ended and len(shown) > room:
         parts.append(Text(f"  … and {len(shown) - room + 1} more", "dim"))
@@ -145,7 +145,7 @@ def _tokens(number: int) -> str:
 def news(state: LiveState, change: Change) -> Iterator[str]:
     """Yield what a change is worth in lines of plain text."""
     before, task = change
-    name = one_line(state.path(task, steps_only=True))
+    name = one_line(state.path(task))
     if task.failures > (before.failures if before else 0):
         yield f"{name}: attempt {task.failures} failed, trying again: {one_line(task.note)}"
     if before and before.status == task.status:
