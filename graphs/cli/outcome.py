@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
 from rich.console import Console
 
-from agents.errors import StorageError
 from agents.runtime import explain, no_usage, sum_usage
 from graphs.cli.options import Shown
 from graphs.cli.output import plain, print_answer, print_json, say, stderr, stdout
 from graphs.cli.questions import ShownQuestion, short_id
 from graphs.engine import StepRecord
-from graphs.show import LiveState, RunSummary, one_line, print_timeline
+from graphs.show import LiveState, one_line
 from graphs.storage import State
 
 _MAX_ERRORS = 10
@@ -86,33 +84,20 @@ def open_questions(state: Mapping[str, Any]) -> list[ShownQuestion]:
 
 
 def print_outcome(
-    state: Mapping[str, Any],
-    live: LiveState,
-    fault: BaseException | None,
-    *,
-    run: str | None,
-    shown: Shown,
-    stored: Callable[[], State] | None = None,
+    result: Mapping[str, Any], *, run: str | None, shown: Shown, stored: Callable[[], State] | None = None
 ) -> None:
-    """Print the outcome of a run that has just ended: the answer on stdout, everything else on stderr."""
-    progress = stderr()
+    """Print how a run ended: the answer on stdout, everything else on stderr."""
     if shown.as_json:
-        print_json(stdout(), run_json(state, stored() if stored else None))
+        print_json(stdout(), run_json(result, stored() if stored else None))
     else:
-        _print_answer(state)
-    _print_verdict(state, progress)
-    print_questions(open_questions(state) if fault is None else (), run, progress)
-    if fault and run and not isinstance(fault, StorageError):
-        say(progress, f"`podium resume {run}` continues it; what was finished is kept.")
-    if not shown.quiet:
-        steps = {**live.records(), **state.get("steps", {})}
-        now = time.time()
-        print_timeline(RunSummary.of({**state, "steps": steps}, now), progress, began=live.began, until=now)
+        _print_answer(result)
+    _print_verdict(result, stderr())
+    print_questions(open_questions(result), run, stderr())
 
 
 def _print_answer(state: Mapping[str, Any]) -> None:
     """Print the answer, if there is one; while a person is asked, the last message is a draft."""
-    last = plain(state["messages"][-1]) if state["messages"] else {"role": "", "content": ""}
+    last = plain(state["messages"][-1]) if state.get("messages") else {"role": "", "content": ""}
     if state["status"] != "failed" and not state.get("questions") and last["role"] == "assistant":
         print_answer(stdout(), last["content"])
 

@@ -17,11 +17,11 @@ from agents.errors import StorageError
 from graphs.cli.exit_codes import FAILED, OF_STATUS
 from graphs.cli.options import Shown
 from graphs.cli.outcome import final_state, open_questions, print_outcome
-from graphs.cli.output import stderr
+from graphs.cli.output import say, stderr
 from graphs.cli.questions import ask_on_terminal, can_ask
 from graphs.cli.signals import interrupted, noting_signals
 from graphs.engine import StepRecord
-from graphs.show import BackgroundRun, LiveState, screen
+from graphs.show import BackgroundRun, LiveState, RunSummary, print_timeline, screen
 from graphs.storage import State
 
 
@@ -59,7 +59,12 @@ def run(
         if answers is None:
             break
         value = resumption(answers)
-    print_outcome(state, live, fault, run=stored_as, shown=shown, stored=stored)
+    print_outcome(state, run=stored_as, shown=shown, stored=stored)
+    if fault and stored_as and not isinstance(fault, StorageError):
+        say(stderr(), f"`podium resume {stored_as}` continues it; what was finished is kept.")
+    if not shown.quiet:
+        now, steps = time.time(), {**live.records(), **state.get("steps", {})}
+        print_timeline(RunSummary.of({**state, "steps": steps}, now), stderr(), began=live.began, until=now)
     background.close()
     return FAILED if isinstance(fault, StorageError) else OF_STATUS.get(state["status"], FAILED)
 

@@ -14,15 +14,14 @@ from cyclopts import Parameter
 
 from agents.errors import ConfigurationError
 from graphs.cli.exit_codes import COMPLETED, FAILED, OF_STATUS
-from graphs.cli.options import PATTERNS, AsJson, Choices, RunArgument, TeamFileOption
-from graphs.cli.outcome import as_result, open_questions, print_questions, run_json
-from graphs.cli.output import print_answer, print_json, say, stderr, stdout
+from graphs.cli.options import PATTERNS, AsJson, Choices, RunArgument, Shown, TeamFileOption
+from graphs.cli.outcome import as_result, print_outcome
+from graphs.cli.output import say, stderr, stdout
 from graphs.cli.queued import jobs, state_of
 from graphs.cli.run_spec import RunSpec
 from graphs.cli.signals import SIGNALS, end
 from graphs.cli.start import opened_storage, ready
 from graphs.distributed import Graphs, Queue, load_graphs
-from graphs.show import one_line
 
 if TYPE_CHECKING:
     from graphs.distributed import Worker
@@ -81,16 +80,7 @@ def watch_command(run: RunArgument, /, *, as_json: AsJson = False) -> int:
         say(stderr(), line)
     with opened_storage() as storage:
         state = state_of(storage, run)
-    result = as_result(state)
-    questions = open_questions(result)
-    if as_json:
-        print_json(stdout(), run_json(result, state))
-    else:
-        if state["ended"] or any(not question.id for question in questions):  # which is then its answer
-            print_answer(stdout(), result["messages"][-1].text)
-        print_questions(questions, run, stderr())
-    if state["status"] != "completed":
-        say(stderr(), f"{state['status']}: {one_line(result.get('stop_reason') or 'without a reason')}")
+    print_outcome(as_result(state), run=run, shown=Shown(as_json), stored=lambda: state)
     return OF_STATUS.get(state["status"], FAILED)
 
 
