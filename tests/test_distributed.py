@@ -233,7 +233,9 @@ def test_what_is_not_an_executor_is_refused() -> None:
         on(3, TEAM)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("fault", [*TRANSIENT_FAULTS, *LASTING_FAULTS])
+@pytest.mark.parametrize(
+    "fault", ["rate limit", "dropped connection", "error in a 200", "wrong key", "too long", "refusal"]
+)
 def test_provider_errors_are_judged_alike_on_both_sides(fault: str) -> None:
     with FaultyProvider([{**TRANSIENT_FAULTS, **LASTING_FAULTS}[fault]]) as provider:
         writer = Agent("writer", instructions="Write", model=provider.chat_model())

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from agents.errors import ConfigurationError
 from graphs.cli.output import say
-from graphs.cli.signals import raising_on_signals
+from graphs.cli.signals import raise_interrupt, signals_to
 from graphs.people import RUN_PLAN
 from graphs.show import one_line
 
@@ -210,7 +210,7 @@ def ask_on_terminal(
     """
     answers: dict[str, object] = {}
     try:
-        with raising_on_signals():
+        with signals_to(raise_interrupt):
             for number, question in enumerate(questions, 1):
                 which = f" {number} of {len(questions)}" if len(questions) > 1 else ""
                 say(console, f"\nQuestion{which}", "bold yellow")

@@ -19,7 +19,7 @@ from graphs.cli.options import Shown
 from graphs.cli.outcome import final_state, open_questions, print_outcome
 from graphs.cli.output import say, stderr
 from graphs.cli.questions import ask_on_terminal, can_ask
-from graphs.cli.signals import interrupted, noting_signals
+from graphs.cli.signals import interrupted, note_signal, signals_to
 from graphs.engine import StepRecord
 from graphs.show import BackgroundRun, LiveState, RunSummary, print_timeline, screen
 from graphs.storage import State
@@ -71,7 +71,7 @@ def run(
 
 def _watched(background: BackgroundRun, live: LiveState, shown: Shown) -> BaseException | None:
     """Show how a run goes; return what ended it, if it did not end by itself."""
-    with noting_signals(), redirect_stdout(sys.stderr), screen(live, stderr(), quiet=shown.quiet) as show:
+    with signals_to(note_signal), redirect_stdout(sys.stderr), screen(live, stderr(), quiet=shown.quiet) as show:
         try:  # agents may print from here on
             background.follow(live, show, stop=interrupted.is_set)
         except (Exception, KeyboardInterrupt) as error:

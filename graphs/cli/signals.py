@@ -33,33 +33,22 @@ def end(*_: object) -> None:
     os._exit(PARTIAL)
 
 
-def _note(*_: object) -> None:
+def note_signal(*_: object) -> None:
+    """Only note the first signal in `interrupted`, so that a run can show what was finished."""
     if interrupted.is_set():
         end()
     interrupted.set()
 
 
-def _raise(*_: object) -> None:
-    _note()
+def raise_interrupt(*_: object) -> None:
+    """Raise KeyboardInterrupt on the first signal, so that a person can leave a question for later."""
+    note_signal()
     raise KeyboardInterrupt
 
 
 @contextmanager
-def noting_signals() -> Iterator[None]:
-    """Only note the first signal in `interrupted`, so that a run can show what was finished."""
-    with _handled_by(_note):
-        yield
-
-
-@contextmanager
-def raising_on_signals() -> Iterator[None]:
-    """Raise KeyboardInterrupt on the first signal, so that a person can leave a question for later."""
-    with _handled_by(_raise):
-        yield
-
-
-@contextmanager
-def _handled_by(handler: Callable[..., None]) -> Iterator[None]:
+def signals_to(handler: Callable[..., None]) -> Iterator[None]:
+    """Have signals handled otherwise until the end of the block."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

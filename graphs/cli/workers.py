@@ -21,7 +21,7 @@ from graphs.cli.queued import jobs, state_of
 from graphs.cli.run_spec import RunSpec
 from graphs.cli.signals import SIGNALS, end
 from graphs.cli.start import opened_storage, ready
-from graphs.distributed import Graphs, Queue, load_graphs
+from graphs.distributed import Graphs, Queue
 
 if TYPE_CHECKING:
     from graphs.distributed import Worker
@@ -41,7 +41,7 @@ def worker_command(
 ) -> int:
     """Do the runs that are put into the queue of the database that PODIUM_RUNS names, until SIGTERM or Ctrl-C."""
     sys.path.insert(0, str(Path.cwd()))
-    queue = Queue(graphs=load_graphs(graphs) if graphs else _team_graphs(team_file))
+    queue = Queue(graphs=graphs or _team_graphs(team_file))
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # it logs inputs
     from graphs.distributed import Worker
 

@@ -14,11 +14,11 @@ from agents.runtime import lazily
 from graphs.distributed.executor import on
 from graphs.distributed.jobs import QUEUE_JOB, QueuedRun
 from graphs.distributed.prefect import PrefectExecutor
-from graphs.distributed.queue import Graphs, Queue, load_graphs
+from graphs.distributed.queue import Graphs, Queue
 
 if TYPE_CHECKING:
     from graphs.distributed.worker import Worker
 
-__all__ = ["QUEUE_JOB", "Graphs", "PrefectExecutor", "Queue", "QueuedRun", "Worker", "load_graphs", "on"]
+__all__ = ["QUEUE_JOB", "Graphs", "PrefectExecutor", "Queue", "QueuedRun", "Worker", "on"]
 
 __getattr__ = lazily(__name__, {"Worker": "worker"})  # needs the extra podium[queue]

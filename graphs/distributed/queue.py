@@ -72,7 +72,7 @@ class Queue:
                 "A queue needs a Postgres database: postgresql://user:password@host:5432/database, as its uri or in"
                 f" {PATH_VARIABLE}"
             )
-        self.graphs = load_graphs(graphs) if isinstance(graphs, str) else graphs
+        self.graphs = _loaded(graphs) if isinstance(graphs, str) else graphs
         for name in self.graphs or ():
             _check_name(name)
         try:
@@ -216,12 +216,7 @@ class Queue:
         return pool
 
 
-def load_graphs(target: str) -> Graphs:
-    """Load a mapping of graphs that a module of the user's has, as `my_team:graphs`.
-
-    Raises:
-        ConfigurationError: It cannot be loaded, or is not a mapping.
-    """
+def _loaded(target: str) -> Graphs:
     graphs = load_named(target)
     if not isinstance(graphs, Mapping):
         raise ConfigurationError(f'{target} is a {type(graphs).__name__}; a worker needs {{"name": graph, …}}')
