@@ -65,9 +65,8 @@ def print_table(
             say(console, one_line(row[0], _LONGEST_CELL), "bold")
             for title, cell in zip(head[1:], row[1:], strict=True):
                 if cell:
-                    words = one_line(f"{title}: {cell}", _LONGEST_CELL)
-                    line = Padding(Text(words, no_wrap=title == cut, overflow="ellipsis"), (0, 0, 0, 2))
-                    console.print(line)
+                    line = Padding.indent(Text(one_line(f"{title}: {cell}", _LONGEST_CELL), overflow="ellipsis"), 2)
+                    console.print(line, no_wrap=title == cut)
         return
     table = Table(box=None, pad_edge=False, header_style="bold", expand=bool(cut) and console.is_terminal)
     for title in head:
