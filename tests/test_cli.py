@@ -22,9 +22,9 @@ ROOT = Path(__file__).parent.parent
 
 def test_the_command_starts_as_a_module(tmp_path: Path) -> None:
     environment = {"PYTHONPATH": str(ROOT), "PODIUM_CACHE": str(tmp_path)}
-    command = [sys.executable, "-m", "graphs.cli", "draw", "planner"]
+    command = [sys.executable, "-m", "graphs.cli", "--help"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stderr, "assess" in done.stdout) == (COMPLETED, "", True)
+    assert (done.returncode, done.stderr, "podium runs" in done.stdout) == (COMPLETED, "", True)
 
 
 def test_a_piped_request_is_answered_and_told_in_plain_text(processes: Processes) -> None:

@@ -263,10 +263,14 @@ print(watch(Workflow(steps, agents=[Agent("upper", function=str.upper)]).compile
 """
 
 
-def test_watch_tells_in_lines_without_ipython_and_a_terminal() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300, check=True)
-    told = done.stderr.splitlines()
-    assert done.stdout == "ONE GO\n"
+def test_watch_tells_in_lines_without_ipython_and_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    exec(SCRIPT, {})
+    done = capsys.readouterr()
+    told = done.err.splitlines()
+    assert done.out == "ONE GO\n"
     assert [line.partition("] ")[2] for line in told if "running" in line] == [
         "one: running (upper)",
         "two: running (upper)",
