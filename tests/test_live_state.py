@@ -15,7 +15,7 @@ from agents.testing import ScriptedModel
 from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
 from graphs.engine import new_record
 from graphs.show.live_state import MODES, Change, LiveState, LiveTask
-from graphs.show.outcome import outcome
+from graphs.show.wording import outcome
 from tests import roles
 from tests.finished import MET
 

@@ -9,7 +9,9 @@ outcome     answer, verdict, open questions, timeline, JSON
 questions   questions to people, answered in writing or at the terminal
 runs        stored runs: lists, one of them, pages, questions, pruning
 resume      going on with a stored run, or a copy of it
+queued      the queue's runs and workers
 evaluate    `podium eval`
+models      `podium model`
 project     `podium new`
 output      all that is printed
 """

@@ -1,9 +1,8 @@
 """What a person sees of a run: in the terminal and in a notebook while it goes on, and as a page afterwards.
 
 live_state    stream events -> the tasks at work and the answer so far, for terminal and notebook
-outcome       the outcome of a node in one sentence
-background    a run in a thread of its own, followed by a live state
-run_summary   a run's record -> plain data: work, critical path, gaps, costs
+background    a run on the background loop, followed by a live state
+run_summary   a run's record -> plain data: work, critical path, costs
 turns         the turns in that record
 tables        the parts of a result as tables
 terminal      pictures and lines for the terminal, and the timeline
@@ -12,7 +11,7 @@ report        a run as one HTML page
 markup        templates for pages and pictures, and Markdown
 svg, layout   pictures of runs and graphs
 drawing       the drawing of a compiled graph
-wording       status signs, durations, texts on one line
+wording       status signs, durations, texts on one line, the outcome of a node
 """
 
 from graphs.show.background import BackgroundRun

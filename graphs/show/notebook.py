@@ -31,11 +31,10 @@ from graphs.show import svg
 from graphs.show.background import BackgroundRun
 from graphs.show.live_state import Change, LiveState
 from graphs.show.markup import html_of, render
-from graphs.show.outcome import Record
 from graphs.show.run_summary import RunSummary, question_text
 from graphs.show.tables import Table, costs, plain_table, table_of
 from graphs.show.terminal import screen
-from graphs.show.wording import WAITING, count, duration, look, one_line, signed
+from graphs.show.wording import WAITING, Record, count, duration, look, one_line, signed
 
 _HEAD = ("", "step", "agent", "outcome", "time")
 _INDENT = "\u00a0\u00a0"

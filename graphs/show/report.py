@@ -7,11 +7,10 @@ from datetime import datetime
 
 from graphs.show import svg
 from graphs.show.markup import html_of, render
-from graphs.show.outcome import Record
 from graphs.show.run_summary import RunSummary
 from graphs.show.tables import costs, decisions, table_of
 from graphs.show.turns import mapping, text
-from graphs.show.wording import duration, look, one_line
+from graphs.show.wording import Record, duration, look, one_line
 
 _LONGEST_HEADING = 90
 _WIDE, _NARROW = 5, 2

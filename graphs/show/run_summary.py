@@ -10,9 +10,8 @@ from graphlib import CycleError, TopologicalSorter
 from langchain_core.messages import convert_to_messages
 
 from agents.runtime import COUNTS, visible
-from graphs.show.outcome import Record
 from graphs.show.turns import Work, listed, mapping, text, turns
-from graphs.show.wording import STOPPED, look
+from graphs.show.wording import STOPPED, Record, look
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agents.runtime import visible
-from graphs.show.outcome import Record
 from graphs.show.run_summary import AgentCost, RunSummary
-from graphs.show.wording import cut, duration, signed
+from graphs.show.wording import Record, cut, duration, signed
 
 Columns = tuple[tuple[str, str], ...]
 """The heading of each column, and the key of its values in the records."""

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphs.show.outcome import Record
-from graphs.show.wording import SENT_BACK
+from graphs.show.wording import SENT_BACK, Record
 
 _ASKING = ("approve", "clarify", "escalate")
 """Nodes that may ask a person; the wait for the answer comes before their own time."""
