@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
+from functools import partial
 from typing import Any
 
 from langgraph.types import Command
@@ -21,7 +22,7 @@ from graphs.cli.output import say, stderr
 from graphs.cli.questions import ask_on_terminal, can_ask
 from graphs.cli.signals import interrupted, note_signal, signals_to
 from graphs.engine import StepRecord
-from graphs.show import BackgroundRun, LiveState, RunSummary, print_timeline, screen
+from graphs.show import LiveState, RunSummary, follow, print_timeline, screen
 from graphs.storage import State
 
 
@@ -51,8 +52,7 @@ def run(
     live, drafts = LiveState(time.time(), finished), dict[str, str]()
     value = {"messages": value} if isinstance(value, str) else value
     while True:
-        background = BackgroundRun(graph, value, config, context)
-        fault = _watched(background, live, shown)
+        fault = _fault(partial(follow, graph, value, config, context), live, shown)
         state = final_state(live, fault, time.time())
         questions = open_questions(state) if fault is None and graph.checkpointer and can_ask() else ()
         answers = ask_on_terminal(questions, stderr(), drafts) if questions else None
@@ -65,15 +65,14 @@ def run(
     if not shown.quiet:
         now, steps = time.time(), {**live.records(), **state.get("steps", {})}
         print_timeline(RunSummary.of({**state, "steps": steps}, now), stderr(), began=live.began, until=now)
-    background.close()
     return FAILED if isinstance(fault, StorageError) else OF_STATUS.get(state["status"], FAILED)
 
 
-def _watched(background: BackgroundRun, live: LiveState, shown: Shown) -> BaseException | None:
+def _fault(follow: Callable[..., None], live: LiveState, shown: Shown) -> BaseException | None:
     """Show how a run goes; return what ended it, if it did not end by itself."""
     with signals_to(note_signal), redirect_stdout(sys.stderr), screen(live, stderr(), quiet=shown.quiet) as show:
         try:  # agents may print from here on
-            background.follow(live, show, stop=interrupted.is_set)
+            follow(state=live, show=show, stop=interrupted.is_set)
         except (Exception, KeyboardInterrupt) as error:
             return error
     return None

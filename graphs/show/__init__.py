@@ -14,7 +14,7 @@ drawing       the drawing of a compiled graph
 wording       status signs, durations, texts on one line, the outcome of a node
 """
 
-from graphs.show.background import BackgroundRun
+from graphs.show.background import follow
 from graphs.show.drawing import draw_graph, pictures
 from graphs.show.live_state import LiveState
 from graphs.show.markup import is_page, render
@@ -26,13 +26,13 @@ from graphs.show.terminal import moves, news, print_timeline, screen
 from graphs.show.wording import one_line
 
 __all__ = [
-    "BackgroundRun",
     "LiveState",
     "Run",
     "RunSummary",
     "Table",
     "decisions",
     "draw_graph",
+    "follow",
     "is_page",
     "model_or",
     "moves",

@@ -28,7 +28,7 @@ from agents.errors import NoModelError
 from agents.models import chat_model, model_name
 from agents.runtime import no_usage, visible
 from graphs.show import svg
-from graphs.show.background import BackgroundRun
+from graphs.show.background import follow
 from graphs.show.live_state import Change, LiveState
 from graphs.show.markup import html_of, render
 from graphs.show.run_summary import RunSummary, question_text
@@ -194,17 +194,15 @@ def watch(graph: object, value: object, config: RunnableConfig | None = None, *,
         context: The run's settings.
     """
     state = LiveState(time.time())
-    run = BackgroundRun(graph, {"messages": value} if isinstance(value, str) else value, config, context)
+    value = {"messages": value} if isinstance(value, str) else value
     ending = "stopped"
     with _progress(state, lambda: ending) as show:
         try:
-            run.follow(state, show)
+            follow(graph, value, config, context, state=state, show=show)
             ending = Run(state.values).status
         except Exception as error:
             ending = f"ended by {type(error).__name__}"
             raise
-        finally:
-            run.close()
     return Run(state.values)
 
 
