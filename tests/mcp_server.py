@@ -31,13 +31,22 @@ def process() -> dict[str, Any]:
     return {"pid": os.getpid(), "environment": dict(os.environ), "prices": len(calls)}
 
 
+def odd_data() -> dict[str, int]:
+    """Return a number that cannot be stored."""
+    return {"number": 10**30}
+
+
 @server.tool(name="odd name/äöü")
 def odd(config: int, run_manager: int = 0) -> int:
     return config + run_manager
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:] == ["many"]:
+        for number in range(501):
+            server.add_tool(odd_data, name=f"odd_data_{number}")
+        server.run("stdio")
+    elif len(sys.argv) > 1:
         threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()  # ends with the test
         server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
     else:

@@ -66,6 +66,15 @@ def data(tool: BaseTool, config: RunnableConfig) -> Any:
     return tool.invoke(call, config).artifact
 
 
+def test_a_server_may_have_too_many_tools_and_data_that_cannot_be_stored(run: RunnableConfig) -> None:
+    many: Any = LOCAL | {"args": ["-m", "tests.mcp_server", "many"]}
+    with pytest.raises(AgentError, match=r"50\d tools; choose some"):
+        MCPTools("shop", **many).load(run)
+    (tool,) = MCPTools("shop", **many, only=["odd_data_7"]).load(run)
+    assert data(tool, run) is None
+    assert str(10**30) in tool.invoke({}, run)
+
+
 def test_a_run_has_one_session_that_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     monkeypatch.setenv("SHOP_KEY", "for the shop")

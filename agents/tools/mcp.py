@@ -21,7 +21,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 
 from agents.errors import AgentError, ConfigurationError
-from agents.runtime import JsonObject, RunScope, WorkCancelledError, clean, install_hint, masked, run_scope
+from agents.runtime import JsonObject, RunScope, WorkCancelledError, clean, clean_data, install_hint, masked, run_scope
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult, Tool
@@ -30,8 +30,10 @@ CALL_SECONDS = 60.0
 """Time limit for the start of a server, and for each answer."""
 MAX_PAGES = 100
 """Pages of a server's list of tools."""
-MAX_RESULT = 50_000
-"""Characters of a tool's result that are passed on."""
+MAX_TOOLS = 500
+"""Tools of one server; no model chooses well among more."""
+MAX_RESULT, MAX_PICTURE = 50_000, 10_000_000
+"""Characters of a tool's result that are passed on, and of each picture in it."""
 _RESERVED = {"config": "config_", "run_manager": "run_manager_"}
 """Names by which LangChain gives a tool arguments of its own, and what a server's parameters of these names become."""
 
@@ -91,7 +93,10 @@ class MCPTools:
                     listed = self._session(scope).tools
                 if missing := set(self.only or ()) - {tool.name for tool in listed}:
                     raise AgentError(f"The MCP server {self.name!r} has no tool {', '.join(sorted(missing))}")
-                self._tools = [self._tool(tool) for tool in listed if self.only is None or tool.name in self.only]
+                used = [tool for tool in listed if self.only is None or tool.name in self.only]
+                if len(used) > MAX_TOOLS:
+                    raise AgentError(f"The MCP server {self.name!r} has {len(used)} tools; choose some with only=")
+                self._tools = [self._tool(tool) for tool in used]
             return self._tools
 
     def _tool(self, tool: Tool) -> BaseTool:
@@ -151,9 +156,10 @@ class _Session:
             self.tools = self._portal.call(self._list_tools)
         except Exception as error:
             output.seek(0)
-            words = (output.read()[-2000:].strip() or str(_cause(error)) or repr(error)).splitlines()[-1]
+            last = output.read()[-2000:].strip().rpartition("\n")[2]
+            words = masked(last or str(_cause(error)) or repr(error))
             self._open.close()
-            raise AgentError(f"The MCP server {server.name!r} cannot be used: {masked(words)}") from error
+            raise AgentError(f"The MCP server {server.name!r} cannot be used: {words}") from error
 
     async def _list_tools(self) -> list[Tool]:
         tools, cursor = [], None
@@ -209,15 +215,18 @@ def _read(tool: Tool, result: CallToolResult) -> tuple[object, object]:
     for block in result.content:
         if block.type == "text":
             texts.append(block.text)
-        elif block.type == "image":
+        elif block.type == "image" and block.mime_type.startswith("image/") and len(block.data) <= MAX_PICTURE:
             pictures.append({"type": "image", "base64": block.data, "mime_type": block.mime_type})
         else:
-            texts.append(block.model_dump_json(exclude_none=True))
+            texts.append(block.model_dump_json(exclude_none=True)[:MAX_RESULT])
     text = clean("\n".join(texts))[:MAX_RESULT]
     if result.is_error:
         raise ToolException(text or f"{tool.name} failed without a reason.")
     content = [{"type": "text", "text": text}, *pictures] if pictures else text or "(an empty result)"
-    return content, result.structured_content
+    try:
+        return content, clean_data(result.structured_content)
+    except ValueError:  # such as a number that cannot be stored; the content says it, too
+        return content, None
 
 
 def _is_gone(error: Exception) -> bool:
