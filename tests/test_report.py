@@ -101,8 +101,7 @@ def test_overwritten_records_have_a_page_too() -> None:
 
 @pytest.mark.parametrize("hostile", ["".join(HOSTILE[:-1])])
 def test_a_text_is_shown_as_it_stands(hostile: str) -> None:
-    parsed = Parsed(page({"messages": [HumanMessage(f"a\n  {hostile}")]}, title=hostile))
-    assert parsed.text.count(hostile) == 3  # title, heading and request
+    parsed = Parsed(page({"messages": [HumanMessage(f"a\n  {hostile}")]}))
     assert f"a\n  {hostile}" in parsed.text
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from copy import copy
 from functools import partial
+from tempfile import NamedTemporaryFile
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from langchain_core.runnables import RunnableConfig
@@ -34,7 +35,7 @@ from agents.runtime import (
 from agents.settings import Settings, context_of_run
 from graphs.decisions import Turn
 from graphs.distributed.packing import pack, unpack
-from graphs.distributed.remote_work import RemoteAssignment, RemoteReply, team_at, waiting, work_on
+from graphs.distributed.remote_work import RemoteAssignment, RemoteReply, marks_folder, team_at, work_on
 from graphs.engine import spent
 
 T = TypeVar("T")
@@ -224,9 +225,9 @@ class Elsewhere(OwnRun[RemoteAssignment, RemoteReply]):
             TransientError: The worker ended before it had replied.
             AgentError: What the agent is asked cannot leave this process, or the executor takes no more work.
         """
-        with waiting() as mark:
+        with NamedTemporaryFile(prefix="podium-waits-") as file:
             try:
-                order = pack({**value, "mark": mark})
+                order = pack({**value, "mark": (marks_folder(), file.name)})
             except Exception as error:
                 raise AgentError(f"What agent {self.agent!r} is asked cannot be sent to a worker: {error}") from error
             # Executors are sync code: some block, or behave differently on an event loop.

@@ -11,7 +11,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NotRequired, cast
@@ -44,36 +44,21 @@ _FRAMES = 5
 """Innermost frames of a worker's traceback that are kept."""
 
 
-class Mark(TypedDict):
-    """A file that exists as long as the coordinator waits."""
-
-    folder: str
-    """Which folder of which machine, as `_folder` writes it."""
-    file: str
+Mark = tuple[str, str]
+"""A file that exists as long as the coordinator waits, after the name of its folder."""
 
 
 @cache
-def _folder() -> str:
+def marks_folder() -> str:
     """Return what tells the folder of this process's marks from all others: containers may share a machine's name."""
     folder = os.stat(tempfile.gettempdir())
     return f"{platform.node()} {uuid.getnode()} {folder.st_dev} {folder.st_ino}"
 
 
-@contextmanager
-def waiting() -> Iterator[Mark]:
-    """Keep a mark until the end of the block."""
-    number, file = tempfile.mkstemp(prefix="podium-waits-")
-    os.close(number)
-    try:
-        yield {"folder": _folder(), "file": file}
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(file)
-
-
 def is_awaited(mark: Mark) -> bool:
     """Return whether the coordinator still waits; True where its folder cannot be seen."""
-    return mark["folder"] != _folder() or Path(mark["file"]).exists()
+    folder, file = mark
+    return folder != marks_folder() or Path(file).exists()
 
 
 class RemoteAssignment(TypedDict):

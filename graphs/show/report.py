@@ -19,20 +19,17 @@ _PHONE = 340
 """Pixels of a timeline on a phone."""
 
 
-def page(result: Record, title: str | None = None) -> str:
-    """Return the report of any graph's result as one HTML page.
+def page(result: Record) -> str:
+    """Return the report of any graph's result, finished or waiting for a person, as one HTML page.
 
-    Args:
-        result: A finished result, or one that waits for a person; a stored run's `thread_id`, `pattern`, `started` and
-            `questions` are shown too.
-        title: The heading; None for the request.
+    A stored run's `thread_id`, `pattern`, `started` and `questions` are shown too.
     """
     summary = RunSummary.of(result)
     usage = mapping(result.get("usage"))
     return render(
         "page.html.j2",
         summary=summary,
-        heading=title or one_line(summary.request, _LONGEST_HEADING) or "A run without a request",
+        heading=one_line(summary.request, _LONGEST_HEADING) or "A run without a request",
         origin=[part for part in ("Podium", *_origin(result)) if part],
         stop_reason=text(result.get("stop_reason")),
         facts=list(_facts(result, summary, usage)),
