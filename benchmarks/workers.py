@@ -249,7 +249,7 @@ def measure_overhead(uri: str, folder: Path, options: argparse.Namespace) -> int
         left, began = len(queue.jobs()), time.monotonic()
         wait(lambda: not queue.jobs(), 600)
         queued = (time.monotonic() - began) / max(1, left)
-        alone = timed(lambda number: queue.wait(queue.put("chain", f"a{number}")), options.runs // 5)
+        alone = timed(lambda number: [*queue.watch(queue.put("chain", f"a{number}"))], options.runs // 5)
     print(f"runs of {STEPS} steps: called directly {direct * 1000:.1f} ms, by one worker", end=" ")
     print(f"{queued * 1000:.1f} ms, put {put * 1000:.1f} ms; from put to end, alone, {alone * 1000:.0f} ms")
     return 0

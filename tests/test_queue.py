@@ -106,6 +106,12 @@ def working(queue: Queue, max_takeovers: int = 3) -> Iterator[list[str]]:
         ended.result(PATIENCE)
 
 
+def wait(queue: Queue, run: str) -> None:
+    """Wait until a run has ended, asks a person or failed."""
+    for _ in queue.watch(run):
+        pass
+
+
 def log(*_: object) -> list[str]:
     file = crew.folder() / "log"
     return file.read_text().split("\n")[:-1] if file.exists() else []
@@ -141,7 +147,7 @@ def test_messages_on_one_thread_take_turns_and_a_priority_comes_first(queue: Que
     thread = threading.Thread(target=lambda: asyncio.run(worker.run()))
     thread.start()
     for run in (first, second, third, urgent):
-        queue.wait(run, PATIENCE)
+        wait(queue, run)
     worker.stop()
     thread.join()
     steps = [line.split()[2] for line in seen if line.startswith("talk")]
@@ -159,7 +165,7 @@ def test_a_killed_workers_run_is_taken_over_and_repeats_nothing_that_was_finishe
     with working(queue) as reports:
         until(lambda: log().count("two") == 2)
         (crew.folder() / "go").touch()
-        queue.wait(run, PATIENCE)
+        wait(queue, run)
     assert f"{run}: put back, because its worker died or stalled" in reports
     assert log() == ["one", "two", "two", "three"]
     assert status(uri, run) == "completed"
@@ -176,7 +182,7 @@ def test_a_stalled_worker_loses_its_run_and_does_not_disturb_it_when_it_wakes(
         until(lambda: log().count("two") == 2)
         stalled.send(signal.SIGCONT)
         (crew.folder() / "go").touch()
-        queue.wait(run, PATIENCE)
+        wait(queue, run)
         stalled.until("put back: StorageError: The connection with the lock")
         assert log() == ["one", "two", "two", "three"]
         assert status(uri, run) == "completed"
@@ -198,8 +204,8 @@ def test_sigterm_drains_and_another_worker_goes_on(queue: Queue, uri: str, worke
     stand = [(job["thread_id"], job["status"], job["takeovers"]) for job in queue.jobs()]
     assert stand[:2] == [(late, "queued", 0), (run, "queued", 0)]
     with working(queue):
-        queue.wait(run, PATIENCE)
-        queue.wait(late, PATIENCE)
+        wait(queue, run)
+        wait(queue, late)
     assert sorted(log()) == ["one", "one", "three", "two"]
     assert status(uri, run) == "completed"
 
@@ -240,10 +246,10 @@ def test_a_question_frees_the_worker_and_its_answer_is_queued(queue: Queue, podi
         queue.cancel(run)
         assert podium("resume", run)[0] == NEEDS_INPUT
         assert "podium watch" in podium("resume", run, "--answer", "blue")[2]
-        queue.wait(run, PATIENCE)
+        wait(queue, run)
         assert log() == ["answered blue"]
         queue.put("asking", Command(resume="red"), thread_id=run)  # is open no more
-        queue.wait(run, PATIENCE)
+        wait(queue, run)
     assert log() == ["answered blue"]
     assert run not in podium("inbox")[1]
 
@@ -254,16 +260,16 @@ def test_a_worker_whose_clock_is_ahead_is_neither_early_nor_in_the_way_of_others
     early = queue.put("short", "later", delay=1800)
     talk, run = queue.put("short", "first"), queue.put("asking", {"note": ""})
     with time_machine.travel(datetime.now(UTC) + timedelta(hours=1)), working(queue):
-        queue.wait(talk, PATIENCE)
-        queue.wait(run, PATIENCE)
+        wait(queue, talk)
+        wait(queue, run)
     assert [job["status"] for job in queue.jobs(early)] == ["scheduled"]
     queue.cancel(early)
     monkeypatch.setattr("langgraph.checkpoint.base.id._last_v6_timestamp", None)  # as in another process
     with working(queue):
         queue.put("asking", Command(resume="blue"), thread_id=run)
         queue.put("short", "second", thread_id=talk)
-        queue.wait(talk, PATIENCE)
-        queue.wait(run, PATIENCE)
+        wait(queue, talk)
+        wait(queue, run)
     with postgres(uri) as storage:
         assert state(storage, run)["values"]["note"] == "answered blue done"
         assert state(storage, talk)["request"] == "second"
@@ -283,21 +289,21 @@ def test_a_run_is_cancelled_while_it_waits_and_while_it_is_at_work(queue: Queue,
         assert log() == ["one", "two"]
         (crew.folder() / "go").touch()
         assert podium("resume", running)[0] == COMPLETED
-        queue.wait(running, PATIENCE)
+        wait(queue, running)
     assert log()[-1] == "three"
 
 
 def test_a_failed_run_is_recorded_not_retried_and_goes_on_when_it_is_told_to(queue: Queue, podium: Podium) -> None:
     run = queue.put("failing", {"note": ""})
     with working(queue):
-        queue.wait(run, PATIENCE)
+        wait(queue, run)
         (job,) = queue.jobs(run)
         assert (job["status"], job["error"]) == ("failed", "SystemError: broken, with ***")
         assert podium("watch", run)[0] == FAILED
         assert "SystemError: broken" in podium("show", run)[1]
         (crew.folder() / "go").touch()
         queue.put("failing", thread_id=run)
-        queue.wait(run, PATIENCE)
+        wait(queue, run)
         assert queue.jobs(run) == []
 
 
@@ -329,7 +335,7 @@ def test_a_timer_and_a_schedule_put_runs_when_they_are_due(queue: Queue, uri: st
         connection.execute("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE status = 'todo'")
     with working(queue):
         until(lambda: len(log()) == 2)
-        queue.wait(later, PATIENCE)
+        wait(queue, later)
     assert queue.jobs(later) == []
     assert [job["status"] for job in queue.jobs(daily)] == ["scheduled"]
     assert queue.cancel(daily) == 1

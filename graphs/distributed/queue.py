@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import re
 import secrets
-import time
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -173,19 +171,6 @@ class Queue:
                 if not is_active:
                     return
                 before = status
-
-    def wait(self, thread_id: str, timeout: float | None = None) -> None:
-        """Wait until a run has ended, asks a person or failed.
-
-        Raises:
-            TimeoutError: That took longer, in seconds, than `timeout`.
-        """
-        until = math.inf if timeout is None else time.monotonic() + timeout
-        with connected(self.uri) as connection:
-            while any(job["status"] in _ACTIVE for job in jobs.list_jobs(connection, thread_id)):
-                if time.monotonic() > until:
-                    raise TimeoutError(f"The run {thread_id} has not ended within {timeout:g} seconds")
-                time.sleep(_LOOK / 10)
 
     def prepare(self) -> None:
         """Make the queue's tables where they are missing."""
