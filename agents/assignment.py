@@ -24,6 +24,7 @@ _DISPLAY = {
 }
 """Display text of context labels; all others (step ids, agent names, plain words) stand for themselves."""
 _SPEAKERS = {"human": "User", "ai": "Assistant", "system": "System", "tool": "Tool"}
+_QUOTED_REQUEST = re.compile(rf"{_REQUEST}[^\n]*:\n(`{{3,}})\n(.*?)\n\1(?:\n\n|\Z)", re.DOTALL)
 YOUR_TASK = "Your task: "
 """Before the task, where there is something above it."""
 _BYTES_PER_TOKEN = 3
@@ -51,6 +52,8 @@ class Assignment(TypedDict, total=False):
     """Results that are data (JSON or pydantic objects), by the same labels."""
     figures: dict[str, float]
     """The results of earlier calculations by name, which the calculator knows."""
+    intermediate: bool
+    """Whether the result is for other agents only, so that figures need not be put into words."""
     request: HumanMessage
     """The user's own message with its pictures and files."""
     conversation: list[BaseMessage]
@@ -131,6 +134,14 @@ def messages_of(assignment: Assignment, *, max_tokens: int = HISTORY_TOKENS) -> 
         max_tokens: Limit of the conversation before the request, in tokens; see `settings.max_history_tokens`.
     """
     return [*cut_history(assignment.get("conversation", ()), max_tokens), HumanMessage(_content(assignment))]
+
+
+@reads_foreign_text()
+def message_parts(text: str) -> tuple[str, str, str]:
+    """Return the request, the context and the task in a message that `messages_of` has written."""
+    above, _, task = text.rpartition(YOUR_TASK)
+    request = _QUOTED_REQUEST.match(above)
+    return (request[2], above[request.end() :], task) if request else ("", above, task)
 
 
 def users_words(assignment: Assignment) -> list[str]:

@@ -72,6 +72,13 @@ def unknown_figures(text: str, sources: Iterable[str], *, derived: bool = True, 
     return [written for written, values in asked.items() if not any(_same(written, value, known) for value in values)]
 
 
+def by_figure(text: str) -> str:
+    """Return the parts of a text that have a figure each, the greatest first; empty if there are fewer than two."""
+    parts = [part.strip() for part in re.split(r"[,;:\n]|\.(?!\d)", text[:MAX_TEXT])]
+    values = {part: max(values[0]) for part in parts if len(values := [*figures_in(part).values()]) == 1 and values[0]}
+    return "; ".join(sorted(values, key=values.__getitem__, reverse=True)) if len(values) > 1 else ""
+
+
 def _known(source: str) -> Iterator[float]:
     found = [value for values in _figures(source[:MAX_TEXT]).values() for value in values]
     yield from found

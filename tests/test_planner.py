@@ -174,10 +174,10 @@ def test_broken_json_is_repaired(call: Any, reply: str) -> None:
 
 def test_a_reply_that_is_no_plan_goes_back_with_the_reason(call: Any) -> None:
     team = Team()
-    wrong = Reply(data={"steps": [{"id": "a", "agent": "ann", "task": "x"}]})
+    wrong = Reply(data={"steps": [{"id": "a", "agent": "ann"}]})
     assert call(team.planner("I cannot plan", wrong, plan(step("red"))), ASK)["status"] == "completed"
     assert "there is no JSON" in team.prompts[1]
-    assert "steps.0.dependencies: Field required" in team.prompts[2]
+    assert "steps.0.task: Field required" in team.prompts[2]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from agents import Agent, DecisionError
 from agents.agent import Answer
 from agents.assignment import quote
 from agents.testing import ScriptedModel
-from agents.tools import calculator, file_tools
+from agents.tools import calculator, fetch_page, file_tools, web_search
 from agents.tools.readable_tool import readable_tool
 from agents.workers.tool_choice import choice_form, without_calls
 
@@ -235,8 +235,43 @@ def test_an_amount_of_money_gets_no_measure(call: Any) -> None:
     assert answer["text"] == "The 36 litres cost 72."
 
 
-def test_a_calculation_without_any_figure_in_the_task_is_not_made(call: Any) -> None:
-    model = unable({"choice": {"tool": "calculator", "arguments": {"expression": "max(10, 5)"}}}, "def larger(): ...")
-    answer = call(Agent("coder", model=model, tools=[calculator]), "Write a function for the larger of two numbers.")
-    assert answer["text"] == "def larger(): ..."
-    assert "Result of calculator" not in model.calls[-1].prompt
+@pytest.mark.parametrize("task", ["Write a function for the larger of two numbers.", "Name two cities."])
+def test_a_task_that_needs_no_tool_is_answered_at_once(call: Any, tmp_path: Path, task: str) -> None:
+    agent = Agent("clerk", model=unable("Done."), tools=[calculator, *file_tools(tmp_path), fetch_page, web_search])
+    answer = call(agent, {"task": task, "request": HumanMessage(f"What do 12 chairs at 45.50 cost? {task}")})
+    assert (answer["text"], answer["usage"]["calls"]) == ("Done.", 1)
+
+
+@pytest.mark.parametrize(
+    ("task", "known"),
+    [
+        ("How many hours are 450 minutes?", ""),
+        ("Two men dig three holes in five days. When are six done?", ""),
+        ("Add what the chairs and the tables cost.", "chairs: 546"),
+        ("Teile den Gesamtpreis auf die Schüler auf.", "30 Schüler, 375 Euro"),
+        ("Divide it by 2.", "total: 9"),
+        ("把总价分给学生", "375"),
+    ],
+)
+def test_no_calculation_is_dropped(task: str, known: str) -> None:
+    assert calculator.metadata is not None
+    assert calculator.metadata["in_lines"].wanted(task, "", known)
+
+
+def test_results_for_other_agents_need_no_sentence(call: Any) -> None:
+    task = {"task": "What do 4 chairs at 45.00 cost?", "intermediate": True}
+    answer = call(Agent("clerk", model=unable(SUM), tools=[calculator]), task)
+    assert (answer["text"], answer["figures"]) == (
+        f"{task['task']}\ntotal: 180",
+        {"chairs": 4, "price": 45, "total": 180},
+    )
+    asked = {**task, "task": "What do 4 chairs at 45.00 cost? Explain why."}
+    assert call(Agent("clerk", model=unable(SUM, "180."), tools=[calculator]), asked)["text"] == "180."
+
+
+def test_what_a_file_lists_is_put_in_order_where_the_task_asks_for_the_most(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "cycling.txt").write_text("Kilometres: Ida 310, Tom 428, Lea 395.")
+    model = unable("none", "Tom.")
+    agent = Agent("clerk", model=model, tools=[*file_tools(tmp_path), calculator])
+    call(agent, "Who cycled farthest according to cycling.txt?")
+    assert "From most to least: Tom 428; Lea 395; Ida 310" in model.calls[-1].prompt

@@ -12,6 +12,8 @@ from typing import ClassVar
 
 from langchain_core.tools import ToolException
 
+from agents.wanted import asks_for_figures, asks_for_words
+
 Compute = Callable[[str, MutableMapping[str, float]], str]
 
 MAX_LINES = 4_000
@@ -23,6 +25,11 @@ _LABEL = re.compile(r"[^\W\d][\w '(),]*")
 _WITH_UNIT = re.compile(r"(?<=\d)[ \t]*[^\W\d_]+\b(?![ \t]*\()(?<!of)|[€$£]")
 _OPERATOR = re.compile(r"[\w)%]\s*[-+*/]|\w\s*\(|%\s*of\b")
 _FIGURE = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*")
+_NUMBER_WORD = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|twenty|thirty|forty|fifty|hundred|thousand"
+    r"|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|deux|trois|quatre|cinq|huit|neuf|dix|dos|tres|cuatro|cinco|diez)\b",
+    re.IGNORECASE,
+)
 _DIFFERENCE = re.compile(r"(?:abs\()?[^\W\d]\w* ?- ?[^\W\d]\w*\)?")
 _EXTREME = re.compile(r"(?:min|max)\([^\W\d]\w*(?:, ?[^\W\d]\w*)+\)")
 _TABLE = re.compile(r"([^\W\d]\w{0,60}) ?= ?[\[{]([^\[\]{}]{0,1000})[\]}]")
@@ -55,30 +62,21 @@ that it needs, with a name that says what each is of and per what; then one form
 asked. No results, no functions, no units. If there is nothing to calculate, write: none"""
     examples: ClassVar = [
         (
-            "A mower takes 3 litres of petrol per 1000 square metres, at 1.90 a litre. What does the petrol for 4500"
-            " square metres cost, and what is left of 40?",
-            "litres_per_1000_m2 = 3\nprice_per_litre = 1.90\narea_m2 = 4500\nbudget = 40\n"
-            "litres = area_m2 / 1000 * litres_per_1000_m2\npetrol_cost = litres * price_per_litre\n"
-            "left = budget - petrol_cost",
+            "A mower takes 3 litres per 1000 square metres, at 1.90 a litre. What do 4500 square metres cost, and what"
+            " is left of 40?",
+            "litres_per_1000_m2 = 3\nprice_per_litre = 1.90\nlitres = 4500 / 1000 * litres_per_1000_m2\n"
+            "cost = litres * price_per_litre\nleft = 40 - cost",
         ),
         (
             "Read fees.txt and group.txt. What does the group pay for the entry and one boat, and what does each pay?"
-            "\n\nfees.txt:\n```\nentry 12.00\nboat 30.00\n```\n\ngroup.txt:\n```\nEva\nTom\nIda\n```",
+            "\n\nfees.txt:\n```\nentry 12.00, bicycle 8.00, boat 30.00\n```\n\ngroup.txt:\n```\nEva\nTom\nIda\n```",
             "entry = 12.00\nboat = 30.00\npeople = 3\n"
             "group_pays = people * entry + boat\neach_pays = group_pays / people",
         ),
         (
-            "A film costs 9 a ticket at the cinema and 4.50 in all at home. Compare both for one viewer and for four.",
-            "cinema_per_viewer = 9\nhome_for_all = 4.50\nviewers = 4\ncinema_for_one = 1 * cinema_per_viewer\n"
-            "home_for_one = 1 * home_for_all\ncinema_for_four = viewers * cinema_per_viewer\n"
-            "home_for_four = 1 * home_for_all",
-        ),
-        (
-            "A sauna asks 14 a visit, or 9 a visit with a card for 45. What do 10 visits cost each way, and which"
-            " way is cheaper?",
-            "visits = 10\nwithout_card_per_visit = 14\nwith_card_per_visit = 9\ncard = 45\n"
-            "without_card = visits * without_card_per_visit\nwith_card = visits * with_card_per_visit + card\n"
-            "difference = without_card - with_card",
+            "One sauna asks 14 a visit, the other 9 a visit and 45 for the card. What do 10 visits to each cost?",
+            "visits = 10\none_per_visit = 14\nother_per_visit = 9\nother_card = 45\none = visits * one_per_visit\n"
+            "other = visits * other_per_visit + other_card\ndifference = one - other",
         ),
         ("By when must guests leave?\n\nrules.txt:\n```\nLeave by 10:00.\nQuiet from 22:00.\n```", "none"),
     ]
@@ -88,9 +86,21 @@ stand, and only with units that the task names for them. Do not calculate anythi
     def __init__(self, compute: Compute) -> None:
         self.compute = compute
 
-    def wanted(self, task: str, read: str) -> bool:
-        """Return whether a task has figures to calculate with, or what was read for it has any."""
-        return len(_FIGURE.findall(task)) > 1 or _FIGURE.search(read) is not None
+    def wanted(self, task: str, read: str, known: str) -> bool:
+        """Return whether a task may need a calculation.
+
+        It does with two figures, one of which may be around it: in what was read for it, the request, results of
+        others. Number words count too, but "Name two things" has one. Where it asks for a figure, one is enough.
+        """
+        figures, words = len(_FIGURE.findall(task)), len(_NUMBER_WORD.findall(task))
+        is_around = _FIGURE.search(f"{read}\n{known}") is not None
+        if figures > 1 or words > 2 or (figures and (words or is_around)):
+            return True
+        return (figures + words > 0 or is_around) and asks_for_figures(task)
+
+    def is_all(self, task: str) -> bool:
+        """Return whether a task asks for nothing but figures, so that the results alone do it."""
+        return asks_for_figures(task) and not asks_for_words(task)
 
     def read(self, text: str, known: MutableMapping[str, float]) -> str:
         """Return the lines of a reply that can be computed with what is known; empty if they only repeat figures.

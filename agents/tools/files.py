@@ -13,6 +13,7 @@ from pydantic import Field
 
 from agents.errors import ConfigurationError
 from agents.tools.readable_tool import readable_tool
+from agents.wanted import names_files
 
 MAX_FILE_BYTES = 5_000_000
 """Larger files are neither read nor searched."""
@@ -165,7 +166,9 @@ def file_tools(folder: Path | str) -> list[BaseTool]:
     """List, read and search the text files below `folder`; hidden files and whatever lies outside are refused."""
     files = Folder(folder)
     return [
-        readable_tool(function, metadata={"example_task": task, "example_arguments": arguments, **more})
+        readable_tool(
+            function, metadata={"example_task": task, "example_arguments": arguments, "wanted": names_files, **more}
+        )
         for function, task, arguments, more in (
             (files.list_files, "Which documents are there?", {}, {}),
             (

@@ -26,6 +26,7 @@ from agents.runtime import install_hint
 from agents.tools.addresses import WebTool, checked_url, is_public
 from agents.tools.pages import Page, page_text
 from agents.tools.readable_tool import readable_tool
+from agents.wanted import names_address, names_what_changes
 
 MAX_TRIED = 3
 """IP addresses of one host that are tried, each for at most `CONNECT_SECONDS`."""
@@ -195,6 +196,7 @@ def fetch_tool(fetcher: Fetcher | None = None, *, any_address: bool = False) -> 
         metadata={
             "example_task": "What does https://example.com/pricing say about refunds?",
             "example_arguments": {"url": "https://example.com/pricing"},
+            "wanted": names_address,
         },
     )
 
@@ -231,6 +233,7 @@ web_search = readable_tool(
     metadata={
         "example_task": "Which version of SQLite is the newest?",
         "example_arguments": {"query": "SQLite newest version"},
+        "wanted": names_what_changes,
     },
 )
 

@@ -96,8 +96,13 @@ class ChatModelWorker:
     def input(self, assignment: Assignment) -> object:
         """Return the messages for the model of this run."""
         model = self._built[0] if self._built else None
+        if not self.is_graph:
+            assignment = {**assignment, "figures": {}}  # results by name are for a calculator
         messages = messages_of(assignment, max_tokens=max_history_tokens(model))
-        return {"messages": messages} if self.is_graph else messages
+        if not self.is_graph:
+            return messages
+        is_brief = bool(assignment.get("intermediate")) and not self._decision and not calls_tools(model)
+        return {"messages": messages, "brief": True} if is_brief else {"messages": messages}
 
     async def runnable(self, effects: Effects, config: RunnableConfig) -> Runnable[object, object]:
         """Return what works with the model of this run, built once per model; toolsets are loaded before."""

@@ -22,8 +22,11 @@ class Lines(Protocol):
     examples: Sequence[tuple[str, str]]
     use: str
 
-    def wanted(self, task: str, read: str) -> bool:
-        """Tell whether a task needs the tool, with what was read for it."""
+    def wanted(self, task: str, read: str, known: str) -> bool:
+        """Tell whether a task may need the tool, with what was read for it and what is known around it."""
+
+    def is_all(self, task: str) -> bool:
+        """Tell whether the results alone do the task."""
 
     def read(self, text: str, known: MutableMapping[str, float]) -> str:
         """Return the lines of a reply that can be used; empty if there are none."""
@@ -50,6 +53,11 @@ def in_lines(lines: Lines, task: str, instructions: str) -> list[BaseMessage]:
     return [*examples, HumanMessage(f"{instructions if figures_in(instructions) else ''}\n\n{task}".strip())]
 
 
+def plainly(results: Mapping[str, str]) -> str:
+    """Return results as lines for people."""
+    return "\n".join(f"{name}: {result}" for name, result in results.items()).replace("_", " ")
+
+
 def with_results(reply: AIMessage, results: Mapping[str, str], own: Sequence[str]) -> AIMessage:
     """Add the results that an answer leaves out; one with figures that are not its own is replaced by them."""
     rest = [line for line in reply.text.splitlines() if not re.fullmatch(r"\w+ = [-\d.]+", line.strip())]
@@ -65,7 +73,7 @@ def with_results(reply: AIMessage, results: Mapping[str, str], own: Sequence[str
     }
     if not left_out:
         return reply
-    plain = "\n".join(f"{name}: {result}" for name, result in left_out.items()).replace("_", " ")
+    plain = plainly(left_out)
     return reply.model_copy(update={"content": plain if is_distorted else f"{reply.text}\n\n{plain}"})
 
 

@@ -19,11 +19,12 @@ from langchain_core.tools import BaseTool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import BaseModel, Field, create_model
 
-from agents.assignment import YOUR_TASK, quote
+from agents.assignment import message_parts, quote
 from agents.decisions import Decision
-from agents.figures import figures_in
+from agents.figures import by_figure
 from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
-from agents.workers.lines import in_lines, lines_of, with_results
+from agents.wanted import asks_for_order
+from agents.workers.lines import in_lines, lines_of, plainly, with_results
 from agents.workers.tool_calls import call_tool
 
 CHOOSE_TOOL = """{instructions}
@@ -55,12 +56,18 @@ NO_RESULT = """There is no result. Do the task without it, from what is said abo
 about that file or page, say that it could not be read, and do not make up what it says."""
 
 
+IN_ORDER = "From most to least: "
+"""Before what a file lists, where a task asks for the most or least of it, which a small model does not see."""
 LINES = "lines"
 """The id of a call that the model wrote as lines of text."""
 UNREADABLE = """None of these lines can be computed. Write each as `name = formula`, with figures, names, + - * / and
 parentheses only."""
 ADDRESS = "://"
 """In a task that names a page too, which is not read without asking."""
+
+
+_ONE_CALL = 3
+"""Messages of a task for which a calculation was the only call: the task, the call, its result."""
 
 
 class NoTool(BaseModel):
@@ -115,37 +122,47 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         call: Callable[[str], AnyRunnable],
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
-        self.decision = Decision(choice_form(tools), model=model)
-        listed = "\n".join(f"- {tool.name}: {tool.description.splitlines()[0]}" for tool in tools)
-        text = CHOOSE_TOOL.format(instructions=instructions, tools=listed, examples=examples_of(tools))
-        self.system = SystemMessage(text.lstrip())
         self.lines = next(((tool, lines) for tool in tools if (lines := lines_of(tool))), None)
+        self.chosen = [tool for tool in tools if not lines_of(tool)]
+        self.decision = Decision(choice_form(self.chosen), model=model)
+        listed = "\n".join(f"- {tool.name}: {tool.description.splitlines()[0]}" for tool in self.chosen)
+        text = CHOOSE_TOOL.format(instructions=instructions, tools=listed, examples=examples_of(self.chosen))
+        self.system = SystemMessage(text.lstrip())
         self.instructions = instructions
         self.calculation = call(self.lines[1].rules) if self.lines else None
 
     async def run(self, effects: Effects, value: MessagesState, config: RunnableConfig) -> Mapping[str, object]:
         """Return the messages of the calls, or none."""
-        task = value["messages"][-1].text
+        text = value["messages"][-1].text
+        request, context, task = message_parts(text)
+        said = [message.text for message in value["messages"][:-1]]
         added: list[BaseMessage] = []
-        for number, (name, arguments) in enumerate(self._named_in(task)):
+        for number, (name, arguments) in enumerate(self._named_in(task, text)):
             added += await self._call(effects, name, arguments, f"read_{number}", config)
+            if asks_for_order(text) and (listed := by_figure(added[-1].text)):
+                added[-1] = added[-1].model_copy(update={"content": f"{added[-1].text}\n{IN_ORDER}{listed}"})
         messages = [*value["messages"], *added]
-        if self.lines and self.lines[1].wanted(task, "\n".join(message.text for message in added)):
+        read = "\n".join(message.text for message in added)
+        if self.lines and self.lines[1].wanted(task, read, "\n".join([*said, request, context])):
             lines = await self._calculate(effects, messages, config)
             if lines:
                 added += await self._call(effects, self.lines[0].name, {"expression": lines}, LINES, config)
             return {"messages": added, "lines": lines or "none"}
-        if added and ADDRESS not in task:
+        if (added and ADDRESS not in text) or not self._may_need_tool("\n".join([*said, text])):
             return {"messages": added, "lines": ""}
         decided = await effects.invoke(self.decision, [self.system, *without_calls(messages)], config)
         choice = decided["value"]["choice"]
-        if choice["tool"] != "none" and not self._is_invented(choice["tool"], messages):
+        if choice["tool"] != "none":
             added += await self._call(effects, choice["tool"], choice["arguments"], "choice", config)
         return {"messages": added, "lines": ""}
 
-    def _named_in(self, text: str) -> list[tuple[str, dict[str, object]]]:
+    def _may_need_tool(self, text: str) -> bool:
+        """Return whether any tool may be of use; one that does not say when it is wanted always may."""
+        tests = [(tool.metadata or {}).get("wanted") for tool in self.chosen]
+        return any(test is None or test(text) for test in tests)
+
+    def _named_in(self, task: str, text: str) -> list[tuple[str, dict[str, object]]]:
         """Return the calls that read what the task names, or else what the request above it names."""
-        task = text.rpartition(YOUR_TASK)[2]
         readers = [(name, (tool.metadata or {}).get("named_in")) for name, tool in self.tools.items()]
         return [(name, arguments) for name, named in readers if named for arguments in named(task) or named(text)]
 
@@ -158,11 +175,6 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
             return lines
         written = await effects.invoke(self.calculation, [*asked, written, HumanMessage(UNREADABLE)], config)
         return self.lines[1].read(written.text, calculated(config))
-
-    def _is_invented(self, tool: str, messages: Sequence[BaseMessage]) -> bool:
-        """Tell whether a calculation was chosen where nobody has named a figure."""
-        is_calculation = self.lines is not None and tool == self.lines[0].name
-        return is_calculation and not any(figures_in(message.text) for message in messages)
 
     async def _call(
         self, effects: Effects, name: str, arguments: dict[str, object], call_id: str, config: RunnableConfig
@@ -194,6 +206,10 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
         if self.lines is None or self.after_lines is None or value["lines"] in ("", "none"):
             reply = await effects.invoke(self.answering, without_calls(messages), config)
             return reply if isinstance(reply, dict) else {"messages": [reply]}
+        results = self.lines.results(value["lines"], messages[-1].text)
+        task = message_parts(messages[0].text)[2]
+        if value.get("brief") and len(messages) == _ONE_CALL and self.lines.is_all(task):
+            return {"messages": [AIMessage(f"{task}\n{plainly(results)}")]}
         computed = self.lines.computed(value["lines"], messages[-1].text)
         listed = quote("Computed", "\n".join(f"{name} = {result}" for name, result in computed.items()))
         asked = "\n\n".join(filter(None, [listed, self.instructions, self.lines.use]))
@@ -206,7 +222,7 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
         if isinstance(reply, dict):
             return reply
         own = [message.text for message in shown[2 * len(self.lines.examples) :]]
-        return {"messages": [with_results(reply, self.lines.results(value["lines"], messages[-1].text), own)]}
+        return {"messages": [with_results(reply, results, own)]}
 
 
 def _as_task(messages: Sequence[BaseMessage]) -> str:
@@ -254,6 +270,8 @@ def _in_words(call: Mapping[str, object], result: ToolMessage, advice: str | Non
 class ToolChoiceState(MessagesState, total=False):
     """The messages, the lines of a calculation, and the data of an answer that has a form."""
 
+    brief: bool
+    """Whether only other agents read the answer: results that are all it asks for need no sentence around them."""
     lines: str
     """As the model wrote them; `none` if there was nothing to calculate, empty if it was not asked for any."""
     structured_response: object

@@ -30,7 +30,7 @@ def plan_form(names: Sequence[str]) -> type[BaseModel]:
         task: Paragraph
         # After the task: a model writes in this order, and chooses better once the task is written.
         agent: Annotated[str, OneOf(names, others=True)]
-        dependencies: list[Short]
+        dependencies: list[Short] = []
 
     class Plan(BaseModel):
         steps: list[PlannedStep]
@@ -39,8 +39,9 @@ def plan_form(names: Sequence[str]) -> type[BaseModel]:
 
 
 def team_examples(agents: Sequence[Agent]) -> str:
-    """List one example request of each agent that has any."""
-    listed = "\n".join(f"- {agent.name}: {agent.examples[0]}" for agent in agents if agent.examples)
+    """List one example request of each agent that has no description."""
+    shown = [agent for agent in agents if agent.examples and not agent.description]
+    listed = "\n".join(f"- {agent.name}: {agent.examples[0]}" for agent in shown)
     return prompts.PLAN_EXAMPLES.format(examples=listed) if listed else ""
 
 

@@ -141,6 +141,7 @@ class StepRun:
     def open(self, steps: Sequence[Step]) -> None:
         """Begin each step as soon as its dependencies have ended, at most `WINDOW` at once."""
         self.steps.update({step.id: step for step in steps})
+        self.work.needed.update(name for step in steps for name in step.dependencies)
         for step in steps:
             self._order.append(step.id)
             awaited = {name for name in step.dependencies if name not in self._settled}

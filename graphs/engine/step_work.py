@@ -112,6 +112,8 @@ class StepWork:
         self.failed: str | None = None
         """The failed step because of which nothing new begins, under `on_failure="stop"`."""
         self.abandoned = False
+        self.needed: set[str] = set()
+        """Ids of steps whose results others need."""
 
     def do(self, step: Step, settled: Mapping[str, StepRecord], begin: Begin) -> _Work:
         """Return the record of a step whose dependencies have these."""
@@ -237,6 +239,7 @@ class StepWork:
             "context": {**self.base.get("context", {}), **inputs.context},
             "data": {**self.base.get("data", {}), **inputs.data},
             "figures": {**self.base.get("figures", {}), **inputs.figures},
+            "intermediate": step.id in self.needed,
         }
 
     def _template(self, step: Step) -> str:
