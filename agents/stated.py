@@ -39,6 +39,8 @@ _UNITS = {
     "characters": r"characters?|zeichen|caractères?|caracteres",
     "items": r"(?:bullet )?(?:points?|items?)|bullets|stichpunkten?|puntos",
 }
+_WORDS_A_SENTENCE = 15
+"""A small model cannot count the words of a text, but its sentences."""
 _SENTENCE = re.compile(r"[.!?…]+[\"'”’)»]*(?=\s|$)")
 _NOT_SENTENCES = re.compile(
     r"\b(?:[A-Za-z]|Mrs?|Ms|Dr|St|Prof|No|Nr|ca|etc|vs|e\.g|i\.e|z\.B|approx|Inc|Ltd)\.(?=\s)|(?<=\d)\.(?=\s?\d)"
@@ -171,14 +173,8 @@ class AsRequested:
         return " ".join(dict.fromkeys(wrong)) or None
 
 
-def as_requested(text: str, assignment: Assignment) -> str | None:
-    """Check what the task itself states in words that leave no doubt: limits, words, a form, a language, figures.
-
-    Args:
-        text: An answer.
-        assignment: Its task is read.
-    """
-    return AsRequested()(text, assignment)
+as_requested = AsRequested()
+"""Check what the task itself states in words that leave no doubt: limits, words, a form, a language, figures."""
 
 
 def _number(written: str) -> int:
@@ -189,7 +185,8 @@ def _limit(unit: str, least: int, most: int) -> TextCheck:
     def limit(text: str) -> str | None:
         number = _count(unit, text)
         if most and number > most:
-            return f"It has {number} {unit}, but at most {most} are allowed. Make it shorter."
+            advice = f"Write {max(2, most // _WORDS_A_SENTENCE)} short sentences at most." if unit == "words" else ""
+            return f"It has {number} {unit}, but at most {most} are allowed. {advice or 'Make it shorter.'}"
         if number < least:
             return f"It has {number} {unit}, but at least {least} are asked for."
         return None

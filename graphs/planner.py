@@ -141,7 +141,7 @@ class Planner(Pattern[PlannerState]):
         """Keep the steps that are done, and append the new ones."""
         done = plans.done_in(state["steps"])
         new = [Step(**step).as_dict() for step in decided["value"]["steps"] if step["id"] not in done]
-        plan = plans.kept_steps(state["plan"], done) + new
+        plan = plans.kept_steps(state["plan"], done) + (new if self.begin_early else plans.with_named_results(new))
         update = {"plan": plan, "plan_attempts": state["plan_attempts"] + 1, "flaws": [], "has_begun": False}
         if done and not new:
             return {**update, "adds_nothing": True, "stop_reason": judge(state["steps"], None)[1]}

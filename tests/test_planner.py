@@ -7,7 +7,9 @@ import pytest
 
 from agents import Agent
 from agents.testing import Reply, ScriptedModel
+from agents.tools import calculator
 from graphs import ConfigurationError, Planner, UnknownAgentError
+from graphs.decisions.plans import with_named_results
 from tests.planned import ANSWER, APART, ASK, HALF, SOUND, Team, plan, statuses, step
 
 # Sound plans
@@ -36,6 +38,40 @@ def test_a_last_step_that_is_not_an_answer_is_followed_by_one(call: Any, last: s
     steps = plan(step("red", agent="echo"), step("both", "red", agent="echo", task=last))
     state = call(Planner([echo], model=ScriptedModel([steps, ANSWER])).compile(), ASK)
     assert state["messages"][-1].text == "The answer."
+
+
+@pytest.mark.parametrize(
+    ("note", "answer"), [("It is good.", "The answer."), ("They cost 546.00.", "They cost 546.00.")]
+)
+def test_an_answer_that_loses_what_a_step_calculated_is_written_again(call: Any, note: str, answer: str) -> None:
+    model = ScriptedModel("total = 12 * 45.50", profile={"tool_calling": False})
+    team = [Agent("clerk", model=model, tools=[calculator]), Agent("writer", function=lambda task: note)]
+    steps = plan(
+        step("cost", agent="clerk", task="What do 12 chairs at 45.50 cost?"), step("note", "cost", agent="writer")
+    )
+    state = call(
+        Planner(team, model=ScriptedModel([steps, ANSWER])).compile(),
+        {"messages": "Note what 12 chairs at 45.50 cost."},
+    )
+    assert state["messages"][-1].text == answer
+    assert state["steps"]["cost"]["result"] == "What do 12 chairs at 45.50 cost?\ntotal: 546"
+
+
+@pytest.mark.parametrize(
+    ("task", "added"),
+    [
+        ("Write a note with both.", ["red", "blue"]),
+        ("Write of red.", ["red"]),
+        ("Write from all results.", ["red", "blue"]),
+        ("Write a note.", []),
+    ],
+)
+def test_a_last_step_gets_the_results_that_it_speaks_of(task: str, added: list[str]) -> None:
+    first, second = ({"id": name, "task": "", "dependencies": []} for name in ("red", "blue"))
+    last = {"id": "note", "task": task, "dependencies": []}
+    assert with_named_results([first, second, last])[-1]["dependencies"] == added
+    used = {**second, "dependencies": ["note"]}
+    assert with_named_results([first, last, used]) == [first, last, used]
 
 
 def test_the_planner_is_told_of_the_team_and_the_form() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -65,11 +65,8 @@ def handoff_tool(to: str, description: str = "") -> BaseTool:
     def hand_over(task: str, reason: str) -> _Result:
         return f"Handed over to {to}.", {HANDOFF: {"to": to, "task": task, "reason": reason}}
 
-    async def hand_over_async(task: str, reason: str) -> _Result:
-        return hand_over(task, reason)
-
     about = f"Hand the work over to {to}. {description} Say what it is to do, completely, and why.".strip()
-    return _returning(f"{HANDOFF_TOOL}{to}", about, hand_over, hand_over_async)
+    return _returning(f"{HANDOFF_TOOL}{to}", about, hand_over)
 
 
 def handoff_messages(by: str, handoff: Handoff, state: PatternState, turn: Turn) -> list[BaseMessage]:
@@ -85,17 +82,14 @@ def finish_tool() -> BaseTool:
     def finish(answer: str) -> _Result:
         return "Finished.", {HANDOFF: {"to": FINISH, "task": answer, "reason": "finished"}}
 
-    async def finish_async(answer: str) -> _Result:
-        return finish(answer)
-
     about = "End the conversation with the final answer, when nothing is left to be added."
-    return _returning(FINISH, about, finish, finish_async)
+    return _returning(FINISH, about, finish)
 
 
-def _returning(
-    name: str, description: str, function: Callable[..., _Result], coroutine: Callable[..., Awaitable[_Result]]
-) -> BaseTool:
-    # Without the coroutine, async code would call the function in a thread.
+def _returning(name: str, description: str, function: Callable[..., _Result]) -> BaseTool:
+    async def coroutine(**arguments: str) -> _Result:  # without it, async code would call the function in a thread
+        return function(**arguments)
+
     return StructuredTool.from_function(
         function,
         coroutine,

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, quote
 from agents.errors import EmptyReplyError
-from agents.figures import unknown_figures
+from agents.figures import figures_in, unknown_figures
 from agents.forms import OneOf, Paragraph, Short
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
@@ -50,6 +50,10 @@ _CHECKS = re.compile(
 )
 
 
+_BOTH = re.compile(r"\b(?:both|beide[nmrs]?|les deux|ambos|ambas)\b", re.IGNORECASE)
+_RESULTS = re.compile(r"\b(?:results?|all of (?:it|them|this)|ergebnisse?n?|résultats?|resultados?)\b", re.IGNORECASE)
+
+
 def final_step(plan: Plan) -> Mapping[str, Any] | None:
     """Return the step that all others lead to, whose result answers the request; None if there is none.
 
@@ -60,12 +64,37 @@ def final_step(plan: Plan) -> Mapping[str, Any] | None:
     return last[0] if len(last) == 1 and not _CHECKS.match(last[0]["task"]) else None
 
 
+def with_named_results(plan: Plan) -> Plan:
+    """Return a plan whose last step depends on each result that its task speaks of: by the step's id, or as `both`.
+
+    Small models leave such dependencies out. Only results that no other step needs are added.
+    """
+    used = {name for step in plan for name in step["dependencies"]}
+    if not plan or plan[-1]["id"] in used:
+        return plan
+    last, task = plan[-1], plan[-1]["task"]
+    ends = [step["id"] for step in plan[:-1] if step["id"] not in used]
+    is_all = _RESULTS.search(task) or (_BOTH.search(task) and len({*last["dependencies"], *ends}) == 2)
+    named = [name for name in ends if is_all or re.search(rf"\b{re.escape(name)}", task, re.IGNORECASE)]
+    return [*plan[:-1], {**last, "dependencies": [*last["dependencies"], *named]}]
+
+
 def has_answer(plan: Plan, steps: Mapping[str, StepRecord], task: str) -> bool:
-    """Return whether all steps are done and lead to one whose result answers the task."""
+    """Return whether all steps are done and lead to one whose result answers the task, with what others calculated."""
     if len(done_in(steps)) < len(steps):
         return False
     last = final_step(plan)
-    return len(steps) == 1 or (last is not None and not repeats(steps[last["id"]]["result"] or "", task))
+    if last is None or len(steps) == 1:
+        return len(steps) == 1
+    text = steps[last["id"]]["result"] or ""
+    return not repeats(text, task) and not any(_is_lost(steps[name], task, text) for name in last["dependencies"])
+
+
+def _is_lost(step: StepRecord, task: str, text: str) -> bool:
+    """Return whether a text has none of the figures that a step calculated and the task did not state."""
+    calculated = "; ".join(f"{figure:.15g}" for figure in step.get("figures", {}).values())
+    new = unknown_figures(calculated, [task], derived=False, counts=True)
+    return bool(new) and len(unknown_figures(text, new, derived=False, counts=True)) == len(figures_in(text))
 
 
 def made_up(plan: Plan, sources: Sequence[str]) -> list[str]:
