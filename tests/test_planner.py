@@ -32,7 +32,7 @@ def test_the_result_of_the_step_that_all_others_lead_to_is_the_answer(call: Any)
     assert len(team.model.calls) == 1
 
 
-@pytest.mark.parametrize("last", ["Compare red and blue", "Check both for faults."], ids=["the request", "a check"])
+@pytest.mark.parametrize("last", ["Compare red and blue", "Check both for faults.", "Have it checked."])
 def test_a_last_step_that_is_not_an_answer_is_followed_by_one(call: Any, last: str) -> None:
     echo = Agent("echo", function=lambda task: task)
     steps = plan(step("red", agent="echo"), step("both", "red", agent="echo", task=last))

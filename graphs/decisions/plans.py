@@ -46,7 +46,9 @@ def team_examples(agents: Sequence[Agent]) -> str:
 
 
 _CHECKS = re.compile(
-    r"(check|review|proofread|verify|critici[sz]e|judge|(list|find)\b.*\b(fault|mistake|error)s)\b", re.I
+    r"((have|get|let)\b.{1,40}\b)?(check|review|proofread|verif|critici[sz]|judge)(ed|ied|d|e|y)?\b"
+    r"|(list|find)\b.*\b(fault|mistake|error)s\b",
+    re.IGNORECASE,
 )
 
 
