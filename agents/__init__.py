@@ -77,17 +77,7 @@ __all__ = [
     "trace",
 ]
 
-__getattr__ = lazily(
-    __name__,
-    {
-        "Decided": "decisions",
-        "Decision": "decisions",
-        "as_requested": "stated",
-        "chat_model": "models",
-        "load_team": "teams",
-        "team": "teams",
-    },
-)
+__getattr__ = lazily(__name__)
 
 trace_as_set()
 

@@ -59,18 +59,4 @@ __all__ = [
     "without_thinking",
 ]
 
-_CALLS = ("UnstructuredError", "WrittenArguments", "call_once", "habits_of", "read_reply", "refuses_form")
-_WRAPPED = ("WrappedModel", "as_chat_model", "beginning_with", "calls_tools", "is_same", "is_streamed", "structured")
-
-__getattr__ = lazily(
-    __name__,
-    {
-        "LocalEmbeddings": "embeddings",
-        "openai_chat": "openai_compatible",
-        "refuses_tools": "calls",
-        **dict.fromkeys(("chat_model", "model_name", "model_of_run"), "resolve"),
-        **dict.fromkeys(_CALLS, "calls"),
-        **dict.fromkeys(("VisibleText", "without_thinking"), "thinking"),
-        **dict.fromkeys(_WRAPPED, "wrapped"),
-    },
-)
+__getattr__ = lazily(__name__)

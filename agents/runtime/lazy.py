@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import ast
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 
 
-def lazily(package: str, modules: Mapping[str, str]) -> Callable[[str], object]:
-    """Return a module's `__getattr__` (PEP 562) that imports each name from a module of the package.
+def lazily(package: str) -> Callable[[str], object]:
+    """Return a module's `__getattr__` (PEP 562) that imports what stands below its `if TYPE_CHECKING:`.
 
     Args:
         package: The package's `__name__`.
-        modules: By public name the module of the package that defines it.
     """
 
+    @cache
+    def modules() -> dict[str, str]:
+        source = Path(str(sys.modules[package].__file__)).read_bytes()
+        blocks = [node for node in ast.parse(source).body if isinstance(node, ast.If)]
+        imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+        return {alias.name: node.module or "" for node in imports for alias in node.names}
+
     def load(name: str) -> object:
-        if name not in modules:
+        if name not in modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{modules[name]}"), name)
+        value = getattr(import_module(modules()[name]), name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -13,4 +13,4 @@ if TYPE_CHECKING:
 
 __all__ = ["load_team", "team"]
 
-__getattr__ = lazily(__name__, {"load_team": "default", "team": "default"})
+__getattr__ = lazily(__name__)

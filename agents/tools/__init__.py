@@ -20,16 +20,4 @@ if TYPE_CHECKING:
 
 __all__ = ["TOOLS", "MCPTools", "calculator", "can_search", "fetch_page", "fetch_tool", "file_tools", "web_search"]
 
-__getattr__ = lazily(
-    __name__,
-    {
-        "MCPTools": "mcp",
-        "TOOLS": "registry",
-        "calculator": "arithmetic",
-        "can_search": "web",
-        "fetch_page": "web",
-        "fetch_tool": "web",
-        "file_tools": "files",
-        "web_search": "web",
-    },
-)
+__getattr__ = lazily(__name__)

@@ -15,8 +15,8 @@ from pydantic import Field
 from simpleeval import FunctionNotDefined, NameNotDefined, SimpleEval  # type: ignore[import-untyped]
 
 from agents.runtime import calculated, reads_foreign_text
-from agents.tools.calculation_lines import CalculationLines
 from agents.tools.readable_tool import readable_tool
+from agents.workers import CalculationLines
 
 MAX_EXPRESSION = 1000
 """Characters of an expression; a longer one is refused before it is parsed."""

@@ -1,6 +1,6 @@
 """The three kinds of worker behind an `Agent`: a chat model, a function, a graph.
 
-chat_model   instructions, tools and a form for the reply; tool_calls, tool_choice, middleware: its loop of tools
+chat_model   instructions, tools and a form for the reply; tool_calls, tool_choice, lines, middleware: its loop of tools
 function     a plain or async function
 graph        a nested pattern, a user's own graph or chain, a graph on a server
 
@@ -11,10 +11,12 @@ input of that Runnable; they are called in this order.
 from agents.workers.chat_model import MAX_TURNS, ChatModelWorker
 from agents.workers.function import FunctionWorker, call, is_async
 from agents.workers.graph import GraphWorker, newly_written, written
+from agents.workers.lines import CalculationLines
 from agents.workers.tool_calls import Toolset, safe_name
 
 __all__ = [
     "MAX_TURNS",
+    "CalculationLines",
     "ChatModelWorker",
     "FunctionWorker",
     "GraphWorker",

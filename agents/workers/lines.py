@@ -1,50 +1,184 @@
-"""Tool calls that a model without tool calls writes as lines of text, and the answer that follows from them."""
+"""Calculations of models that cannot call tools: plain lines `name = formula`, which the library computes.
+
+A small model writes right formulas as lines, and wrong ones as the arguments of a JSON call.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from typing import ClassVar
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, ToolException
 
 from agents.figures import figures_in, unknown_figures
+from agents.wanted import asks_for_figures, asks_for_words
 
+Compute = Callable[[str, MutableMapping[str, float]], str]
+
+MAX_LINES = 4_000
+"""Characters of a reply that are read."""
+MAX_LABEL = 60
+
+_LABEL = re.compile(r"[^\W\d][\w '(),]*")
+_WITH_UNIT = re.compile(r"(?<=\d)[ \t]*[^\W\d_]+\b(?![ \t]*\()(?<!of)|[€$£]")
+_OPERATOR = re.compile(r"[\w)%]\s*[-+*/]|\w\s*\(|%\s*of\b")
+_FIGURE = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*")
+_NUMBER_WORD = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|twenty|thirty|forty|fifty|hundred|thousand"
+    r"|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|deux|trois|quatre|cinq|huit|neuf|dix|dos|tres|cuatro|cinco|diez)\b",
+    re.IGNORECASE,
+)
+_DIFFERENCE = re.compile(r"(?:abs\()?[^\W\d]\w* ?- ?[^\W\d]\w*\)?")
+_EXTREME = re.compile(r"(?:min|max)\([^\W\d]\w*(?:, ?[^\W\d]\w*)+\)")
+_TABLE = re.compile(r"([^\W\d]\w{0,60}) ?= ?[\[{]([^\[\]{}]{0,1000})[\]}]")
+_ENTRY = re.compile(r"(?:[\"']([^\"'\n]{1,60})[\"'] ?: ?)?([-+]?\d+(?:\.\d+)?)")
 _MONEY = re.compile(r"cost|price|pays?|paid|fee|sales|worth", re.IGNORECASE)
 _MEASURE = r"(?:(?:kilo|centi|milli)?(?:met(?:re|er)|gram|lit(?:re|er))s?|k[mg]|miles?|hours?|minutes?|days?|pages?)"
 
 
-class Lines(Protocol):
-    """The protocol of a tool whose calls a model writes as lines of text: `metadata["in_lines"]`."""
+def plain_lines(text: str) -> str:
+    """Return a reply with dicts and lists as lines: of `cup = {"price": 3}` the price is named `cup_price`."""
+    for table in list(_TABLE.finditer(text)):
+        name, inside = table.groups()
+        entries = [(key or str(place), figure) for place, (key, figure) in enumerate(_ENTRY.findall(inside))]
+        named = {key: f"{name}_{_as_name(key)}" for key, _ in entries}
+        text = text.replace(table[0], "\n".join(f"{named[key]} = {figure}" for key, figure in entries))
+        for key, plain in named.items():
+            text = re.sub(rf"\b{name}\[[\"']?{re.escape(key)}[\"']?\]", plain, text)
+        text = re.sub(rf"\bsum\({name}(?:\.values\(\))?\)", f"sum({', '.join(named.values())})", text)
+        text = re.sub(rf"\blen\({name}\)", str(len(named)), text)
+    return text
 
-    rules: str
-    examples: Sequence[tuple[str, str]]
-    use: str
+
+def _as_name(label: str) -> str:
+    return "_".join(re.findall(r"\w+", label))[:MAX_LABEL]
+
+
+class CalculationLines:
+    """The protocol by which a model without tool calls uses the calculator, as its `metadata["in_lines"]`."""
+
+    rules = """Before you answer, write the calculation that the task needs as lines `name = formula`: first the figures
+that it needs, with a name that says what each is of and per what; then one formula a line, up to everything that is
+asked. No results, no functions, no units. If there is nothing to calculate, write: none"""
+    examples: ClassVar = [
+        (
+            "A mower takes 3 litres per 1000 square metres, at 1.90 a litre. What do 4500 square metres cost, and what"
+            " is left of 40?",
+            "litres_per_1000_m2 = 3\nprice_per_litre = 1.90\nlitres = 4500 / 1000 * litres_per_1000_m2\n"
+            "cost = litres * price_per_litre\nleft = 40 - cost",
+        ),
+        (
+            "Read fees.txt and group.txt. What does the group pay for the entry and one boat, and what does each pay?"
+            "\n\nfees.txt:\n```\nentry 12.00, bicycle 8.00, boat 30.00\n```\n\ngroup.txt:\n```\nEva\nTom\nIda\n```",
+            "entry = 12.00\nboat = 30.00\npeople = 3\n"
+            "group_pays = people * entry + boat\neach_pays = group_pays / people",
+        ),
+        (
+            "One sauna asks 14 a visit, the other 9 a visit and 45 for the card. What do 10 visits to each cost?",
+            "visits = 10\none_per_visit = 14\nother_per_visit = 9\nother_card = 45\none = visits * one_per_visit\n"
+            "other = visits * other_per_visit + other_card\ndifference = one - other",
+        ),
+        ("By when must guests leave?\n\nrules.txt:\n```\nLeave by 10:00.\nQuiet from 22:00.\n```", "none"),
+    ]
+    use = """All that the task needs is computed. Answer the task in one to three sentences with these figures, as they
+stand, and only with units that the task names for them. Do not calculate anything again."""
+
+    def __init__(self, compute: Compute) -> None:
+        self.compute = compute
 
     def wanted(self, task: str, read: str, known: str) -> bool:
-        """Tell whether a task may need the tool, with what was read for it and what is known around it."""
+        """Return whether a task may need a calculation.
+
+        It does with two figures, one of which may be around it: in what was read for it, the request, results of
+        others. Number words count too, but "Name two things" has one. Where it asks for a figure, one is enough.
+        """
+        figures, words = len(_FIGURE.findall(task)), len(_NUMBER_WORD.findall(task))
+        is_around = _FIGURE.search(f"{read}\n{known}") is not None
+        if figures > 1 or words > 2 or (figures and (words or is_around)):
+            return True
+        return (figures + words > 0 or is_around) and asks_for_figures(task)
 
     def is_all(self, task: str) -> bool:
-        """Tell whether the results alone do the task."""
+        """Return whether a task asks for nothing but figures, so that the results alone do it."""
+        return asks_for_figures(task) and not asks_for_words(task)
 
     def read(self, text: str, known: MutableMapping[str, float]) -> str:
-        """Return the lines of a reply that can be used; empty if there are none."""
+        """Return the lines of a reply that can be computed with what is known; empty if they only repeat figures.
+
+        A line may have a label of several words, units, and a result that the model adds: that one is not used.
+        """
+        names = dict(known)
+        kept: list[str] = []
+        for line in plain_lines(text[:MAX_LINES]).splitlines():
+            for named in _readings(line.partition("#")[0], f"result_{len(kept) + 1}"):
+                with suppress(ToolException):
+                    self.compute(named, names)
+                    kept.append(named)
+                    break
+        return "\n".join(kept) if any(map(_is_formula, kept)) else ""
 
     def computed(self, lines: str, computed: str) -> dict[str, str]:
-        """Return by name what was computed."""
+        """Return the values by name; differences, least and greatest say of what, which a small model mistakes."""
+        formulas = dict(_sides(line) for line in lines.splitlines())
+        is_single = len(formulas) == 1
+        values = (
+            dict.fromkeys(formulas, computed) if is_single else dict(_sides(line) for line in computed.splitlines())
+        )
+        return {name: _compared(formulas.get(name, ""), value, values) for name, value in values.items()}
 
     def results(self, lines: str, computed: str) -> dict[str, str]:
-        """Return by name what the task asks for of it."""
+        """Return by name the results that no later formula uses: what the task asks for."""
+        formulas = dict(_sides(line) for line in lines.splitlines())
+        used = {name for formula in formulas.values() for name in re.findall(r"[^\W\d]\w*", formula)}
+        wanted = {name for name, formula in formulas.items() if name not in used and _is_formula(f"{name} = {formula}")}
+        return {name: value for name, value in self.computed(lines, computed).items() if name in wanted}
 
 
-def lines_of(tool: BaseTool) -> Lines | None:
+def _sides(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(" = ")
+    return name, value
+
+
+def _compared(formula: str, value: str, values: Mapping[str, str]) -> str:
+    """Add to a value what it says of two results that are subtracted, or of which it is the least or greatest."""
+    names = re.findall(r"[^\W\d]\w*", formula)
+    if not {*names} - {"abs", "min", "max"} <= values.keys():
+        return value
+    if _DIFFERENCE.fullmatch(formula):
+        first, second = names[-2:]
+        amount, gap = value.lstrip("-"), float(values[first]) - float(values[second])
+        return f"{amount} ({first} is {amount} {'less' if gap < 0 else 'more'} than {second})" if gap else value
+    if _EXTREME.fullmatch(formula):
+        return f"{value} ({', '.join(name for name in names[1:] if values[name] == value)})"
+    return value
+
+
+def _readings(line: str, unnamed: str) -> Iterator[str]:
+    """Yield what a line may mean, as `name = formula`: its label, and each of its sides that is not one."""
+    label, *sides = re.split(r"(?<![=<>!])=(?!=)", line.strip(" \t-*`$"))
+    if not sides:
+        return
+    name = _as_name(label) if _LABEL.fullmatch(label.strip()) else unnamed
+    for side in sides if name != unnamed else [label, *sides]:
+        for formula in dict.fromkeys((side.strip(), _WITH_UNIT.sub("", side).strip())):
+            if formula and "\n" not in formula and not formula.startswith(('"', "'")):
+                yield f"{name} = {formula}"
+
+
+def _is_formula(line: str) -> bool:
+    return _OPERATOR.search(line.partition("=")[2]) is not None
+
+
+def lines_of(tool: BaseTool) -> CalculationLines | None:
     """Return how a tool's calls are written as lines, if they are."""
-    lines: Lines | None = (tool.metadata or {}).get("in_lines")
+    lines: CalculationLines | None = (tool.metadata or {}).get("in_lines")
     return lines
 
 
-def in_lines(lines: Lines, task: str, instructions: str) -> list[BaseMessage]:
+def in_lines(lines: CalculationLines, task: str, instructions: str) -> list[BaseMessage]:
     """Return the messages that are asked for lines: first the examples, which a local runtime reads once.
 
     An agent's instructions are for its answer; a small model would follow them here. With figures they are data too.

@@ -21,4 +21,4 @@ if TYPE_CHECKING:
 
 __all__ = ["QUEUE_JOB", "Graphs", "PrefectExecutor", "Queue", "QueuedRun", "Worker", "on"]
 
-__getattr__ = lazily(__name__, {"Worker": "worker"})  # needs the extra podium[queue]
+__getattr__ = lazily(__name__)  # needs the extra podium[queue]

@@ -32,10 +32,4 @@ __all__ = [
     "tables",
 ]
 
-_MODULES = {
-    "cases": ("Case", "case_of_run", "read_cases"),
-    "compare": ("Difference", "Outcome", "Totals"),
-    "evaluator": ("Evaluation", "Subject", "aevaluate", "evaluate"),
-    "page": ("evaluation_page", "tables"),
-}
-__getattr__ = lazily(__name__, {name: module for module, names in _MODULES.items() for name in names})
+__getattr__ = lazily(__name__)

@@ -16,8 +16,4 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "auth", "network", "orchestrator", "planner", "router", "server_token", "supervisor", "workflow"]
 
-_EXPORTS = ("network", "orchestrator", "planner", "router", "supervisor", "workflow")
-
-__getattr__ = lazily(
-    __name__, {"app": "auth", "auth": "auth", "server_token": "token", **dict.fromkeys(_EXPORTS, "exports")}
-)
+__getattr__ = lazily(__name__)

@@ -27,11 +27,4 @@ __all__ = [
     "stop_server",
 ]
 
-__getattr__ = lazily(
-    __name__,
-    {
-        **dict.fromkeys(("DEFAULT", "describe_download", "find", "known_weights"), "weights"),
-        **dict.fromkeys(("PROFILE", "available", "local_model", "stop_server"), "server"),
-        "pull": "download",
-    },
-)
+__getattr__ = lazily(__name__)
