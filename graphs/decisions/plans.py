@@ -66,7 +66,7 @@ def final_step(plan: Plan) -> Mapping[str, Any] | None:
     return last[0] if len(last) == 1 and not _CHECKS.match(last[0]["task"]) else None
 
 
-def with_named_results(plan: Plan) -> Plan:
+def with_named_results(plan: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return a plan whose last step depends on each result that its task speaks of: by the step's id, or as `both`.
 
     Small models leave such dependencies out. Only results that no other step needs are added.
