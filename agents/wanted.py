@@ -9,11 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-Wanted = Callable[[str], bool]
-"""Returns whether a text may need something."""
 
-
-def mentions(*stems: str) -> Wanted:
+def mentions(*stems: str) -> Callable[[str], bool]:
     """Return whether a text has a word with one of these beginnings, parted by `|`."""
     words = re.compile(rf"\b(?:{'|'.join(stems)})|[^\W\d_\u0000-\u024f]", re.IGNORECASE)
     return lambda text: words.search(text) is not None

@@ -171,7 +171,8 @@ class Planner(Pattern[PlannerState]):
             reason = f"no sound plan in {self.max_plan_attempts} attempts"
             return {**self._without_plan(state, reason), "errors": [plans.invalid_plan(flaw) for flaw in flaws]}
         if flaws and state["has_begun"]:
-            return {"flaws": flaws, "errors": [plans.flawed_after_begin(flaws, state["steps"])]}
+            reason = f"flawed after steps had begun, which are kept: {' '.join(flaws)}"
+            return {"flaws": flaws, "errors": [plans.invalid_plan(reason)]}
         if flaws or state["approved"]:
             return {"flaws": flaws}
         invented = plans.made_up(state["plan"], self._sources(state))

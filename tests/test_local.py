@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -22,7 +24,7 @@ import httpx2
 import pytest
 
 from agents.errors import ConfigurationError, NoModelError
-from agents.models.local import available, describe_download, find, local_model, pull, stop_server
+from agents.models.local import available, describe_download, find, local_model, pull
 from agents.models.local.download import DownloadError
 from agents.models.local.server import LocalModelError
 from agents.models.local.server_process import wait_until_idle
@@ -257,8 +259,14 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         environment.setenv("PODIUM_MODEL_FILE", str(path))
         environment.setenv("PODIUM_CACHE", str(folder))
         local_model()
-        yield next((folder / "models").glob("server-*.json"))
-        stop_server()
+        entry = next((folder / "models").glob("server-*.json"))
+        yield entry
+        end(entry)
+
+
+def end(entry: Path) -> None:
+    os.kill(json.loads(entry.read_text())["process"], signal.SIGTERM)
+    entry.unlink()
 
 
 def status(server: dict[str, Any], **headers: str) -> tuple[int, str | None]:
@@ -343,7 +351,7 @@ def test_the_local_model_is_used_where_it_is_installed(
 def test_a_model_whose_server_has_ended_starts_another(own_server: Path) -> None:
     first = json.loads(own_server.read_text())
     model = local_model(max_tokens=3)
-    stop_server()
+    end(own_server)
     assert model.invoke("Hi").text
     assert asyncio.run(model.ainvoke("Hi")).text
     assert json.loads(own_server.read_text())["process"] != first["process"]

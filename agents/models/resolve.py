@@ -141,21 +141,16 @@ def _base_url() -> str | None:
 def _first_model(base_url: str, key: str) -> str:
     import openai
 
-    from agents.models.openai_compatible import LOADING_SECONDS, first_model
+    from agents.models.openai_compatible import first_model
 
     try:
         return first_model(base_url, key)
-    except openai.InternalServerError as error:
-        raise NoModelError(
-            f"{masked(base_url)} answers {error.status_code} when asked for its models, for {LOADING_SECONDS:g} s if it"
-            " is loading one; try again later, or set OPENAI_MODEL"
-        ) from error
     except openai.APIConnectionError as error:
         raise NoModelError(
             f"{masked(base_url)} cannot be reached; check OPENAI_BASE_URL, and whether a server runs there"
         ) from error
     except (openai.OpenAIError, LookupError, ValueError) as error:
-        raise NoModelError(f"Set OPENAI_MODEL: {base_url} does not say which models it has ({error})") from error
+        raise NoModelError(f"Set OPENAI_MODEL: {masked(base_url)} names no model ({error})") from error
 
 
 async def model_of_run(effects: Effects, own: BaseChatModel | str | None) -> BaseChatModel:

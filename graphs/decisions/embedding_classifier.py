@@ -7,7 +7,6 @@ import re
 import threading
 from collections.abc import Sequence
 from statistics import fmean
-from typing import NamedTuple
 
 from langchain_core.embeddings import Embeddings
 from typing_extensions import TypedDict
@@ -22,13 +21,8 @@ NO_LEAD = -1.0
 """The least similarity: that of a second agent where there is one alone."""
 
 
-class _Defaults(NamedTuple):
-    threshold: float
-    margin: float
-
-
-BEFORE_OTHERS, ALONE = _Defaults(0.3, 0.02), _Defaults(0.22, 0.0)
-"""Of an `EmbeddingClassifier`, measured for `LocalEmbeddings`; see docs/measurements.md."""
+THRESHOLD, MARGIN = {True: 0.22, False: 0.3}, {True: 0.0, False: 0.02}
+"""By whether it is the last classifier; measured for `LocalEmbeddings`, see docs/measurements.md."""
 
 _CLAUSE_ENDS = re.compile(r"[,;:.\n]+")
 
@@ -87,7 +81,7 @@ class EmbeddingClassifier:
         """Return a ranking, unless the best two agents are too close together; `is_last`: no classifier follows."""
         ranked = sorted(self.scores(task, team).items(), key=lambda item: -item[1])
         best, second = [score for _, score in (*ranked, ("", NO_LEAD))][:2]
-        least = (ALONE if is_last else BEFORE_OTHERS).margin if self.margin is None else self.margin
+        least = MARGIN[is_last] if self.margin is None else self.margin
         if best - second < least:
             return None
         candidates = [candidate(name, self.confidence(score, is_last=is_last)) for name, score in ranked]
@@ -96,7 +90,7 @@ class EmbeddingClassifier:
 
     def confidence(self, similarity: float, *, is_last: bool = False) -> float:
         """Return the confidence that a similarity stands for."""
-        half = (ALONE if is_last else BEFORE_OTHERS).threshold if self.threshold is None else self.threshold
+        half = THRESHOLD[is_last] if self.threshold is None else self.threshold
         return (1 + math.tanh(self.sharpness * (similarity - half) / 2)) / 2
 
     def scores(self, text: str, team: Sequence[Agent]) -> dict[str, float]:

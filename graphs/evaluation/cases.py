@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -86,7 +85,7 @@ def read_cases(cases: Path | str | Iterable[Case | Mapping[str, object]], *, fol
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"The cases {cases} cannot be read: {error}") from error
         placed = [(f"{cases}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
-        read = [_case(_object(line, place), place, folder) for place, line in placed]
+        read = [_case(line, place, folder) for place, line in placed]
     else:
         read = [_case(case, f"case {number}", folder) for number, case in enumerate(cases, 1)]
     if not read:
@@ -96,16 +95,9 @@ def read_cases(cases: Path | str | Iterable[Case | Mapping[str, object]], *, fol
     return read
 
 
-def _object(line: str, place: str) -> object:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise ConfigurationError(f"{place}: not JSON: {error}. Write each case as one line: {_KEYS_SHOWN}") from error
-
-
 def _case(value: object, place: str, folder: Path | str) -> Case:
     try:
-        case = value if isinstance(value, Case) else Case.model_validate(value)
+        case = Case.model_validate_json(value) if isinstance(value, str) else Case.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"][:2]))

@@ -6,13 +6,12 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from statistics import NormalDist, fmean, median
+from statistics import fmean, median
 from typing import NotRequired
 
 from typing_extensions import TypedDict
 
 MEASURES = ("calls", "tokens", "seconds")
-_Z = NormalDist().inv_cdf(0.975)
 _RESAMPLES = 1000
 
 
@@ -118,8 +117,6 @@ def differences(outcomes: Sequence[Outcome]) -> list[Difference]:
 def _difference(first: str, second: str, pairs: Sequence[tuple[Outcome, Outcome]]) -> Difference:
     right = [(key["right"], other["right"]) for key, other in pairs]
     only_first, only_second = right.count((True, False)), right.count((False, True))
-    share = (only_first - only_second) / len(pairs)
-    interval = newcombe(right.count((True, True)), only_first, only_second, right.count((False, False)))
     spent = {
         name: _mean([key[name] - other[name] for key, other in pairs])  # type: ignore[literal-required]
         for name in MEASURES
@@ -130,7 +127,7 @@ def _difference(first: str, second: str, pairs: Sequence[tuple[Outcome, Outcome]
         "cases": len(pairs),
         "only_first": only_first,
         "only_second": only_second,
-        "right": {"mean": share, "interval": interval},
+        "right": _mean([first - second for first, second in right]),
         "p": mcnemar(only_first, only_second),
         **spent,  # type: ignore[typeddict-item]
     }
@@ -145,35 +142,6 @@ def mcnemar(only_first: int, only_second: int) -> float:
     number = only_first + only_second
     tail = sum(math.comb(number, k) for k in range(min(only_first, only_second) + 1)) / 2**number
     return float(min(1.0, 2 * tail))
-
-
-def newcombe(both: int, only_first: int, only_second: int, neither: int) -> Interval:
-    """Return the 95 % interval of a difference of paired shares, which holds for few cases, too.
-
-    Source: Newcombe, Statistics in Medicine 17 (1998), 2635-2650, method 10.
-    """
-    number = both + only_first + only_second + neither
-    first, second = both + only_first, both + only_second
-    low_1, high_1 = _wilson(first, number)
-    low_2, high_2 = _wilson(second, number)
-    product = first * (number - first) * second * (number - second)
-    excess = both * neither - only_first * only_second
-    correlation = (max(excess - number / 2, 0) if excess > 0 else excess) / math.sqrt(product) if product else 0.0
-    share = (first - second) / number
-
-    def width(one: float, other: float) -> float:
-        return math.sqrt(max(one**2 - 2 * correlation * one * other + other**2, 0))
-
-    below = width(first / number - low_1, high_2 - second / number)
-    above = width(high_1 - first / number, second / number - low_2)
-    return share - below, share + above
-
-
-def _wilson(right: int, number: int) -> Interval:
-    """Return Wilson's interval of a share."""
-    middle = right + _Z**2 / 2
-    half = _Z * math.sqrt(_Z**2 / 4 + right * (number - right) / number)
-    return (middle - half) / (number + _Z**2), (middle + half) / (number + _Z**2)
 
 
 def _mean(values: Iterable[float]) -> Mean:

@@ -23,7 +23,7 @@ def tables(evaluation: Evaluation) -> Iterator[tuple[str, Table]]:
         yield "Kinds", Table(("kind", "pattern", *head), kinds)
     if compared := evaluation.differences:
         head = ("first - second", "cases", "right", "only one right", "p", "calls", "tokens", "seconds")
-        note = "Mean per case, with 95 % interval; right: Newcombe's, p: McNemar's exact test, others: bootstrap."
+        note = "Mean per case, with 95 % interval by bootstrap; p: McNemar's exact test of the answers."
         yield "Differences", Table(head, [_difference(item) for item in compared], note)
     wrong = [(item["run"], "; ".join(item["wrong"])) for item in evaluation.outcomes if not item["right"]]
     if wrong:

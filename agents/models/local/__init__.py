@@ -12,7 +12,7 @@ from agents.runtime import lazily
 
 if TYPE_CHECKING:
     from agents.models.local.download import pull
-    from agents.models.local.server import PROFILE, available, local_model, stop_server
+    from agents.models.local.server import PROFILE, available, local_model
     from agents.models.local.weights import DEFAULT, describe_download, find, known_weights
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "known_weights",
     "local_model",
     "pull",
-    "stop_server",
 ]
 
 __getattr__ = lazily(__name__)

@@ -160,12 +160,6 @@ class Server(httpx2.Auth):
         with open(os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(asdict(running), file)
 
-    def stop(self) -> None:
-        """End the server, whichever program has started it."""
-        if (running := self.look_up()) is not None:
-            os.kill(running.process, 15)
-        self._file.unlink(missing_ok=True)
-
     def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response]:
         """Send a request to the running server."""
         yield self._addressed(request, self.running())
@@ -205,11 +199,6 @@ def local_model(name: str | None = None, **kwargs: object) -> ChatOpenAI:
         if server not in _chats:
             _chats[server] = _chat(server, {})
         return _chats[server]
-
-
-def stop_server(name: str | None = None) -> None:
-    """End the server of a local model, whichever program has started it."""
-    _server(name).stop()
 
 
 def _server(name: str | None) -> Server:
