@@ -119,8 +119,7 @@ class Planner(Pattern[PlannerState]):
         self.fallback = member(fallback or next(iter(self.agents)), self.agents, role="fallback")
         self.max_steps, self.max_plan_attempts, self.max_replans = max_steps, max_plan_attempts, max_replans
         self.history, self.retry = check_history(history), retry
-        team = list(self.agents.values())
-        self.system = prompts.PLAN.format(team=describe(team), max_steps=max_steps, examples=plans.team_examples(team))
+        self.system = prompts.PLAN.format(team=describe(self.agents.values()), max_steps=max_steps)
         self.decide = Decision(plans.plan_form(list(self.agents)), model=model, name="planner")
         own = Agent("synthesizer", instructions=prompts.SYNTHESIZE, model=model)
         self.synthesizer = member(synthesizer, self.agents, role="synthesizer") if synthesizer else own
@@ -171,8 +170,7 @@ class Planner(Pattern[PlannerState]):
             reason = f"no sound plan in {self.max_plan_attempts} attempts"
             return {**self._without_plan(state, reason), "errors": [plans.invalid_plan(flaw) for flaw in flaws]}
         if flaws and state["has_begun"]:
-            reason = f"flawed after steps had begun, which are kept: {' '.join(flaws)}"
-            return {"flaws": flaws, "errors": [plans.invalid_plan(reason)]}
+            return {"flaws": flaws, "errors": [plans.flawed_after_begin(flaws, state["steps"])]}
         if flaws or state["approved"]:
             return {"flaws": flaws}
         invented = plans.made_up(state["plan"], self._sources(state))

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from agents.models.resolve import chat_model, model_name, model_of_run
     from agents.models.thinking import VisibleText, without_thinking
     from agents.models.wrapped import (
-        WrappedModel,
         as_chat_model,
         beginning_with,
         calls_tools,
@@ -39,7 +38,6 @@ __all__ = [
     "LocalEmbeddings",
     "UnstructuredError",
     "VisibleText",
-    "WrappedModel",
     "WrittenArguments",
     "as_chat_model",
     "beginning_with",

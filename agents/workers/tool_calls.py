@@ -68,16 +68,13 @@ def usable_tools(tools: Sequence[Any]) -> list[Any]:
         if isinstance(tool, BaseTool):
             name = safe_name(tool.name, taken)
             taken.add(name)
-            about = _shortened(tool.description)
+            about = tool.description
+            if len(about) > MAX_DESCRIPTION:
+                about = f"{about[: MAX_DESCRIPTION - 1].rstrip()}…"
             if (name, about) != (tool.name, tool.description):
                 tool = tool.model_copy(update={"name": name, "description": about})
         usable.append(tool)
     return usable
-
-
-def _shortened(description: str) -> str:
-    whole = len(description) <= MAX_DESCRIPTION
-    return description if whole else f"{description[: MAX_DESCRIPTION - 1].rstrip()}…"
 
 
 class SyncTool:

@@ -66,10 +66,6 @@ ADDRESS = "://"
 """In a task that names a page too, which is not read without asking."""
 
 
-_ONE_CALL = 3
-"""Messages of a task for which a calculation was the only call: the task, the call, its result."""
-
-
 class NoTool(BaseModel):
     """The choice to answer without a tool."""
 
@@ -208,7 +204,8 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
             return reply if isinstance(reply, dict) else {"messages": [reply]}
         results = self.lines.results(value["lines"], messages[-1].text)
         task = message_parts(messages[0].text)[2]
-        if value.get("brief") and len(messages) == _ONE_CALL and self.lines.is_all(task):
+        *before, _, _ = messages
+        if value.get("brief") and len(before) == 1 and self.lines.is_all(task):
             return {"messages": [AIMessage(f"{task}\n{plainly(results)}")]}
         computed = self.lines.computed(value["lines"], messages[-1].text)
         listed = quote("Computed", "\n".join(f"{name} = {result}" for name, result in computed.items()))

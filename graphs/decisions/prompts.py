@@ -6,7 +6,7 @@ PLAN = """You are the planner of a team. Break the user's request into steps and
 
 The team:
 {team}
-{examples}
+
 Rules:
 - A task is complete by itself: it repeats the figures, names, files and addresses of the request that it needs.
 - What the request says is known: plan no step to find it out.
@@ -30,11 +30,6 @@ Answer: {{"steps": [{{"id": "build", "task": "Build a bird house.", "agent": "ca
 {{"id": "check", "task": "Check it for faults.", "agent": "inspector", "dependencies": ["build"]}}, \
 {{"id": "final", "task": "Build it without the faults.", "agent": "carpenter", \
 "dependencies": ["build", "check"]}}]}}"""
-
-PLAN_EXAMPLES = """
-What single agents are right for:
-{examples}
-"""
 
 CORRECT_PLAN = """Your plan cannot be run as it is:
 {flaws}

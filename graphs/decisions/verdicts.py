@@ -123,7 +123,9 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         if review is not None:
             if reviewer is not None or not callable(review):
                 raise ConfigurationError("review= takes a function, and excludes reviewer=, which takes an agent")
-            reviewer = Agent("reviewer", function=lambda task, context: review(*_case_of(task, context)))
+            reviewer = Agent(
+                "reviewer", function=lambda task, context: review(task, context["result"], _around(context))
+            )
         self.reviewer = reviewer
         self.criteria = list(criteria)
         self.checks = CheckWork(checks)
@@ -201,14 +203,13 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         return _verdict(judged, verdict.feedback, self.name, usage)
 
 
-def _case_of(task: str, context: dict[str, str]) -> tuple[str, str, dict[str, str]]:
-    return task, context["result"], {label: text for label, text in context.items() if label != "result"}
+def _around(context: dict[str, str]) -> dict[str, str]:
+    return {label: text for label, text in context.items() if label != "result"}
 
 
 def _case(value: Assignment) -> str:
     """Return a task and its result for a reviewer; all of it is quoted, because it is data to them."""
-    context = {label: text for label, text in value["context"].items() if label != "result"}
-    parts = [quote("Task", value["task"]), *(quote(label, text) for label, text in context.items())]
+    parts = [quote("Task", value["task"]), *(quote(*labelled) for labelled in _around(value["context"]).items())]
     return "\n\n".join([*parts, quote("The work", value["context"]["result"])])
 
 

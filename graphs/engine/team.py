@@ -43,4 +43,5 @@ def member(agent: AnyAgent | str, team: Mapping[str, Agent], *, role: str) -> Ag
 
 def describe(team: Iterable[Agent]) -> str:
     """List a team for a prompt."""
-    return "\n".join(f"- {agent.name}: {agent.description or 'no description'}" for agent in team)
+    words = {agent.name: agent.description or next(iter(agent.examples), "no description") for agent in team}
+    return "\n".join(f"- {name}: {about}" for name, about in words.items())
