@@ -105,6 +105,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         self._tools = tuple(tools)
         self.middleware = tuple(middleware)
         self._inner: tuple[AnyMiddleware, ...] = ()
+        self._tools_end = False
         self.max_turns = max_turns
         self.response_format = response_format
         self.memory = memory
@@ -134,6 +135,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
             self.middleware,
             inner=self._inner,
             max_turns=self.max_turns,
+            tools_end=self._tools_end,
         )
 
     def _check(self, is_chat_model: bool) -> None:
@@ -245,8 +247,9 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         return usage if usage["calls"] > tally.usage["calls"] else tally.usage
 
     def with_tools(self, tools: Sequence[BaseTool], *middleware: AnyMiddleware) -> Agent:
-        """Return a copy that also has these tools; only an agent that is a chat model can have any."""
-        return self._with(_tools=(*self._tools, *tools), _inner=(*self._inner, *middleware))
+        """Return a copy that also has these tools, which end its turn; only a chat model can have any."""
+        end = not (self.has_tools or middleware or self.response_format)
+        return self._with(_tools=(*self._tools, *tools), _inner=(*self._inner, *middleware), _tools_end=end)
 
     def returning(self, form: type[BaseModel] | dict[str, object]) -> Agent:
         """Return a copy that is asked for replies of a form; only an agent that `takes_tools` can be."""

@@ -19,6 +19,7 @@ from agents.decisions import IN_WORDS, Decision
 from agents.errors import ConfigurationError
 from agents.models import (
     VisibleText,
+    WrittenArguments,
     as_chat_model,
     beginning_with,
     call_once,
@@ -29,8 +30,9 @@ from agents.models import (
     read_reply,
     refuses_tools,
 )
-from agents.runtime import AnyRunnable, Effects, OwnRun, SyncAsyncStream, in_place
+from agents.runtime import AnyRunnable, Effects, OwnRun, SyncAsyncStream, extended, in_place
 from agents.settings import max_history_tokens
+from agents.workers.ending_tools import EndingTools
 from agents.workers.tool_calls import Toolset, usable_tools
 from agents.workers.tool_choice import tool_choice_graph
 
@@ -49,13 +51,15 @@ Middleware = Sequence["AgentMiddleware[Any, Any]"]
 class ChatModelWorker:
     """Builds what does the work when it is first needed, so that constructing an agent needs no model.
 
-    A model alone is called and nothing else; a form is a decision; tools or middleware make it `create_agent`'s graph.
+    A model alone is called and nothing else, also with tools that end its turn; a form is a decision; other tools or
+    middleware make it `create_agent`'s graph.
 
     Args:
         tools: Their names and descriptions are made such that providers accept them.
         middleware: The user's, around the model and the tools.
         inner: That of a pattern, inside the user's.
         max_turns: Model calls before it is stopped, with tools.
+        tools_end: Whether each tool ends the turn.
 
     Raises:
         ConfigurationError: The model is not one, a tool cannot be named, or the form is not that of an object.
@@ -72,6 +76,7 @@ class ChatModelWorker:
         *,
         inner: Middleware = (),
         max_turns: int = MAX_TURNS,
+        tools_end: bool = False,
     ) -> None:
         if max_turns < 1:
             raise ConfigurationError(f"max_turns must be 1 or more, not {max_turns}")
@@ -84,6 +89,7 @@ class ChatModelWorker:
         self.middleware = tuple(middleware)
         self.inner = tuple(inner)
         self.max_turns = max_turns
+        self._tools_end = tools_end and bool(tools)
         self.is_graph = bool(tools or middleware or inner)
         self._decision = self._decide(attempts=2 if self.is_graph else 3) if response_format else None
         self._built: tuple[BaseChatModel, Runnable[object, object]] | None = None
@@ -117,6 +123,9 @@ class ChatModelWorker:
 
     def _build(self, model: BaseChatModel) -> Runnable[object, object]:
         offers_tools = calls_tools(model) and not habits_of(model).no_tools
+        if self._tools_end and offers_tools:
+            asked = ModelCall(model, self.name, self.instructions, self.tools)
+            return EndingTools(asked, self.tools, self.name, self.max_turns)
         if self.is_graph and (offers_tools or not self.tools):
             return self._loop(model)
 
@@ -158,21 +167,28 @@ class ChatModelWorker:
 class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage], SyncAsyncStream[Sequence[BaseMessage], AIMessage]):
     """Calls a chat model with instructions and some messages, retried in place; streams its words without thinking."""
 
-    def __init__(self, model: BaseChatModel, who: str, instructions: str = "") -> None:
+    def __init__(self, model: BaseChatModel, who: str, instructions: str = "", tools: Sequence[BaseTool] = ()) -> None:
         self.model = model
         self.who = who
+        self.tools = tools
+        self._bound = model.bind_tools(tools) if tools else model
         self.rules = [SystemMessage(instructions)] if instructions else []
 
     async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> AIMessage:
         """Return the reply."""
+        written = WrittenArguments()
+        own = extended(config, callbacks=[written]) if self.tools else config
 
-        async def call(model: AnyRunnable, sent: list[BaseMessage]) -> AIMessage:
-            reply: AIMessage = await effects.invoke(model, sent, config)
+        async def call(model: Any, sent: list[BaseMessage]) -> AIMessage:
+            other = model.bind_tools(self.tools) if self.tools and model is not self.model else model
+            reply: AIMessage = await effects.invoke(self._bound if model is self.model else other, sent, own)
             return reply
 
         async def once(attempt: int) -> AIMessage:
             model = beginning_with(self.model, attempt)
-            return read_reply(await call_once(model, [*self.rules, *value], call, self.who), self.who)
+            reply = await call_once(model, [*self.rules, *value], call, self.who)
+            written.check(self.who)
+            return read_reply(reply, self.who, calls=bool(self.tools))
 
         return await in_place(config).call(effects, self.model, once)
 
