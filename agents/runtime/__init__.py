@@ -9,7 +9,7 @@ provider_errors  whether a failed call may be repeated, and what to say of it
 replies          replies that are not answers
 usage            model calls, tokens and cost; per_model: what a process knows of a model
 scope            what the agents of one run share, closed at its end
-run_config       the config of a run; own_run: a Runnable that callbacks see as a run
+run_config       the config of a run
 sanitize         text and data that can be stored and shown; calculated: results of calculations by name
 lazy             imports at first use; installation: how Podium was installed
 langchain_internals  what depends on undocumented behaviour of LangChain
@@ -28,7 +28,6 @@ from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancel
 from agents.runtime.effects import AnyRunnable, Effects, In, Out
 from agents.runtime.installation import install_hint
 from agents.runtime.lazy import lazily
-from agents.runtime.own_run import OwnRun
 from agents.runtime.per_model import PerModel
 from agents.runtime.provider_errors import evidence, explain, is_rejection, is_transient, provider_words, raised_ending
 from agents.runtime.replies import check_reply
@@ -36,7 +35,7 @@ from agents.runtime.retry import FailedAttempt, InPlace, Retry, in_place, is_exh
 from agents.runtime.run_config import current, extended
 from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.scope import RunScope, in_run, in_run_scope, run_scope
-from agents.runtime.sync_async import SyncAsyncRunnable, SyncAsyncStream, effects_of
+from agents.runtime.sync_async import OwnRun, SyncAsyncRunnable, SyncAsyncStream, effects_of
 from agents.runtime.usage import (
     BUDGET,
     Tally,

@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
+from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from agents.runtime.background import iterate_in_background, run_in_background, sync_caller
 from agents.runtime.cancellation import cancellations_of
 from agents.runtime.effects import BackgroundEffects, Effects, In, Out
-from agents.runtime.run_config import whole
+from agents.runtime.run_config import current, whole
 
 _ASYNC = Effects()
 
@@ -45,6 +46,17 @@ class SyncAsyncRunnable(Runnable[In, Out]):
         return self.run(effects_of(config), input, config)
 
 
+class OwnRun(SyncAsyncRunnable[In, Out]):
+    """Calls `run` as a run of its own, whose config the Runnables that it calls inherit."""
+
+    async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> Out:  # noqa: A002
+        config = whole(config)
+        if _is_watched(config):
+            return await self._acall_with_config(super().ainvoke, input, config)
+        with current(config):
+            return await super().ainvoke(input, config)
+
+
 class SyncAsyncStream(SyncAsyncRunnable[In, Out]):
     """A Runnable whose `stream` and `astream` come from one async generator, `chunks`."""
 
@@ -66,3 +78,9 @@ class SyncAsyncStream(SyncAsyncRunnable[In, Out]):
 def effects_of(config: RunnableConfig) -> Effects:
     """Return how async code waits: for itself, or for the sync caller in whose context it works."""
     return _ASYNC if sync_caller.get() is None else BackgroundEffects(cancellations_of(config))
+
+
+def _is_watched(config: RunnableConfig) -> bool:
+    """Return whether any callback listens to runs; if none does, a run would cost a third of a step."""
+    manager = config.get("callbacks")
+    return not isinstance(manager, BaseCallbackManager) or any(not handler.ignore_chain for handler in manager.handlers)

@@ -15,13 +15,7 @@ from agents.workers.tool_calls import call_tool
 
 
 class EndingTools(OwnRun[Any, object]):
-    """Calls a model with tools until it answers or a tool has run; after calls that failed it is asked again.
-
-    Args:
-        model: Gives a reply to messages, with the tools bound.
-        who: The agent's name.
-        max_turns: Model calls before it is stopped.
-    """
+    """Calls a model, to which the tools are bound, until it answers or a tool has run; a failed call is answered."""
 
     def __init__(self, model: AnyRunnable, tools: Sequence[BaseTool], who: str, max_turns: int) -> None:
         self.model = model

@@ -13,7 +13,7 @@ progress             events on LangGraph's custom stream
 chat_stream          what chat front ends see
 drawing              drawings with what is inside a node
 own_graphs           graphs and agents in modules of the user's, by name
-durability           what a run needs of its storage; savers: as a run calls them
+savers               savers as a run calls them, and what ends a run that cannot be stored
 thread_lock          one run, one worker; concurrency: the caller's `max_concurrency`; changed_code: on resume
 langgraph_internals  all that depends on undocumented behaviour of LangGraph
 """
@@ -47,7 +47,7 @@ from graphs.engine.state import (
     problems_inside,
     recovered,
 )
-from graphs.engine.step_records import ASKS, conclude_steps, judge, questions_in, under_names
+from graphs.engine.step_records import ASKS, conclude_steps, is_record, judge, questions_in, under_names
 from graphs.engine.steps import OnFailure, Plan, Step, StepRecord, critical_path, in_order, new_record, read_plan
 from graphs.engine.team import describe, member, team_of
 from graphs.engine.thread_lock import ThreadLock, WhenBusy, thread_lock
@@ -93,6 +93,7 @@ __all__ = [
     "findings",
     "in_order",
     "inside",
+    "is_record",
     "judge",
     "lacking_in_steps",
     "langgraph_internals",

@@ -15,6 +15,7 @@ from agents.errors import ChangedCodeError
 from graphs.engine.langgraph_internals import RESUMING, next_nodes, state_values, task_results
 from graphs.engine.run_rules import RunRules
 from graphs.engine.savers import Saver, copy_of
+from graphs.engine.step_records import is_record
 from graphs.engine.steps import Step, StepRecord, read_plan
 
 Fingerprint = dict[str, list[str]]
@@ -63,7 +64,7 @@ def check_code(rules: RunRules[Any], current: Fingerprint, checkpoint: Checkpoin
     stored: Fingerprint | None = state.get("code")
     if stored is None:  # a graph of the user's own
         return
-    finished = {value["id"]: value for value in task_results(checkpoint) if _is_record(value)}
+    finished = {value["id"]: value for value in task_results(checkpoint) if is_record(value)}
     state = {**state, "steps": {**(state.get("steps") or {}), **finished}}
     gone = [name for name in pending if name not in current]
     lacking = [f"it has reached node {name!r}, which this graph does not have" for name in gone]
@@ -121,7 +122,3 @@ def _differences(kind: str, before: Collection[str], after: Collection[str]) -> 
 
 def _names(names: Sequence[str]) -> str:
     return ", ".join(names) or "nothing"
-
-
-def _is_record(value: object) -> bool:
-    return isinstance(value, dict) and value.keys() >= {"id", "status", "answered_by"}

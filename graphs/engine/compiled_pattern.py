@@ -30,10 +30,9 @@ from graphs.engine.budget import with_budget
 from graphs.engine.changed_code import Fingerprint, check_code, checking, fingerprint, is_resumed
 from graphs.engine.concurrency import RUN_SLOTS, nested_slots
 from graphs.engine.drawing import display, look_into
-from graphs.engine.durability import STORAGE, NotesFailures
 from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER, is_nested
 from graphs.engine.run_rules import RunRules
-from graphs.engine.savers import in_threads, needs_threads, original
+from graphs.engine.savers import STORAGE, NotesFailures, in_threads, needs_threads, original
 from graphs.engine.state import PatternState, check_keys, open_input
 from graphs.engine.thread_lock import thread_lock
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime, get_runtime
 
-from agents.runtime import Effects, effects_of, run_in_background
+from agents.runtime import Effects
 
 RUN_SLOTS = "__slots"
 """Key of `configurable` with the slots of a run; checkpoints leave it out."""
@@ -88,14 +88,6 @@ class HeldSlot:
         self._slots: Slots | None = slots
         self._lock = threading.Lock()
 
-    @contextmanager
-    def held(self, config: RunnableConfig) -> Iterator[RunnableConfig]:
-        """Yield the config of the work that holds the slot; give the slot back at its end."""
-        try:
-            yield {**config, "configurable": {**config.get("configurable", {}), _HELD_SLOT: self}}
-        finally:
-            self.give_back()
-
     def give_back(self) -> None:
         """Give the slot back, once."""
         with self._lock:
@@ -113,20 +105,11 @@ def at_work(effects: Effects, config: RunnableConfig) -> AbstractAsyncContextMan
 @asynccontextmanager
 async def _holding(slots: Slots, effects: Effects, config: RunnableConfig) -> AsyncIterator[RunnableConfig]:
     await slots.take(effects)
-    with HeldSlot(slots).held(config) as own:
-        yield own
-
-
-@contextmanager
-def blocked_at_work(config: RunnableConfig) -> Iterator[RunnableConfig]:
-    """Do what `at_work` does for a plain function, in its own thread."""
-    slots: Slots | None = config.get("configurable", {}).get(RUN_SLOTS)
-    if slots is None:
-        yield config
-        return
-    run_in_background(lambda: slots.take(effects_of(config)))
-    with HeldSlot(slots).held(config) as own:
-        yield own
+    held = HeldSlot(slots)
+    try:
+        yield {**config, "configurable": {**config.get("configurable", {}), _HELD_SLOT: held}}
+    finally:
+        held.give_back()
 
 
 def nested_slots(inherited: dict[str, Any], wanted: int | None) -> Slots | None:

@@ -21,7 +21,6 @@ from graphs.engine.steps import StepRecord
 WINDOW = 1000
 """Steps at work at once: their number decides how much memory a run takes."""
 
-StartStep = Callable[[], Coroutine[object, None, StepRecord]]
 Pending = asyncio.Future[Any]
 
 
@@ -45,9 +44,13 @@ class Tasks:
         if self._calls.are_shown:
             self._calls.announce(get_config(), name, shown())
 
-    def call(self, name: str, work: StartStep, shown: object) -> Pending:
+    def call(self, name: str, work: Callable[[], Coroutine[Any, Any, StepRecord]], shown: object) -> Pending:
         """Call a task; the future is done when its result is stored. What had finished before a resume is not done."""
-        future, was_stored = self._calls.call(get_config(), name, work, shown)
+        try:
+            future, was_stored = self._calls.call(get_config(), name, work, shown)
+        except Exception as error:  # most calls are made in callbacks, which pass no errors on
+            future, was_stored = asyncio.get_running_loop().create_future(), False
+            future.set_exception(error)
         if was_stored:
             record: StepRecord = future.result()
             seconds = self.earlier.add(record)
@@ -81,7 +84,6 @@ class Window:
         self.effects = effects
         self._ready: deque[Callable[[], Pending]] = deque()
         self._open = 0
-        self._error: Exception | None = None
         self._ended = effects.signal()
 
     def add(self, begin: Callable[[], Pending]) -> None:
@@ -97,24 +99,16 @@ class Window:
             self._ready.clear()
             await self._until_ended(Effects())
             raise
-        if self._error:
-            raise self._error
 
     async def _until_ended(self, effects: Effects) -> None:
-        while (self._open or self._ready) and not self._error:
+        while self._open or self._ready:
             self._ended = effects.signal()
             await effects.first([self._ended])
 
     def _fill(self) -> None:
         while self._ready and self._open < WINDOW:
-            try:
-                self._ready.popleft()().add_done_callback(self._end)
-            except Exception as error:  # raised to whom waits, not to the loop that has called this
-                self._error = error
-                if not self._ended.done():
-                    self._ended.set_result(None)
-                return
             self._open += 1
+            self._ready.popleft()().add_done_callback(self._end)
 
     def _end(self, future: Pending) -> None:
         self._open -= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Generic, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -28,7 +28,7 @@ from agents.runtime import (
 from agents.settings import settings
 from graphs.engine.budget import take_over, within_budget
 from graphs.engine.chat_stream import speaking
-from graphs.engine.concurrency import at_work, blocked_at_work
+from graphs.engine.concurrency import at_work
 from graphs.engine.langgraph_internals import node_of
 from graphs.engine.progress import place_in_run
 from graphs.engine.state import Worked, recovered
@@ -129,33 +129,22 @@ def counted(function: Callable[..., Any]) -> Callable[..., object]:
 
     The wrapper keeps the signature, by which LangGraph decides what to pass (`config`, `runtime`, `store`, …).
     """
-
-    def begin(options: dict[str, object], held: RunnableConfig) -> tuple[Tally, RunnableConfig]:
-        tally = Tally(settings().prices)
-        config = tally.watching(held)
-        if "config" in options:
-            options["config"] = config
-        return tally, config
-
-    if inspect.iscoroutinefunction(function):
-
-        @wraps(function)
-        async def waiting(*state: object, **options: object) -> object:
-            async with at_work(effects_of(get_config()), get_config()) as held:
-                tally, config = begin(options, held)
-                with current(config):
-                    return _with_usage(await function(*state, **options), tally.usage)
-
-        return waiting
+    is_async = inspect.iscoroutinefunction(function)
 
     @wraps(function)
-    def blocking(*state: object, **options: object) -> object:
-        with blocked_at_work(get_config()) as held:
-            tally, config = begin(options, held)
+    async def node(*state: object, **options: object) -> object:
+        effects = effects_of(get_config())
+        async with at_work(effects, get_config()) as held:
+            tally = Tally(settings().prices)
+            config = tally.watching(held)
+            if "config" in options:
+                options["config"] = config
             with current(config):
-                return _with_usage(function(*state, **options), tally.usage)
+                work = partial(function, *state, **options)
+                update = await (effects.coroutine if is_async else effects.function)(work, {})
+            return _with_usage(update, tally.usage)
 
-    return blocking
+    return node
 
 
 def _with_usage(update: object, usage: Usage) -> object:

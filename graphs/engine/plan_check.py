@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sized
-from dataclasses import dataclass, field
 
 from graphs.engine.steps import CONDITIONS, LAST_ROUND, SPECIAL, Step, find_cycle, quoted, read_plan
 
@@ -13,16 +12,13 @@ _ID = re.compile(r"\w[\w.\-]*")
 _MOST_FINDINGS = 20
 
 
-@dataclass(frozen=True)
-class Flaws:
-    """Collects what is wrong with a plan, one sentence each."""
-
-    found: list[str] = field(default_factory=list)
+class Flaws(list[str]):
+    """What is wrong with a plan, one sentence each."""
 
     def add(self, wrong: bool, sentence: str) -> None:
         """Add a sentence if something is wrong."""
         if wrong:
-            self.found.append(sentence)
+            self.append(sentence)
 
 
 def findings(
@@ -50,10 +46,10 @@ def findings(
         bool(cycle),
         f"These steps wait for each other: {' -> '.join(cycle)}; remove one of the dependencies, and its quotation.",
     )
-    if len(flaws.found) > _MOST_FINDINGS:
-        more = len(flaws.found) - _MOST_FINDINGS
-        return [*flaws.found[:_MOST_FINDINGS], f"And {more} more like these."]
-    return flaws.found
+    if len(flaws) > _MOST_FINDINGS:
+        more = len(flaws) - _MOST_FINDINGS
+        return [*flaws[:_MOST_FINDINGS], f"And {more} more like these."]
+    return flaws
 
 
 class Order:

@@ -1,4 +1,4 @@
-"""Savers as a run calls them: copies on the same storage, in which one method or another is replaced."""
+"""Savers as a run calls them: copies on the same storage, with some methods replaced; what their faults end."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import asyncio
 import copy
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
+from agents.errors import StorageError
 from agents.runtime import in_thread, sync_caller
 
 Saver = BaseCheckpointSaver[Any]
 T = TypeVar("T")
+
+STORAGE = "__storage"
+"""Where a run's storage is kept in its config; nested graphs inherit it, checkpoints leave it out."""
 
 
 def copy_of(saver: Saver) -> Any:
@@ -54,3 +59,25 @@ def _in_thread(method: Callable[..., T]) -> Callable[..., Coroutine[object, None
         return await asyncio.shield(in_thread(method, *arguments, **options))
 
     return call
+
+
+@runtime_checkable
+class NotesFailures(Protocol):
+    """A checkpointer that remembers which runs it could not write."""
+
+    failed: dict[str, StorageError]
+    """By thread id, why its last write failed."""
+
+
+def check_storage(config: RunnableConfig) -> None:
+    """Start nothing more in a run whose last write has failed: its result could not be kept.
+
+    LangGraph itself raises the failure only when all that was started has ended.
+
+    Raises:
+        StorageError: It has.
+    """
+    configurable = config.get("configurable", {})
+    storage = configurable.get(STORAGE)
+    if storage is not None and (error := storage.failed.get(str(configurable.get("thread_id")))):
+        raise StorageError(str(error)) from error

@@ -37,6 +37,11 @@ def completed(
     )
 
 
+def is_record(value: object) -> bool:
+    """Return whether this is the record of a step, and not a node's update."""
+    return isinstance(value, dict) and value.keys() >= {"id", "attempts", "answered_by"}
+
+
 def failure(step: Step, name: str, outcome: AttemptOutcome) -> Problem:
     """Record that a step has failed for good with one agent."""
     assert outcome.error is not None  # noqa: S101 - for the type checker

@@ -38,10 +38,10 @@ from agents.runtime import (
 from graphs.engine.budget import within_budget
 from graphs.engine.chat_stream import inside
 from graphs.engine.concurrency import at_work
-from graphs.engine.durability import check_storage
 from graphs.engine.durable_tasks import Pending, Tasks, Window, results_of
 from graphs.engine.langgraph_internals import CACHE
 from graphs.engine.progress import report
+from graphs.engine.savers import check_storage
 from graphs.engine.state import Problem, problem, recovered
 from graphs.engine.step_inputs import StepInputs, inputs_of, value_of
 from graphs.engine.step_records import completed, failure, gathered, items_of, last_of, missing_agent

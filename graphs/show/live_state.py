@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, cast
 
 from langchain_core.messages import AIMessageChunk
 
-from graphs.engine import EXECUTE, Step, StepRecord, langgraph_internals, new_record
-from graphs.show.wording import WAITING, Record, is_record, outcome, update_of
+from graphs.engine import EXECUTE, Step, StepRecord, is_record, langgraph_internals, new_record
+from graphs.show.wording import WAITING, Record, outcome, update_of
 
 MODES = ("tasks", "custom", "messages", "values")
 """Stream modes to be applied, with `subgraphs=True`."""

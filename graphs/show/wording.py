@@ -85,11 +85,6 @@ def update_of(result: object) -> Record:
     return {key: value.value if isinstance(value, Overwrite) else value for key, value in pairs}
 
 
-def is_record(update: Record) -> bool:
-    """Tell whether this is the record of a step, not a node's update."""
-    return "attempts" in update and "answered_by" in update
-
-
 def outcome(update: Record) -> tuple[str, str, str]:
     """Return a node's status, its decision or answer, and the agents that worked in it."""
     try:

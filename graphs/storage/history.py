@@ -12,12 +12,9 @@ from langgraph.checkpoint.base import CheckpointTuple
 from typing_extensions import TypedDict
 
 from agents.errors import StorageError
-from graphs.engine import StepRecord, last_request
+from graphs.engine import StepRecord, is_record, last_request
 from graphs.engine import langgraph_internals as internals
 from graphs.storage.checkpointer import Storage
-
-_RECORD = {"id", "agent", "status", "attempts", "answered_by"}
-"""Keys of a step's record, by which it is recognised among the writes of tasks."""
 
 
 class StoredRun(TypedDict):
@@ -158,4 +155,4 @@ def _finished(storage: Storage, last: CheckpointTuple) -> list[StepRecord]:
         latest.setdefault(checkpoint.config["configurable"]["checkpoint_ns"], checkpoint)
     since = [item for item in latest.values() if item.checkpoint["id"] >= last.checkpoint["id"]]
     results = [result for checkpoint in since for result in internals.task_results(checkpoint)]
-    return [cast(StepRecord, result) for result in results if isinstance(result, dict) and result.keys() >= _RECORD]
+    return [cast(StepRecord, result) for result in results if is_record(result)]
