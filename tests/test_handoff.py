@@ -11,7 +11,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, Send
 
 from agents import Agent, AgentError, EmptyReplyError
-from agents.runtime import Effects
+from agents.runtime import Effects, Tally
 from agents.testing import Reply, ScriptedModel
 from graphs import handoff_tool
 from graphs.decisions import FINISH, TakeTurn, Turn, finish_tool
@@ -136,7 +136,7 @@ def test_tools_that_are_the_answer_by_themselves_still_are(call: Any) -> None:
 
 def test_every_tool_call_is_answered() -> None:
     turn = TakeTurn(role(handing(TO_EVE, TO_BOB, beside=[LOOK_UP]), tools=[look_up]), TOOLS)
-    messages = asyncio.run(turn.agent.reply(Effects(), {"task": "the task"}, {}))["messages"]
+    messages = asyncio.run(turn.agent.reply(Effects(), {"task": "the task"}, {}, Tally()))["messages"]
     (asked,) = [message for message in messages if isinstance(message, AIMessage)]
     answered = {message.tool_call_id: message.text for message in messages if isinstance(message, ToolMessage)}
     assert [answered[str(call["id"])] for call in asked.tool_calls] == [
