@@ -1,5 +1,6 @@
 """The default team, and team files: what they give and how they are refused."""
 
+import os
 from pathlib import Path
 from textwrap import dedent
 
@@ -189,7 +190,10 @@ def test_a_tool_whose_library_is_missing_is_refused(tmp_path: Path) -> None:
 
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\xff")
-    for path in (tmp_path / "none.toml", tmp_path, tmp_path / "binary.toml"):
+    (tmp_path / "slow.toml").write_text("a" + ' . "a"' * 20_000 + " = 1")  # tomllib would take minutes
+    (tmp_path / "large.toml").write_text("#" * 1_000_001)
+    os.mkfifo(tmp_path / "pipe.toml")
+    for path in (tmp_path / "none.toml", tmp_path, *tmp_path.iterdir()):
         with pytest.raises(TeamFileError, match="cannot be read"):
             load_team(path)
 

@@ -119,8 +119,8 @@ _SECRETS = re.compile(
     | (\b|_|api) (key|token|secret|auth(orization)?|credential|session([-_]?id)?) s?
       ["')\]]{0,2} [\s:=,]{1,3} ((is|was|provided|given|value) [\s:]{1,2})?
       b?["'`(]? ([\da-f]{8} (-[\da-f]{4}){3} -[\da-f]{12} | (\w{1,12}-)? (?=[a-z]{0,40}\d) [a-z\d]{16,}) ["'`)]?
-    | \b(sk|pk|rk|xai|gsk|gh[opsru]|github_pat|glpat|hf|nvapi|npm|pypi|whsec|r8|tvly|pplx|fw|xox[a-z]|xapp|shp[a-z]{2})
-      [-_][\w*.-]{6,}
+    | \b(sk|pk|rk|xai|gsk|gh[opsru]|github_pat|glpat|hf|nvapi|npm|pypi|whsec|r8|tvly|pplx|fw|sess|xox[a-z]|xapp
+      | shp[a-z]{2}) [-_][\w*.-]{6,}
     | \b(?-i:AIza|eyJ|ya29\.|SG\.|GOCSPX-)[\w.-]+ | \b(?-i:A[KS]IA|AROA|AIDA|SCW)[A-Z\d]{8,}"""
 )
 _WORDS = re.compile(

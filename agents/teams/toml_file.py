@@ -40,6 +40,10 @@ _AGENT = re.compile(r"""\s*\[\[\s*["']?agents["']?\s*\]\]""")
 _TABLE = re.compile(r"""\s*\[\s*([\w.-]+)\s*\]""")
 _FUNCTION = re.compile(r"[\w.]+:\w+")
 MCP = "mcp."
+MAX_BYTES = 1_000_000
+"""Size of a team file."""
+_LONG_KEY = re.compile(r"(?:[\w-]{1,20}+[ \t]*+\.[ \t]*+){20}")
+"""A dotted key for which tomllib takes minutes, in a text without strings."""
 _KEY = re.compile(r"""\s*(["']?)([\w-]+)\1\s*=""")
 
 
@@ -100,7 +104,7 @@ def read_team_file(path: Path) -> TeamFile:
         TeamFileError: With one line for each problem: file:line: what is wrong, and what is allowed.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = _text(path)
     except (OSError, ValueError) as error:
         raise TeamFileError(f"{path}: the team file cannot be read: {error}") from error
     try:
@@ -112,6 +116,16 @@ def read_team_file(path: Path) -> TeamFile:
         located = sorted((_line(lines, place), problem) for place, problem in problems)
         raise TeamFileError("\n".join(f"{path}:{line}: {problem}" for line, problem in located))
     return TeamFile.model_validate(data)
+
+
+def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a file")  # a pipe would be waited for
+    with path.open("rb") as file:
+        text = file.read(MAX_BYTES + 1).decode("utf-8-sig")
+    if len(text) > MAX_BYTES or _LONG_KEY.search(_TOKENS.sub("_", text)):
+        raise ValueError(f"it has more than {MAX_BYTES} bytes, or a key of many parts")
+    return text
 
 
 def _problems(data: dict[str, Any], parent: Path) -> Iterator[tuple[Place, str]]:
