@@ -11,7 +11,7 @@ from rich.console import Console
 from agents.runtime import explain, no_usage, sum_usage
 from graphs.cli.options import Shown
 from graphs.cli.output import plain, print_answer, print_json, say, stderr, stdout
-from graphs.cli.questions import ShownQuestion, short_id
+from graphs.cli.questions import ShownQuestion
 from graphs.engine import StepRecord
 from graphs.show import LiveState, one_line
 from graphs.storage import State
@@ -131,7 +131,7 @@ def print_questions(
     if questions and not questions[0].id and not answer_shown:
         say(console, str(questions[0].value))
     for question in questions if any(question.id for question in questions) else ():
-        mark = f" {short_id(question, questions)}" if len(questions) > 1 else ""
+        mark = f" {question.short_id}" if len(questions) > 1 else ""
         say(console, f"\nQuestion{mark}:", "bold yellow")
         for item in question.items():
             say(console, item.text)
@@ -140,5 +140,5 @@ def print_questions(
         say(console, "The run was not stored, so it cannot be answered.")
     elif questions:
         several = len(questions) > 1
-        answers = [f"--answer {short_id(item, questions)}=…" if several else "--answer …" for item in questions]
+        answers = [f"--answer {item.short_id}=…" if several else "--answer …" for item in questions]
         say(console, f"Answer with: podium resume {run} {' '.join(answers)}")

@@ -55,6 +55,11 @@ class ShownQuestion:
     id: str
     value: Any
 
+    @property
+    def short_id(self) -> str:
+        """The beginning of the id, a hash."""
+        return self.id[:_SHORTEST_ID]
+
     def items(self) -> list[Item]:
         """Return the things to be decided."""
         value = self.value if isinstance(self.value, Mapping) else {}
@@ -129,16 +134,8 @@ def read_answers(questions: Sequence[ShownQuestion], written: Sequence[str]) -> 
     return answers
 
 
-def short_id(question: ShownQuestion, questions: Sequence[ShownQuestion]) -> str:
-    """Return the beginning of an id that no other open question shares."""
-    length = _SHORTEST_ID
-    while sum(item.id.startswith(question.id[:length]) for item in questions) > 1 and length < len(question.id):
-        length += 1
-    return question.id[:length]
-
-
 def _ids(questions: Sequence[ShownQuestion]) -> str:
-    return "Open: " + "; ".join(f"{short_id(item, questions)} ({item.headline()})" for item in questions)
+    return "Open: " + "; ".join(f"{item.short_id} ({item.headline()})" for item in questions)
 
 
 def _action(request: Mapping[str, Any], allowed: tuple[str, ...]) -> Item:
