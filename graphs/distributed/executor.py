@@ -44,24 +44,12 @@ _NOT_SENT = ("thread_id", "checkpoint", "__pregel", "__podium")
 """How the keys of a config begin that belong to the run here."""
 
 
-class Future(Protocol):
-    """A pending result, as `concurrent.futures`, Dask and Prefect return it; some have `cancel` too."""
-
-    def add_done_callback(self, function: Callable[..., None], /) -> object:
-        """Call the function when the work is done, from any thread."""
-        ...
-
-    def result(self) -> Any:
-        """Return the result or raise the error of work that is done."""
-        ...
-
-
 @runtime_checkable
 class Executor(Protocol):
-    """Anything with `submit(function, *arguments)` that returns a future."""
+    """Anything with `submit(function, *arguments)`."""
 
-    def submit(self, function: Callable[..., bytes], /, *arguments: Any) -> Future:
-        """Have a function called elsewhere, where it is imported by name."""
+    def submit(self, function: Callable[..., bytes], /, *arguments: Any) -> Any:
+        """Have a function called elsewhere, where it is imported by name; return a future with a done callback."""
         ...
 
 
@@ -94,7 +82,7 @@ class Workers:
         self._make = _none_other if isinstance(executor, Executor) else executor
         self._lock = threading.Lock()
 
-    def submit(self, agent: str, order: bytes) -> Future:
+    def submit(self, agent: str, order: bytes) -> Any:
         """Have an order for an agent worked on.
 
         Raises:
