@@ -49,7 +49,9 @@ class Executor(Protocol):
     """Anything with `submit(function, *arguments)`."""
 
     def submit(self, function: Callable[..., bytes], /, *arguments: Any) -> Any:
-        """Have a function called elsewhere, where it is imported by name; return a future with a done callback."""
+        """Have a function called elsewhere, where it is imported by name.
+
+        Its future has `add_done_callback` and `result`, and may have `cancel`."""
         ...
 
 
