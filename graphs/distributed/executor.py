@@ -51,7 +51,8 @@ class Executor(Protocol):
     def submit(self, function: Callable[..., bytes], /, *arguments: Any) -> Any:
         """Have a function called elsewhere, where it is imported by name.
 
-        Its future has `add_done_callback` and `result`, and may have `cancel`."""
+        Its future has `add_done_callback` and `result`, and may have `cancel`.
+        """
         ...
 
 
