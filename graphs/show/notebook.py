@@ -184,7 +184,7 @@ class Progress(Displayed):
 def watch(graph: object, value: object, config: RunnableConfig | None = None, *, context: object = None) -> Run:
     """Run a graph as its `astream` does, show how it goes, and raise here what it raises.
 
-    Works in a cell although the notebook's own event loop is running: the graph has a thread and a loop for itself.
+    Works in a cell although the notebook's own event loop is running: the graph runs on a loop in the background.
     Stopping the cell stops the run.
 
     Args:
