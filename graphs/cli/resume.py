@@ -14,13 +14,15 @@ from graphs.cli.exit_codes import COMPLETED, NEEDS_INPUT
 from graphs.cli.options import Choices, RunArgument, Shown
 from graphs.cli.outcome import as_result, open_questions, print_questions
 from graphs.cli.output import print_table, say, stderr, stdout
-from graphs.cli.questions import ShownQuestion, ask_on_terminal, can_ask, read_answers
+from graphs.cli.questions import ask_on_terminal, can_ask, read_answers
 from graphs.cli.queued import ACTIVE, is_queued, put_again, state_of
 from graphs.cli.run import resumption
 from graphs.cli.run_spec import RunSpec
 from graphs.cli.start import begin, new_id, opened_storage
-from graphs.engine import ThreadLock
-from graphs.storage import ForkPoint, State, Storage
+from graphs.storage import ForkPoint, State
+
+_UNANSWERED = object()
+"""The question of a run was asked again, and not answered."""
 
 Answers = Annotated[
     tuple[str, ...],
@@ -46,61 +48,45 @@ def resume_command(
     with opened_storage(only_if_there=True) as storage:
         state = state_of(storage, run)
         if is_queued(state):
-            return _resume_on_worker(state, answer)
+            _check_open(state)
+            if (value := _input(state, answer, must_answer=True)) is _UNANSWERED:
+                return NEEDS_INPUT
+            put_again(run, state["pattern"], value)
+            return COMPLETED
         with storage.lock_thread(run, "refuse") as lock:
             state = stored.state(storage, run)
             _check_open(state)
-            return _resume(storage, lock, state, answer, RunSpec.of(run, state["metadata"], choices), shown)
+            spec = RunSpec.of(run, state["metadata"], choices)
+            # A run that has ended with a question has nothing to do without an answer; others ask again.
+            if (value := _input(state, answer, must_answer=state["ended"] is not None)) is _UNANSWERED:
+                return NEEDS_INPUT
+            return begin(spec, value, shown, storage=storage, lock=lock, run=run, before=state)
 
 
 def _check_open(state: State) -> None:
-    run = state["thread_id"]
-    if state["ended"] and state["status"] != "needs_input":
+    run, status = state["thread_id"], state["status"]
+    if status in ACTIVE and is_queued(state):
+        raise ConfigurationError(f"The run {run} is {status} already; `podium watch {run}` follows it")
+    if state["ended"] and status != "needs_input":
         raise ConfigurationError(
-            f"The run {run} has ended ({state['status']}); `podium show {run}` shows it,"
+            f"The run {run} has ended ({status}); `podium show {run}` shows it,"
             f" `podium fork {run}` lists from where it can start again"
         )
 
 
-def _resume_on_worker(state: State, answers: Sequence[str]) -> int:
-    """Queue a run again, with the answers to its questions."""
-    run, asked = state["thread_id"], open_questions(as_result(state))
-    if state["status"] in ACTIVE:
-        raise ConfigurationError(f"The run {run} is {state['status']} already; `podium watch {run}` follows it")
-    _check_open(state)
-    value = _answered(run, asked, answers)
-    if value is None and asked and (value := _asked_again(run, asked)) is None:
-        return NEEDS_INPUT
-    put_again(run, state["pattern"], value)
-    return COMPLETED
-
-
-def _answered(run: str, questions: Sequence[ShownQuestion], answers: Sequence[str]) -> object:
-    """Return the input with which a run goes on after answers; None without any."""
-    if answers and not questions:
+def _input(state: State, written: Sequence[str], *, must_answer: bool) -> object:
+    """Return the input with which a run goes on: the answers to its questions, None without any."""
+    run, questions = state["thread_id"], open_questions(as_result(state))
+    if written and not questions:
         raise ConfigurationError(f"The run {run} waits for no answer; leave --answer out to go on with it")
-    return resumption(read_answers(questions, answers)) if answers else None
-
-
-def _resume(
-    storage: Storage, lock: ThreadLock, state: State, answers: Sequence[str], spec: RunSpec, shown: Shown
-) -> int:
-    run = state["thread_id"]
-    questions = open_questions(as_result(state))
-    value = _answered(run, questions, answers)
-    if value is None and state["ended"]:  # it ended with a question; without an answer there is nothing to do
-        value = _asked_again(run, questions)
-        if value is None:
-            return NEEDS_INPUT
-    return begin(spec, value, shown, storage=storage, lock=lock, run=run, before=state)
-
-
-def _asked_again(run: str, questions: Sequence[ShownQuestion]) -> object:
-    """Ask the question that a run has ended with once more; return None without an answer."""
+    if written:
+        return resumption(read_answers(questions, written))
+    if not questions or not must_answer:
+        return None
     if can_ask() and (answers := ask_on_terminal(questions, stderr(), {})) is not None:
         return resumption(answers)
     print_questions(questions, run, stderr(), answer_shown=False)
-    return None
+    return _UNANSWERED
 
 
 def fork_command(
