@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import langchain.agents  # noqa: F401 - slow to import: no test with a time limit shall be the first to do it
 import pytest
 from hypothesis import settings
 
@@ -16,19 +17,17 @@ from graphs import Step, Workflow
 from tests.chat import AT_ONCE
 from tests.collector import Collector
 from tests.processes import Processes
-from tests.server_process import Desk, ServerProcess
+from tests.server_process import TOKEN, Desk, ServerProcess, with_own_graphs
 
 Call = Callable[..., Any]
 
-settings.register_profile("repeatable", deadline=None, database=None, derandomize=True, max_examples=25)
+settings.register_profile("repeatable", deadline=None, database=None, derandomize=True, max_examples=15)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
-BOTH = {
-    *("agent", "agent_answers", "cancellation", "middleware", "rate_limit", "retry", "sync_async", "tools", "workflow"),
-}
-"""Tests of what differs between sync and async code; elsewhere one coroutine serves both, and a test runs in one."""
+BOTH = {"test_cancellation", "test_sync_async"}
+"""Tests of what differs between sync and async callers; elsewhere one coroutine serves both, and a test runs in one."""
 
 SHARE_A_SERVER = {"test_server", "test_server_door", "test_server_protocols", "test_tracing_setting"}
 SLOWEST_FIRST = (
@@ -45,9 +44,13 @@ def group_of(node: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slowest tests first."""
+    """Put the slowest tests first, and those of the server after its restart behind those before it."""
     order = {group: place for place, group in enumerate(SLOWEST_FIRST)}
-    items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        return order.get(group_of(item.nodeid), len(order)), "restarted" in getattr(item, "fixturenames", ())
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -64,13 +67,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Let a test with `call` run in sync code, in async code, or in both; which of the two is spread by its name."""
+    """Let a test with `call` or `ask` run in one way, spread by its name, or in both."""
     has_own = any("call" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
     if "call" in metafunc.fixturenames and not has_own and not hasattr(metafunc.module, "call"):
         modes = ["invoke", "ainvoke"]
-        if metafunc.module.__name__.removeprefix("tests.").removeprefix("test_") not in BOTH:
-            modes = [modes[crc32(metafunc.function.__name__.encode()) % 2]]
-        metafunc.parametrize("call", modes, indirect=True)
+        metafunc.parametrize("call", _some_of(modes, metafunc), indirect=True)
+    if "ask" in metafunc.fixturenames:
+        metafunc.parametrize("ask", _some_of(["ainvoke", "stream"], metafunc), indirect=True)
+
+
+def _some_of(modes: list[str], metafunc: pytest.Metafunc) -> list[str]:
+    is_about_modes = metafunc.module.__name__.rpartition(".")[2] in BOTH
+    return modes if is_about_modes else [modes[crc32(metafunc.function.__name__.encode()) % len(modes)]]
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +101,7 @@ def call(request: pytest.FixtureRequest) -> Call:
     return invoke
 
 
-@pytest.fixture(params=["ainvoke", "stream"])
+@pytest.fixture
 def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Give an agent a task in a workflow, in async code as it is, in sync code streamed; return the result."""
 
@@ -145,7 +153,33 @@ def collector() -> Iterator[Collector]:
 def langgraph(
     all_desks: Desk, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
-    """Serve the graphs of langgraph.json, as `langgraph dev` does, with tracing."""
+    """Serve the graphs of langgraph.json and two of our own, as `langgraph dev` does, with tracing."""
     settings = {**all_desks.environment, "PODIUM_TRACING": collector.url}
-    with ServerProcess(tmp_path_factory.mktemp("server"), **settings) as server:
+    folder = with_own_graphs(tmp_path_factory.mktemp("server"))
+    with ServerProcess(folder, **settings) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def restarted(langgraph: ServerProcess, all_desks: Desk) -> dict[str, Any]:
+    """Start the server again in the middle of a run, now with a token; return the run's state and who was asked."""
+    all_desks.fresh(slow="one")
+    with langgraph.client() as client:
+        thread = client.threads.create()["thread_id"]
+        run = client.runs.create(thread, "planner", input={"messages": "Do it"})["run_id"]
+        all_desks.until_asked("one")
+        all_desks.until_asked("three")
+    langgraph.stop()
+    all_desks.slow = ""
+    all_desks.released.set()
+    langgraph.environment["PODIUM_TOKEN"] = TOKEN
+    langgraph.start()
+    with langgraph.client(TOKEN) as client:
+        state = client.runs.join(thread, run)
+    return {"state": state, "asked": [*all_desks.asked]}
+
+
+@pytest.fixture
+def shut(langgraph: ServerProcess, restarted: dict[str, Any]) -> ServerProcess:
+    """Serve the same to clients that send the token; tests of the server without one come before."""
+    return langgraph

@@ -6,6 +6,7 @@ with ServerProcess(folder, OPENAI_BASE_URL=endpoint.url) as server:
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -18,12 +19,49 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
+
 from agents.testing import Reply
 from tests.office import Office
 from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parent.parent
+TOKEN = "a-token/of.our=own"
 _PAUSE = 0.05
+
+OWN_DESCRIPTION = "A graph of the user's own, beside those of the project."
+OWN = """
+from langchain.agents import create_agent
+from langgraph.graph import MessagesState, StateGraph
+
+from agents.testing import Reply, ScriptedModel
+
+def price(thing: str) -> str:
+    \"\"\"Tell a price.\"\"\"
+    return f"{thing} costs 3"
+
+call = {"name": "price", "args": {"thing": "tea"}, "id": "1"}
+clerk = create_agent(ScriptedModel([Reply(tool_calls=[call]), "Tea costs 3."], repeat=True), tools=[price])
+
+def fail(state: MessagesState) -> MessagesState:
+    raise ValueError("there is no ink")
+
+broken = StateGraph(MessagesState).add_node(fail).set_entry_point("fail").compile()
+"""
+
+
+def with_own_graphs(folder: Path) -> Path:
+    """Write the project's langgraph.json with two more graphs, beside what an earlier server left readable for all."""
+    settings = json.loads((ROOT / "langgraph.json").read_text())
+    settings["graphs"] |= {
+        name: {"path": f"my_office:{name}", "description": OWN_DESCRIPTION} for name in ("clerk", "broken")
+    }
+    (folder / "my_office.py").write_text(OWN)
+    (folder / "langgraph.json").write_text(json.dumps(settings))
+    (folder / ".langgraph_api").mkdir(mode=0o755)
+    (folder / ".langgraph_api" / "old.pckl").touch(mode=0o644)
+    return folder
 
 
 def free_port() -> int:
@@ -59,6 +97,10 @@ class ServerProcess:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def client(self, token: str = "") -> SyncLangGraphClient:
+        """Return a client."""
+        return get_sync_client(url=self.url, headers={"authorization": f"Bearer {token}"} if token else {})
 
     def start(self) -> None:
         """Start it, and wait until it serves."""

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import runpy
 import stat
-import subprocess
-import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec, module_from_spec
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,30 +22,14 @@ from mcp.client.streamable_http import streamable_http_client
 from agents import Agent, ConfigurationError
 from agents.testing import ScriptedModel
 from graphs import Planner
-from tests.server_process import ROOT, Desk, ServerProcess
+from tests.processes import Processes
+from tests.server_process import ROOT, TOKEN, Desk, ServerProcess
 from tests.waiting import PATIENCE
 
-TOKEN = "a-token/of.our=own"
 RIGHT = {"authorization": f"Bearer {TOKEN}"}
 ASK = {"messages": [{"role": "user", "content": "Do it"}]}
 RULE = json.loads((ROOT / "langgraph.json").read_text())["http"]
 SOME_ID = "00000000-0000-0000-0000-000000000000"
-
-
-@pytest.fixture(scope="module")
-def shut(all_desks: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    folder = tmp_path_factory.mktemp("shut")
-    with ServerProcess(folder, **all_desks.environment, PODIUM_TOKEN=TOKEN) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    folder = tmp_path_factory.mktemp("empty")
-    (folder / ".langgraph_api").mkdir(mode=0o755)
-    (folder / ".langgraph_api" / "old.pckl").touch(mode=0o644)
-    with ServerProcess(folder, PODIUM_TOKEN=None) as server:
-        yield server
 
 
 GUARDED = [
@@ -143,7 +124,7 @@ def test_with_the_token_everything_works(shut: ServerProcess, desk: Desk) -> Non
     with get_sync_client(url=shut.url, headers=RIGHT) as client:
         state: Any = client.runs.wait(None, "planner", input=ASK)
         assert state["status"] == "completed"
-        assert len(client.assistants.search()) == 6
+        assert len(client.assistants.search()) == 8  # two of them our own
     assert httpx.get(f"{shut.url}/info", timeout=PATIENCE, headers=RIGHT).status_code == 200
 
 
@@ -174,31 +155,55 @@ def test_a_remote_graph_without_the_token_fails_and_says_why(shut: ServerProcess
     assert "The provider did not accept the API key" in state["stop_reason"]
 
 
+def loaded(monkeypatch: pytest.MonkeyPatch, **settings: str) -> Any:
+    """Load the door as the server of these settings does."""
+    monkeypatch.delenv("PODIUM_TOKEN", raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    spec: Any = find_spec("graphs.server.auth")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.mark.parametrize("token", ["", "two words"])
 def test_a_token_that_cannot_be_asked_for_opens_nothing(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PODIUM_TOKEN", token)
     with pytest.raises(ConfigurationError, match="PODIUM_TOKEN must be ASCII text"):
-        runpy.run_module("graphs.server.auth")  # what the server does first
+        loaded(monkeypatch, PODIUM_TOKEN=token)
 
 
-def test_what_nobody_needs_is_shut_also_with_the_token(shut: ServerProcess, langgraph: ServerProcess) -> None:
-    for url, headers in ((shut.url, RIGHT), (langgraph.url, {})):
-        assert [
-            httpx.request(method, f"{url}{path}", headers=headers, timeout=PATIENCE).status_code
-            for method, path in SHUT
-        ] == [404] * 5
+def closed(server: ServerProcess, headers: dict[str, str]) -> list[int]:
+    """Return the status of every path that is shut."""
+    with httpx.Client(base_url=server.url, headers=headers, timeout=PATIENCE) as client:
+        return [client.request(method, path).status_code for method, path in SHUT]
 
 
-def test_a_server_without_a_token_makes_one_that_only_its_user_can_read(empty: ServerProcess) -> None:
-    file = empty.folder / "data" / "podium" / "server-token"
+def test_what_nobody_needs_is_shut_also_with_the_token(shut: ServerProcess) -> None:
+    assert closed(shut, RIGHT) == [404] * 5
+
+
+def test_what_nobody_needs_is_shut_without_a_token(langgraph: ServerProcess) -> None:
+    assert closed(langgraph, {}) == [404] * 5
+
+
+def test_a_server_without_a_token_makes_one_that_only_its_user_can_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    door = loaded(monkeypatch, XDG_DATA_HOME=str(tmp_path), LANGGRAPH_API_URL="http://here")
+    file = tmp_path / "podium" / "server-token"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    token = file.read_text()
-    assert httpx.get(f"{empty.url}/info", timeout=PATIENCE).status_code == 401
-    assert (
-        httpx.get(f"{empty.url}/info", timeout=PATIENCE, headers={"authorization": f"Bearer {token}"}).status_code
-        == 200
-    )
-    assert f"baseUrl={empty.url}/t/{token}\n" in empty.log.read_text()
+    right = [*HERE, ("authorization", f"Bearer {file.read_text()}")]
+    assert [status(door.Guard, {"headers": headers}) for headers in (HERE, right)] == [401, 200]
+
+    async def start() -> None:
+        async with door.lifespan(door.app):
+            pass
+
+    before = os.umask(0)
+    asyncio.run(start())
+    assert os.umask(before) == 0o077
+    assert f"baseUrl=http://here/t/{file.read_text()}\n" in capsys.readouterr().err
 
 
 def test_a_token_in_the_address_does_for_clients_without_headers(shut: ServerProcess, desk: Desk) -> None:
@@ -209,45 +214,27 @@ def test_a_token_in_the_address_does_for_clients_without_headers(shut: ServerPro
         assert httpx.get(f"{shut.url}{wrong}", timeout=PATIENCE).status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({}, 200),
-        ({"origin": "http://localhost:3000"}, 200),
-        ({"host": "localhost"}, 200),
-        ({"host": "[::1]:80"}, 200),
-        ({"origin": "https://example.org"}, 403),
-        ({"origin": "https://example.org", "content-type": "text/plain"}, 403),
-        ({"origin": "null"}, 403),
-        ({"host": "example.org"}, 403),
-        ({"host": "127.0.0.1.example.org", "origin": "http://localhost:3000"}, 403),
-        ({"host": ""}, 403),
-        ({"sec-fetch-site": "cross-site"}, 403),
-        ({"sec-fetch-site": "same-site"}, 200),
-    ],
-)
-def test_without_a_token_web_pages_and_other_names_are_refused(
-    langgraph: ServerProcess, headers: dict[str, str], status: int
-) -> None:
-    kind = {"content-type": "application/json"}
-    reply = httpx.post(f"{langgraph.url}/threads/search", timeout=PATIENCE, headers={**kind, **headers}, content=b"{}")
+@pytest.mark.parametrize(("origin", "status"), [("http://localhost:3000", 200), ("https://example.org", 403)])
+def test_without_a_token_web_pages_of_others_are_refused(langgraph: ServerProcess, origin: str, status: int) -> None:
+    reply = httpx.post(f"{langgraph.url}/threads/search", timeout=PATIENCE, headers={"origin": origin}, json={})
     assert reply.status_code == status
 
 
-IN_PROCESS = """
-import asyncio, json, sys
-from graphs.server.auth import Guard
+def status(guard: Any, scope: dict[str, Any]) -> int:
+    """Return the status with which the guard lets a request pass or refuses it."""
+    replies: list[dict[str, int]] = []
 
-async def status(scope):
-    replies = []
-    async def app(scope, receive, send): replies.append({"status": 200})
-    async def send(reply): replies.append(reply)
-    headers = [(name.encode(), value.encode()) for name, value in scope.pop("headers")]
-    await Guard(app)({"type": "http", "path": "/runs", "headers": headers, **scope}, None, send)
+    async def app(*_: object) -> None:
+        replies.append({"status": 200})
+
+    async def send(reply: dict[str, int]) -> None:
+        replies.append(reply)
+
+    headers = [(name.encode(), value.encode()) for name, value in scope["headers"]]
+    asyncio.run(guard(app)({"type": "http", "path": "/runs", **scope, "headers": headers}, None, send))
     return replies[0].get("status") or replies[0]["code"]
 
-print(json.dumps([asyncio.run(status(scope)) for scope in json.load(sys.stdin)]))
-"""
+
 HERE = [("host", "localhost:2024")]
 ATTACKS: list[tuple[dict[str, Any], int]] = [
     ({"headers": HERE, "client": ["127.0.0.1", 1]}, 200),
@@ -265,62 +252,57 @@ ATTACKS: list[tuple[dict[str, Any], int]] = [
     ({"headers": HERE, "path": "/internal/truncate"}, 404),
     ({"headers": HERE, "path": "/api/internal/truncate", "root_path": "/api"}, 404),
     ({"headers": HERE, "path": "/deploy"}, 404),
+    ({"headers": [("host", "[::1]:80")]}, 200),
+    ({"headers": [("host", "")]}, 403),
+    ({"headers": [("host", "127.0.0.1.example.org"), ("origin", "http://localhost:3000")]}, 403),
+    ({"headers": [*HERE, ("origin", "null")]}, 403),
+    ({"headers": [*HERE, ("origin", "https://example.org"), ("content-type", "text/plain")]}, 403),
+    ({"headers": [*HERE, ("sec-fetch-site", "cross-site")]}, 403),
+    ({"headers": [*HERE, ("sec-fetch-site", "same-site")]}, 200),
 ]
 
 
-def test_the_guard_refuses_other_machines_sites_and_names() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", IN_PROCESS],
-        input=json.dumps([scope for scope, _ in ATTACKS]),
-        cwd=ROOT,
-        env={**os.environ, "PODIUM_TOKEN": "none", "LANGGRAPH_HTTP": json.dumps(RULE)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout) == [status for _, status in ATTACKS]
+def test_the_guard_refuses_other_machines_sites_and_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = loaded(monkeypatch, PODIUM_TOKEN="none", LANGGRAPH_HTTP=json.dumps(RULE)).Guard
+    assert [(scope, status(guard, scope)) for scope, _ in ATTACKS] == ATTACKS
 
 
-def test_what_the_server_leaves_is_private(empty: ServerProcess) -> None:
-    left = empty.folder / ".langgraph_api"
+def test_what_the_server_leaves_is_private(shut: ServerProcess) -> None:
+    left = shut.folder / ".langgraph_api"
     assert stat.S_IMODE(left.stat().st_mode) == 0o700
-    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in left.iterdir())
+    assert {stat.S_IMODE(file.stat().st_mode) for file in left.iterdir()} == {0o600}
 
 
 # The first run of somebody who has set nothing
 
 
-def test_without_a_model_a_run_says_what_to_do(empty: ServerProcess) -> None:
-    names = ["network", "orchestrator", "planner", "router", "supervisor", "workflow"]
-    token = (empty.folder / "data" / "podium" / "server-token").read_text()
-    with get_sync_client(url=f"{empty.url}/t/{token}") as client, ThreadPoolExecutor(len(names)) as pool:
-        states: list[Any] = list(pool.map(lambda graph: client.runs.wait(None, graph, input=ASK), names))
-    for state in states:
-        assert state["status"] == "failed"
-        for told in (state["stop_reason"], state["messages"][-1]["content"]):
-            assert "Set PODIUM_MODEL=provider:model" in told
-            assert "OPENAI_API_KEY" in told
-    assert "Traceback" not in empty.log.read_text()
+FIRST_RUN = """
+import json
+from graphs.server import exports
+names = ["network", "orchestrator", "planner", "router", "supervisor", "workflow"]
+states = [getattr(exports, name).invoke({"messages": "Do it"}) for name in names]
+print(json.dumps([[state["status"], state["stop_reason"], state["messages"][-1].text] for state in states]))
+"""
+
+
+def test_without_a_model_a_run_says_what_to_do(processes: Processes) -> None:
+    done = processes.start(script=FIRST_RUN).wait()
+    states = json.loads(done.out)
+    assert (len(states), done.told) == (6, "")
+    for ended, *texts in states:
+        assert ended == "failed"
+        for text in texts:
+            assert "Set PODIUM_MODEL=provider:model" in text
+            assert "OPENAI_API_KEY" in text
 
 
 # What is left when the server ends
 
 
-def test_a_run_goes_on_when_the_server_is_started_again(shut: ServerProcess, desk: Desk) -> None:
-    desk.fresh(slow="one")
-    with get_sync_client(url=shut.url, headers=RIGHT) as client:
-        thread = client.threads.create()["thread_id"]
-        run = client.runs.create(thread, "planner", input=ASK)["run_id"]
-        desk.until_asked("one")
-        desk.until_asked("three")
-    shut.stop()
-    desk.slow = ""
-    desk.released.set()
-    shut.start()
-    with get_sync_client(url=shut.url, headers=RIGHT) as client:
-        state: Any = client.runs.join(thread, run)
-    assert state["status"] == "completed"
-    assert desk.asked[:1] + sorted(desk.asked[1:3]) + desk.asked[3:] == [
+def test_a_run_goes_on_when_the_server_is_started_again(restarted: dict[str, Any]) -> None:
+    asked = restarted["asked"]
+    assert restarted["state"]["status"] == "completed"
+    assert asked[:1] + sorted(asked[1:3]) + asked[3:] == [
         *("planner", "one", "three"),
         *("one", "two", "synthesizer"),
     ]
