@@ -1,31 +1,35 @@
-"""An MCP server for tests: `python -m tests.mcp_server` over standard input and output, with a port over HTTP."""
+"""An MCP server for tests: with a port over HTTP, by the SDK; without one over standard input and output.
 
+That one is written by hand, because it is started for nearly every test and the SDK takes a second to import.
+"""
+
+from __future__ import annotations
+
+import json
 import os
 import sys
 import threading
 from typing import Any
 
-from mcp import MCPError
-from mcp.server import MCPServer
-
-server = MCPServer("shop")
+ROOM = {"type": "integer"}
+SCHEMAS: dict[str, Any] = {
+    "price": {"type": "object", "properties": {"item": {"type": "string"}}, "required": ["item"]},
+    "process": {"type": "object", "properties": {}},
+    "odd name/äöü": {"type": "object", "properties": {"config": ROOM, "run_manager": ROOM}, "required": ["config"]},
+}
 calls: list[str] = []
 
 
-@server.tool()
 def price(item: str) -> str:
     """Look up the price of an item."""
     calls.append(item)
     if item == "gold":
         raise ValueError("we do not sell gold")
-    if item == "silver":
-        raise MCPError(-32602, "an error of the protocol")
     if item == "crash":
         os._exit(3)
     return f"{item} costs {len(item)}.00"
 
 
-@server.tool()
 def process() -> dict[str, Any]:
     """Return the number of this process, its environment, and how many prices it was asked for."""
     return {"pid": os.getpid(), "environment": dict(os.environ), "prices": len(calls)}
@@ -36,18 +40,70 @@ def odd_data() -> dict[str, int]:
     return {"number": 10**30}
 
 
-@server.tool(name="odd name/äöü")
 def odd(config: int, run_manager: int = 0) -> int:
     return config + run_manager
 
 
+TOOLS: dict[str, Any] = {"price": price, "process": process, "odd name/äöü": odd}
+
+
+def call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of a tool, or its failure as the SDK words it."""
+    try:
+        if missing := [field for field in SCHEMAS[name].get("required", ()) if field not in arguments]:
+            raise TypeError(f"1 validation error: {missing[0]}: Field required")
+        result = TOOLS[name](**arguments)
+    except Exception as error:
+        text = f"Error executing tool {name}: {error}"
+        return {"content": [{"type": "text", "text": text}], "isError": True}
+    text = result if isinstance(result, str) else json.dumps(result)
+    structured = result if isinstance(result, dict) else {"result": result}
+    return {"content": [{"type": "text", "text": text}], "structuredContent": structured, "isError": False}
+
+
+def reply_to(method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return what answers a request: `result` or `error`."""
+    if method == "initialize":
+        about = {"name": "shop", "version": "1"}
+        chosen = {"protocolVersion": parameters["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": about}
+        return {"result": chosen}
+    if method == "tools/list":
+        tools = [
+            {"name": name, "description": TOOLS[name].__doc__ or "", "inputSchema": SCHEMAS[name]} for name in TOOLS
+        ]
+        return {"result": {"tools": tools}}
+    if method == "tools/call":
+        if parameters.get("arguments") == {"item": "silver"}:
+            return {"error": {"code": -32602, "message": "an error of the protocol"}}
+        return {"result": call(parameters["name"], parameters.get("arguments") or {})}
+    return {"error": {"code": -32601, "message": f"Method not found: {method}"}}
+
+
+def serve_lines() -> None:
+    for line in sys.stdin:
+        message = json.loads(line)
+        if "id" in message:
+            reply = reply_to(message["method"], message.get("params") or {})
+            print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **reply}), flush=True)
+
+
+def serve_http(port: int) -> None:
+    from mcp.server import MCPServer
+
+    server = MCPServer("shop")
+    for name, tool in TOOLS.items():
+        server.tool(name=name)(tool)
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()  # ends with the test
+    server.run("streamable-http", host="127.0.0.1", port=port)
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["many"]:
-        for number in range(501):
-            server.add_tool(odd_data, name=f"odd_data_{number}")
-        server.run("stdio")
+        odd_ones = [f"odd_data_{number}" for number in range(501)]
+        TOOLS |= dict.fromkeys(odd_ones, odd_data)
+        SCHEMAS |= dict.fromkeys(odd_ones, SCHEMAS["process"])
+        serve_lines()
     elif len(sys.argv) > 1:
-        threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()  # ends with the test
-        server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
+        serve_http(int(sys.argv[1]))
     else:
-        server.run("stdio")
+        serve_lines()

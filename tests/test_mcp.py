@@ -137,6 +137,8 @@ def test_a_server_over_http(http: str, run: RunnableConfig) -> None:
     offered = tools(MCPTools("shop", url=http, only=["price"]), run)
     assert list(offered) == ["price"]
     assert offered["price"].invoke({"item": "tea"}, run) == "tea costs 3.00"
+    assert "Error executing tool price" in offered["price"].invoke({"item": "gold"}, run)
+    assert "Field required" in offered["price"].invoke({}, run)
     with pytest.raises(AgentError, match=r"'shop' .*has no tool sell"):
         MCPTools("shop", url=http, only=["sell"]).load(run)
 
