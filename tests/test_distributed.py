@@ -28,14 +28,20 @@ from graphs.distributed.packing import pack, unpack
 from tests.conftest import Call
 from tests.markdown import ROOT
 from tests.remote_team import Sum, checked, keep_notes, until_there
+from tests.tables import each
 
 TEAM = "tests.remote_team:agents"
 
 
-def new_pool(size: int = 2) -> ProcessPoolExecutor:
-    context = get_context("forkserver")  # imports once what each process of a spawned pool would import
+def preloaded() -> Any:
+    """Return a context that imports once what each process of a spawned pool would import."""
+    context = get_context("forkserver")
     context.set_forkserver_preload([TEAM.partition(":")[0], "graphs.distributed.executor"])
-    return ProcessPoolExecutor(size, mp_context=context)
+    return context
+
+
+def new_pool(size: int = 2) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(size, mp_context=preloaded())
 
 
 @pytest.fixture(scope="module")
@@ -233,9 +239,7 @@ def test_what_is_not_an_executor_is_refused() -> None:
         on(3, TEAM)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "fault", ["rate limit", "dropped connection", "error in a 200", "wrong key", "too long", "refusal"]
-)
+@each("fault", ["rate limit", "dropped connection", "error in a 200", "wrong key", "too long", "refusal"])
 def test_provider_errors_are_judged_alike_on_both_sides(fault: str) -> None:
     with FaultyProvider([{**TRANSIENT_FAULTS, **LASTING_FAULTS}[fault]]) as provider:
         writer = Agent("writer", instructions="Write", model=provider.chat_model())
@@ -259,29 +263,28 @@ def test_data_travels_as_objects(threads: Executor) -> None:
 def test_dask_does_all_steps_though_a_worker_is_killed(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install -e '.[dask]'")
     options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "memory_limit": None, "threads_per_worker": 1}
-    with distributed.LocalCluster(n_workers=2, **options) as cluster, distributed.Client(cluster) as client:
-        steps = [{**step("where"), "id": f"where_{number}"} for number in range(4)]
+    with distributed.LocalCluster(n_workers=1, **options) as cluster, distributed.Client(cluster) as client:
+        steps = [{**step("where"), "id": f"where_{number}"} for number in range(2)]
         killed = step("die_once", str(tmp_path / "died"))
         result = run(invoke, client.get_executor(pure=False), killed, *steps)
     assert {record["status"] for record in result["steps"].values()} == {"completed"}
     assert result["steps"]["where_0"]["data"]["process"] != os.getpid()
 
 
-def test_the_example_of_the_page_runs_in_processes(tmp_path: Path) -> None:
+def test_the_example_of_the_page_runs_in_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = (ROOT / "docs" / "scale.md").read_text()
-    for name, text in re.findall(r"```python\n# (\w+\.py).*?\n(.*?)```", page, re.DOTALL):
-        (tmp_path / name).write_text(text)
-    command = [sys.executable, "-W", "error", "run.py"]
-    printed = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True, text=True
-    ).stdout
-    assert printed.count(f'"SUM": {sum(range(3_000_000))}') == 2
+    files = dict(re.findall(r"```python\n# (\w+\.py).*?\n(.*?)```", page, re.DOTALL))
+    (tmp_path / "my_team.py").write_text(files["my_team.py"])
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("multiprocessing.get_context", lambda method: preloaded())
+    exec(files["run.py"], {"__name__": "__main__"})
+    assert capsys.readouterr().out.count(f'"SUM": {sum(range(3_000_000))}') == 2
 
 
 @pytest.mark.skipif(find_spec("prefect") is None, reason="Prefect is not installed: pip install -e '.[prefect]'")
 def test_each_assignment_is_a_task_run_of_prefect(tmp_path: Path) -> None:
-    settings = {"PREFECT_HOME": str(tmp_path), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-    settings["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "2000"  # it takes 15 seconds of processor time
-    script = [sys.executable, "-m", "tests.prefect_run"]
-    printed = subprocess.run(script, cwd=ROOT, env={**os.environ, **settings}, check=True, capture_output=True).stdout
+    script, environment = [sys.executable, "-m", "tests.prefect_run"], {**os.environ, "PREFECT_HOME": str(tmp_path)}
+    printed = subprocess.run(script, cwd=ROOT, env=environment, check=True, capture_output=True).stdout
     assert printed.split() == [b"completed", b"clerk", b"writer"]
