@@ -31,7 +31,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -290,13 +290,13 @@ def missing(database: str) -> str | None:
     return None
 
 
-def warm_up() -> None:
-    """Run every graph once here, so that the processes to be forked find everything imported."""
+def warm_up(graphs: Collection[str] = GRAPHS) -> None:
+    """Run the graphs once here, so that the processes to be forked find everything imported."""
     with tempfile.TemporaryDirectory() as folder:
         for asynchronous in (False, True):
             make = Scripted(Log(Path(folder, "log")), pause=0, asynchronous=asynchronous)
-            for build in GRAPHS.values():
-                graph = build(make).compile()
+            for name in graphs:
+                graph = GRAPHS[name](make).compile()
                 request = {"messages": REQUEST}
                 asyncio.run(graph.ainvoke(request)) if asynchronous else graph.invoke(request)
     missed = [thread.name for thread in threading.enumerate()[1:] if not thread.name.startswith("podium")]
@@ -332,7 +332,7 @@ def main() -> None:
     parser.add_argument("--durability", choices=["sync", "async", "exit"], default="sync")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    warm_up()
+    warm_up(options.graph or GRAPHS)
     sys.exit(1 if report(options) else 0)
 
 

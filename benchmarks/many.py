@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--database", choices=[*DATABASES], action="append", help="several may be given; default: all")
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
-    warm_up()
+    warm_up([options.graph])
     failures = 0.0
     print(f"{options.runs} runs of {options.graph} at once in {options.processes} process(es)")
     print(f"{'database':10}{'mode':10}completed  failed  mixed up  seconds", flush=True)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
@@ -37,21 +39,31 @@ def environment(scratch: str) -> dict[str, str]:
     return {**kept, **own, **alone}
 
 
-async def execute(path: Path) -> NotebookNode:
-    """Return a notebook with fresh outputs."""
+@asynccontextmanager
+async def started_kernel() -> AsyncIterator[AsyncKernelManager]:
+    """Start a kernel, which ends with the block."""
+    manager = AsyncKernelManager(kernel_name="python3")
+    with TemporaryDirectory() as scratch:
+        options = ["--log-level=40"]  # it warns of other users of this machine
+        await manager.start_kernel(extra_arguments=options, cwd=str(FOLDER), env=environment(scratch))
+        try:
+            yield manager
+        finally:
+            await manager.shutdown_kernel(now=True)
+
+
+async def execute(path: Path, kernel: AsyncKernelManager) -> NotebookNode:
+    """Return a notebook with fresh outputs, with nothing left of what the kernel executed before."""
     notebook = nbformat.read(path, as_version=4)
     for cell in code(notebook):
         cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(
-        notebook,
-        timeout=MOST_SECONDS,
-        kernel_name="python3",
-        record_timing=False,
-        extra_arguments=["--log-level=40"],  # it warns of other users of this machine
-        resources={"metadata": {"path": str(FOLDER)}},
-    )
-    with TemporaryDirectory() as scratch:
-        await client.async_execute(env=environment(scratch))
+    notebook.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
+    client = NotebookClient(notebook, km=kernel, timeout=MOST_SECONDS, record_timing=False)
+    try:
+        await client.async_execute()
+    finally:
+        client.kc.stop_channels()
+    del notebook.cells[0]
     return tidy(notebook)
 
 
@@ -63,6 +75,11 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
     }
     for number, cell in enumerate(notebook.cells, 1):
         cell.id, cell.metadata = f"cell-{number}", {}
+    for number, cell in enumerate(code(notebook), 1):
+        cell.execution_count = number
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = number
     return notebook
 
 
@@ -78,9 +95,14 @@ def outputs(notebook: NotebookNode) -> Iterator[tuple[Any, Any]]:
             yield cell, output
 
 
+async def save(path: Path) -> None:
+    async with started_kernel() as kernel:
+        nbformat.write(await execute(path, kernel), path)
+
+
 def main(paths: list[Path]) -> None:
     for path in paths:
-        nbformat.write(asyncio.run(execute(path)), path)
+        asyncio.run(save(path))
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 

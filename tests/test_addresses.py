@@ -14,6 +14,7 @@ from agents.testing import Reply, ScriptedModel
 from agents.tools import fetch_page, file_tools
 from agents.tools.addresses import WebTool, addresses_in, is_public
 from graphs import Step, Workflow
+from tests.tables import each
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "8.8.8.8", "172.32.0.1", "2606:4700::1111", "2a00:1450:4001::8a"])
@@ -21,7 +22,7 @@ def test_public_addresses(address: str) -> None:
     assert is_public(address)
 
 
-@pytest.mark.parametrize(
+@each(
     "address",
     [
         *("127.0.0.1", "127.255.255.254", "::1"),  # loopback
@@ -40,7 +41,7 @@ def test_other_addresses(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize(
+@each(
     ("url", "why"),
     [
         ("http://127.0.0.1/", "not on the public internet"),

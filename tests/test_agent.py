@@ -18,6 +18,7 @@ from agents import Agent, AgentError, ConfigurationError, Settings
 from agents.agent import MAX_TURNS, Answer
 from agents.assignment import quote
 from agents.testing import Reply, ScriptedModel
+from tests.tables import each
 
 
 class Weather(BaseModel):
@@ -93,14 +94,14 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("agent", KINDS.values(), ids=KINDS)
+@each("agent", KINDS.values())
 def test_every_kind_of_worker_answers(call: Any, agent: Agent) -> None:
     answer = call(agent, {"task": "hello"})
     assert (answer["text"], answer["data"]) == ("HELLO!", None)
     assert (answer["status"], answer["errors"]) == ("completed", [])
 
 
-@pytest.mark.parametrize("agent", KINDS.values(), ids=KINDS)
+@each("agent", KINDS.values())
 def test_every_kind_of_worker_streams_the_same_answer(agent: Agent) -> None:
     async def streamed() -> list[Any]:
         return [chunk async for chunk in agent.astream("two words")]
@@ -146,7 +147,7 @@ def test_its_schemas_are_known() -> None:
 ASSIGNMENT: Any = {"task": "t", "context": {"a": "A"}, "request": HumanMessage("r")}
 
 
-@pytest.mark.parametrize(
+@each(
     ("function", "text"),
     [
         (lambda task, context: f"{task} {context}", "t {'a': 'A'}"),

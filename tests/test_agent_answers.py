@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from agents import Agent, AgentError
 from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
+from tests.tables import each
 
 
 class Weather(BaseModel):
@@ -34,7 +35,7 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-@pytest.mark.parametrize(
+@each(
     ("result", "text", "data"),
     [
         ({"a": [1]}, '{"a": [1]}', {"a": [1]}),
@@ -60,14 +61,14 @@ def test_data_is_kept_beside_its_text(result: Any, text: str, data: Any) -> None
     assert (answer["text"], answer["data"]) == (text, data)
 
 
-@pytest.mark.parametrize("result", [object(), {"deep": [object()]}, float("nan"), {"x": float("inf")}])
+@each("result", [object(), {"deep": [object()]}, float("nan"), {"x": float("inf")}])
 def test_what_is_no_json_is_no_answer(call: Any, result: Any) -> None:
     with pytest.raises(AgentError, match=r"'a' returned \w+, which is not JSON"):
         call(Agent("a", function=lambda task: result), "x")
 
 
-@pytest.mark.parametrize("result", [None, "", " \n\t"])
-@pytest.mark.parametrize("make", [lambda result: lambda task: result, lambda result: partial(pick, result)])
+@each("result", [None, "", " \n\t"])
+@each("make", [lambda result: lambda task: result, lambda result: partial(pick, result)])
 def test_nothing_is_no_answer(call: Any, make: Any, result: Any) -> None:
     with pytest.raises(AgentError, match="'a' returned nothing") as caught:
         call(Agent("a", function=make(result)), "x")
@@ -88,8 +89,8 @@ NO_ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("reply", "kind"), NO_ANSWERS)
-@pytest.mark.parametrize("as_", ["model", "runnable"])
+@each(("reply", "kind"), NO_ANSWERS)
+@each("as_", ["model", "runnable"])
 def test_a_reply_that_is_no_answer_is_an_error(call: Any, as_: str, reply: Reply, kind: str) -> None:
     options: Any = {as_: ScriptedModel(reply)}
     with pytest.raises(AgentError, match="'writer'") as caught:
@@ -97,7 +98,7 @@ def test_a_reply_that_is_no_answer_is_an_error(call: Any, as_: str, reply: Reply
     assert caught.value.kind == kind
 
 
-@pytest.mark.parametrize(("reply", "kind"), NO_ANSWERS)
+@each(("reply", "kind"), NO_ANSWERS)
 def test_a_streamed_reply_that_is_no_answer_is_an_error(reply: Reply, kind: str) -> None:
     with pytest.raises(AgentError) as caught:
         list(Agent("writer", model=ScriptedModel(reply)).stream("x"))

@@ -15,6 +15,7 @@ from langgraph.pregel.remote import RemoteGraph
 from agents import Agent, ConfigurationError, agent_of
 from agents.testing import ScriptedModel
 from graphs import Planner, Supervisor
+from tests.tables import each
 
 MODEL = ScriptedModel("fine")
 
@@ -49,7 +50,7 @@ def add(a: int, b: int) -> int:
 ANN = Agent("ann", function=tidy)
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "name", "description"),
     [
         (ANN, "ann", ""),
@@ -79,7 +80,7 @@ def test_what_has_no_name_takes_that_of_its_place(value: Any) -> None:
         agent_of(value)
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "reason"),
     [
         (MODEL, "it is a model; give it a name"),

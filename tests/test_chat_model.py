@@ -220,14 +220,6 @@ NO_ANSWERS = {
 }
 
 
-def streamed(agent: Agent, task: str) -> Any:
-    return list(agent.stream(task))
-
-
-def awaited(agent: Agent, task: str) -> Any:
-    return asyncio.run(agent.ainvoke(task))
-
-
 @pytest.mark.parametrize("kind", NO_ANSWERS)
 @pytest.mark.parametrize("options", [{}, {"tools": [print]}, {"response_format": Weather}], ids=["", "tools", "form"])
 def test_what_is_not_an_answer_is_asked_once_and_named_alike(kind: str, options: Any) -> None:

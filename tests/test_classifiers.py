@@ -19,6 +19,7 @@ from agents.testing import ScriptedModel
 from graphs import ConfigurationError, EmbeddingClassifier, Router
 from graphs.decisions import Classify
 from graphs.decisions.classifiers import ModelClassifier
+from tests.tables import each
 
 BILLING = Agent("billing", "Bills and refunds.", function=str, examples=["Where is my refund?", "A", "Never shown"])
 WEATHER = Agent("weather", "Rain and sun.", function=str)
@@ -63,7 +64,7 @@ class OwnLater:
         return {agent.name: 0.7 for agent in team}
 
 
-@pytest.mark.parametrize(
+@each(
     ("function", "expected"),
     [
         (lambda text: "billing", {"billing": 1.0}),

@@ -16,6 +16,7 @@ from graphs.cli import command
 from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED
 from tests.office import PLAN, Office, clean, latest
 from tests.processes import Processes
+from tests.tables import each
 
 ROOT = Path(__file__).parent.parent
 
@@ -86,7 +87,7 @@ def test_without_a_model_it_says_what_to_set(processes: Processes) -> None:
     assert "Traceback" not in done.told
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "complaint"),
     [
         (["--bogus"], "--bogus"),
@@ -159,7 +160,7 @@ def test_a_request_may_begin_with_a_minus(
     assert "provider:model" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "expected"),
     [
         (["--help"], "Exit codes: 0 completed"),

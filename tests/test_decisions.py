@@ -20,6 +20,7 @@ from agents.forms import Form, OneOf, Short, nearest
 from agents.json_replies import read_json, read_object
 from agents.runtime import Attempts, Retry
 from agents.testing import Fault, FaultyProvider, Reply, ScriptedModel
+from tests.tables import each
 
 AT_ONCE = Retry(wait=0)
 
@@ -51,7 +52,7 @@ READABLE = {
 }
 
 
-@pytest.mark.parametrize("text", READABLE)
+@each("text", READABLE)
 def test_json_is_read(text: str) -> None:
     assert read_json(text) == READABLE[text]
 
@@ -258,7 +259,7 @@ def test_a_decision_put_together_wrongly_is_refused(wrong: Any) -> None:
 # Forms
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "chosen"),
     [
         ("bank_clerk", "bank_clerk"),

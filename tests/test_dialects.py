@@ -64,11 +64,10 @@ class Report(BaseModel):
     words: int
 
 
-@pytest.mark.parametrize("tools", [[], [look_up]], ids=["alone", "tools"])
-def test_a_reply_has_a_form(call: Any, dialect: str, tools: Any) -> None:
+def test_a_reply_has_a_form(call: Any, dialect: str) -> None:
     with Dialects(["Two words.", {"words": 2}]) as provider:
         model = provider.model(dialect)
-        agent = Agent("ann", instructions="Count.", model=model, tools=tools, response_format=Report)
+        agent = Agent("ann", instructions="Count.", model=model, response_format=Report)
         assert call(agent, "Count: rain, snow")["data"] == {"words": 2}
 
 
@@ -82,10 +81,9 @@ def test_a_picture_reaches_the_model(call: Any, dialect: str) -> None:
     assert PIXEL in json.dumps(provider.requests[0])
 
 
-@pytest.mark.parametrize("tools", [[], [look_up]], ids=["alone", "tools"])
-def test_words_stream(dialect: str, tools: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_words_stream(dialect: str, caplog: pytest.LogCaptureFixture) -> None:
     with Dialects("Rain is wet.", repeat=True) as provider:
-        agent = Agent("ann", instructions="Work.", model=provider.model(dialect), tools=tools)
+        agent = Agent("ann", instructions="Work.", model=provider.model(dialect), tools=[look_up])
         *deltas, last = agent.stream("Rain?")
         router = Router([agent], classifier=lambda text: "ann", model=False).as_agent("outer", "Works.")
         graph = Router([router], classifier=lambda text: "outer", model=False).compile()

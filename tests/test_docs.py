@@ -31,6 +31,7 @@ from graphs.cli.commands import podium
 from graphs.engine import CompiledPattern, PatternState
 from graphs.engine.state import PRIVATE
 from tests.markdown import ROOT, Block, Page, Table, edges, pages
+from tests.tables import each
 
 PAGES = {page.name: page for page in pages()}
 EXAMPLES = {
@@ -46,7 +47,7 @@ SHELL = ("sh", "bash", "console")
 COMMANDS = ("podium", "make", "pip", "python", "pytest")
 VARIABLE = re.compile(r"\bPODIUM_[A-Z_]*[A-Z]\b")
 
-every_page = pytest.mark.parametrize("name", PAGES)
+every_page = each("name", PAGES)
 
 
 # Links
@@ -116,7 +117,7 @@ def run(example: Block, name: str) -> dict[str, Any]:
     return scope
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@each("name", EXAMPLES)
 def test_example_imports_public_names_only(name: str) -> None:
     imports = (node for node in ast.walk(ast.parse(EXAMPLES[name].text)) if isinstance(node, ast.ImportFrom))
     for node in imports:
@@ -157,7 +158,7 @@ def tables(kind: str) -> Iterator[Any]:
                 yield pytest.param(table, subject, id=f"{page.name}:{'.'.join(subject) or table.heading}")
 
 
-@pytest.mark.parametrize(("table", "subject"), [*tables("parameter")])
+@each(("table", "subject"), [*tables("parameter")])
 def test_parameters_and_defaults_are_the_constructors(table: Table, subject: list[str]) -> None:
     documented = {row[0].strip("`"): row[1] for row in table.rows}
     actual = parameters(named(subject[-1], is_state=False))
@@ -199,7 +200,7 @@ def value(written: str) -> Any:
         return pkgutil.resolve_name(written)
 
 
-@pytest.mark.parametrize(("table", "subject"), [*tables("key")])
+@each(("table", "subject"), [*tables("key")])
 def test_keys_are_those_of_the_state(table: Table, subject: list[str]) -> None:
     *bases, state = (named(name, is_state=True) for name in subject)
     inherited = {key for base in bases for key in base.__annotations__}
@@ -287,7 +288,7 @@ def public() -> Iterator[Any]:
             yield pytest.param(subject, id=f"{subject.__module__}.{subject.__qualname__}")
 
 
-@pytest.mark.parametrize("subject", [*public()])
+@each("subject", [*public()])
 def test_docstring_names_every_parameter(subject: Any) -> None:
     documented = f"{inspect.getdoc(subject)} {inspect.getdoc(getattr(subject, '__init__', None))}"
     call = subject.__init__ if inspect.isclass(subject) else subject

@@ -4,12 +4,12 @@ import asyncio
 import os
 from pathlib import Path
 
-import pytest
 from langgraph.graph import START, MessagesState, StateGraph
 
 from agents import Agent
 from agents.testing import ScriptedModel
 from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
+from tests.tables import each
 
 DRAWINGS = Path(__file__).parent / "drawings"
 ANN, BOB = (Agent(name, function=str.upper) for name in ("ann", "bob"))
@@ -41,12 +41,12 @@ def check(name: str, mermaid: str) -> None:
     assert mermaid == path.read_text()
 
 
-@pytest.mark.parametrize("name", PATTERNS)
+@each("name", PATTERNS)
 def test_states(name: str) -> None:
     check(name, PATTERNS[name].compile().get_graph().draw_mermaid())
 
 
-@pytest.mark.parametrize("name", PATTERNS)
+@each("name", PATTERNS)
 def test_states_with_what_is_in_them(name: str) -> None:
     check(f"{name}_xray", PATTERNS[name].compile().get_graph(xray=True).draw_mermaid())
 

@@ -19,6 +19,7 @@ from graphs.evaluation.compare import mcnemar
 from graphs.storage import sqlite
 from tests.office import Office, clean
 from tests.processes import Processes
+from tests.tables import each
 
 ANSWER = "The 4 chairs cost 1,300.50 euros. That is fair."
 
@@ -32,7 +33,7 @@ def clerk(answer: str = ANSWER, asked: list[str] | None = None) -> Agent:
     return Agent("clerk", function=work)
 
 
-@pytest.mark.parametrize(
+@each(
     ("rule", "wrong"),
     [
         ({"expect": [1300.5, 4, "CHAIRS", "fair"]}, []),
@@ -53,7 +54,7 @@ def test_an_answer_is_right_if_it_meets_every_rule(rule: dict[str, Any], wrong: 
     assert (outcome["wrong"], outcome["right"]) == (wrong, not wrong)
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "message"),
     [
         ("{", "cases.jsonl:2: Invalid JSON"),

@@ -20,6 +20,7 @@ from agents.runtime import check_reply, explain, is_transient, provider_words
 from agents.runtime.provider_errors import retry_after
 from agents.testing import LASTING_FAULTS, TRANSIENT_FAULTS, Fault, FaultyProvider, Reply
 from agents.testing.faults import EVENT_STREAM
+from tests.tables import each
 from tests.waiting import PATIENCE
 
 
@@ -83,16 +84,18 @@ OTHER_LASTING = {
 }
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize(
-    ("reply", "transient"),
-    [
-        *((reply, True) for reply in (TRANSIENT_FAULTS | OTHER_TRANSIENT).values()),
-        *((reply, False) for reply in (LASTING_FAULTS | OTHER_LASTING).values()),
-    ],
-    ids=[*TRANSIENT_FAULTS, *OTHER_TRANSIENT, *LASTING_FAULTS, *OTHER_LASTING],
-)
-def test_over_the_wire(reply: Any, transient: bool, stream: bool) -> None:
+FAULTS = TRANSIENT_FAULTS | OTHER_TRANSIENT | LASTING_FAULTS | OTHER_LASTING
+REFUSED = [name for name, reply in FAULTS.items() if isinstance(reply, Fault) and reply.status != 200]
+"""Refused before anything is streamed: whole and streamed replies fail alike, so each is tried in one way."""
+WAYS = [
+    *((name, number % 2 == 0) for number, name in enumerate(REFUSED)),
+    *((name, stream) for name in FAULTS if name not in REFUSED for stream in (False, True)),
+]
+
+
+@pytest.mark.parametrize(("name", "stream"), WAYS)
+def test_over_the_wire(name: str, stream: bool) -> None:
+    reply, transient = FAULTS[name], name in TRANSIENT_FAULTS | OTHER_TRANSIENT
     with pytest.raises(Exception) as caught:  # noqa: PT011
         asked(reply, stream=stream)
     assert is_transient(caught.value) is transient
@@ -176,7 +179,7 @@ def test_no_tool_is_called_by_half_a_reply(reply: Any, call: Any) -> None:
     assert sent == []
 
 
-@pytest.mark.parametrize(
+@each(
     ("fault", "transient"),
     [
         (TransientError("later"), True),
@@ -194,7 +197,6 @@ def test_no_tool_is_called_by_half_a_reply(reply: Any, call: Any) -> None:
         (ProviderError(501), True),
         (ProviderError(418), False),
     ],
-    ids=repr,
 )
 def test_exceptions(fault: BaseException, transient: bool) -> None:
     assert is_transient(fault) is transient
@@ -216,7 +218,7 @@ def test_the_shape_of_botocore_is_known() -> None:
     assert (is_transient(fault), retry_after(fault)) == (False, 3.0)
 
 
-@pytest.mark.parametrize(
+@each(
     ("headers", "seconds"),
     [
         ({}, None),
@@ -242,7 +244,7 @@ def test_retry_after_a_date() -> None:
     assert 70 < (retry_after(ProviderError(429, headers={"retry-after": date})) or 0) <= 100
 
 
-@pytest.mark.parametrize(
+@each(
     ("fault", "said"),
     [
         (ValueError("wrong\nand a secret"), "ValueError: wrong"),
@@ -283,7 +285,7 @@ def messages_that_are_no_answer() -> Iterator[tuple[AIMessage, str]]:
     yield AIMessage("half of", response_metadata={"model_provider": "openai", "model_name": "m"}), "empty"
 
 
-@pytest.mark.parametrize(("message", "kind"), list(messages_that_are_no_answer()), ids=str)
+@each(("message", "kind"), list(messages_that_are_no_answer()))
 def test_replies_that_are_no_answer(message: AIMessage, kind: str) -> None:
     with pytest.raises(AgentError, match="'writer'") as caught:
         check_reply(message, "writer")
@@ -291,7 +293,7 @@ def test_replies_that_are_no_answer(message: AIMessage, kind: str) -> None:
     assert isinstance(caught.value, EmptyReplyError) is (kind == "empty")
 
 
-@pytest.mark.parametrize(
+@each(
     "message",
     [
         AIMessage("yes", response_metadata={"finish_reason": "stop"}, additional_kwargs={"refusal": None}),
@@ -303,7 +305,6 @@ def test_replies_that_are_no_answer(message: AIMessage, kind: str) -> None:
         AIMessage("", tool_calls=[{"name": "add", "args": {}, "id": "1"}]),
         AIMessage([{"type": "image", "base64": "aGk=", "mime_type": "image/png"}]),
     ],
-    ids=str,
 )
 def test_replies_that_are_an_answer(message: AIMessage) -> None:
     check_reply(message, "writer")

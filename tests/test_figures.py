@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import pytest
-
 from agents.figures import unknown_figures
 from tests.planned import APART, ASK, Team, plan, step
+from tests.tables import each
 
 CHAIRS = "What do 12 chairs at 45.50 and 4 tables at 120 cost together?"
 GYMS = "One gym costs 25 a month and a fee of 40, another 32 a month. What do 8 months cost?"
@@ -78,12 +77,12 @@ INVENTED = [
 ]
 
 
-@pytest.mark.parametrize(("source", "text"), EXPLAINED)
+@each(("source", "text"), EXPLAINED)
 def test_explained_figures_raise_no_alarm(source: str, text: str) -> None:
     assert unknown_figures(text, [source]) == []
 
 
-@pytest.mark.parametrize(("source", "text", "figure"), INVENTED)
+@each(("source", "text", "figure"), INVENTED)
 def test_figures_from_nowhere_are_noticed(source: str, text: str, figure: str) -> None:
     assert unknown_figures(text, [source]) == [figure]
 

@@ -14,7 +14,7 @@ from agents import Agent
 from graphs import Step, Workflow
 from graphs.storage import sqlite
 
-FEW, MANY = 30, 120
+FEW, MANY = 15, 60
 THREAD: Any = {"configurable": {"thread_id": "t"}}
 
 

@@ -18,6 +18,7 @@ from agents.testing import Reply, ScriptedModel
 from graphs import Planner, Router, Step, Supervisor, Workflow
 from graphs.engine import new_record
 from graphs.engine.step_records import AtWork
+from tests.tables import each
 
 ASK = {"messages": "the request"}
 PRICES = {"*": [1.0, 2.0]}
@@ -226,7 +227,7 @@ def test_calls_are_counted_of_a_model_that_tells_no_tokens(call: Any) -> None:
     assert call(Workflow(steps, agents=[silent]).compile(), ASK, context={"max_calls": 2})["status"] == "completed"
 
 
-@pytest.mark.parametrize(
+@each(
     ("wrong", "told"),
     [
         ({"max_calls": -1}, "max_calls must be a number from 0 up, not -1"),

@@ -18,6 +18,7 @@ from graphs.show.live_state import MODES, Change, LiveState, LiveTask
 from graphs.show.wording import outcome
 from tests import roles
 from tests.finished import MET
+from tests.tables import each
 
 UPPER = Agent("upper", "Writes in capitals.", function=str.upper)
 WORKER = Agent("worker", instructions="Work.", model=ScriptedModel("It is done", repeat=True))
@@ -200,8 +201,8 @@ def test_events_of_other_kinds_do_no_harm(strange: Any) -> None:
     assert state.rows() == []
 
 
-@pytest.mark.parametrize("key", ["triage", "route", "reviews", "handoffs", "work", "steps", "errors", "usage", "plan"])
-@pytest.mark.parametrize("value", ["text", 5, [], ["text"], {}, {"a": 1}, None, [{"a": None}]])
+@each("key", ["triage", "route", "reviews", "handoffs", "work", "steps", "errors", "usage", "plan"])
+@each("value", ["text", 5, [], ["text"], {}, {"a": 1}, None, [{"a": None}]])
 def test_graphs_of_others_may_use_the_same_keys(key: str, value: Any) -> None:
     status, note, agents = outcome({key: value, "status": "running", "plan_attempts": 1})
     assert status in ("completed", "failed", "sent back")

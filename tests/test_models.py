@@ -7,8 +7,6 @@ import gc
 import importlib.util
 import json
 import os
-import subprocess
-import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -291,11 +289,13 @@ def test_the_local_model_must_be_pulled_first() -> None:
         chat_model("local:qwen2.5-coder-0.5b")
 
 
-def test_a_proxy_in_the_environment_is_nothing_to_warn_of() -> None:
-    script = "from agents.models.openai_compatible import openai_chat as c; c('test', api_key='none', trust_env=False)"
-    environment = {**os.environ, "HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    assert done.stderr == ""
+def test_a_proxy_in_the_environment_is_nothing_to_warn_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    openai_chat("test", api_key="none", trust_env=False)
+    assert (caplog.records, capfd.readouterr().err) == ([], "")
 
 
 def test_a_model_without_a_name_is_called_by_its_class() -> None:

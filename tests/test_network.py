@@ -14,7 +14,7 @@ from langgraph.types import Command, interrupt
 
 from agents import Agent
 from agents.testing import Reply, ScriptedModel
-from graphs import Network, Router, Step, Workflow, handoff_tool
+from graphs import Network, Step, Workflow, handoff_tool
 from tests.networks import ASK, THREAD, hands, outcome, run, says, text, to, way
 
 # Answering and handing over
@@ -286,29 +286,6 @@ def test_a_failing_peer_leaves_what_was_said_before(call: Any) -> None:
     ann = Agent("ann", model=ScriptedModel([hands("bob", text="It is about 41.")]))
     state = run(call, ann, says("bob", ValueError("no idea")))
     assert (state["status"], text(state)) == ("partial", "It is about 41.")
-
-
-def test_a_fault_that_may_pass_is_tried_again(call: Any) -> None:
-    ann = Agent("ann", model=ScriptedModel([ConnectionError("reset"), hands("bob")]))
-    state = run(call, ann, says("bob", "b"))
-    assert (outcome(state), state["usage"]["calls"]) == (("completed", "bob", "b"), 2)
-
-
-def test_status_errors_and_usage_of_a_pattern_come_through(call: Any) -> None:
-    writer = Agent("writer", model=ScriptedModel(["text"]))
-    steps = [Step("a", "writer", "x"), Step("b", "bust", "y")]
-    inner = Workflow(steps, agents=[writer, says("bust", ValueError("bad"))]).as_agent("inner")
-    state = run(call, says("ann", to("inner")), inner)
-    assert state["status"] == "partial"
-    assert state["stop_reason"].startswith("'inner' ended as partial: Step 'b' failed with agent")
-    assert state["errors"][0]["where"] == "inner/b"
-    assert state["usage"]["agents"]["inner/writer"]["calls"] == 1
-
-
-def test_a_question_of_a_router_reaches_the_user(call: Any) -> None:
-    inner = Router([says("x", "x")], classifier=lambda task: None, model=False).as_agent("inner")
-    state = run(call, says("ann", to("inner")), inner)
-    assert (state["status"], "- x: Knows x." in text(state)) == ("needs_input", True)
 
 
 def test_a_peer_may_ask_a_person_in_between(call: Any) -> None:

@@ -10,6 +10,7 @@ from agents import Agent
 from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Network, UnknownAgentError, handoff_tool
 from tests.networks import ASK, THREAD, hands, outcome, run, says, text, to
+from tests.tables import each
 
 # In turns
 
@@ -178,7 +179,7 @@ def test_peers_may_be_called_as_keys_and_tools_are(call: Any, name: str) -> None
     assert outcome(state) == ("completed", name, "x")
 
 
-@pytest.mark.parametrize(
+@each(
     ("options", "error", "message"),
     [
         ({"agents": []}, ConfigurationError, "at least one agent"),

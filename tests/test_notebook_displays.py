@@ -4,10 +4,7 @@ import _thread
 import ast
 import asyncio
 import json
-import os
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from itertools import combinations
@@ -29,6 +26,7 @@ from graphs.show import Run, draw_graph, model_or, watch
 from graphs.show.drawing import for_people
 from graphs.show.live_state import MODES, LiveState
 from graphs.show.notebook import Progress
+from tests.processes import Processes
 from tests.waiting import PATIENCE, until
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -278,18 +276,11 @@ def test_watch_tells_in_lines_without_ipython_and_a_terminal(
     assert told[-1].startswith("✓ completed")
 
 
-def test_watch_draws_in_a_terminal_without_ipython() -> None:
-    ours, theirs = os.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color"}
-    with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=theirs, env=environment
-    ) as one:
-        assert one.communicate(timeout=300)[0] == b"ONE GO\n"
-    shown = os.read(ours, 65536).decode()
-    os.close(theirs)
-    os.close(ours)
-    assert "\x1b[" in shown
-    assert "✓ completed" in shown
+def test_watch_draws_in_a_terminal_without_ipython(processes: Processes) -> None:
+    done = processes.start(script=SCRIPT, terminal=True, TERM="xterm-256color").wait()
+    assert done.out == "ONE GO\n"
+    assert "\x1b[" in done.told
+    assert "✓ completed" in done.told
 
 
 def test_what_a_graph_raises_is_raised() -> None:

@@ -13,9 +13,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.notebooks import FOLDER, NOTEBOOKS, ROOT, code, execute, outputs
+from tests.notebooks import FOLDER, NOTEBOOKS, ROOT, code, execute, outputs, started_kernel
 
-AT_ONCE = 4
 NAMES = ["0_tour", "1_planner", "2_router", "3_workflow", "4_supervisor", "5_network", "6_orchestrator"]
 EACH_HAS = ("What happens on failure", "How to change it")
 TIMES = re.compile(r"\s*\d+(\.\d+)?[ \xa0](ms|s)\b")
@@ -25,24 +24,24 @@ every = pytest.mark.parametrize("name", NAMES)
 
 @pytest.fixture(scope="session")
 def executed() -> dict[str, Any]:
-    """Execute all notebooks, several at a time; an exception stands in the place of a notebook that failed."""
+    """Execute all notebooks in one kernel; an exception stands in the place of a notebook that failed."""
     return asyncio.run(_executed())
 
 
 async def _executed() -> dict[str, Any]:
-    slots = asyncio.Semaphore(AT_ONCE)
-
-    async def in_turn(name: str) -> Any:
-        async with slots:
-            return await execute(FOLDER / f"{name}.ipynb")
-
-    done = await asyncio.gather(*map(in_turn, NAMES), return_exceptions=True)
-    return dict(zip(NAMES, done, strict=True))
+    done = {}
+    async with started_kernel() as kernel:
+        for name in NAMES:
+            try:
+                done[name] = await execute(FOLDER / f"{name}.ipynb", kernel)
+            except Exception as error:
+                done[name] = error
+    return done
 
 
 @pytest.fixture
 def run(executed: dict[str, Any], name: str) -> Any:
-    if isinstance(executed[name], BaseException):
+    if isinstance(executed[name], Exception):
         raise executed[name]
     return executed[name]
 

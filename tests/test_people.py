@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graphs.people import Question, request_for
 from graphs.people.questions import read_decision
+from tests.tables import each
 
 EVERY = ("approve", "edit", "reject", "respond")
 ARGS = {"text": "draft"}
@@ -24,7 +24,7 @@ def read(answer: Any, *allowed: Any, **args: Any) -> Any:
     return decision and (decision["type"], decision["args"], decision["message"])
 
 
-@pytest.mark.parametrize(
+@each(
     ("answer", "decision"),
     [
         ({"decisions": [{"type": "approve"}]}, ("approve", ARGS, "")),
@@ -42,7 +42,6 @@ def read(answer: Any, *allowed: Any, **args: Any) -> Any:
         ({"type": "response", "args": "Blue."}, ("respond", ARGS, "Blue.")),
         ('{"type": "approve"}', ("approve", ARGS, "")),
     ],
-    ids=str,
 )
 def test_what_is_read_as_a_decision(answer: Any, decision: Any) -> None:
     assert read(answer) == decision
@@ -52,7 +51,7 @@ NO_DECISIONS: list[Any] = [None, 5, [], "perhaps", {}, {"type": ["approve"]}, {"
 NO_DECISIONS += [{"type": "edit"}, {"type": "edit", "edited_action": 7}, {"type": "respond", "message": " "}]
 
 
-@pytest.mark.parametrize("answer", NO_DECISIONS, ids=str)
+@each("answer", NO_DECISIONS)
 def test_what_is_not_read_as_one(answer: Any) -> None:
     assert read(answer) is None
 

@@ -98,12 +98,6 @@ def test_the_answer_is_written_from_all_results_quoted() -> None:
         assert said in asked
 
 
-def test_the_state_is_plain_json(call: Any) -> None:
-    state = call(Team().planner(SOUND, ANSWER), ASK)
-    plain = {key: value for key, value in state.items() if key != "messages"}
-    assert json.loads(json.dumps(plain)) == plain
-
-
 def test_a_plan_of_one_step_needs_no_synthesis(call: Any) -> None:
     team = Team()
     state = call(team.planner(plan(step("red"))), ASK)

@@ -210,8 +210,3 @@ def test_of_two_commands_only_one_works_on_a_run(uri: str, processes: Processes)
 def test_killed_runs_repeat_nothing_that_was_recorded(processes: Processes) -> None:
     options = ["--database", "postgres", "--kills", "2", "--graph", "orchestrator"]
     assert benchmark(processes, "kill", *options).count("| Postgres | 2 |") == 1
-
-
-def test_many_runs_of_two_processes_share_a_database(processes: Processes) -> None:
-    options = ["--database", "postgres", "--runs", "4", "--processes", "2", "--graph", "supervisor"]
-    assert benchmark(processes, "many", *options).count("        4       0         0") == 2

@@ -18,7 +18,7 @@ from graphs import Planner, Step, Workflow
 from graphs.engine import findings
 
 NAMES = [f"s{number}" for number in range(7)]
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SETTLED = {"completed", "failed", "skipped"}
 
 
@@ -74,7 +74,7 @@ def test_every_step_of_every_plan_is_settled_after_its_dependencies(
 
 
 @FEW
-@given(number=st.integers(1, 4), order=st.randoms(use_true_random=False))
+@given(number=st.integers(1, 3), order=st.randoms(use_true_random=False))
 def test_any_order_of_answers_gives_the_same_result(number: int, order: Any) -> None:
     asks = Agent("asks", function=lambda task: f"{task}: {interrupt(task)}")
     steps = [Step(name, "asks", name) for name in NAMES[:number]]
@@ -153,7 +153,7 @@ def flawed_plans(draw: Any) -> list[dict[str, Any]]:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(plan=flawed_plans())
 def test_who_follows_the_findings_gets_to_a_sound_plan(plan: list[dict[str, Any]]) -> None:
     for _ in range(12):

@@ -14,6 +14,7 @@ from graphs.engine import Step
 from graphs.people import plan_question, request_for
 from tests.office import PLAN, Office, latest
 from tests.processes import Processes
+from tests.tables import each
 
 STEPS = [Step("one", "writer", "Write one").as_dict()]
 PLAN_QUESTION = ShownQuestion(
@@ -43,7 +44,7 @@ TEXT_EDIT = {"name": "accept_work", "args": {"text": "Another text"}}
 BRIEF = [{"id": "one", "agent": "writer", "task": "Write one", "dependencies": []}]
 
 
-@pytest.mark.parametrize(
+@each(
     ("question", "written", "expected"),
     [
         (PLAN_QUESTION, "approve", {"decisions": [{"type": "approve"}]}),
@@ -71,7 +72,7 @@ def test_an_answer_in_writing(question: ShownQuestion, written: str, expected: A
     assert question.read(written) == expected
 
 
-@pytest.mark.parametrize(
+@each(
     ("question", "written", "complaint"),
     [
         (PLAN_QUESTION, "accept", "answer with approve, edit:@file, reject:why"),

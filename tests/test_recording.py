@@ -19,6 +19,7 @@ from agents.runtime import is_transient
 from agents.testing import Fault, FaultyProvider, RecordedModel, RecordingError, Reply, ScriptedModel
 from graphs import Planner
 from tests.markdown import pages
+from tests.tables import each
 
 STEPS = [
     {"id": "sum", "agent": "clerk", "task": "Add 2 and 3", "dependencies": []},
@@ -148,7 +149,7 @@ def test_what_differs_from_run_to_run_is_no_change(tmp_path: Path) -> None:
         RecordedModel(file, volatile=()).invoke(other)
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         *(

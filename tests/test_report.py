@@ -21,6 +21,7 @@ from graphs.show.svg import timeline
 from tests.finished import PATTERNS, asking, finished, large, timed
 from tests.office import Office, clean, latest
 from tests.processes import Processes
+from tests.tables import each
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -161,7 +162,7 @@ def test_a_run_that_waits_for_a_person_shows_its_question() -> None:
     assert "weather (forecaster): Look up the weather" in text
 
 
-@pytest.mark.parametrize(
+@each(
     ("result", "expected"),
     [
         ({}, "A run without a request"),

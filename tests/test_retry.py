@@ -12,6 +12,7 @@ from langgraph.errors import GraphInterrupt
 
 from agents.errors import AgentError, ConfigurationError, EmptyReplyError, TransientError
 from agents.runtime import Attempts, Retry, no_usage
+from tests.tables import each
 from tests.waiting import PATIENCE
 
 AT_ONCE = Retry(wait=0)
@@ -80,7 +81,7 @@ def test_each_wait_is_told_before_it_begins(call: Any) -> None:
     assert told == [(1, "busy", 0), (2, "too many requests", 0.01)]
 
 
-@pytest.mark.parametrize(
+@each(
     ("retry", "attempt", "error", "low", "high"),
     [
         (Retry(wait=1), 1, TransientError(), 1, 1.1),

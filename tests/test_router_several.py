@@ -28,6 +28,7 @@ from tests.routed import (
     route,
     text,
 )
+from tests.tables import each
 from tests.workflows import meeting
 
 # Several at once
@@ -53,12 +54,6 @@ def test_several_agents_work_at_the_same_time(call: Any) -> None:
     wait, _ = meeting(3)
     team = [Agent(name, function=wait) for name in "abc"]
     assert by_function(call, ["a", "b", "c"], agents=team, multiple=True)["status"] == "completed"
-
-
-def test_async_agents_work_at_the_same_time(call: Any) -> None:
-    _, wait_async = meeting(2)
-    state = by_function(call, ["a", "b"], agents=[Agent(name, function=wait_async) for name in "ab"], multiple=True)
-    assert outcome(state) == ("completed", ["a", "b"], "the request\n\nthe request")
 
 
 @pytest.mark.parametrize(("most", "asked"), [(1, ["weather"]), (2, ["weather", "billing"])])
@@ -169,19 +164,19 @@ def test_the_state_is_plain_json(call: Any) -> None:
 # Building
 
 
-@pytest.mark.parametrize("name", ["classify", "fallback", "clarify", "merge", "none", "__start__", "__end__"])
+@each("name", ["classify", "fallback", "clarify", "merge", "none", "__start__", "__end__"])
 def test_names_of_nodes_are_taken(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         Router([agent(name)], model=False, classifier=lambda text: name).compile()
 
 
-@pytest.mark.parametrize("name", ["messages", "route", "replies", "status", "errors", "usage", "turn"])
+@each("name", ["messages", "route", "replies", "status", "errors", "usage", "turn"])
 def test_other_names_are_free(call: Any, name: str) -> None:
     state = by_function(call, [name, "billing"], agents=[agent(name), BILLING], multiple=True)
     assert outcome(state) == ("completed", [name, "billing"], f"{name}: the request\n\nbilling: the request")
 
 
-@pytest.mark.parametrize(
+@each(
     ("options", "message"),
     [
         ({"agents": []}, "at least one agent"),

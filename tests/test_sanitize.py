@@ -20,11 +20,12 @@ from agents.runtime.sanitize import FOREIGN_TEXT_READERS, MAX_ERROR
 from agents.testing import ScriptedModel
 from graphs import Supervisor
 from graphs.storage.serializer import strict
+from tests.tables import each
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "cleaned"),
     [
         ("fine\tä😀\n", "fine\tä😀\n"),
@@ -42,7 +43,7 @@ def test_all_texts_of_data_are_cleaned() -> None:
     assert clean_data(data) == {"a\ufffd": ["\ufffd", {"b": "\ufffd"}], "n": 1, "none": None, "yes": True}
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "shown"),
     [
         ("GET https://api.x.com/v1?key=abcd1234&n=1 failed", "GET https://api.x.com/v1?***&n=1 failed"),
@@ -90,7 +91,7 @@ def test_keys_are_masked(text: str, shown: str) -> None:
     assert masked(text) == shown
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "shown"),
     [
         ("Known are: " + "google_vertexai, " * 30, "Known are: " + "google_vertexai, " * 15 + "google_vertexai …"),
@@ -136,7 +137,7 @@ def seconds(read: Any, text: str) -> float:
 def test_the_time_to_read_a_text_grows_as_the_text_does(name: str) -> None:
     read = FOREIGN_TEXT_READERS[name]
     for characters in WORST:
-        quarter, whole = ((characters * length)[:length] for length in (2**11, 2**13))
+        quarter, whole = ((characters * length)[:length] for length in (2**10, 2**12))
         if seconds(read, whole) > 0.02:  # four times as long as a quarter, and sixteen times if it is quadratic
             fastest = [min(seconds(read, text) for _ in range(5)) for text in (quarter, whole)]
             assert fastest[1] <= 8 * fastest[0], f"{characters!a}: {fastest} s"

@@ -1,9 +1,8 @@
 """What a request states in words that leave no doubt is checked, and nothing else."""
 
-import pytest
-
 from agents import as_requested
 from agents.stated import RULES, AsRequested
+from tests.tables import each
 
 W10 = "one two three four five six seven eight nine ten"
 
@@ -84,13 +83,13 @@ FREE = [
 ]
 
 
-@pytest.mark.parametrize(("request_", "good", "bad"), BROKEN)
+@each(("request_", "good", "bad"), BROKEN)
 def test_what_a_request_states_is_checked(request_: str, good: str, bad: str) -> None:
     assert as_requested(good, {"task": request_}) is None
     assert as_requested(bad, {"task": request_})
 
 
-@pytest.mark.parametrize(("request_", "answer"), FREE)
+@each(("request_", "answer"), FREE)
 def test_ordinary_wording_states_nothing(request_: str, answer: str) -> None:
     assert as_requested(answer, {"task": request_}) is None
 

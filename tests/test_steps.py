@@ -11,6 +11,7 @@ from graphs import Step
 from graphs.engine import StepRecord, critical_path, findings, new_record, read_plan
 from graphs.engine.step_inputs import inputs_of
 from graphs.engine.steps import fill_task, find_cycle, holds, in_order, may_start, reason_to_skip
+from tests.tables import each
 
 AGENTS = ("ann", "bob")
 
@@ -72,7 +73,7 @@ FLAWED: dict[str, tuple[list[Any], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("flaw", FLAWED)
+@each("flaw", FLAWED)
 def test_flaws_are_found(flaw: str) -> None:
     steps, sentences = FLAWED[flaw]
     found = "\n".join(findings(steps, AGENTS))
@@ -80,7 +81,7 @@ def test_flaws_are_found(flaw: str) -> None:
         assert sentence in found
 
 
-@pytest.mark.parametrize("flaw", sorted(set(FLAWED) - {"reserved id"}))
+@each("flaw", sorted(set(FLAWED) - {"reserved id"}))
 def test_each_flaw_is_told_once(flaw: str) -> None:
     assert len(findings(FLAWED[flaw][0], AGENTS)) == 1
 
@@ -169,7 +170,7 @@ def test_a_long_chain_has_an_order() -> None:
     assert [item.id for item in in_order(chain[::-1])] == [item.id for item in chain]
 
 
-@pytest.mark.parametrize(
+@each(
     ("waiting", "records", "starts"),
     [
         (step(), [], True),
@@ -192,7 +193,7 @@ def test_when_a_step_may_start(waiting: Step, records: list[StepRecord], starts:
 ON_A = {"step": "a", "equals": "yes"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("waiting", "records", "on_failure", "reason"),
     [
         (step(), [], "skip", None),
@@ -216,7 +217,7 @@ def test_when_a_step_is_skipped(waiting: Step, records: Any, on_failure: Any, re
     assert (found is None) if reason is None else (reason in (found or ""))
 
 
-@pytest.mark.parametrize(
+@each(
     ("test", "wanted", "result", "met"),
     [
         ("equals", "bug", "Bug ", True),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tables import each
+
 ROOT = Path(__file__).parents[1]
 ROOMS = sorted(
     str(face.parent.relative_to(ROOT)) for top in ("agents", "graphs") for face in (ROOT / top).rglob("__init__.py")
@@ -155,7 +157,7 @@ def public_names(package: str) -> set[str]:
     return set()
 
 
-@pytest.mark.parametrize("package", ROOMS)
+@each("package", ROOMS)
 def test_every_package_says_what_it_is_for_and_what_is_public(package: str) -> None:
     tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)

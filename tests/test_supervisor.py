@@ -1,7 +1,5 @@
 """Work is reviewed, sent back, accepted or escalated; no fault of anybody makes it accepted or lost."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
@@ -152,32 +150,6 @@ def test_a_new_message_in_a_thread_starts_a_new_record(call: Any) -> None:
     assert call(graph, ASK, THREAD)["revisions"] == 1
     state = call(graph, {"messages": "Another."}, THREAD)
     assert (state["revisions"], len(state["reviews"]), ended(state)) == (0, 1, ("completed", "draft 3"))
-
-
-def by_number() -> tuple[Agent, Agent]:
-    """Make a worker and a reviewer without memory: run n is accepted at its nth version."""
-
-    def write(task: str, context: dict[str, str]) -> str:
-        return str(int(context.get("last_version", 0)) + 1)
-
-    def judge(task: str, context: dict[str, str]) -> Any:
-        return GOOD if task == context["result"] else bad(f"not {context['result']}")
-
-    return Agent("writer", function=write), Agent("critic", function=judge)
-
-
-def test_runs_at_once_count_for_themselves() -> None:
-    graph = supervised(*by_number(), max_revisions=10)
-
-    async def all_at_once() -> list[Any]:
-        return await asyncio.gather(*(graph.ainvoke({"messages": str(number)}) for number in range(1, 6)))
-
-    with ThreadPoolExecutor(5) as pool:
-        in_threads = list(pool.map(graph.invoke, [{"messages": str(number)} for number in range(1, 6)]))
-    for states in (asyncio.run(all_at_once()), in_threads):
-        assert [(state["revisions"], ended(state)) for state in states] == [
-            (number, ("completed", str(number + 1))) for number in range(5)
-        ]
 
 
 # A reviewer that fails neither accepts nor rejects

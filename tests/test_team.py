@@ -11,6 +11,7 @@ from agents.errors import ConfigurationError, TeamFileError
 from agents.teams import load_team, team
 from agents.testing import ScriptedModel
 from agents.tools import can_search
+from tests.tables import each
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "team.toml"
 FILE_TOOLS = {"list_files", "read_file", "search_files"}
@@ -115,7 +116,7 @@ def test_the_files_own_folder_is_read_by_default(tmp_path: Path) -> None:
     assert load_team(path)[0].tools[0].invoke({}) == "team.toml"
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "line", "why"),
     [
         ("", 1, "agents are missing; write a table [[agents]] for each"),

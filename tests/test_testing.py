@@ -15,6 +15,7 @@ from langchain_openai.chat_models.base import OpenAIRefusalError
 from pydantic import BaseModel, ValidationError
 
 from agents.testing import Fault, FaultyProvider, Reply, ScriptedModel, ScriptError
+from tests.tables import each
 
 
 class Plan(BaseModel):
@@ -99,9 +100,9 @@ def test_faults_are_raised_and_recorded(fault: Any) -> None:
     assert len(model.calls) == 1
 
 
-@pytest.mark.parametrize("method", ["json_schema", "json_mode", "function_calling"])
-@pytest.mark.parametrize("schema", [Plan, PlanDict, Plan.model_json_schema()])
-@pytest.mark.parametrize("reply", [PLAN, Plan(**PLAN), Reply(data=PLAN)])
+@each("method", ["json_schema", "json_mode", "function_calling"])
+@each("schema", [Plan, PlanDict, Plan.model_json_schema()])
+@each("reply", [PLAN, Plan(**PLAN), Reply(data=PLAN)])
 def test_structured_output(schema: Any, method: str, reply: Any) -> None:
     plan = ScriptedModel([reply]).with_structured_output(schema, method=method).invoke("Plan it")
     assert plan == (Plan(**PLAN) if schema is Plan else PLAN)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,9 +13,10 @@ from agents.models.thinking import VisibleText, without_thinking
 from agents.testing import FaultyProvider
 from graphs import Step, Workflow
 from tests.chat import answer
+from tests.tables import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("said", "text"),
     [
         ("<think>a</think>\n\nTen.", "Ten."),

@@ -15,6 +15,7 @@ from agents.testing import ScriptedModel
 from agents.tools import calculator, fetch_page, file_tools, web_search
 from agents.tools.readable_tool import readable_tool
 from agents.workers.tool_choice import choice_form, without_calls
+from tests.tables import each
 
 
 @tool
@@ -183,7 +184,7 @@ def test_instructions_guide_the_answer_and_not_the_lines_unless_they_have_figure
         assert (instructions in lines.prompt, instructions in words.prompt) == (has_them, True)
 
 
-@pytest.mark.parametrize(
+@each(
     ("written", "read"),
     [
         ("20% of 1,450 = 0.2 * 1,450 = 300", "result_1 = 20% of 1,450"),
@@ -194,7 +195,6 @@ def test_instructions_guide_the_answer_and_not_the_lines_unless_they_have_figure
         ("It is 4 == 4, or x >= 3 * 2.", ""),
         ('price = 3\nprint(f"It costs {price}")', ""),
     ],
-    ids=["percent", "label", "unit", "dict", "list", "no lines", "only figures"],
 )
 def test_lines_are_read_as_a_model_means_them(written: str, read: str) -> None:
     assert calculator.metadata is not None

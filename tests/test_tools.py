@@ -12,9 +12,10 @@ from agents.errors import ConfigurationError
 from agents.runtime import CALCULATED, names_for
 from agents.tools import TOOLS, calculator, file_tools
 from agents.tools.files import MAX_FILE_BYTES, MAX_LISTED, MAX_MATCHES, MAX_OUTPUT
+from tests.tables import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("expression", "result"),
     [
         ("1 + 2 * 3", "7"),
@@ -50,7 +51,7 @@ def test_calculates(expression: str, result: str) -> None:
     assert calculator.invoke({"expression": expression}) == result
 
 
-@pytest.mark.parametrize(
+@each(
     ("expression", "why"),
     [
         ("1 / 0", "divides by zero"),
@@ -99,7 +100,7 @@ def test_results_are_names_in_later_calculations_of_an_assignment() -> None:
 LINES = calculator.metadata["in_lines"] if calculator.metadata else None
 
 
-@pytest.mark.parametrize(
+@each(
     ("reply", "lines", "results"),
     [
         ("chairs = 12\nprice = 45.50\ntotal = chairs * price", None, {"total": "546"}),
@@ -190,7 +191,7 @@ def test_reads_a_file(folder: Path, path: str) -> None:
     assert call(folder, "read_file", path=path) == "First\n"
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         "../outside.txt",
@@ -212,7 +213,7 @@ def test_reads_a_file(folder: Path, path: str) -> None:
         "a.txt/x",
     ],
 )
-@pytest.mark.parametrize("tool", ["read_file", "list_files", "search_files"])
+@each("tool", ["read_file", "list_files", "search_files"])
 def test_whatever_is_not_in_the_folder_does_not_exist(folder: Path, tool: str, path: str) -> None:
     arguments = {"path": path} | ({"text": "secret"} if tool == "search_files" else {})
     assert call(folder, tool, **arguments).endswith("here. Use a name as list_files gives it.")

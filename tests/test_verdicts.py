@@ -13,6 +13,7 @@ from agents import Agent, DecisionError, PodiumError
 from agents.checks import Check
 from agents.testing import Reply, ScriptedModel
 from graphs.decisions import CRITERIA, Review
+from tests.tables import each
 
 MET = {"evidence": "It says 'rain'.", "met": True}
 UNMET = {"evidence": "It says nothing of rain.", "met": False}
@@ -176,8 +177,8 @@ UNTYPED = [
 ]
 
 
-@pytest.mark.parametrize("said", UNTYPED, ids=str)
-@pytest.mark.parametrize("reviewer", KINDS)
+@each("said", UNTYPED)
+@each("reviewer", KINDS)
 def test_anything_else_is_an_error(call: Any, reviewer: Callable[..., Agent], said: Any) -> None:
     with pytest.raises(DecisionError):
         call(review_by(reviewer(said)), work())

@@ -15,6 +15,7 @@ from langchain_core.tools import ToolException
 
 from agents.tools import can_search, fetch_page, web_search
 from agents.tools.web import Fetcher, results_text
+from tests.tables import each
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 Reply = tuple[int, dict[str, str], bytes]
@@ -157,7 +158,7 @@ def test_follows_redirects(site: Website) -> None:
     assert fetch(f"{site.url}/old/page") == "moved"
 
 
-@pytest.mark.parametrize(
+@each(
     ("location", "why"),
     [
         ("http://10.0.0.1/", "not on the public internet"),

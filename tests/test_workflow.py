@@ -1,8 +1,5 @@
 """Workflows: what a run gives, what cannot be run, many runs of one graph."""
 
-import asyncio
-import json
-import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +10,8 @@ from agents import Agent
 from agents.assignment import quote
 from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, InvalidPlanError, Workflow
-from tests.workflows import ASK, AT_ONCE, ECHO, field, graph_of, statuses, step
+from tests.tables import each
+from tests.workflows import ASK, ECHO, field, graph_of, step
 
 # What a run gives
 
@@ -43,12 +41,6 @@ def test_every_step_has_its_record(call: Any) -> None:
     assert before <= record["started"] <= record["ended"] <= time.time()
 
 
-def test_the_state_is_plain_json(call: Any) -> None:
-    state = call(graph_of(step("a", task="[1]", agent="list"), step("b", "a", agent="fail", retry=AT_ONCE)), ASK)
-    plain = {key: value for key, value in state.items() if key != "messages"}
-    assert json.loads(json.dumps(plain)) == plain
-
-
 def test_usage_is_counted_per_agent(call: Any) -> None:
     ann = Agent("ann", model=ScriptedModel(Reply("A", usage=(10, 1))))
     bob = Agent("bob", model=ScriptedModel(Reply("B", usage=(20, 2))))
@@ -69,36 +61,6 @@ def test_a_chat_model_gets_results_as_data_it_cannot_take_for_instructions() -> 
     asked = model.calls[0].prompt
     assert quote("a", planted) in asked
     assert planted not in asked.rpartition("Your task: ")[2]
-
-
-def test_the_same_result_however_it_is_called() -> None:
-    graph = graph_of(step("a"), step("b", "a", agent="fail"), step("c", "b"), step("d", "a"))
-
-    async def streamed() -> Any:
-        return [chunk async for chunk in graph.astream(ASK, stream_mode="values")][-1]
-
-    results = [
-        graph.invoke(ASK),
-        asyncio.run(graph.ainvoke(ASK)),
-        list(graph.stream(ASK, stream_mode="values"))[-1],
-        asyncio.run(streamed()),
-        *graph.batch([ASK, ASK]),
-        *asyncio.run(graph.abatch([ASK, ASK])),
-    ]
-    assert [timeless(result) for result in results] == [timeless(results[0])] * len(results)
-    assert statuses(results[0]) == "a:completed b:failed c:skipped d:completed"
-
-
-def timeless(state: Any) -> Any:
-    """Return a result without what differs from run to run."""
-    steps = {key: {**record, "started": None, "ended": None} for key, record in state["steps"].items()}
-    return {
-        **state,
-        "steps": steps,
-        "turn": "",
-        "seconds": 0,
-        "messages": [message.text for message in state["messages"]],
-    }
 
 
 def test_events_tell_each_steps_beginning_and_end(call: Any) -> None:
@@ -125,13 +87,6 @@ def test_a_step_named_like_its_agent_streams_nothing_but_its_answer() -> None:
     graph = graph_of(step("ann", agent="ann"), agents=[Agent("ann", model=ScriptedModel("two words"))])
     said = [chunk for chunk, _ in graph.stream(ASK, stream_mode="messages") if chunk.type != "tool"]
     assert [item.text for item in said if item.text] == ["two words"]
-
-
-def test_its_schemas_are_known() -> None:
-    graph = graph_of(step("a"))
-    assert {"messages", "plan"} <= graph.get_input_jsonschema()["properties"].keys()
-    assert {"status", "steps", "errors", "usage"} <= graph.get_output_jsonschema()["properties"].keys()
-    assert "model" in graph.get_context_jsonschema()["properties"]
 
 
 @pytest.mark.parametrize("messages", ["text", [("user", "text")], [{"role": "user", "content": "text"}]])
@@ -165,7 +120,7 @@ def test_steps_may_come_with_the_input(call: Any) -> None:
     assert "has its own steps" in state["messages"][-1].text
 
 
-@pytest.mark.parametrize(
+@each(
     ("plan", "said"),
     [
         ([], "The plan has no steps"),
@@ -199,20 +154,6 @@ def test_runs_at_once_in_threads_do_not_see_each_other() -> None:
     with ThreadPoolExecutor(10) as pool:
         states = list(pool.map(lambda at: graph.invoke({"messages": f"r{at};"}), range(10)))
     assert [state["steps"]["b"]["result"] for state in states] == [f"r{at};" * 2 for at in range(10)]
-
-
-def test_runs_at_once_in_one_loop_do_not_see_each_other() -> None:
-    async def slowly(task: str) -> str:
-        await asyncio.sleep(random.random() / 100)
-        return task
-
-    steps = [step("a", task="{request}"), step("b", "a", task="{a}{a}")]
-    graph = graph_of(*steps, agents=[Agent("echo", function=slowly)])
-
-    async def run() -> Any:
-        return await asyncio.gather(*(graph.ainvoke({"messages": f"r{at};"}) for at in range(10)))
-
-    assert [item["steps"]["b"]["result"] for item in asyncio.run(run())] == [f"r{at};" * 2 for at in range(10)]
 
 
 @pytest.mark.parametrize("messages", [[], [("assistant", "hello")]])

@@ -84,14 +84,6 @@ def test_an_agent_that_returns_nothing_has_failed(call: Any, nothing: Any) -> No
     assert state["errors"][0]["kind"] == "AgentError"
 
 
-@pytest.mark.parametrize("reply", [Reply(refusal="No"), Reply("cut", finish_reason="length")])
-def test_a_model_without_an_answer_has_failed(call: Any, reply: Reply) -> None:
-    model = ScriptedModel([reply])
-    state = call(graph_of(step("a", agent="ann"), agents=[Agent("ann", model=model)]), ASK)
-    assert (statuses(state), state["steps"]["a"]["attempts"]) == ("a:failed", 1)
-    assert state["usage"]["agents"]["ann"]["calls"] == 1
-
-
 class LimitedError(Exception):
     """A rate limit, as SDKs raise it."""
 
@@ -112,16 +104,6 @@ def scripted(*script: Any) -> Callable[[str], str]:
         return str(one)
 
     return reply
-
-
-def test_faults_that_may_pass_are_tried_again(call: Any) -> None:
-    ann = Agent("ann", function=scripted(TransientError("busy"), ConnectionError("gone"), "fine"))
-    record = call(graph_of(step("a", agent="ann"), agents=[ann], retry=AT_ONCE), ASK)["steps"]["a"]
-    assert (record["result"], record["attempts"]) == ("fine", 3)
-    assert [(fault["where"], fault["message"], fault["recovered"]) for fault in record["problems"]] == [
-        ("a", "busy; tried again", True),
-        ("a", "The connection to the provider or server failed; check the network and the base URL; tried again", True),
-    ]
 
 
 def test_a_steps_own_retry_goes_before_the_workflows(call: Any) -> None:
@@ -214,11 +196,10 @@ def test_a_time_out_says_which_step_and_how_long(call: Any, kind: int) -> None:
     assert state["stop_reason"].startswith("Step 'a' failed with agent 'echo'")
 
 
-@pytest.mark.parametrize("kind", [0, 1])
-def test_a_step_in_time_is_not_disturbed(call: Any, kind: int) -> None:
+def test_a_step_in_time_is_not_disturbed(call: Any) -> None:
     *agents, cancelled = slow_then_fast()
     cancelled()
-    assert statuses(call(graph_of(step("a", timeout=9), agents=[agents[0]]), ASK)) == "a:completed"
+    assert statuses(call(graph_of(step("a", timeout=60), agents=[agents[0]]), ASK)) == "a:completed"
 
 
 def test_the_fallback_gets_the_step_after_the_agent_has_failed_for_good(call: Any) -> None:

@@ -223,11 +223,11 @@ def test_senseless_features_are_refused(wrong: dict[str, Any], sentence: str) ->
 
 
 def test_a_long_plan_is_refused_by_its_length_first() -> None:
-    steps = [{"id": f"s{number}", "agent": "echo", "task": "{x}", "dependencies": ["y"]} for number in range(2000)]
+    steps = [{"id": f"s{number}", "agent": "echo", "task": "{x}", "dependencies": ["y"]} for number in range(500)]
     model = ScriptedModel(lambda messages: {"steps": steps})
     graph = Planner([Agent("echo", function=lambda task: task)], model=model, max_plan_attempts=1).compile()
     errors = [error["message"] for error in asyncio.run(graph.ainvoke(ASK))["errors"]]
-    assert errors == ["There are 2000 steps; use at most 10."]
+    assert errors == ["There are 500 steps; use at most 10."]
 
 
 def test_results_of_calculations_are_names_in_those_of_the_next_step(call: Any) -> None:

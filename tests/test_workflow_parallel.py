@@ -31,31 +31,13 @@ def test_a_step_starts_the_moment_its_last_dependency_ends() -> None:
     assert graph.invoke(ASK)["steps"]["long"]["result"] == "freed"
 
 
-def test_a_step_starts_the_moment_its_last_dependency_ends_in_async() -> None:
-    async def run() -> Any:
-        ended = asyncio.Event()
-
-        async def work(task: str) -> str:
-            if task == "do long":
-                await asyncio.wait_for(ended.wait(), PATIENCE)
-            if task == "do b":
-                ended.set()
-            return task
-
-        graph = graph_of(step("a"), step("long"), step("b", "a"), agents=[Agent("echo", function=work)])
-        return await graph.ainvoke(ASK)
-
-    assert asyncio.run(run())["status"] == "completed"
-
-
 def random_steps(seed: int, number: int = 25) -> list[Step]:
     chance = random.Random(seed)
     ids = [f"s{at}" for at in range(number)]
     return [step(id_, *chance.sample(ids[:at], min(at, chance.randrange(4)))) for at, id_ in enumerate(ids)]
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("max_parallel", [None, 1, 3])
+@pytest.mark.parametrize(("seed", "max_parallel"), [(0, None), (1, 1), (2, 3)])
 def test_no_step_runs_before_its_dependencies(call: Any, seed: int, max_parallel: int | None) -> None:
     steps = random_steps(seed)
     log: list[tuple[str, str]] = []
@@ -92,8 +74,8 @@ def test_all_steps_with_plain_functions_work_at_once(how: str) -> None:
 
 
 def test_hundreds_of_steps(call: Any) -> None:
-    chain = [step(f"s{at}", *[f"s{at - 1}"] * (at > 0)) for at in range(400)]
-    wide = [step(f"w{at}", f"s{at}") for at in range(200)]
+    chain = [step(f"s{at}", *[f"s{at - 1}"] * (at > 0)) for at in range(150)]
+    wide = [step(f"w{at}", f"s{at}") for at in range(100)]
     state = call(graph_of(*chain, *wide), ASK)
     assert set(field(state, "status").values()) == {"completed"}
 

@@ -12,7 +12,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.config import get_config
-from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
@@ -207,53 +206,10 @@ class AnyPlan(BaseModel):
     steps: list[dict[str, Any]]
 
 
-def planner() -> Planner:
-    plan = AnyPlan(steps=[{"id": "p", "agent": "echo", "task": "from the plan", "dependencies": []}])
-    return Planner([ECHO], model=ScriptedModel([plan], repeat=True))
-
-
-def test_a_workflow_is_an_agent_of_a_workflow(call: Any) -> None:
-    inner = Workflow([step("x", task="{request}!"), step("y", "x", task="{x}?")], agents=[ECHO]).as_agent("inner")
-    state = call(graph_of(step("a", agent="inner"), step("b", "a", task="{a}"), agents=[inner]), ASK)
-    assert (state["status"], state["steps"]["b"]["result"]) == ("completed", "do a!?")
-
-
-def test_a_planner_is_an_agent_of_a_workflow(call: Any) -> None:
-    state = call(graph_of(step("a", agent="inner"), agents=[planner().as_agent("inner")]), ASK)
-    assert state["steps"]["a"]["result"] == "from the plan"
-    assert state["usage"]["agents"]["inner/planner"]["calls"] == 1
-
-
 def test_what_went_wrong_inside_is_told_with_its_place(call: Any) -> None:
     inner = Workflow([step("x"), step("y", agent="fail")], agents=[ECHO, FAIL]).as_agent("inner")
     state = call(graph_of(step("a", agent="inner"), agents=[inner]), ASK)
     assert (statuses(state), [error["where"] for error in state["errors"]]) == ("a:completed", ["a/y", "a/inner"])
-
-
-def test_a_failed_pattern_is_a_failed_step(call: Any) -> None:
-    inner = Workflow([step("y", agent="fail")], agents=[FAIL]).as_agent("inner")
-    state = call(graph_of(step("a", agent="inner", fallback="echo"), agents=[inner]), ASK)
-    assert state["steps"]["a"]["answered_by"] == "echo"
-    assert "Agent 'inner' failed: Step 'y' failed" in state["errors"][0]["message"]
-
-
-def test_usage_of_a_failed_pattern_is_booked_on_those_inside(call: Any) -> None:
-    ann = Agent("ann", model=ScriptedModel(Reply(refusal="No", usage=(3, 4))))
-    inner = Workflow([step("y", agent="ann")], agents=[ann]).as_agent("inner")
-    usage = call(graph_of(step("a", agent="inner"), agents=[inner]), ASK)["usage"]
-    assert usage["agents"] == {"inner/ann": {"calls": 1, "input_tokens": 3, "output_tokens": 4}}
-
-
-def test_questions_from_inside_reach_the_outside(call: Any) -> None:
-    ask, log = asker()
-    inner = Workflow([step("x"), step("q", "x", agent="ask")], agents=[ECHO, ask]).as_agent("inner")
-    steps = [step("a", agent="inner"), step("b", agent="inner"), step("c", "a", task="{a}")]
-    graph = graph_of(*steps, agents=[inner], checkpointer=InMemorySaver())
-    asked = call(graph, ASK, THREAD)
-    assert len(asked["__interrupt__"]) == 2
-    state = call(graph, answers(asked), THREAD)
-    assert (statuses(state), len(log)) == ("a:completed b:completed c:completed", 2)
-    assert state["steps"]["c"]["result"] == "do q: DO Q"
 
 
 def test_a_killed_run_goes_on_inside_a_nested_pattern() -> None:
@@ -264,13 +220,6 @@ def test_a_killed_run_goes_on_inside_a_nested_pattern() -> None:
         graph.invoke(ASK, THREAD)
     assert graph.invoke(None, THREAD)["status"] == "completed"
     assert log == ["do a", "do b", "do kill", "do kill", "do c"]
-
-
-def test_it_is_a_node_of_a_users_graph(call: Any) -> None:
-    outer = StateGraph(MessagesState)
-    outer.add_node("work", graph_of(step("a", task="{request}!")))
-    outer.add_edge(START, "work")
-    assert call(outer.compile(), ASK)["messages"][-1].text == "the request!"
 
 
 def test_an_agent_error_inside_a_step_keeps_its_kind(call: Any) -> None:
