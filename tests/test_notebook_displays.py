@@ -5,6 +5,7 @@ import ast
 import asyncio
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from itertools import combinations
