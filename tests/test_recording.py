@@ -180,6 +180,7 @@ def test_what_differs_from_run_to_run_is_no_change(tmp_path: Path) -> None:
 )
 def test_texts_are_replayed_as_they_were(tmp_path: Path, text: str) -> None:
     file = tmp_path / "texts.yaml"
+    file.unlink(missing_ok=True)
     first = ask(file, "Say " + text, script=[Reply(text)])
     assert ask(file, "Say " + text) == first == [text]
 

@@ -156,7 +156,7 @@ def test_the_files_own_folder_is_read_by_default(tmp_path: Path) -> None:
 )
 def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, line: int, why: str) -> None:
     path = write(tmp_path, "")
-    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden").mkdir(exist_ok=True)
     path.write_bytes(text.encode())
     with pytest.raises(TeamFileError) as refused:
         load_team(path)
