@@ -206,15 +206,18 @@ def cpu_seconds(tasks: list[Task], mode: str, *, stored: bool) -> float:
 
 
 def memory(size: int) -> None:
-    """Print the kB that each of so many steps keeps while all are open, and at the peak of the run."""
-    print("| all steps open at once | kB per open step | kB per step at the peak |\n|---|---|---|")
-    tasks = [{**task, "seconds": 1.0} for task in shapes(size)["wide"]]
+    """Print the kB that each of so many steps keeps while all work, or while all but one wait, and at the peak."""
+    print(
+        "| | kB per step at work | at the peak | kB per waiting step of a chain | at the peak |\n|---|---|---|---|---|"
+    )
+    shaped = shapes(size)
+    wide = [{**task, "seconds": 1.0} for task in shaped["wide"]]
+    chain = [{**task, "seconds": float(not number)} for number, task in enumerate(shaped["chain"])]
     contenders = {"static LangGraph nodes": static_graph, "LangGraph `@task`": task_graph, "Podium": podium_graph}
     for name, make in contenders.items():
-        measure(make(tasks[:10], 0.0), "async")  # imports and caches
-        graph = make(tasks, 5.0)
-        open_, peak = asyncio.run(kept(graph))
-        print(f"| {name} | {open_ / size / 1000:.1f} | {peak / size / 1000:.1f} |", flush=True)
+        measure(make(wide[:10], 0.0), "async")  # imports and caches
+        cells = [each / size / 1000 for tasks in (wide, chain) for each in asyncio.run(kept(make(tasks, 5.0)))]
+        print(f"| {name} | {' | '.join(f'{cell:.1f}' for cell in cells)} |", flush=True)
 
 
 async def kept(graph: Any) -> tuple[int, int]:

@@ -76,3 +76,17 @@ def test_bytes_per_step_stay_the_same(shape: str, tmp_path: Path) -> None:
         return file.stat().st_size / number
 
     assert bytes_per_step(MANY) < 1.15 * bytes_per_step(FEW)
+
+
+def test_steps_that_wait_open_no_tasks() -> None:
+    def tasks_open(number: int) -> int:
+        seen: list[int] = []
+
+        async def look(task: str) -> str:
+            seen.append(len(asyncio.all_tasks()))
+            return "done"
+
+        run(Workflow(steps("chain", number), agents=[Agent("worker", function=look)]).compile(), "async")
+        return max(seen)
+
+    assert tasks_open(MANY) == tasks_open(FEW)

@@ -118,6 +118,15 @@ def test_a_handoff_with_wrong_arguments_is_no_answer(call: Any, peer: Any, argum
     assert caught.value.usage["calls"] == 1
 
 
+def test_a_role_without_tools_of_its_own_takes_its_turn(call: Any) -> None:
+    nobody = Reply(tool_calls=[{"name": "handoff_to_nobody", "args": {}}])
+    turn = take(call, role(nobody, handing(TO_BOB)))
+    assert (turn["handoff"], turn["usage"]["calls"]) == (TO_BOB, 2)
+    assert take(call, role("the answer"))["text"] == "the answer"
+    with pytest.raises(EmptyReplyError, match="handoff_to_bob"):
+        take(call, role(Reply(tool_calls=[{"name": "handoff_to_bob", "args": {}}])))
+
+
 def test_another_tool_of_the_same_turn_does_not_hide_a_wrong_handoff(call: Any, peer: Any) -> None:
     wrong = {"name": "handoff_to_bob", "args": {}}
     turn = take(call, peer(Reply(tool_calls=[wrong, LOOK_UP]), handing(TO_BOB)))

@@ -15,7 +15,7 @@ from agents.workers.tool_calls import call_tool
 
 
 class EndingTools(OwnRun[Any, object]):
-    """Calls a model, to which the tools are bound, until it answers or a tool has run; a failed call is answered."""
+    """Calls a model, to which the tools are bound, until it answers or calls one of them."""
 
     def __init__(self, model: AnyRunnable, tools: Sequence[BaseTool], who: str, max_turns: int) -> None:
         self.model = model
@@ -30,7 +30,7 @@ class EndingTools(OwnRun[Any, object]):
             reply = await effects.invoke(self.model, messages, config)
             results = [await self._called(effects, call, config) for call in reply.tool_calls]
             messages += [reply, *results]
-            if not results or any(result.status == "success" for result in results):
+            if not results or any(call["name"] in self.tools for call in reply.tool_calls):
                 return {"messages": messages}
         raise AgentError(f"Agent {self.who!r} gave no answer in {self.max_turns} model calls", kind="loop")
 
