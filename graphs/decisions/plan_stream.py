@@ -11,9 +11,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from asyncio import InvalidStateError
 from collections.abc import Callable, Mapping
-from concurrent import futures
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, cast
@@ -25,7 +23,7 @@ from typing_extensions import TypedDict
 from agents.decisions import Decided, Decision
 from agents.errors import DecisionError
 from agents.models import VisibleText
-from agents.runtime import AttemptOutcome, Attempts, Effects, Usage, WorkCancelledError, named, no_usage, sum_usage
+from agents.runtime import AttemptOutcome, Attempts, Effects, Usage, named, no_usage, sum_usage
 from graphs.decisions import prompts
 from graphs.decisions.plans import briefly, plan_text
 from graphs.engine import Execute, Node, Plan, Problem, Step, StepRun, Update, Worked, problem, recovered, within_budget
@@ -152,8 +150,6 @@ class PlanInWriting(Generic[S]):
         self.run = run
         self.begun: list[Step] = []
         self._count = 0
-        self._answer: Any = None
-        self._call: Any = None
         self._before: set[str] = set()
         """The steps that had begun before the reply that is being read."""
         self._reader = StepReader()
@@ -161,7 +157,7 @@ class PlanInWriting(Generic[S]):
 
     async def follow(self) -> tuple[Update, Written]:
         """Begin steps as they are written; return the update, and the end of the plan, once all of them have ended."""
-        while (end := await self._stored()) is not None and end["status"] == "step":
+        while (end := self._stored()) is not None and end["status"] == "step":
             self._begin(Step(**end["step"]))
         if end is None:
             end = await self._asked()
@@ -177,27 +173,17 @@ class PlanInWriting(Generic[S]):
         self.begun.append(step)
         self.run.open([step])
 
-    async def _stored(self) -> Written | None:
-        """Return the next step of the plan or its end where it is stored; else None, and a call waits to store it."""
+    def _stored(self) -> Written | None:
+        """Return the next step of the plan or its end, if it is stored."""
         self._count += 1
-        asked, self._answer = self.effects.signal(), self.effects.signal()
-        answer = self._answer
-
-        async def body() -> Any:
-            asked.set_result(None)
-            await self.effects.first([answer])
-            return answer.result()
-
-        self._call = future = self.run.tasks.call(f"plan#{self._count}", body, {"number": self._count})
-        await self.effects.first([future, asked])
-        if asked.done():
-            return None
-        stored: Written = future.result()
-        return stored
+        stored: Any = self.run.tasks.stored(f"plan#{self._count}")
+        return cast(Written | None, stored)
 
     async def _store(self, written: Written) -> Written:
-        self._answer.set_result(written)
-        await self.effects.first([self._call])
+        async def work() -> Any:
+            return written
+
+        await self.effects.first([self.run.tasks.call(f"plan#{self._count}", work, None)])
         return written
 
     async def _asked(self) -> Written:
@@ -207,13 +193,8 @@ class PlanInWriting(Generic[S]):
             begun = plan_text([step.as_dict() for step in self.begun])
             messages += [AIMessage(begun), HumanMessage(prompts.REST_OF_PLAN)]
         work = Attempts(self.node.decide.heard_by(self._hear), self.node.retry)
-        try:
-            outcome = await self.effects.invoke(work, messages, self.config)
-            return await self._store(self._end(outcome))
-        except BaseException as error:
-            with suppress(InvalidStateError, futures.InvalidStateError):
-                self._answer.set_exception(error if isinstance(error, Exception) else WorkCancelledError())
-            raise
+        outcome = await self.effects.invoke(work, messages, self.config)
+        return await self._store(self._end(outcome))
 
     def _end(self, outcome: AttemptOutcome) -> Written:
         faults = recovered("plan", outcome.faults)
@@ -235,7 +216,7 @@ class PlanInWriting(Generic[S]):
             elif step not in self.begun:
                 await self._store(_written("step", no_usage(), step=step.as_dict()))
                 self._begin(step)
-                await self._stored()
+                self._stored()
 
     def _sound(self, item: object) -> Step | None:
         """Return a step if it has begun or may begin: of the form, and without a flaw on the steps before it."""

@@ -44,6 +44,15 @@ class Tasks:
         if self._calls.are_shown:
             self._calls.announce(get_config(), name, shown())
 
+    def stored(self, name: str) -> StepRecord | None:
+        """Return the result of a call that had ended before a resume; else the call is still to be made."""
+
+        async def never() -> StepRecord:
+            raise AssertionError(name)
+
+        is_stored = self._calls.announce(get_config(), name, None)
+        return self.call(name, never, None).result() if is_stored else None
+
     def call(self, name: str, work: Callable[[], Coroutine[Any, Any, StepRecord]], shown: object) -> Pending:
         """Call a task; the future is done when its result is stored. What had finished before a resume is not done."""
         try:

@@ -140,9 +140,10 @@ class Calls:
         loop.checkpoint_pending_writes = before if _NO_TASK in self._writers else [*before]
         self._listed: dict[str, Any] = {}
 
-    def announce(self, config: RunnableConfig, name: str, shown: object) -> None:
-        """List a call that will be made."""
+    def announce(self, config: RunnableConfig, name: str, shown: object) -> bool:
+        """List a call that will be made; return whether its result was stored before."""
         self._listed[name] = self._accepted(config, _Work(name), shown)
+        return bool(self._listed[name].writes)
 
     def call(
         self, config: RunnableConfig, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: object
