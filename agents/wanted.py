@@ -19,10 +19,10 @@ def mentions(*stems: str) -> Callable[[str], bool]:
 names_address = mentions(r"\w{1,20}://", r"www\.", r"[\w-]{1,60}\.[a-z]{2,6}\b(?!\()")
 
 names_files = mentions(
-    r"(?:files?|folders?|documents?|notes|minutes|my|our)\b",
-    r"datei|ordner|dokument|notizen|protokoll|meine|unsere",
-    r"fichier|dossier|(?:mes|mon|ma|nos|notre)\b",
-    r"archivo|carpeta|mis?\b|nuestr",
+    r"(?:files?|folders?|documents?|notes|minutes|my|our)\b|contract|invoice|report|spreadsheet|readme|according to",
+    r"datei|ordner|dokument|notizen|protokoll|meine|unsere|vertrag|rechnung|bericht|laut\b",
+    r"fichier|dossier|(?:mes|mon|ma|nos|notre)\b|contrat|facture|rapport|selon\b",
+    r"archivo|carpeta|mis?\b|nuestr|contrato|factura|informe|según",
 )
 
 names_what_changes = mentions(

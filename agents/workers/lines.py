@@ -77,9 +77,10 @@ asked. No results, no functions, no units. If there is nothing to calculate, wri
             "group_pays = people * entry + boat\neach_pays = group_pays / people",
         ),
         (
-            "One sauna asks 14 a visit, the other 9 a visit and 45 for the card. What do 10 visits to each cost?",
-            "visits = 10\none_per_visit = 14\nother_per_visit = 9\nother_card = 45\none = visits * one_per_visit\n"
-            "other = visits * other_per_visit + other_card\ndifference = one - other",
+            "One boat costs 14 an hour, another 9 an hour and 45 once for cleaning. What do 10 hours of each cost?",
+            "hours = 10\nboat_1_per_hour = 14\nboat_2_per_hour = 9\nboat_2_once = 45\n"
+            "boat_1 = hours * boat_1_per_hour\nboat_2 = hours * boat_2_per_hour + boat_2_once\n"
+            "difference = boat_1 - boat_2",
         ),
         ("By when must guests leave?\n\nrules.txt:\n```\nLeave by 10:00.\nQuiet from 22:00.\n```", "none"),
     ]
