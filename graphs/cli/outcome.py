@@ -128,17 +128,17 @@ def print_questions(
         console: Where to.
         answer_shown: Whether the answer has been printed already.
     """
-    if questions and not questions[0].id and not answer_shown:
-        say(console, str(questions[0].value))
-    for question in questions if any(question.id for question in questions) else ():
-        mark = f" {question.short_id}" if len(questions) > 1 else ""
-        say(console, f"\nQuestion{mark}:", "bold yellow")
-        for item in question.items():
-            say(console, item.text)
-        say(console, question.hint().capitalize(), "dim")
+    several = len(questions) > 1
+    for question in questions:
+        if question.id:
+            say(console, f"\nQuestion{f' {question.short_id}' if several else ''}:", "bold yellow")
+            for item in question.items():
+                say(console, item.text)
+            say(console, question.hint().capitalize(), "dim")
+        elif not answer_shown:
+            say(console, str(question.value))
     if questions and run is None:
         say(console, "The run was not stored, so it cannot be answered.")
     elif questions:
-        several = len(questions) > 1
         answers = [f"--answer {item.short_id}=…" if several else "--answer …" for item in questions]
         say(console, f"Answer with: podium resume {run} {' '.join(answers)}")

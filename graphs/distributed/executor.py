@@ -169,10 +169,10 @@ class RemoteAgent(Agent):
         inside = in_place(config)
         inside.has_acted = inside.has_acted or reply["has_acted"]
         inside.faults += reply["faults"]
-        if reply["outcome"] is not None:
-            charge_earlier(config, plausible(reply["outcome"]["usage"]), no_usage())
-            return reply["outcome"]
-        charge_earlier(config, plausible(reply["usage"]), no_usage())
+        outcome = reply["outcome"]
+        charge_earlier(config, plausible(outcome["usage"] if outcome else reply["usage"]), no_usage())
+        if outcome:
+            return outcome
         error = reply["error"]
         assert error is not None  # noqa: S101 - for type checkers
         if not getattr(error, "usage", None):
