@@ -145,10 +145,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
 
     def take_delegated(self, state: OrchestratorState, answer: Answer) -> dict[str, Any]:
         """Keep the agent's answer as the current work."""
-        return {
-            **self._chosen(state, "one agent", self._author(state), answer),
-            **self.take_work(state, answer, node="agent"),
-        }
+        return self._chosen(state, "one agent", self._author(state), answer, "agent")
 
     def delegate_failed(self, state: OrchestratorState, error: Exception) -> dict[str, Any]:
         """Record it; the request will be planned instead."""
@@ -170,15 +167,21 @@ class Orchestrator(Supervisor[OrchestratorState]):
         return last["agent"] if last and last["agent"] in self.agents else ""
 
     def _chosen(
-        self, state: OrchestratorState, shape: Literal["one agent", "plan", "baseline"], agent: str, answer: Answer
+        self,
+        state: OrchestratorState,
+        shape: Literal["one agent", "plan", "baseline"],
+        agent: str,
+        answer: Answer,
+        node: str,
     ) -> dict[str, Any]:
+        """Record who answered, and keep the answer as the current work."""
         reason = state["triage"]["reason"] if shape != "baseline" else "asked for"
         if state["reviews"]:
             reason = f"sent back: {state['feedback'] or state['reviews'][-1]['feedback']}"
         elif shape == "plan" and state["triage"]["small"]:
             reason = f"{state['triage']['agent']} failed"
         record: Chosen = {"shape": shape, "agent": agent, "reason": reason, "usage": answer["usage"]}
-        return {"chosen": [*state["chosen"], record]}
+        return {"chosen": [*state["chosen"], record], **self.take_work(state, answer, node=node)}
 
     def ask_planner(self, state: OrchestratorState) -> dict[str, Any]:
         """Give the planner the request; after a review also the last answer, its faults, and the finished steps."""
@@ -197,8 +200,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
             failed = any(step["status"] == "failed" for step in planned["steps"].values())
             lacking = failed or any(error["kind"] == "partial" for error in planned["errors"])
             answer = {**answer, "status": "partial" if lacking else "completed"}
-        chosen = self._chosen(state, "plan", self.worker.name, answer)
-        return {**record, **chosen, **self.take_work(state, answer, node="plan")}
+        return {**record, **self._chosen(state, "plan", self.worker.name, answer, "plan")}
 
     def reviewed_answer(self, state: OrchestratorState) -> Literal["answer", "agent", "plan", "escalate"]:
         """Send a rejected answer back to the agent that wrote it once, before anything is planned.
@@ -214,10 +216,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
 
     def take_alone(self, state: OrchestratorState, answer: Answer) -> dict[str, Any]:
         """Keep what a single agent answered."""
-        return {
-            **self._chosen(state, "baseline", "assistant", answer),
-            **self.take_work(state, answer, node="assistant"),
-        }
+        return self._chosen(state, "baseline", "assistant", answer, "assistant")
 
     def conclude(self, state: OrchestratorState) -> Conclusion:  # type: ignore[override]
         """Answer with the accepted work; the baseline's is not reviewed."""

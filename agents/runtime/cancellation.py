@@ -9,16 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 
 from agents.runtime.run_config import extended
-
-T = TypeVar("T")
-
-_END: object = object()
 
 
 class WorkCancelledError(BaseException):
