@@ -26,10 +26,6 @@ HEAD = """\
 # To record it again, run the test with PODIUM_RECORD=1 and access to the model.
 """
 
-_MAX_LEVELS = 100
-_MAX_NODES = 1_000_000
-"""Limits of a file that is read."""
-
 Exchange = JsonObject
 
 _ROLES = {"human": "user", "ai": "assistant"}
@@ -124,9 +120,9 @@ def load(path: Path) -> JsonObject:
         ConfigurationError: It holds no conversation.
     """
     try:
-        conversation = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}  # noqa: S506 - a safe loader
+        conversation = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         [list(exchange["prompt"]) for exchange in conversation.setdefault("exchanges", [])]
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ConfigurationError(f"{path} holds no recorded conversation: {error}") from error
     whole: JsonObject = conversation
     return whole
@@ -149,27 +145,6 @@ def as_yaml(value: Any) -> str:
     """Write YAML with texts of several lines as they are, one line below the other."""
     text: str = yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=10_000)
     return text
-
-
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Refuses a file that is nested too deeply, or that aliases would make too large."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self._level = self._nodes = 0
-        self._sizes: dict[str, int] = {}
-
-    def compose_node(self, parent: object, index: object) -> yaml.Node:
-        event, before = self.peek_event(), self._nodes
-        self._level += 1
-        self._nodes += self._sizes.get(event.anchor, 1) if isinstance(event, yaml.AliasEvent) else 1
-        if self._level > _MAX_LEVELS or self._nodes > _MAX_NODES:
-            raise yaml.YAMLError(f"more than {_MAX_LEVELS} levels, or {_MAX_NODES:,} values with all aliases")
-        node = super().compose_node(parent, index)
-        self._level -= 1
-        if getattr(event, "anchor", None) and not isinstance(event, yaml.AliasEvent):
-            self._sizes[event.anchor] = self._nodes - before
-        return node
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
