@@ -65,10 +65,11 @@ that it needs, with a name that says what each is of and per what; then one form
 asked. No results, no functions, no units. If there is nothing to calculate, write: none"""
     examples: ClassVar = [
         (
-            "A mower takes 3 litres per 1000 square metres, at 1.90 a litre. What do 4500 square metres cost, and what"
-            " is left of 40?",
-            "litres_per_1000_m2 = 3\nprice_per_litre = 1.90\nlitres = 4500 / 1000 * litres_per_1000_m2\n"
-            "cost = litres * price_per_litre\nleft = 40 - cost",
+            "A mower takes 3 litres of petrol per 1000 square metres, at 1.90 a litre. What does the petrol for 4500"
+            " square metres cost, and what is left of 40?",
+            "litres_per_1000_m2 = 3\nprice_per_litre = 1.90\narea_m2 = 4500\nbudget = 40\n"
+            "litres = area_m2 / 1000 * litres_per_1000_m2\npetrol_cost = litres * price_per_litre\n"
+            "left = budget - petrol_cost",
         ),
         (
             "Read fees.txt and group.txt. What does the group pay for the entry and one boat, and what does each pay?"
