@@ -73,15 +73,22 @@ asked. No results, no functions, no units. If there is nothing to calculate, wri
         ),
         (
             "Read fees.txt and group.txt. What does the group pay for the entry and one boat, and what does each pay?"
-            "\n\nfees.txt:\n```\nentry 12.00, bicycle 8.00, boat 30.00\n```\n\ngroup.txt:\n```\nEva\nTom\nIda\n```",
+            "\n\nfees.txt:\n```\nentry 12.00\nboat 30.00\n```\n\ngroup.txt:\n```\nEva\nTom\nIda\n```",
             "entry = 12.00\nboat = 30.00\npeople = 3\n"
             "group_pays = people * entry + boat\neach_pays = group_pays / people",
         ),
         (
-            "One boat costs 14 an hour, another 9 an hour and 45 once for cleaning. What do 10 hours of each cost?",
-            "hours = 10\nboat_1_per_hour = 14\nboat_2_per_hour = 9\nboat_2_once = 45\n"
-            "boat_1 = hours * boat_1_per_hour\nboat_2 = hours * boat_2_per_hour + boat_2_once\n"
-            "difference = boat_1 - boat_2",
+            "A film costs 9 a ticket at the cinema and 4.50 in all at home. Compare both for one viewer and for four.",
+            "cinema_per_viewer = 9\nhome_for_all = 4.50\nviewers = 4\ncinema_for_one = 1 * cinema_per_viewer\n"
+            "home_for_one = 1 * home_for_all\ncinema_for_four = viewers * cinema_per_viewer\n"
+            "home_for_four = 1 * home_for_all",
+        ),
+        (
+            "A sauna asks 14 a visit, or 9 a visit with a card for 45. What do 10 visits cost each way, and which"
+            " way is cheaper?",
+            "visits = 10\nwithout_card_per_visit = 14\nwith_card_per_visit = 9\ncard = 45\n"
+            "without_card = visits * without_card_per_visit\nwith_card = visits * with_card_per_visit + card\n"
+            "difference = without_card - with_card",
         ),
         ("By when must guests leave?\n\nrules.txt:\n```\nLeave by 10:00.\nQuiet from 22:00.\n```", "none"),
     ]
