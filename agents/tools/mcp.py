@@ -21,7 +21,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 
 from agents.errors import AgentError, ConfigurationError
-from agents.runtime import JsonObject, RunScope, WorkCancelledError, clean, clean_data, install_hint, masked, run_scope
+from agents.runtime import RunScope, WorkCancelledError, clean_data, explain, install_hint, masked, run_scope
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult, Tool
@@ -115,7 +115,7 @@ class MCPTools:
 
         return StructuredTool(
             name=tool.name,  # an agent makes it one that providers accept
-            description=clean(tool.description or tool.title or tool.name),
+            description=clean_data(tool.description or tool.title or tool.name),
             args_schema=_renamed(tool.input_schema),
             func=call,
             coroutine=acall,
@@ -157,7 +157,7 @@ class _Session:
         except Exception as error:
             output.seek(0)
             last = output.read()[-2000:].strip().rpartition("\n")[2]
-            words = masked(last or str(_cause(error)) or repr(error))
+            words = masked(last) or explain(error)
             self._open.close()
             raise AgentError(f"The MCP server {server.name!r} cannot be used: {words}") from error
 
@@ -202,7 +202,7 @@ async def _transport(server: MCPTools, output: TextIO) -> AsyncIterator[Any]:
             yield streams
 
 
-def _renamed(schema: JsonObject) -> JsonObject:
+def _renamed(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a tool's arguments without reserved names."""
     properties = {_RESERVED.get(name, name): form for name, form in schema.get("properties", {}).items()}
     required = [_RESERVED.get(name, name) for name in schema.get("required", ())]
@@ -219,7 +219,7 @@ def _read(tool: Tool, result: CallToolResult) -> tuple[object, object]:
             pictures.append({"type": "image", "base64": block.data, "mime_type": block.mime_type})
         else:
             texts.append(block.model_dump_json(exclude_none=True)[:MAX_RESULT])
-    text = clean("\n".join(texts))[:MAX_RESULT]
+    text: str = clean_data("\n".join(texts))[:MAX_RESULT]
     if result.is_error:
         raise ToolException(text or f"{tool.name} failed without a reason.")
     content = [{"type": "text", "text": text}, *pictures] if pictures else text or "(an empty result)"
@@ -235,13 +235,6 @@ def _is_gone(error: Exception) -> bool:
     from mcp_types import CONNECTION_CLOSED
 
     return not isinstance(error, MCPError) or error.error.code == CONNECTION_CLOSED
-
-
-def _cause(error: BaseException) -> BaseException:
-    """Return the one error in a group of errors."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 @contextmanager

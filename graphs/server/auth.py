@@ -23,6 +23,7 @@ from langgraph_sdk import Auth
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graphs.server.token import make_token, token_file
@@ -113,9 +114,7 @@ class Guard:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": refused[1]})
         else:
             status, detail = refused
-            headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": json.dumps({"detail": detail}).encode()})
+            await JSONResponse({"detail": detail}, status, {"www-authenticate": "Bearer"})(scope, receive, send)
 
 
 def _refused(scope: Scope) -> tuple[int, str] | None:
