@@ -302,11 +302,11 @@ def test_calls_do_not_look_through_the_calls_and_writes_of_others() -> None:
             count += event == "line"
             return note if name.endswith(("pregel/_loop.py", "pregel/_algo.py", "pregel/_runner.py")) else None
 
-        graph = calling(number, [])
+        graph = calling(number, [], asks=7)
         before = sys.gettrace()
         sys.settrace(note)
         try:
-            asyncio.run(graph.ainvoke({"count": 0}, THREAD))
+            run_to_end(graph, by_id=True)
         finally:
             sys.settrace(before)
         return count / number

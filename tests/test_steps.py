@@ -1,6 +1,5 @@
 """The rules of a workflow, on plain data."""
 
-import random
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +9,7 @@ from agents import Retry
 from graphs import Step
 from graphs.engine import StepRecord, critical_path, findings, new_record, read_plan
 from graphs.engine.step_inputs import inputs_of
-from graphs.engine.steps import fill_task, find_cycle, holds, in_order, may_start, reason_to_skip
+from graphs.engine.steps import fill_task, find_cycle, holds, may_start, reason_to_skip
 from tests.tables import each
 
 AGENTS = ("ann", "bob")
@@ -142,32 +141,6 @@ def test_a_cycle_is_named_in_waiting_order(edges: dict[str, str], cycle: list[st
     assert found[:1] == found[-1:]
     assert set(found) == set(cycle)
     assert all(edges[earlier] == other for earlier, other in pairwise(found))
-
-
-def random_steps(seed: int, number: int = 30) -> list[Step]:
-    """Make steps that depend on earlier ones."""
-    chance = random.Random(seed)
-    ids = [f"s{chance.randrange(10**6)}" for _ in range(number)]
-    return [step(id_, *chance.sample(ids[:at], min(at, chance.randrange(4)))) for at, id_ in enumerate(ids)]
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_the_order_keeps_dependencies_and_never_varies(seed: int) -> None:
-    steps = random_steps(seed)
-    ordered = [item.id for item in in_order(steps)]
-    shuffled = random.Random(seed).sample(steps, len(steps))
-    assert [item.id for item in in_order(shuffled)] == ordered
-    place = {item: at for at, item in enumerate(ordered)}
-    assert all(place[other] < place[step.id] for step in steps for other in step.dependencies)
-
-
-def test_ties_are_ordered_by_id() -> None:
-    assert [item.id for item in in_order([step("c"), step("a"), step("b", "c")])] == ["a", "c", "b"]
-
-
-def test_a_long_chain_has_an_order() -> None:
-    chain = [step(f"s{number}", *([f"s{number - 1}"] if number else [])) for number in range(3000)]
-    assert [item.id for item in in_order(chain[::-1])] == [item.id for item in chain]
 
 
 @each(

@@ -29,7 +29,6 @@ from graphs.engine.steps import (
     OnFailure,
     Step,
     StepRecord,
-    in_order,
     in_words,
     may_start,
     new_record,
@@ -77,18 +76,18 @@ class Execute(SyncAsyncRunnable[Any, Update]):
         """Return the records of all steps, and what they add to `errors` and `usage`."""
         began = time.monotonic()
         run = self.run_of(effects, value, config)
-        steps, finished = self._in_order(read_plan(value["plan"])[0]), run.finished
+        steps = {step.id: step for step in (*read_plan(value["plan"])[0], *self.steps)}  # the code's have the last word
+        finished = run.finished
         try:
-            run.open([step for step in steps if step.id not in finished])
+            run.open([step for name, step in steps.items() if name not in finished])
             await run.close()
         except BaseException:
             run.work.abandoned = True  # after Ctrl-C the threads of waiting steps live on; they must not start anything
             raise
         new = run.results()
         records = {**finished, **new}
-        listed = dict.fromkeys([*(step["id"] for step in value["plan"]), *(step.id for step in steps)])
         return {
-            "steps": {name: records[name] for name in listed},
+            "steps": {name: records[name] for name in steps},
             "errors": [error for record in new.values() for error in record["problems"]],
             "usage": sum_usage(record["usage"] for record in new.values()),
             "seconds": time.monotonic() - began + run.tasks.earlier.seconds,
@@ -104,12 +103,6 @@ class Execute(SyncAsyncRunnable[Any, Update]):
         for record in finished.values():
             run.ended(record)
         return run
-
-    def _in_order(self, stored: Sequence[Step]) -> list[Step]:
-        """Return the steps in the order in which their tasks are called; what the code has added comes last."""
-        own = {step.id: step for step in self.steps}
-        known = [own.pop(step.id, step) for step in in_order(stored)]
-        return [*known, *in_order([*own.values()])]
 
 
 class StepRun:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
@@ -112,7 +113,7 @@ _NO_TASK = "00000000-0000-0000-0000-000000000000"
 
 
 class Calls:
-    """The task calls of one node, and of the tasks in it: durable as those of `@task`, for a third of their cost.
+    """The task calls of one node, and of the tasks in it: durable as those of `@task`, at less cost.
 
     LangGraph recognises a call after a resume by its number and name. Here a call has no number, so that calls may be
     made in any order, each with a name of its own. LangGraph releases a result before it is stored; here after that, so
@@ -131,11 +132,18 @@ class Calls:
         modes = loop.stream.modes if loop.stream is not None else ()
         self.are_shown = not {"tasks", "debug"}.isdisjoint(modes)
         """Whether anybody listens to the `tasks` stream, which lists calls before they begin."""
-        self._before = before = loop.checkpoint_pending_writes
-        """What a call can match: only what was stored before its node began, and what it wrote itself."""
-        self._writers = {task_id for task_id, *_ in before}
+        self._before: dict[str, list[Any]] = defaultdict(list)
+        """What calls can match, by task: only what was stored before their node began."""
+        before = loop.checkpoint_pending_writes
+        for write in before:
+            self._before[write[0]].append(write)
+        # Only if the list has anything does LangGraph look for resumes by the id of an interrupt, which are elsewhere.
+        self._resumes = [write for write in before if write[1] == RESUME] or before[:1]
         # A resume for any interrupt is taken out of the list by the call that uses it: that list stays the loop's.
-        loop.checkpoint_pending_writes = before if _NO_TASK in self._writers else [*before]
+        if _NO_TASK in self._before:
+            self._resumes = before
+        else:
+            loop.checkpoint_pending_writes = [*before]
         self._listed: dict[str, Any] = {}
 
     def announce(self, config: RunnableConfig, name: str, shown: object) -> bool:
@@ -172,13 +180,18 @@ class Calls:
 
         parent = config["configurable"][CALL].args[0]()
         RUNNABLES[work, True] = work  # else LangGraph makes three Runnables of it
-        whole, self._loop.checkpoint_pending_writes = self._loop.checkpoint_pending_writes, self._before
+        loop = self._loop
+        whole, loop.checkpoint_pending_writes = loop.checkpoint_pending_writes, self._resumes
         try:
             inherited = config["callbacks"]
             call = Call(work, ((shown,), {}), retry_policy=None, cache_policy=None, callbacks=inherited)
-            return PregelLoop.accept_push(self._loop, parent, 0, call)
+            task: Any = PregelLoop.accept_push(loop, parent, 0, call)
+            if task.id in self._before and not task.writes:
+                loop.checkpoint_pending_writes = self._before[task.id]
+                loop._reapply_writes_to_succeeded_nodes({task.id: task})
+            return task
         finally:
-            self._loop.checkpoint_pending_writes = whole
+            loop.checkpoint_pending_writes = whole
             del RUNNABLES[work, True]
 
     async def _run(self, task: Any) -> Any:
@@ -202,13 +215,13 @@ class Calls:
             return writes[-1]
 
         loop.submit = note
-        if task.id not in self._writers:
+        if task.id not in self._before:
             loop.checkpoint_pending_writes = []
         try:
             self._commit(task, error)
         finally:
             loop.submit = submit
-            if task.id not in self._writers:
+            if task.id not in self._before:
                 whole += loop.checkpoint_pending_writes
                 loop.checkpoint_pending_writes = whole
         loop.tasks.pop(task.id, None)

@@ -127,31 +127,15 @@ def read_plan(items: Iterable[Step | Mapping[str, object]]) -> tuple[list[Step],
     return steps, flaws
 
 
-def _sorter(steps: Sequence[Step]) -> TopologicalSorter[str]:
-    known = {step.id for step in steps}
-    return TopologicalSorter({step.id: [d for d in step.dependencies if d in known and d != step.id] for step in steps})
-
-
 def find_cycle(steps: Sequence[Step]) -> list[str]:
     """Return the ids along a cycle, the first repeated at the end, each waiting for the next; empty if none."""
+    known = {step.id for step in steps}
+    needs = {step.id: [name for name in step.dependencies if name in known and name != step.id] for step in steps}
     try:
-        _sorter(steps).prepare()
+        TopologicalSorter(needs).prepare()
     except CycleError as error:
         return list(reversed(error.args[1]))
     return []
-
-
-def in_order(steps: Sequence[Step]) -> list[Step]:
-    """Return the steps so that each comes after its dependencies, ties by id: an order that never varies."""
-    sorter = _sorter(steps)
-    sorter.prepare()
-    named = {step.id: step for step in steps}
-    ordered: list[Step] = []
-    while sorter.is_active():
-        ready = sorted(sorter.get_ready())
-        ordered += [named[step_id] for step_id in ready]
-        sorter.done(*ready)
-    return ordered
 
 
 def new_record(step: Step, status: str = "pending", **known: Any) -> StepRecord:
