@@ -29,6 +29,8 @@ _WORDS = {
     "ninety": 90, "hundred": 100, "thousand": 1000, "million": 1_000_000, "two": 2, "three": 3, "four": 4, "five": 5,
     "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "both": 2, "twice": 2,
 }  # fmt: skip
+_STEM = 4
+"""Letters by which a word is the same in singular and plural."""
 _UNITS = (2, 7, 12, 24, 52, 60, 365, 1000, 1_000_000)
 """Factors between units."""
 
@@ -74,9 +76,30 @@ def unknown_figures(text: str, sources: Iterable[str], *, derived: bool = True, 
 
 def by_figure(text: str) -> str:
     """Return the parts of a text that have a figure each, the greatest first; empty if there are fewer than two."""
-    parts = [part.strip() for part in re.split(r"[,;:\n]|\.(?!\d)", text[:MAX_TEXT])]
-    values = {part: max(values[0]) for part in parts if len(values := [*figures_in(part).values()]) == 1 and values[0]}
+    values = _parts(text)
     return "; ".join(sorted(values, key=values.__getitem__, reverse=True)) if len(values) > 1 else ""
+
+
+def named_in(text: str, task: str) -> str:
+    """Return those of the parts of a text with a figure each that a task names; empty if it may name all, or none."""
+    asked, named = _words(task), []
+    parts = {part: _words(part) for part in _parts(text)}
+    stems = {word[:_STEM] for word in asked if len(word) >= _STEM}
+    for part, words in parts.items():
+        if any(word[:_STEM] in stems for word in words):
+            named.append(part)
+        elif words & asked:
+            return ""
+    return "; ".join(named) if len(named) < len(parts) else ""
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[^\W\d_]{3,}", text.casefold()))
+
+
+def _parts(text: str) -> dict[str, float]:
+    parts = [part.strip() for part in re.split(r"[,;:\n]|\.(?!\d)", text[:MAX_TEXT])]
+    return {part: max(values[0]) for part in parts if len(values := [*figures_in(part).values()]) == 1 and values[0]}
 
 
 def _known(source: str) -> Iterator[float]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agents.figures import unknown_figures
+from agents.figures import named_in, unknown_figures
 from tests.planned import APART, ASK, Team, plan, step
 from tests.tables import each
 
@@ -85,6 +85,16 @@ def test_explained_figures_raise_no_alarm(source: str, text: str) -> None:
 @each(("source", "text", "figure"), INVENTED)
 def test_figures_from_nowhere_are_noticed(source: str, text: str, figure: str) -> None:
     assert unknown_figures(text, [source]) == [figure]
+
+
+def test_what_a_task_names_of_a_list_is_found() -> None:
+    for task, named in (
+        ("What do 2 tents and 3 sleeping bags cost?", "Tent 89.00 a piece; sleeping bag 34.00 a piece"),
+        ("What do tents, sleeping bags and lamps cost?", ""),
+        ("What does a boat cost?", ""),
+        ("What do a tent and a piece of rope cost?", ""),
+    ):
+        assert named_in("Tent 89.00 a piece, sleeping bag 34.00 a piece; lamp 12.50 a piece.", task) == named
 
 
 def test_a_plan_with_figures_that_nobody_gave_goes_back_once(call: Any) -> None:
