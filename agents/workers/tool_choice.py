@@ -137,7 +137,7 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         added: list[BaseMessage] = []
         for number, (name, arguments) in enumerate(self._named_in(task, text)):
             added += await self._call(effects, name, arguments, f"read_{number}", config)
-            content = added[-1].text
+            content = str(added[-1].text)
             for hint, found in (
                 (IN_ORDER, by_figure(content) if asks_for_order(text) else ""),
                 (NAMED, named_in(content, task)),
