@@ -31,6 +31,10 @@ _WORDS = {
 }  # fmt: skip
 _STEM = 4
 """Letters by which a word is the same in singular and plural."""
+_REST = re.compile(
+    r"\b(?:but|except|without|others?|rest|every\w*|remain\w*|ohne|außer|ander\w*|übrig\w*|sauf|sans|autres?|salvo|otr[oa]s?)\b",
+    re.IGNORECASE,
+)
 _UNITS = (2, 7, 12, 24, 52, 60, 365, 1000, 1_000_000)
 """Factors between units."""
 
@@ -80,17 +84,24 @@ def by_figure(text: str) -> str:
     return "; ".join(sorted(values, key=values.__getitem__, reverse=True)) if len(values) > 1 else ""
 
 
-def named_in(text: str, task: str) -> str:
-    """Return those of the parts of a text with a figure each that a task names; empty if it may name all, or none."""
-    asked, named = _words(task), []
-    parts = {part: _words(part) for part in _parts(text)}
+def with_named(text: str, task: str) -> str:
+    """Return a text without those of its parts with a figure each that a task does not name, if it names some of them.
+
+    A task that speaks of others or the rest, or has a word of a part that is not clearly named, may need all of them.
+    """
+    asked, left_out = _words(task), []
     stems = {word[:_STEM] for word in asked if len(word) >= _STEM}
+    parts = {part: words for part in _parts(text) if (words := _words(part))}
     for part, words in parts.items():
-        if any(word[:_STEM] in stems for word in words):
-            named.append(part)
-        elif words & asked:
-            return ""
-    return "; ".join(named) if len(named) < len(parts) else ""
+        if not any(word[:_STEM] in stems for word in words):
+            left_out.append(part)
+            if words & asked:
+                return text
+    if len(left_out) == len(parts) or _REST.search(task):
+        return text
+    for part in left_out:
+        text = text.replace(part, "…")
+    return text
 
 
 def _words(text: str) -> set[str]:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field, create_model
 
 from agents.assignment import message_parts, quote
 from agents.decisions import Decision
-from agents.figures import by_figure, named_in
+from agents.figures import by_figure, with_named
 from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
 from agents.wanted import asks_for_order
 from agents.workers.lines import in_lines, lines_of, plainly, with_results
@@ -58,8 +58,6 @@ about that file or page, say that it could not be read, and do not make up what 
 
 IN_ORDER = "From most to least: "
 """Before what a file lists, where a task asks for the most or least of it, which a small model does not see."""
-NAMED = "Of this the task names: "
-"""Before what a task names of a list in a file: a small model adds up all of it."""
 LINES = "lines"
 """The id of a call that the model wrote as lines of text."""
 UNREADABLE = """None of these lines can be computed. Write each as `name = formula`, with figures, names, + - * / and
@@ -138,11 +136,10 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         for number, (name, arguments) in enumerate(self._named_in(task, text)):
             added += await self._call(effects, name, arguments, f"read_{number}", config)
             content = str(added[-1].text)
-            for hint, found in (
-                (IN_ORDER, by_figure(content) if asks_for_order(text) else ""),
-                (NAMED, named_in(content, task)),
-            ):
-                content = f"{content.rstrip()}\n{hint}{found}" if found else content
+            if asks_for_order(text) and (listed := by_figure(content)):
+                content = f"{content.rstrip()}\n{IN_ORDER}{listed}"
+            elif not asks_for_order(text):
+                content = with_named(content, task)
             added[-1] = added[-1].model_copy(update={"content": content})
         messages = [*value["messages"], *added]
         read = "\n".join(message.text for message in added)
