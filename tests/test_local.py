@@ -24,7 +24,7 @@ import pytest
 from agents.errors import ConfigurationError, NoModelError
 from agents.models.local import available, describe_download, find, local_model, pull
 from agents.models.local.download import DownloadError
-from agents.models.local.server import LocalModelError, Running, Server
+from agents.models.local.server import TIMEOUT_SECONDS, LocalModelError, Running, Server, _chat
 from agents.models.local.server_process import wait_until_idle
 from agents.models.local.weights import Weights
 from agents.testing import FaultyProvider
@@ -346,6 +346,11 @@ def test_a_model_whose_server_has_ended_starts_another(replies: dict[str, str]) 
     assert replies["before"] == EARLIER
     for text in (replies["sync"], replies["async"]):
         assert text not in ("", EARLIER)
+
+
+def test_a_model_that_reads_its_prompt_for_minutes_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").touch()
+    assert _chat(Server(tmp_path / "model.gguf", "slow"), {}).stream_chunk_timeout == TIMEOUT_SECONDS
 
 
 def test_a_server_is_idle_once_no_request_is_at_work_and_its_counters_stand_still() -> None:

@@ -223,6 +223,7 @@ def _chat(server: Server, kwargs: dict[str, object]) -> ChatOpenAI:
         "temperature": 0,
         "max_tokens": REPLY_LIMIT,
         "timeout": TIMEOUT_SECONDS,
+        "stream_chunk_timeout": TIMEOUT_SECONDS,  # a busy machine may read a prompt for minutes before the first word
         "profile": PROFILE,
         "trust_env": False,  # A proxy cannot reach the loopback interface.
     }
