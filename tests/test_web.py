@@ -1,5 +1,6 @@
 """Fetching pages: from a real server on loopback, with the address policy as a parameter; and what is refused."""
 
+import gzip
 import ssl
 import threading
 import time
@@ -198,8 +199,14 @@ def test_a_large_page_is_cut(site: Website) -> None:
     assert len(fetch(f"{site.url}/", fetcher)) == 100_000
 
 
+def test_a_compressed_page_is_bounded_too(site: Website) -> None:
+    site.pages["/"] = 200, {"Content-Type": "text/plain", "Content-Encoding": "gzip"}, gzip.compress(b"x" * 50_000_000)
+    fetcher = Fetcher(allowed=only_loopback, max_bytes=100_000, max_output=10**9)
+    assert len(fetch(f"{site.url}/", fetcher)) == 100_000
+
+
 @pytest.mark.parametrize("encoding", ["br", "gzip, gzip", "gzip", "zstd"])
-def test_compressed_pages_are_refused(site: Website, encoding: str) -> None:
+def test_other_compressions_are_refused(site: Website, encoding: str) -> None:
     site.pages["/"] = 200, HTML | {"Content-Encoding": encoding}, b"not compressed"
     with pytest.raises(ToolException, match="compress"):
         fetch(f"{site.url}/")

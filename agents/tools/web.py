@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -57,7 +58,7 @@ class Fetcher:
     seconds: float = 20
     """For everything together: name, redirects, download and conversion."""
     max_bytes: int = 2_000_000
-    """Bytes that are read of a page, which comes uncompressed; the rest is left out."""
+    """Bytes that are read of a page, before and after decompression; the rest is left out."""
     max_redirects: int = 5
     max_output: int = 12_000
     """Characters of text in one reply."""
@@ -104,7 +105,7 @@ class Fetcher:
                 request = client.build_request(
                     "GET",
                     url.copy_with(host=address),
-                    headers={"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity", "User-Agent": "podium"},
+                    headers={"Host": url.netloc.decode("ascii"), "Accept-Encoding": "gzip", "User-Agent": "podium"},
                     extensions={"sni_hostname": url.raw_host.decode("ascii")},
                 )
                 try:
@@ -141,14 +142,14 @@ class Fetcher:
             kind.startswith("text/") or kind in ("application/json", "application/xhtml+xml") or kind.endswith("+json")
         ):
             raise ToolException(f"{url} is {kind}; only web pages, text and JSON can be read.")
-        if (encoding := response.headers.get("Content-Encoding", "identity").strip().lower()) != "identity":
-            raise ToolException(f"The page is compressed with {encoding!r}, which was not asked for.")
         content = bytearray()
         async for chunk in response.aiter_raw():
             content += chunk
             if len(content) >= self.max_bytes:
                 break
-        return Page(str(url), kind, response.charset_encoding, bytes(content[: self.max_bytes]))
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        plain = _decompressed(bytes(content[: self.max_bytes]), encoding, self.max_bytes)
+        return Page(str(url), kind, response.charset_encoding, plain)
 
     def _part(self, text: str, start: int) -> str:
         start = max(0, start)
@@ -157,6 +158,17 @@ class Fetcher:
             raise ToolException(f"The page has {len(text)} characters of text; none from {start} on.")
         end = start + len(part)
         return part if end == len(text) else f"{part}\n... (to go on, fetch it with start={end})"
+
+
+def _decompressed(content: bytes, encoding: str, limit: int) -> bytes:
+    if encoding == "identity":
+        return content
+    if encoding not in ("gzip", "x-gzip"):
+        raise ToolException(f"The page is compressed with {encoding!r}, which was not asked for.")
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(content, limit)
+    except zlib.error as error:
+        raise ToolException(f"The page's compression is broken: {error}.") from error
 
 
 def fetch_tool(fetcher: Fetcher | None = None, *, any_address: bool = False) -> BaseTool:
