@@ -279,7 +279,10 @@ def test_the_example_of_the_page_runs_in_processes(
     (tmp_path / "my_team.py").write_text(files["my_team.py"])
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("multiprocessing.get_context", lambda method: preloaded())
-    exec(files["run.py"], {"__name__": "__main__"})
+    try:
+        exec(files["run.py"], {"__name__": "__main__"})
+    finally:
+        sys.modules.pop("my_team", None)
     assert capsys.readouterr().out.count(f'"SUM": {sum(range(3_000_000))}') == 2
 
 
