@@ -6,7 +6,8 @@ node                 `ask -> agent -> take`, and functions of the state
 state                the state that all patterns share, and how it opens and closes
 team                 agents by name
 steps                the rules of steps, on plain data; plan_check: what is wrong with a plan
-execute              the node that runs steps; step_work: the work of one; step_inputs: what it gets; step_records
+execute              the node that runs steps; step_work: the work of one; step_inputs: what it gets; returning: the
+                     form of its result; step_records
 durable_tasks        calls whose results are stored before anybody builds on them
 budget               what a run may use
 progress             events on LangGraph's custom stream

@@ -19,17 +19,14 @@ from langgraph.runtime import get_runtime
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from agents.agent import Agent, Answer
+from agents.agent import Agent
 from agents.assignment import Assignment, escaped, put_into
-from agents.errors import AgentError, DecisionError
-from agents.forms import Form
-from agents.json_replies import read_json
+from agents.errors import AgentError
 from agents.runtime import (
     AttemptOutcome,
     Attempts,
     Effects,
     Retry,
-    SyncAsyncRunnable,
     Usage,
     is_cancelled,
     named,
@@ -41,6 +38,7 @@ from graphs.engine.concurrency import at_work
 from graphs.engine.durable_tasks import Pending, Tasks, Window, results_of
 from graphs.engine.langgraph_internals import CACHE
 from graphs.engine.progress import report
+from graphs.engine.returning import Returning
 from graphs.engine.savers import check_storage
 from graphs.engine.state import Problem, problem, recovered
 from graphs.engine.step_inputs import StepInputs, inputs_of, value_of
@@ -50,30 +48,6 @@ from graphs.engine.steps import LAST_ROUND, Step, StepRecord, Until, fill_task, 
 _Work = Coroutine[object, None, StepRecord]
 Begin = Callable[[], None]
 """Called when the first agent of a step begins."""
-
-
-class Returning(SyncAsyncRunnable[Assignment, Answer]):
-    """An agent whose answers have a form: a chat model without one is asked for it, and every answer is validated.
-
-    Raises:
-        DecisionError: An answer is not of the form; the message says where.
-    """
-
-    def __init__(self, agent: Agent, form: type[BaseModel]) -> None:
-        is_asked = agent.takes_tools and agent.response_format is None
-        self.agent = agent.returning(form) if is_asked else agent
-        self.form = Form(form)
-
-    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:
-        """Return the answer with its data as JSON of the form."""
-        answer = await effects.invoke(self.agent, value, config)
-        if answer["status"] == "needs_input":
-            return answer
-        try:
-            data = answer["data"] if answer["data"] is not None else read_json(answer["text"])
-            return {**answer, "data": self.form.read(data)}
-        except DecisionError as error:
-            raise DecisionError(f"the result is not a {self.form.name}: {error}") from error
 
 
 class StepWork:
