@@ -1,24 +1,23 @@
 """Agents do the work: every kind of worker behind one Runnable, from an assignment to an answer.
 
-agent            Agent; conversion: an agent of anything that a user has
+agent            Agent, the worker with a name; conversion: an agent of anything that a user has
 assignment       what an agent gets, and the messages of it for a chat model; answer: what an agent returns
-checks           guardrails without a model; stated: what a request itself states; figures: figures from nowhere
-memory           facts about a user, across threads
-decisions        typed decisions of a chat model; forms: their schemas; json_replies: the JSON in a reply
 settings         what the caller of a run may set
-tracing          OpenTelemetry spans; spans: what they hold
 errors           what can go wrong; usage: model calls, tokens and cost as data
 
-Rooms, each importing only those above it:
+The rooms, each with what it imports of this package beside errors, settings and usage:
 
-runtime          how calls run: sync and async, cancellation, retries, usage; imports errors and settings only
-models           chat models and embeddings; models.local: the local one
-workers          what does the work of an agent: a chat model, a function, a graph
-tools            tools for chat models
-teams            the default team, and team files; imports agent and tools
-testing          models and a provider for tests; imports models
+runtime    none                                            how calls run: sync and async, cancellation, retries, usage
+tracing    runtime                                         OpenTelemetry spans of every run
+models     runtime                                         chat models and embeddings; models.local: the local one
+checks     runtime, assignment                             judgements without a model: of tasks, answers and requests
+decisions  runtime, models                                 typed decisions of a chat model
+workers    runtime, models, checks, decisions, assignment  the work of an agent: a chat model, a function, a graph
+tools      runtime, checks, workers                        tools for chat models
+teams      runtime, tools, agent                           the default team, and team files
+testing    runtime, models                                 models and a provider for tests
 
-agent imports workers, and workers import models. Nothing here imports `graphs`.
+agent imports checks, workers and tools; assignment imports runtime. Nothing here imports `graphs`.
 """
 
 import warnings as _warnings
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, quote
 from agents.conversion import AnyAgent, agent_of
+from agents.decisions import Decided, Decision
 from agents.errors import (
     AgentError,
     ConfigurationError,
@@ -45,9 +45,8 @@ from agents.settings import Settings
 from agents.tracing import trace, trace_as_set
 
 if TYPE_CHECKING:
-    from agents.decisions import Decided, Decision
+    from agents.checks import as_requested
     from agents.models import chat_model
-    from agents.stated import as_requested
     from agents.teams import load_team, team
 
 __all__ = [

@@ -17,7 +17,6 @@ from agents.answer import Answer, is_envelope, read_answer, with_figures
 from agents.assignment import Asked, Assignment, as_assignment, users_words
 from agents.checks import Check, Guardrails, sent_back
 from agents.errors import AgentError, ConfigurationError
-from agents.memory import NO_USER, memory_tools, user_of
 from agents.runtime import (
     CALCULATED,
     AnyRunnable,
@@ -37,6 +36,7 @@ from agents.runtime import (
     usage_of_messages,
 )
 from agents.settings import settings
+from agents.tools import NO_USER, memory_tools, user_of
 from agents.workers import MAX_TURNS, ChatModelWorker, FunctionWorker, GraphWorker, Toolset, newly_written, written
 
 if TYPE_CHECKING:

@@ -11,11 +11,10 @@ from langgraph.graph import END, START
 
 from agents.agent import Agent, Answer
 from agents.assignment import History
-from agents.checks import Check
+from agents.checks import Check, as_requested
 from agents.conversion import AnyAgent
 from agents.decisions import Decided, Decision
 from agents.runtime import Retry
-from agents.stated import as_requested
 from graphs.decisions import (
     CHECKS,
     CheckWork,

@@ -14,10 +14,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import BaseModel, Field
 
 from agents.assignment import quote
-from agents.decisions import Decision
+from agents.decisions import Decision, Form, OneOf, Short, nearest, read_json, read_object
 from agents.errors import AgentError, ConfigurationError, DecisionError
-from agents.forms import Form, OneOf, Short, nearest
-from agents.json_replies import read_json, read_object
 from agents.runtime import Attempts, Retry
 from agents.testing import Fault, FaultyProvider, Reply, ScriptedModel
 from tests.tables import each

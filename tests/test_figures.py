@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agents.figures import unknown_figures, with_named
+from agents.checks import unknown_figures, with_named
 from tests.planned import APART, ASK, Team, plan, step
 from tests.tables import each
 

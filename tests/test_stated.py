@@ -1,7 +1,7 @@
 """What a request states in words that leave no doubt is checked, and nothing else."""
 
 from agents import as_requested
-from agents.stated import RULES, AsRequested
+from agents.checks import RULES, AsRequested
 from tests.tables import each
 
 W10 = "one two three four five six seven eight nine ten"

@@ -25,7 +25,7 @@ from agents.runtime.background import (
 )
 from agents.runtime.calculated import CALCULATED, Names, calculated, names_for
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
-from agents.runtime.effects import AnyRunnable, Effects, In, Out
+from agents.runtime.effects import AnyRunnable, Effects, In, Out, call, is_async
 from agents.runtime.installation import install_hint
 from agents.runtime.lazy import lazily
 from agents.runtime.per_model import PerModel
@@ -74,6 +74,7 @@ __all__ = [
     "WorkCancelledError",
     "add_usage",
     "calculated",
+    "call",
     "cancellations_of",
     "charge_earlier",
     "check_reply",
@@ -89,6 +90,7 @@ __all__ = [
     "in_run_scope",
     "in_thread",
     "install_hint",
+    "is_async",
     "is_cancelled",
     "is_exhausted",
     "is_rejection",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from functools import partial
@@ -173,3 +174,18 @@ class _BackgroundEvent(Wakeup):
 
     async def wait(self, seconds: float | None = None) -> None:
         await self._effects._until_cancelled(super().wait(seconds))
+
+
+async def call(
+    effects: Effects, function: Callable[..., Any], arguments: Mapping[str, object], *, is_async: bool
+) -> Any:
+    """Call a user's function, sync or async."""
+    result = await (effects.coroutine if is_async else effects.function)(function, arguments)
+    # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
+    return await effects.coroutine(lambda: result, {}) if inspect.iscoroutine(result) else result
+
+
+def is_async(function: Callable[..., object]) -> bool:
+    """Tell whether a function, or an object with `__call__`, is async."""
+    method = getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(method)

@@ -11,9 +11,9 @@ from typing import Annotated
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import Field
 
+from agents.checks import names_files
 from agents.errors import ConfigurationError
 from agents.tools.readable_tool import readable_tool
-from agents.wanted import names_files
 
 MAX_FILE_BYTES = 5_000_000
 """Larger files are neither read nor searched."""

@@ -22,11 +22,11 @@ import httpx2
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import Field
 
+from agents.checks import names_address, names_what_changes
 from agents.runtime import install_hint
 from agents.tools.addresses import WebTool, checked_url, is_public
 from agents.tools.pages import Page, page_text
 from agents.tools.readable_tool import readable_tool
-from agents.wanted import names_address, names_what_changes
 
 MAX_TRIED = 3
 """IP addresses of one host that are tried, each for at most `CONNECT_SECONDS`."""

@@ -9,7 +9,7 @@ input of that Runnable; they are called in this order.
 """
 
 from agents.workers.chat_model import MAX_TURNS, ChatModelWorker
-from agents.workers.function import FunctionWorker, call, is_async
+from agents.workers.function import FunctionWorker
 from agents.workers.graph import GraphWorker, newly_written, written
 from agents.workers.lines import CalculationLines
 from agents.workers.tool_calls import Toolset, safe_name
@@ -21,8 +21,6 @@ __all__ = [
     "FunctionWorker",
     "GraphWorker",
     "Toolset",
-    "call",
-    "is_async",
     "newly_written",
     "safe_name",
     "written",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 
 from agents.assignment import Assignment
-from agents.runtime import Effects, OwnRun
+from agents.runtime import Effects, OwnRun, call, is_async
 
 _EXTRAS = ("context", "data", "request", "message", "conversation", "config")
 """Parameters that a function gets by name: those of the assignment, `request` as text and `message` as the user's own
@@ -43,21 +43,6 @@ class FunctionWorker(OwnRun[Assignment, Any]):
         if self._is_async:
             return effects.coroutine(work, arguments)
         return call(effects, work, arguments, is_async=False)
-
-
-async def call(
-    effects: Effects, function: Callable[..., Any], arguments: Mapping[str, object], *, is_async: bool
-) -> Any:
-    """Call a user's function, sync or async."""
-    result = await (effects.coroutine if is_async else effects.function)(function, arguments)
-    # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
-    return await effects.coroutine(lambda: result, {}) if inspect.iscoroutine(result) else result
-
-
-def is_async(function: Callable[..., object]) -> bool:
-    """Tell whether a function, or an object with `__call__`, is async."""
-    method = getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(method)
 
 
 def _argument(name: str, assignment: Assignment, config: RunnableConfig) -> object:

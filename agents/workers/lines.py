@@ -13,8 +13,7 @@ from typing import ClassVar
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.tools import BaseTool, ToolException
 
-from agents.figures import figures_in, unknown_figures
-from agents.wanted import asks_for_figures, asks_for_words
+from agents.checks import asks_for_figures, asks_for_words, figures_in, unknown_figures
 
 Compute = Callable[[str, MutableMapping[str, float]], str]
 

@@ -20,10 +20,9 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import BaseModel, Field, create_model
 
 from agents.assignment import message_parts, quote
+from agents.checks import asks_for_order, by_figure, with_named
 from agents.decisions import Decision
-from agents.figures import by_figure, with_named
 from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
-from agents.wanted import asks_for_order
 from agents.workers.lines import in_lines, lines_of, plainly, with_results
 from agents.workers.tool_calls import call_tool
 

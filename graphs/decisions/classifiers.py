@@ -16,8 +16,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from agents.agent import Agent
 from agents.assignment import Assignment
-from agents.decisions import Decision
-from agents.forms import OneOf, Short
+from agents.decisions import Decision, OneOf, Short
 from agents.runtime import Attempts, Effects, Retry, SyncAsyncRunnable, Tally, add_usage, no_usage
 from agents.settings import settings
 from graphs.decisions import prompts

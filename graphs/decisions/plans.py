@@ -13,9 +13,9 @@ from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, quote
+from agents.checks import figures_in, unknown_figures
+from agents.decisions import OneOf, Paragraph, Short
 from agents.errors import EmptyReplyError
-from agents.figures import figures_in, unknown_figures
-from agents.forms import OneOf, Paragraph, Short
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
 from graphs.engine import RESERVED, Plan, Problem, StepRecord, inside, problems_inside

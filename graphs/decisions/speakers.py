@@ -13,11 +13,9 @@ from typing_extensions import TypedDict
 
 from agents.agent import Agent
 from agents.assignment import Assignment, History, select_history
-from agents.decisions import Decided, Decision
+from agents.decisions import Decided, Decision, OneOf, Short, nearest
 from agents.errors import ConfigurationError, UnknownAgentError
-from agents.forms import OneOf, Short, nearest
-from agents.runtime import Effects, SyncAsyncRunnable, no_usage
-from agents.workers import call, is_async
+from agents.runtime import Effects, SyncAsyncRunnable, call, is_async, no_usage
 from graphs.decisions import prompts
 from graphs.decisions.handoffs import FINISH, Turn
 from graphs.decisions.question import question_of

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment
-from agents.forms import OneOf
+from agents.decisions import OneOf
 from agents.runtime import Effects, SyncAsyncRunnable, Usage, named
 from graphs.decisions import prompts
 from graphs.engine import describe, speaking

@@ -15,10 +15,8 @@ from typing_extensions import TypedDict
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, quote
 from agents.checks import Check, Guardrails
-from agents.decisions import AGAIN, Decision
+from agents.decisions import AGAIN, Decision, Paragraph, Short, read_object
 from agents.errors import ConfigurationError, DecisionError
-from agents.forms import Paragraph, Short
-from agents.json_replies import read_object
 from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, clean, clean_data, extended, no_usage
 from agents.settings import settings
 from graphs.decisions import prompts

@@ -7,9 +7,8 @@ from pydantic import BaseModel
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment
+from agents.decisions import Form, read_json
 from agents.errors import DecisionError
-from agents.forms import Form
-from agents.json_replies import read_json
 from agents.runtime import Effects, SyncAsyncRunnable
 
 

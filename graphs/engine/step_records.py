@@ -7,8 +7,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from agents.agent import Answer
+from agents.decisions import read_json
 from agents.errors import AgentError, DecisionError, UnknownAgentError
-from agents.json_replies import read_json
 from agents.runtime import AttemptOutcome, Usage, sum_usage
 from graphs.engine.state import Conclusion, Problem, problem, problems_inside
 from graphs.engine.steps import Step, StepRecord, new_record

@@ -17,9 +17,9 @@ from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
+from agents.decisions.forms import Form
+from agents.decisions.json_replies import read_object
 from agents.errors import ConfigurationError, DecisionError, EmptyReplyError
-from agents.forms import Form
-from agents.json_replies import read_object
 from agents.models import (
     UnstructuredError,
     as_chat_model,

@@ -10,8 +10,7 @@ from langgraph.errors import GraphBubbleUp
 
 from agents.assignment import Assignment
 from agents.errors import ConfigurationError, PodiumError
-from agents.runtime import Effects, explain
-from agents.workers import call, is_async
+from agents.runtime import Effects, call, explain, is_async
 
 Check = Callable[..., object]
 """Returns None or True if it passes, else False or what is wrong; may be async.

@@ -1,11 +1,4 @@
-"""OpenTelemetry spans of every run, made by OpenInference's LangChain tracer, with Podium's names added.
-
-    PODIUM_TRACING=1                        to the collector of OTEL_EXPORTER_OTLP_ENDPOINT, else on this machine
-    PODIUM_TRACING=http://collector:4318    to that collector
-    trace()                                 the same from Python; `trace(exporter)` to any other place
-
-docs/tracing.md lists the attributes. This needs the extra `podium[tracing]`.
-"""
+"""Tracing switched on and off, and where the spans go."""
 
 from __future__ import annotations
 
@@ -143,7 +136,7 @@ def marked(config: RunnableConfig, pattern: str) -> RunnableConfig:
 @cache
 def _watch_runs() -> None:
     """Add the handler that makes spans to every run of LangChain from now on."""
-    from agents.spans import Spans
+    from agents.tracing.spans import Spans
 
     spans = Spans(lambda: _latest, PATTERN)
     # The default of a variable is seen in every thread and task; a value would be only where contexts are copied.

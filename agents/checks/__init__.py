@@ -1,0 +1,46 @@
+"""Judgements without a model: of tasks, of answers, and of what a request needs.
+
+guardrails   the checks of an agent: functions on what it is asked and on what it answers
+stated       checks that a request states itself: limits, words, a form, facts that must appear
+figures      figures in texts, and those that come from nowhere
+wanted       words that show what a task may need
+"""
+
+from typing import TYPE_CHECKING
+
+from agents.checks.figures import by_figure, figures_in, unknown_figures, with_named
+from agents.checks.guardrails import Check, Guardrails, finding, sent_back
+from agents.checks.wanted import (
+    asks_for_figures,
+    asks_for_order,
+    asks_for_words,
+    names_address,
+    names_files,
+    names_what_changes,
+)
+from agents.runtime import lazily
+
+if TYPE_CHECKING:
+    from agents.checks.stated import RULES, AsRequested, as_requested
+
+__all__ = [
+    "RULES",
+    "AsRequested",
+    "Check",
+    "Guardrails",
+    "as_requested",
+    "asks_for_figures",
+    "asks_for_order",
+    "asks_for_words",
+    "by_figure",
+    "figures_in",
+    "finding",
+    "names_address",
+    "names_files",
+    "names_what_changes",
+    "sent_back",
+    "unknown_figures",
+    "with_named",
+]
+
+__getattr__ = lazily(__name__)

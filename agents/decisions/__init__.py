@@ -1,0 +1,24 @@
+"""Typed decisions of a chat model: plans, routes, verdicts, and data that an agent returns.
+
+decision       asks for JSON of a form, and returns a wrong reply to the model, with the reason
+forms          the schema of a decision, and its validation
+json_replies   the JSON in a reply: after thinking, fenced, in prose, or slightly broken
+"""
+
+from agents.decisions.decision import AGAIN, IN_WORDS, Decided, Decision
+from agents.decisions.forms import Form, OneOf, Paragraph, Short, nearest
+from agents.decisions.json_replies import read_json, read_object
+
+__all__ = [
+    "AGAIN",
+    "IN_WORDS",
+    "Decided",
+    "Decision",
+    "Form",
+    "OneOf",
+    "Paragraph",
+    "Short",
+    "nearest",
+    "read_json",
+    "read_object",
+]
