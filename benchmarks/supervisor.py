@@ -18,7 +18,8 @@ from typing import NamedTuple
 from agents import PodiumError
 from agents.models.local import local_model
 from agents.models.local.server import SLOTS
-from graphs.decisions import CRITERIA, Review, Verdict
+from graphs.decisions import CRITERIA, Review
+from graphs.decisions.verdicts import Verdict
 
 
 class Case(NamedTuple):

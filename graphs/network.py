@@ -16,24 +16,7 @@ from agents.agent import Agent
 from agents.assignment import Assignment, History, check_history, with_task
 from agents.conversion import AnyAgent
 from agents.runtime import Retry
-from graphs.decisions import (
-    CHOOSE,
-    HANDOFF_TOOL,
-    Discussion,
-    DiscussionState,
-    Handoff,
-    TakeTurn,
-    Turn,
-    Turns,
-    Utterance,
-    ending,
-    finish_tool,
-    handoff_messages,
-    handoff_tool,
-    prompts,
-    stopped,
-    under_speakers,
-)
+from graphs.decisions import handoffs, prompts, speakers
 from graphs.engine import (
     RUNNING,
     Box,
@@ -52,17 +35,17 @@ from graphs.engine import (
 from graphs.errors import ConfigurationError
 
 
-class HandoffRecord(Handoff):
+class HandoffRecord(handoffs.Handoff):
     """One handoff of a run."""
 
     by: str
-    ignored: list[Handoff]
+    ignored: list[handoffs.Handoff]
     """Further handoffs of the same turn; only the first counts."""
     refused: NotRequired[str]
     """Why it was not followed."""
 
 
-class NetworkState(DiscussionState):
+class NetworkState(speakers.DiscussionState):
     """The state of a discussion, and the handoffs."""
 
     handoffs: list[HandoffRecord]
@@ -99,7 +82,7 @@ class Network(Pattern[NetworkState]):
         *,
         links: Mapping[str, Sequence[str]] | None = None,
         start: str | None = None,
-        turns: Turns = "handoff",
+        turns: speakers.Turns = "handoff",
         model: BaseChatModel | str | None = None,
         history: History = "full",
         max_handoffs: int = 8,
@@ -107,14 +90,14 @@ class Network(Pattern[NetworkState]):
         retry: Retry | None = None,
     ) -> None:
         self.agents = team_of(agents)
-        if reserved := {"answer", CHOOSE} & self.agents.keys():
+        if reserved := {"answer", speakers.CHOOSE} & self.agents.keys():
             raise ConfigurationError(f"{', '.join(reserved)}: a reserved node name in a Network; rename the agent")
-        self.discussion: Discussion | None = None
+        self.discussion: speakers.Discussion | None = None
         if turns != "handoff":
-            self.discussion = Discussion(self.agents, turns, model, max_turns, self._asked)
+            self.discussion = speakers.Discussion(self.agents, turns, model, max_turns, self._asked)
         # A model chooses the first speaker too, unless the caller has.
-        self.start = start or (CHOOSE if turns == "chosen" else next(iter(self.agents)))
-        if self.start != CHOOSE:
+        self.start = start or (speakers.CHOOSE if turns == "chosen" else next(iter(self.agents)))
+        if self.start != speakers.CHOOSE:
             member(self.start, self.agents, role="start")
         if max_handoffs < 0 or max_turns < 1:
             raise ConfigurationError("max_handoffs must be 0 or more, max_turns 1 or more")
@@ -138,8 +121,8 @@ class Network(Pattern[NetworkState]):
 
     def _check_tools(self) -> None:
         for name, agent in self.agents.items():
-            tools = [tool.name for tool in agent.tools if tool.name.startswith(HANDOFF_TOOL)]
-            own = {tool.removeprefix(HANDOFF_TOOL) for tool in tools}
+            tools = [tool.name for tool in agent.tools if tool.name.startswith(handoffs.HANDOFF_TOOL)]
+            own = {tool.removeprefix(handoffs.HANDOFF_TOOL) for tool in tools}
             if beyond := own - set(self.links[name]):
                 raise ConfigurationError(
                     f"Agent {name!r} has a tool for handing over to {', '.join(beyond)}, to which it has no link"
@@ -164,27 +147,28 @@ class Network(Pattern[NetworkState]):
         """Return the words of peers, and why they handed over, by speaker, as far as `history` passes them on."""
         if self.discussion:
             messages = [AIMessage(utterance["text"], name=utterance["by"]) for utterance in state["said"]]
-            return under_speakers(messages, self.history)
+            return speakers.under_speakers(messages, self.history)
         spoken = {utterance["by"]: [utterance["text"]] for utterance in state["said"]}
         messages = []
         for record in _followed(state):
             words = [*spoken.pop(record["by"], []), f"(to {record['to']}: {record['reason']})"]
             messages.append(AIMessage("\n".join(words), name=record["by"]))
-        return under_speakers(messages, self.history)
+        return speakers.under_speakers(messages, self.history)
 
-    def take_turn(self, name: str, state: NetworkState, turn: Turn) -> Update:
+    def take_turn(self, name: str, state: NetworkState, turn: handoffs.Turn) -> Update:
         """Answer, or pass the floor on."""
         errors = problems_inside(turn["errors"], name)
         update: Update = {"active": name, "errors": errors}
         if self.discussion:
             return {**update, **self.discussion.spoken(name, state, turn)}
         handoff = turn["handoff"]
-        words: Utterance = {"by": name, "text": turn["text"], "message_id": None if handoff else turn["message_id"]}
+        shown_as = None if handoff else turn["message_id"]
+        words: speakers.Utterance = {"by": name, "text": turn["text"], "message_id": shown_as}
         said = [*state["said"], words] if turn["text"] else state["said"]
         update["said"] = said
         if handoff is None:
             reason = None if turn["status"] == "completed" else ended_as(name, turn["status"], errors)
-            return {**update, "ending": ending(words, turn["status"], reason)}
+            return {**update, "ending": speakers.ending(words, turn["status"], reason)}
         to, task, reason = handoff["to"], handoff["task"], handoff["reason"]
         record = HandoffRecord(by=name, to=to, task=task, reason=reason, ignored=turn["ignored"])
         stop = self._reason_to_stop(state, record)
@@ -192,11 +176,11 @@ class Network(Pattern[NetworkState]):
             record["refused"] = refused
         update["handoffs"] = [*state["handoffs"], record]
         if stop:
-            return {**update, "ending": stopped(stop, said)}
+            return {**update, "ending": speakers.stopped(stop, said)}
         if refused:
             failure: Problem = {"where": name, "kind": "UnknownAgentError", "message": refused}
             return {**update, "errors": [*errors, failure]}
-        return {**update, "active": record["to"], "messages": handoff_messages(name, handoff, state, turn)}
+        return {**update, "active": record["to"], "messages": handoffs.handoff_messages(name, handoff, state, turn)}
 
     def _unlinked(self, record: HandoffRecord) -> str | None:
         linked = self.links[record["by"]]
@@ -214,13 +198,13 @@ class Network(Pattern[NetworkState]):
     def turn_failed(self, name: str, state: NetworkState, error: Exception) -> Update:
         """End with the last words before the failure."""
         failure = problem(name, error)
-        ending = stopped(f"{name!r} failed: {failure['message']}", state["said"])
+        ending = speakers.stopped(f"{name!r} failed: {failure['message']}", state["said"])
         return {"ending": ending, "active": name, "errors": [failure]}
 
     def first(self, state: NetworkState) -> str:
         """Return the peer that answered last in this thread, or the one to start with."""
         active = state.get("active", "")
-        return active if active in self.agents and self.start != CHOOSE else self.start
+        return active if active in self.agents and self.start != speakers.CHOOSE else self.start
 
     def next(self, state: NetworkState) -> str:
         """Return the peer that has the floor, until one has answered."""
@@ -232,7 +216,7 @@ class Network(Pattern[NetworkState]):
 
     def conclude(self, state: NetworkState) -> Conclusion:
         """Answer with the words of the last peer."""
-        return state["ending"] or {**stopped("", state["said"]), "status": RUNNING}
+        return state["ending"] or {**speakers.stopped("", state["said"]), "status": RUNNING}
 
     def inside(self) -> dict[str, list[Box]]:
         """Draw the inside of the peers."""
@@ -247,9 +231,10 @@ class Network(Pattern[NetworkState]):
         graph.add_edge("answer", END)
         choose = self.discussion.choose if self.discussion else None
         if choose is not None:
-            graph.add_node(CHOOSE, choose)
-            graph.add_conditional_edges(CHOOSE, self.next, [*self.agents, "answer"])
-        graph.add_conditional_edges(START, self.first, [CHOOSE] if self.start == CHOOSE else list(self.agents))
+            graph.add_node(speakers.CHOOSE, choose)
+            graph.add_conditional_edges(speakers.CHOOSE, self.next, [*self.agents, "answer"])
+        first = [speakers.CHOOSE] if self.start == speakers.CHOOSE else list(self.agents)
+        graph.add_conditional_edges(START, self.first, first)
         for name, agent in self.agents.items():
             if choose is not None:
                 graph.add_conditional_edges(name, self.spoke)
@@ -260,14 +245,14 @@ class Network(Pattern[NetworkState]):
             graph.add_conditional_edges(name, self.next, [*following, *again, "answer"])
         return graph
 
-    def _peer(self, name: str, agent: Agent) -> Node[NetworkState, Turn]:
+    def _peer(self, name: str, agent: Agent) -> Node[NetworkState, handoffs.Turn]:
         if self.discussion:
-            tools = [finish_tool()]
+            tools = [handoffs.finish_tool()]
         else:
-            tools = [handoff_tool(peer, self.agents[peer].description) for peer in self.links[name]]
+            tools = [handoffs.handoff_tool(peer, self.agents[peer].description) for peer in self.links[name]]
         return Node(
             lambda state: self.assign(name, state),
-            TakeTurn(agent, tools),
+            handoffs.TakeTurn(agent, tools),
             lambda state, turn: self.take_turn(name, state, turn),
             failed=lambda state, error: self.turn_failed(name, state, error),
         )

@@ -15,20 +15,7 @@ from agents.checks import Check, as_requested
 from agents.conversion import AnyAgent
 from agents.decisions import Decided, Decision
 from agents.runtime import Retry
-from graphs.decisions import (
-    CHECKS,
-    CheckWork,
-    Chosen,
-    Delegate,
-    Reviewer,
-    RunPlan,
-    Triage,
-    final_step,
-    prompts,
-    question_of,
-    triage_form,
-    triage_prompt,
-)
+from graphs.decisions import plans, prompts, question_of, triaging, verdicts
 from graphs.engine import Box, Conclusion, Node, PatternGraph, StepRecord, each, problem, problems_inside, team_of
 from graphs.errors import ConfigurationError
 from graphs.planner import Planner
@@ -44,8 +31,8 @@ FINAL_CHECKS: tuple[Check, ...] = (as_requested,)
 class OrchestratorState(SupervisorState):
     """The supervisor's state, what was chosen, and the record of the plan if there was one."""
 
-    triage: Triage
-    chosen: list[Chosen]
+    triage: triaging.Triage
+    chosen: list[triaging.Chosen]
     """The work on the answer in its order: mostly one piece, more where an agent failed or an answer was rejected."""
     plan: list[dict[str, Any]]
     steps: dict[str, StepRecord]
@@ -85,7 +72,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         planner: Planner | None = None,
         model: BaseChatModel | str | None = None,
         reviewer: AnyAgent | None = None,
-        review: Reviewer | None = None,
+        review: verdicts.Reviewer | None = None,
         criteria: Sequence[str] | None = None,
         checks: Sequence[Check] = FINAL_CHECKS,
         max_revisions: int = 1,
@@ -114,10 +101,10 @@ class Orchestrator(Supervisor[OrchestratorState]):
             history=history,
             retry=retry,
         )
-        self.checking = CheckWork(checks)
+        self.checking = verdicts.CheckWork(checks)
         self.reviews_all = any(option is not None for option in (reviewer, review, criteria))
-        self.sorting = Decision(triage_form(list(self.agents)), model=model, name="triage")
-        self.system = SystemMessage(triage_prompt(list(self.agents.values())))
+        self.sorting = Decision(triaging.triage_form(list(self.agents)), model=model, name="triage")
+        self.system = SystemMessage(triaging.triage_prompt(list(self.agents.values())))
 
     def ask_for_triage(self, state: OrchestratorState) -> list[BaseMessage]:
         """Give the model the request."""
@@ -162,7 +149,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         """Return the agent that wrote the answer, or may write it; empty if several did."""
         if not state["plan"]:
             return state["triage"]["agent"] if state["triage"]["small"] else ""
-        last = final_step(state["plan"])
+        last = plans.final_step(state["plan"])
         return last["agent"] if last and last["agent"] in self.agents else ""
 
     def _chosen(
@@ -179,7 +166,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
             reason = f"sent back: {state['feedback'] or state['reviews'][-1]['feedback']}"
         elif shape == "plan" and state["triage"]["small"]:
             reason = f"{state['triage']['agent']} failed"
-        record: Chosen = {"shape": shape, "agent": agent, "reason": reason, "usage": answer["usage"]}
+        record: triaging.Chosen = {"shape": shape, "agent": agent, "reason": reason, "usage": answer["usage"]}
         return {"chosen": [*state["chosen"], record], **self.take_work(state, answer, node=node)}
 
     def ask_planner(self, state: OrchestratorState) -> dict[str, Any]:
@@ -210,7 +197,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         after = self.reviewed(state)
         if after != "work":
             return after
-        is_wording = not state["plan"] or state["reviews"][-1]["by"] == CHECKS
+        is_wording = not state["plan"] or state["reviews"][-1]["by"] == verdicts.CHECKS
         return "agent" if self._author(state) and is_wording and state["revisions"] == 0 else "plan"
 
     def take_alone(self, state: OrchestratorState, answer: Answer) -> dict[str, Any]:
@@ -250,9 +237,10 @@ class Orchestrator(Supervisor[OrchestratorState]):
             return graph
         sorting = Node(self.ask_for_triage, self.sorting, self.take_triage, failed=self.triage_failed)
         graph.add_node("triage", sorting)
-        delegate = Node(self.delegate, Delegate(self.agents), self.take_delegated, failed=self.delegate_failed)
+        delegate = Node(self.delegate, triaging.Delegate(self.agents), self.take_delegated, failed=self.delegate_failed)
         graph.add_node("agent", delegate)
-        graph.add_node("plan", Node(self.ask_planner, RunPlan(self.worker), self.take_planned, failed=self.work_failed))
+        planning = triaging.RunPlan(self.worker)
+        graph.add_node("plan", Node(self.ask_planner, planning, self.take_planned, failed=self.work_failed))
         graph.add_node("check", Node(self.submit, self.checking, self.take_verdict, failed=self.review_failed))
         graph.add_node("review", Node(self.submit, self.reviewing, self.take_verdict, failed=self.review_failed))
         self.add_escalation(graph)

@@ -12,7 +12,7 @@ from langgraph.graph import END, START
 from agents import Agent, Answer, AnyAgent, Assignment, Decided, Decision, Retry
 from agents.assignment import History, check_history, escaped
 from agents.settings import settings
-from graphs.decisions import BeginEarly, StreamedPlan, Synthesis, plans, prompts, question_of
+from graphs.decisions import plan_stream, plans, prompts, question_of
 from graphs.engine import (
     Box,
     Conclusion,
@@ -269,12 +269,12 @@ class Planner(Pattern[PlannerState]):
         """Draw the agents."""
         return {"execute": each(self.agents.values()), "synthesize": each([self.synthesizer])}
 
-    def _planning(self) -> StreamedPlan[PlannerState]:
+    def _planning(self) -> plan_stream.StreamedPlan[PlannerState]:
         def flaws(state: PlannerState, plan: Plan) -> list[str]:
             return self._flaws(state, plan) or plans.made_up(plan, self._sources(state))
 
-        early = BeginEarly(self.execute, self.may_begin, flaws)
-        return StreamedPlan(self.ask_for_plan, self.decide, self.take_plan, self.no_plan, early)
+        early = plan_stream.BeginEarly(self.execute, self.may_begin, flaws)
+        return plan_stream.StreamedPlan(self.ask_for_plan, self.decide, self.take_plan, self.no_plan, early)
 
     def build(self) -> PatternGraph[PlannerState]:
         """Return the uncompiled graph."""
@@ -284,7 +284,7 @@ class Planner(Pattern[PlannerState]):
         graph.add_node("approve", Node(self.ask_for_approval, AskPerson(), self.take_approval))
         graph.add_node("execute", self.execute)
         graph.add_rule("assess", self.assess)
-        synthesis = Synthesis(self.synthesizer)
+        synthesis = plans.Synthesis(self.synthesizer)
         graph.add_node("synthesize", Node(self.ask_for_answer, synthesis, self.take_answer, failed=self.answer_failed))
         graph.add_rule("answer", self.answer)
         graph.add_edge(START, "plan")

@@ -16,7 +16,7 @@ from agents.agent import Agent, Answer
 from agents.assignment import Assignment, History, check_history
 from agents.conversion import AnyAgent
 from agents.runtime import Retry
-from graphs.decisions import NOBODY, AnyClassifier, Candidate, Classify, Quiet, Ranking, Synthesis, prompts
+from graphs.decisions import Candidate, classifiers, plans, prompts
 from graphs.engine import (
     ASKS,
     Box,
@@ -37,7 +37,7 @@ from graphs.engine import (
 from graphs.errors import ConfigurationError
 from graphs.people import AskPerson, HumanDecision, Question
 
-RESERVED_NAMES = ("answer", "classify", "fallback", "clarify", "merge", NOBODY)
+RESERVED_NAMES = ("answer", "classify", "fallback", "clarify", "merge", classifiers.NOBODY)
 
 
 class Route(TypedDict):
@@ -99,7 +99,7 @@ class Router(Pattern[RouterState]):
         agents: Iterable[AnyAgent],
         *,
         fallback: AnyAgent | str | None = None,
-        classifier: AnyClassifier | Sequence[AnyClassifier] = (),
+        classifier: classifiers.AnyClassifier | Sequence[classifiers.AnyClassifier] = (),
         model: BaseChatModel | str | Literal[False] | None = None,
         threshold: float = 0.5,
         clarify: Literal["message", "human"] = "message",
@@ -121,12 +121,12 @@ class Router(Pattern[RouterState]):
         self.max_agents = max_agents if multiple else 1
         self.history, self.retry = check_history(history), retry
         team = list(self.agents.values())
-        self.classify = Classify(classifier, team, model=model, threshold=threshold, retry=retry)
+        self.classify = classifiers.Classify(classifier, team, model=model, threshold=threshold, retry=retry)
         merger = Agent("merger", instructions=prompts.SYNTHESIZE, model=model or None)
         self.merger = merger if multiple and model is not False else None
         self.synthesizes = self.merger is not None
 
-    def take_ranking(self, state: RouterState, ranked: Ranking) -> Update:
+    def take_ranking(self, state: RouterState, ranked: classifiers.Ranking) -> Update:
         """Choose among the candidates: those of the team with enough confidence, else the fallback."""
         chosen = self._eligible(ranked["candidates"])[: self.max_agents] or (["fallback"] if self.fallback else [])
         route: Route = {
@@ -261,7 +261,7 @@ class Router(Pattern[RouterState]):
         if self.merger is None:
             graph.add_rule("merge", lambda state: self.take_merged(state, None))
         else:
-            merging = Node(self.ask_merger, Synthesis(self.merger), self.take_merged, failed=self.merging_failed)
+            merging = Node(self.ask_merger, plans.Synthesis(self.merger), self.take_merged, failed=self.merging_failed)
             graph.add_node("merge", merging)
         graph.add_rule("answer", self.answer)
         graph.add_edge(START, "classify")
@@ -292,7 +292,7 @@ class Router(Pattern[RouterState]):
             return {"replies": [reply], "errors": [problem(name, error)]}
 
         # With several agents at once it is the merger whose words are the answer.
-        return Node(self.assignment, agent if alone else Quiet(agent), answered, failed=failed)
+        return Node(self.assignment, agent if alone else plans.Quiet(agent), answered, failed=failed)
 
 
 def _questions(replies: Sequence[RouterReply]) -> list[RouterReply]:

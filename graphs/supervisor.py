@@ -15,7 +15,7 @@ from agents.assignment import Assignment, History, check_history
 from agents.checks import Check
 from agents.conversion import AnyAgent, agent_of
 from agents.runtime import Retry
-from graphs.decisions import CRITERIA, Best, Review, Reviewed, Reviewer, Verdict
+from graphs.decisions import verdicts
 from graphs.engine import (
     ASKS,
     RUNNING,
@@ -44,12 +44,12 @@ class SupervisorState(PatternState):
     """The id of the message that shows the work; it stands in the thread as a draft while it is reviewed."""
     work_status: str
     """`completed`; of a worker that is itself a pattern also `partial`, `escalated` or `needs_input`."""
-    reviews: list[Reviewed]
+    reviews: list[verdicts.Reviewed]
     revisions: int
     """Times the work was revised in this run."""
     allowed: int
     """Revisions allowed; a person who rejects with feedback allows more."""
-    best: Best | None
+    best: verdicts.Best | None
     feedback: str
     """What a person wants changed."""
     ruling: str
@@ -87,8 +87,8 @@ class Supervisor(Pattern[SupervisorT]):
         worker: AnyAgent,
         *,
         reviewer: AnyAgent | None = None,
-        review: Reviewer | None = None,
-        criteria: Sequence[str] = CRITERIA,
+        review: verdicts.Reviewer | None = None,
+        criteria: Sequence[str] = verdicts.CRITERIA,
         checks: Sequence[Check] = (),
         max_revisions: int = 3,
         escalate: Literal["best", "human"] | AnyAgent = "best",
@@ -105,7 +105,7 @@ class Supervisor(Pattern[SupervisorT]):
         self.escalation: str | Agent = escalate if isinstance(escalate, str) else agent_of(escalate)
         self.history, self.retry = check_history(history), retry
         by = agent_of(reviewer) if reviewer is not None else None
-        self.reviewing = Review(by, criteria=criteria, checks=checks, model=model, review=review)
+        self.reviewing = verdicts.Review(by, criteria=criteria, checks=checks, model=model, review=review)
 
     def opening(self) -> Mapping[str, object]:
         """Return the revisions that are allowed at first."""
@@ -147,11 +147,11 @@ class Supervisor(Pattern[SupervisorT]):
         """Give the reviewer the task and the current work, without earlier verdicts."""
         return self._with(state, {"result": state["work"]})
 
-    def take_verdict(self, state: SupervisorState, verdict: Verdict) -> Update:
+    def take_verdict(self, state: SupervisorState, verdict: verdicts.Verdict) -> Update:
         """Record the review and keep the best work so far."""
         criteria = verdict["criteria"]
         score = sum(judged["met"] for judged in criteria) / len(criteria)
-        review: Reviewed = {**verdict, "revision": state["revisions"], "score": score}
+        review: verdicts.Reviewed = {**verdict, "revision": state["revisions"], "score": score}
         update: Update = {"reviews": [*state["reviews"], review]}
         if state["best"] is None or score >= state["best"]["score"]:
             update["best"] = self._best(state, score)
@@ -159,7 +159,7 @@ class Supervisor(Pattern[SupervisorT]):
             update["stop_reason"] = self._reason_to_stop(state, verdict)
         return update
 
-    def _reason_to_stop(self, state: SupervisorState, verdict: Verdict) -> str | None:
+    def _reason_to_stop(self, state: SupervisorState, verdict: verdicts.Verdict) -> str | None:
         """Return why another revision is of no use; a check, unlike a reviewer, may say the same sentence twice."""
         last = state["reviews"][-1] if state["reviews"] else None
         if last and verdict["by"] != "checks" and _same(verdict["feedback"], last["feedback"]):
@@ -174,7 +174,7 @@ class Supervisor(Pattern[SupervisorT]):
         reason = f"The work was not reviewed: {failure['message']}"
         return {"stop_reason": reason, "errors": [failure], "best": state["best"] or self._best(state, 0.0)}
 
-    def _best(self, state: SupervisorState, score: float) -> Best:
+    def _best(self, state: SupervisorState, score: float) -> verdicts.Best:
         return {"text": state["work"], "message_id": state["work_id"], "score": score, "revision": state["revisions"]}
 
     def reviewed(self, state: SupervisorState) -> Literal["answer", "work", "escalate"]:

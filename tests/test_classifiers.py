@@ -17,8 +17,7 @@ from langgraph.errors import GraphInterrupt
 from agents import Agent, Retry
 from agents.testing import ScriptedModel
 from graphs import ConfigurationError, EmbeddingClassifier, Router
-from graphs.decisions import Classify
-from graphs.decisions.classifiers import ModelClassifier
+from graphs.decisions.classifiers import Classify, ModelClassifier
 from tests.tables import each
 
 BILLING = Agent("billing", "Bills and refunds.", function=str, examples=["Where is my refund?", "A", "Never shown"])

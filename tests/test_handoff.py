@@ -14,8 +14,7 @@ from agents import Agent, AgentError, EmptyReplyError
 from agents.runtime import Effects, Tally
 from agents.testing import Reply, ScriptedModel
 from graphs import handoff_tool
-from graphs.decisions import FINISH, TakeTurn, Turn, finish_tool
-from graphs.decisions.handoffs import HANDOFF
+from graphs.decisions.handoffs import FINISH, HANDOFF, TakeTurn, Turn, finish_tool
 
 TOOLS = [handoff_tool("bob", "Knows numbers."), handoff_tool("eve")]
 TO_BOB = {"to": "bob", "task": "add them", "reason": "numbers"}

@@ -33,7 +33,7 @@ from agents.runtime import (
     run_scope,
 )
 from agents.settings import Settings, context_of_run
-from graphs.decisions import Turn
+from graphs.decisions import handoffs
 from graphs.distributed.packing import pack, unpack
 from graphs.distributed.remote_work import RemoteAssignment, RemoteReply, marks_folder, team_at, work_on
 from graphs.engine import spent
@@ -161,7 +161,7 @@ class RemoteAgent(Agent):
 
     async def _elsewhere(
         self, effects: Effects, value: Assignment | str, config: RunnableConfig, tools: dict[str, str] | None
-    ) -> Answer | Turn:
+    ) -> Answer | handoffs.Turn:
         assignment: Assignment = {"task": value} if isinstance(value, str) else value
         order = self._order(assignment, config, tools)
         call = Elsewhere(self.name, self.workers)

@@ -34,7 +34,7 @@ from agents.runtime import (
     run_scope,
 )
 from agents.settings import run_context, settings_from
-from graphs.decisions import TakeTurn, Turn, turn_tools
+from graphs.decisions import handoffs
 from graphs.distributed.packing import pack, unpack
 from graphs.engine import Spent, load_named, team_of, with_rest, within_budget
 
@@ -86,7 +86,7 @@ class RemoteAssignment(TypedDict):
 class RemoteReply(TypedDict):
     """What came of an order: either `outcome` or `error` is set."""
 
-    outcome: Answer | Turn | None
+    outcome: Answer | handoffs.Turn | None
     error: Exception | None
     usage: Usage
     has_acted: bool
@@ -99,7 +99,7 @@ def work_on(agent: str, order: bytes) -> bytes:
     asked = cast(RemoteAssignment, unpack(order))
     inside = InPlace(Retry(**asked["retry"]), attempt=asked["attempt"], timeout=asked["timeout"])
     tally = Tally(settings_from(asked["context"]).prices)
-    outcome: Answer | Turn | None = None
+    outcome: Answer | handoffs.Turn | None = None
     error: Exception | None = None
     try:
         outcome = _outcome(agent, asked, inside, tally)
@@ -125,12 +125,14 @@ _ASKS = (
 )
 
 
-def _outcome(name: str, order: RemoteAssignment, inside: InPlace, tally: Tally) -> Answer | Turn:
+def _outcome(name: str, order: RemoteAssignment, inside: InPlace, tally: Tally) -> Answer | handoffs.Turn:
     agent = agent_at(order["place"], name)
     if order["form"] is not None:
         agent = agent.returning(order["form"])
     tools = order["tools"]
-    job: Runnable[Assignment, Answer | Turn] = agent if tools is None else TakeTurn(agent, turn_tools(tools))
+    job: Runnable[Assignment, Answer | handoffs.Turn] = (
+        agent if tools is None else handoffs.TakeTurn(agent, handoffs.turn_tools(tools))
+    )
     scope, config = in_run_scope({"tags": order["tags"], "configurable": order["configurable"]})
     if own := run_scope(config):
         own.add_words(order["words"])
@@ -138,7 +140,7 @@ def _outcome(name: str, order: RemoteAssignment, inside: InPlace, tally: Tally) 
     asked = (job, name, order["assignment"])
     with scope, _while_awaited(order, config) as limited:
         graph = cast(Any, _in_graph)  # LangGraph types it for runs without a context
-        return cast("Answer | Turn", graph.invoke(asked, limited, context=run_context(order["context"])))
+        return cast("Answer | handoffs.Turn", graph.invoke(asked, limited, context=run_context(order["context"])))
 
 
 @contextmanager
@@ -163,12 +165,12 @@ def _while_awaited(order: RemoteAssignment, config: RunnableConfig) -> Iterator[
 
 
 @entrypoint()
-def _in_graph(asked: tuple[Runnable[Assignment, Answer | Turn], str, Assignment]) -> Answer | Turn:
+def _in_graph(asked: tuple[Runnable[Assignment, Answer | handoffs.Turn], str, Assignment]) -> Answer | handoffs.Turn:
     """Do the work where it finds LangGraph's runtime: the context, a stream, a question that can be noticed."""
     job, name, assignment = asked
     config = get_config()
     try:
-        return cast("Answer | Turn", within_budget(job, config).invoke(assignment, config))
+        return cast("Answer | handoffs.Turn", within_budget(job, config).invoke(assignment, config))
     except GraphInterrupt:
         raise AgentError(_ASKS.format(name=name)) from None
 
