@@ -1,29 +1,29 @@
-"""What the tests of agents and graphs share."""
+"""What the tests of agents and graphs share.
+
+The process that only hands tests to the workers reads this file too: fixtures import what they need themselves.
+"""
+
+from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-import langchain.agents  # noqa: F401 - slow to import: no test with a time limit shall be the first to do it
 import pytest
-from hypothesis import settings
 
-from agents import Agent, Retry
-from graphs import Step, Workflow
-from tests.chat import AT_ONCE
-from tests.collector import Collector
-from tests.processes import Processes
-from tests.server_process import TOKEN, Desk, ServerProcess, with_own_graphs
+if TYPE_CHECKING:
+    from agents import Agent
+    from tests.collector import Collector
+    from tests.processes import Processes
+    from tests.server_process import Desk, ServerProcess
 
 Call = Callable[..., Any]
-
-settings.register_profile("repeatable", deadline=None, database=None, derandomize=True, max_examples=15)
-settings.register_profile("search", deadline=None, max_examples=1000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 BOTH = {"test_cancellation", "test_sync_async"}
@@ -35,6 +35,30 @@ SLOWEST_FIRST = (
     *("test_postgres", "test_questions", "test_queue", "test_durability", "test_mcp", "test_sanitize", "test_run"),
 )
 """Files and groups that the workers of pytest-xdist begin with, so that none is left with a long one at the end."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the workers of `-n auto`: one more than processors, as tests that start other processes wait for them."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Set up a process that runs tests."""
+    if session.config.getoption("numprocesses", None):
+        return
+    from hypothesis import settings
+
+    settings.register_profile("repeatable", deadline=None, database=None, derandomize=True, max_examples=15)
+    settings.register_profile("search", deadline=None, max_examples=1000)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+    import_module("langchain.agents")  # slow to import: no test with a time limit shall be the first to do it
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage rarely, and never among what was imported: that took a sixth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def group_of(node: str) -> str:
@@ -105,7 +129,10 @@ def call(request: pytest.FixtureRequest) -> Call:
 def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Give an agent a task in a workflow, in async code as it is, in sync code streamed; return the result."""
 
-    def asked(agent: Agent, retry: Retry = AT_ONCE) -> Any:
+    from graphs import Step, Workflow
+    from tests.chat import AT_ONCE
+
+    def asked(agent: Agent, retry: Any = AT_ONCE) -> Any:
         graph = Workflow([Step("s", agent.name, "Do it")], agents=[agent], retry=retry).compile()
         if request.param == "ainvoke":
             return asyncio.run(graph.ainvoke({"messages": "Do it"}))
@@ -117,6 +144,8 @@ def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     """Start real processes of the command, quickly."""
+    from tests.processes import Processes
+
     with Processes(tmp_path_factory.mktemp("processes")) as server:
         yield server
 
@@ -130,6 +159,8 @@ def processes(server: Processes, tmp_path: Path) -> Processes:
 @pytest.fixture(scope="session")
 def all_desks() -> Iterator[Desk]:
     """Answer the agents of the server."""
+    from tests.server_process import Desk
+
     with Desk() as desk:
         yield desk
         desk.released.set()
@@ -145,6 +176,8 @@ def desk(all_desks: Desk) -> Desk:
 @pytest.fixture(scope="session")
 def collector() -> Iterator[Collector]:
     """Collect the spans of the server."""
+    from tests.collector import Collector
+
     with Collector() as collector:
         yield collector
 
@@ -154,6 +187,8 @@ def langgraph(
     all_desks: Desk, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
     """Serve the graphs of langgraph.json and two of our own, as `langgraph dev` does, with tracing."""
+    from tests.server_process import ServerProcess, with_own_graphs
+
     settings = {**all_desks.environment, "PODIUM_TRACING": collector.url}
     folder = with_own_graphs(tmp_path_factory.mktemp("server"))
     with ServerProcess(folder, **settings) as server:
@@ -163,6 +198,8 @@ def langgraph(
 @pytest.fixture(scope="session")
 def restarted(langgraph: ServerProcess, all_desks: Desk) -> dict[str, Any]:
     """Start the server again in the middle of a run, now with a token; return the run's state and who was asked."""
+    from tests.server_process import TOKEN
+
     all_desks.fresh(slow="one")
     with langgraph.client() as client:
         thread = client.threads.create()["thread_id"]
