@@ -89,9 +89,7 @@ def _last(name: str, messages: list[BaseMessage], direct: Collection[str]) -> AI
 
 
 def _from_message(name: str, message: AIMessage, usage: Usage) -> Answer:
-    check_reply(message, name)
-    if message.tool_calls:
-        check_reply(message.model_copy(update={"tool_calls": []}), name)  # calls alone are not an answer
+    check_reply(message, name, calls=False)
     return {**_completed(message.text, None, usage), "message_id": message.id}
 
 

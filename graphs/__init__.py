@@ -17,7 +17,6 @@ server       engine, patterns                  the graphs that LangGraph Studio 
 cli          all others                        the `podium` command
 """
 
-from importlib import import_module
 from importlib.util import find_spec as _find_spec
 from pathlib import Path as _Path
 from typing import TYPE_CHECKING
@@ -88,26 +87,17 @@ __all__ = [
     "handoff_tool",
 ]
 
-_PATTERNS = ("Network", "Orchestrator", "Planner", "Router", "Supervisor", "Workflow")
-_MODULES = {
-    **dict.fromkeys(("EmbeddingClassifier", "handoff_tool"), "decisions"),
-    **dict.fromkeys(("Pattern", "Step", "StepRecord"), "engine"),
-    **dict.fromkeys(("aevaluate", "evaluate"), "evaluation"),
-    **{name: name.removesuffix("State").lower() for name in __all__ if name.removesuffix("State") in _PATTERNS},
-}
-"""By public name the module that defines it; all others are errors."""
-
 
 def __getattr__(name: str) -> object:
     """Load a name when it is first used (PEP 562): the `podium` command starts without LangGraph."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from agents.runtime import lazily
     from graphs.engine import renderers
 
     if _pictures not in renderers:
         renderers.append(_pictures)
-    value = globals()[name] = getattr(import_module(f"graphs.{_MODULES.get(name, 'errors')}"), name)
-    return value
+    return lazily(__name__)(name)
 
 
 def _pictures(graph: object) -> dict[str, str]:

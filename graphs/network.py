@@ -219,11 +219,9 @@ class Network(Pattern[NetworkState]):
         return state["ending"] or {**speakers.stopped("", state["said"]), "status": RUNNING}
 
     def inside(self) -> dict[str, list[Box]]:
-        """Draw the inside of the peers."""
         return {name: [Box(agent)] for name, agent in self.agents.items()}
 
     def build(self) -> PatternGraph[NetworkState]:
-        """Return the uncompiled graph."""
         graph = PatternGraph(self, self.state_schema)
         for name, agent in self.agents.items():
             graph.add_node(name, self._peer(name, agent))

@@ -221,12 +221,10 @@ class Orchestrator(Supervisor[OrchestratorState]):
         return [f"the request went to agent {triage['agent']!r}"] if gone else []
 
     def inside(self) -> dict[str, list[Box]]:
-        """Draw the agents, and the planner with its own."""
         others = {**super().inside(), "agent": each(self.agents.values()), "plan": [Box(self.worker)]}
         return {"assistant": [Box(self.worker)]} if self.baseline else others
 
     def build(self) -> PatternGraph[OrchestratorState]:
-        """Return the uncompiled graph."""
         graph = PatternGraph(self, self.state_schema)
         graph.add_rule("answer", self.answer)
         graph.add_edge("answer", END)

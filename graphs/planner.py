@@ -266,7 +266,6 @@ class Planner(Pattern[PlannerState]):
         return lacking_in_steps(state["plan"], state["steps"], self.execute.agents) if is_final else []
 
     def inside(self) -> dict[str, list[Box]]:
-        """Draw the agents."""
         return {"execute": each(self.agents.values()), "synthesize": each([self.synthesizer])}
 
     def _planning(self) -> plan_stream.StreamedPlan[PlannerState]:
@@ -277,7 +276,6 @@ class Planner(Pattern[PlannerState]):
         return plan_stream.StreamedPlan(self.ask_for_plan, self.decide, self.take_plan, self.no_plan, early)
 
     def build(self) -> PatternGraph[PlannerState]:
-        """Return the uncompiled graph."""
         graph = PatternGraph(self, self.state_schema)
         graph.add_node("plan", self._planning())
         graph.add_rule("check", self.check)

@@ -243,12 +243,10 @@ class Router(Pattern[RouterState]):
         return "answer" if any(reply["agent"] == last for reply in state["replies"]) else last
 
     def inside(self) -> dict[str, list[Box]]:
-        """Draw the inside of the agents."""
         fallback = {"fallback": each([self.fallback])} if self.fallback else {}
         return {**{name: [Box(agent)] for name, agent in self.agents.items()}, **fallback}
 
     def build(self) -> PatternGraph[RouterState]:
-        """Return the uncompiled graph."""
         nodes = {**self.agents, **({"fallback": self.fallback} if self.fallback else {})}
         graph = PatternGraph(self, self.state_schema)
         graph.add_node("classify", Node(self.assignment, self.classify, self.take_ranking))

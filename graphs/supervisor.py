@@ -262,13 +262,11 @@ class Supervisor(Pattern[SupervisorT]):
         return [*([RemoveMessage(draft)] if draft and is_stale else []), answer]
 
     def inside(self) -> dict[str, list[Box]]:
-        """Draw the worker, the reviewer and the agent that takes over."""
         others = {"review": self.reviewing.reviewer, "escalate": self.escalation}
         agents = {node: each([agent]) for node, agent in others.items() if isinstance(agent, Agent)}
         return {"work": each([self.worker]), **agents}
 
     def build(self) -> PatternGraph[SupervisorT]:
-        """Return the uncompiled graph."""
         graph: PatternGraph[SupervisorT] = PatternGraph(self, self.state_schema)
         graph.add_node("work", Node(self.assign, self.worker, self.take_work, failed=self.work_failed))
         graph.add_node("review", Node(self.submit, self.reviewing, self.take_verdict, failed=self.review_failed))

@@ -113,7 +113,6 @@ class Workflow(Pattern[WorkflowState]):
         return conclude_steps(state["steps"], f"The steps cannot be run: {' '.join(flaws)}" if flaws else None)
 
     def build(self) -> PatternGraph[WorkflowState]:
-        """Return the uncompiled graph."""
         graph = PatternGraph(self, self.state_schema, input_schema=PlannedInput)
         graph.add_rule("check", self.check)
         graph.add_node("execute", self.execute)
@@ -135,5 +134,4 @@ class Workflow(Pattern[WorkflowState]):
         return lacking_in_steps(state["plan"], state["steps"], self.agents, self.steps) if "execute" in pending else []
 
     def inside(self) -> dict[str, list[Box]]:
-        """Draw the steps and their dependencies, or the team where the steps come with each input."""
         return {"execute": each_step(self.steps, self.agents) if self.steps else each(self.agents.values())}

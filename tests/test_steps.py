@@ -7,7 +7,7 @@ import pytest
 
 from agents import Retry
 from graphs import Step
-from graphs.engine import StepRecord, critical_path, findings, new_record, read_plan
+from graphs.engine import StepRecord, findings, new_record, read_plan
 from graphs.engine.step_inputs import inputs_of
 from graphs.engine.steps import fill_task, find_cycle, holds, may_start, reason_to_skip
 from tests.tables import each
@@ -216,21 +216,3 @@ def test_a_step_is_told_of_its_own_dependencies_only() -> None:
 def test_a_task_is_filled_in_once() -> None:
     task = step(task="{a} for {request}: {{a}}")
     assert fill_task(task, {"a": "{request}"}, "{a}") == "{request} for {a}: {a}"
-
-
-def ran(id: str, ended: float | None, *dependencies: str) -> StepRecord:  # noqa: A002
-    return new_record(step(id, *dependencies), "completed", started=0.0, ended=ended)
-
-
-@pytest.mark.parametrize(
-    ("records", "path"),
-    [
-        ([], []),
-        ([ran("a", None)], []),
-        ([ran("a", 3), ran("b", 1)], ["a"]),
-        ([ran("a", 1), ran("b", 2), ran("c", 4, "a", "b"), ran("d", 3, "a")], ["b", "c"]),
-        ([ran("a", None), ran("b", 2, "a")], ["b"]),
-    ],
-)
-def test_the_critical_path_goes_back_through_what_ended_last(records: list[StepRecord], path: list[str]) -> None:
-    assert critical_path(settled(*records)) == path

@@ -14,7 +14,8 @@ from agents.assignment import quote
 from agents.testing import ScriptedModel
 from agents.tools import calculator, fetch_page, file_tools, web_search
 from agents.tools.readable_tool import readable_tool
-from agents.workers.tool_choice import choice_form, without_calls
+from agents.workers.tool_calls import without_calls
+from agents.workers.tool_choice import choice_form
 from tests.tables import each
 
 

@@ -92,11 +92,9 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         self._listener: Listener | None = None
 
     def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
-        """Return the name of its runs."""
         return f"decision:{self.name}"
 
     async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> Decided:
-        """Ask until a reply is of the form."""
         tally = Tally(settings().prices)
         silent = extended(tally.watching(config), tags=[TAG_NOSTREAM])
         mistakes: list[str] = []

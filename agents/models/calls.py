@@ -126,7 +126,6 @@ class WrittenArguments(BaseCallbackHandler):
         self._are_whole = True
 
     def on_llm_new_token(self, token: object, *, chunk: object = None, run_id: object = None, **about: object) -> None:
-        """Add a piece."""
         message = getattr(chunk, "message", None)
         for part in message.tool_call_chunks if isinstance(message, AIMessageChunk) else ():
             texts = self._texts.setdefault(run_id, {})
@@ -134,7 +133,6 @@ class WrittenArguments(BaseCallbackHandler):
             texts[key] = texts.get(key, "") + (part.get("args") or "")
 
     def on_llm_end(self, response: object, *, run_id: object = None, **about: object) -> None:
-        """Note whether the arguments of the call that has ended are JSON."""
         texts = self._texts.pop(run_id, {}).values()
         self._are_whole = all(not text.strip() or _is_json(text) for text in texts)
 
@@ -160,7 +158,5 @@ def read_reply(message: AIMessage, who: str, *, calls: bool = False) -> AIMessag
         EmptyReplyError: It is empty, or calls a tool with arguments that are not JSON.
     """
     message = whole_calls(answer_only(message))
-    check_reply(message, who)
-    if message.tool_calls and not calls:
-        check_reply(message.model_copy(update={"tool_calls": []}), who)
+    check_reply(message, who, calls=calls)
     return message

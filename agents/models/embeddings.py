@@ -30,7 +30,6 @@ class LocalEmbeddings(Embeddings):
         return vectors
 
     def embed_query(self, text: str) -> list[float]:
-        """Return the vector of one text."""
         return self.embed_documents([text])[0]
 
 

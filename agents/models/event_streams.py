@@ -35,11 +35,9 @@ class FinishedStream(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             yield self._finished(part)
 
     def close(self) -> None:
-        """Close the connection's stream."""
         self._stream.close()
 
     async def aclose(self) -> None:
-        """Close the connection's stream."""
         await self._stream.aclose()
 
     def _finished(self, part: bytes) -> bytes:

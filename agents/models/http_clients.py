@@ -46,7 +46,6 @@ class AsyncClient(openai.DefaultAsyncHttpxClient):
         self._lock = threading.Lock()
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        """Send a request over the running loop's connections."""
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
             client = openai.DefaultAsyncHttpxClient(**self._options)

@@ -22,7 +22,6 @@ class WrappedModel(RunnableBinding[object, object]):
     """A wrapped chat model with the method that LangChain's agents call on a plain one; other attributes are its."""
 
     def bind_tools(self, tools: object, **options: object) -> AnyRunnable:
-        """Offer the tools to every model inside."""
         offered: AnyRunnable = on_models(self.bound, lambda model: model.bind_tools(tools, **options))
         return offered
 

@@ -63,11 +63,9 @@ class Cancellation(BaseCallbackHandler):
             self._wakers.pop(id(wake), None)
 
     def on_chat_model_start(self, serialized: object, messages: object, **about: object) -> None:
-        """Refuse a model call of cancelled work."""
         self.check()
 
     def on_tool_start(self, serialized: object, input_str: str, **about: object) -> None:
-        """Refuse a tool call of cancelled work."""
         self.check()
 
     def holding(self, config: RunnableConfig | None = None) -> RunnableConfig:

@@ -25,8 +25,10 @@ _BROKEN_OFF += r"|malformed_(function_call|response)|unexpected_tool_call|too_ma
 
 
 @reads_foreign_text(lambda read, text: read(AIMessage("", additional_kwargs={"refusal": text}), text))
-def check_reply(message: AIMessage, who: str) -> None:
+def check_reply(message: AIMessage, who: str, *, calls: bool = True) -> None:
     """Raise if a model's reply is not an answer; providers return these as ordinary messages.
+
+    Without `calls` tool calls alone are not an answer.
 
     Raises:
         AgentError: The reply was refused, filtered or cut off (`kind`).
@@ -50,7 +52,7 @@ def check_reply(message: AIMessage, who: str) -> None:
             clean_data(call["args"])
         except ValueError as error:
             raise EmptyReplyError(f"Agent {who!r} called a tool with {error}; ask again.") from error
-    if not (message.text.strip() or message.tool_calls or _has_media(message)):
+    if not (message.text.strip() or (calls and message.tool_calls) or _has_media(message)):
         raise EmptyReplyError(f"Agent {who!r} replied without text{note}; ask again or use another model.")
 
 

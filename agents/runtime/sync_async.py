@@ -65,11 +65,9 @@ class SyncAsyncStream(SyncAsyncRunnable[In, Out]):
         """Do the work and yield its pieces; wait for nothing but `effects`."""
 
     def stream(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> Iterator[Any]:  # noqa: A002
-        """Yield the pieces."""
         return iterate_in_background(partial(self.astream, input, config))
 
     async def astream(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> AsyncIterator[Any]:  # noqa: A002
-        """Yield the pieces."""
         config = whole(config)
         async for chunk in self.chunks(effects_of(config), input, config):
             yield chunk

@@ -108,7 +108,6 @@ class Tally(BaseCallbackHandler):
             self._open[run_id] = model_called(about)
 
     def on_llm_end(self, response: LLMResult, *, run_id: object = None, **about: object) -> None:
-        """Add one call."""
         with self._lock:
             call = usage_of_call(response, self._open.pop(run_id, ""), self.prices)
             self.usage = add_usage(self.usage, call)
@@ -120,7 +119,6 @@ class Tally(BaseCallbackHandler):
                 self.usage = add_usage(self.usage, {**no_usage(), "calls": 1})
 
     def on_tool_start(self, serialized: object, input_str: str, **about: object) -> None:
-        """Note that a tool has begun."""
         self.tools_ran = True
 
     def cut_off(self) -> Usage:

@@ -24,8 +24,7 @@ from agents.decisions import AGAIN, Decision
 from agents.errors import AgentError, DecisionError
 from agents.models import WrittenArguments, beginning_with, call_once, read_reply
 from agents.runtime import Effects, current, effects_of, extended, in_place, run_in_background
-from agents.workers.tool_calls import SyncTool, error_message, retried
-from agents.workers.tool_choice import without_calls
+from agents.workers.tool_calls import SyncTool, error_message, retried, without_calls
 
 ModelReply = ModelResponse[object]
 T = TypeVar("T")

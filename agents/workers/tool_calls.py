@@ -1,21 +1,26 @@
-"""Tools as agents call them: names that providers accept, sync and async alike, errors as answers for the model."""
+"""Tools as agents call them: names that providers accept, sync and async alike, errors as answers for the model.
+
+And calls and results as plain text, for models whose template knows neither.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import unicodedata
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool, StructuredTool, Tool
 from langchain_core.tools import tool as as_tool
 from langgraph.errors import GraphBubbleUp
 
+from agents.assignment import quote
 from agents.errors import BudgetError, ConfigurationError, StorageError, TransientError
 from agents.runtime import Effects, effects_of, explain, in_place, is_exhausted, run_in_background
 
@@ -26,6 +31,11 @@ MAX_NAME, MAX_DESCRIPTION = 64, 1024
 
 NOT_ANSWERS = (BudgetError, StorageError)
 """Errors of a tool that end the run; all others are answers for the model."""
+
+USE_RESULT = """Now do the task. Use this result where it helps, as it stands, and else what you know; do not mention
+the tool."""
+NO_RESULT = """There is no result. Do the task without it, from what is said above and what you know. Only if it is
+about that file or page, say that it could not be read, and do not make up what it says."""
 
 
 @runtime_checkable
@@ -140,3 +150,29 @@ def _is_cancelled() -> bool:
     except RuntimeError:  # sync code, which is not cancelled by exceptions
         return False
     return task is not None and task.cancelling() > 0
+
+
+def without_calls(messages: Sequence[BaseMessage], advice: str | None = None) -> list[BaseMessage]:
+    """Rewrite tool calls and results as plain text, for models whose template knows neither.
+
+    Args:
+        messages: What is rewritten.
+        advice: What to do with results; None for how to answer with them.
+    """
+    plain: list[BaseMessage] = []
+    calls: dict[str, Any] = {}
+    for message in messages:
+        if isinstance(message, AIMessage) and message.tool_calls:
+            calls |= {call["id"] or "": call for call in message.tool_calls}
+        elif isinstance(message, ToolMessage):
+            call = calls.get(message.tool_call_id, {"name": message.name, "args": {}})
+            plain.append(HumanMessage(_in_words(call, message, advice)))
+        else:
+            plain.append(message)
+    return plain
+
+
+def _in_words(call: Mapping[str, object], result: ToolMessage, advice: str | None) -> str:
+    label, usual = ("Failure", NO_RESULT) if result.status == "error" else ("Result", USE_RESULT)
+    label = f"{label} of {call['name']} for {json.dumps(call['args'], ensure_ascii=False)}"
+    return f"{quote(label, result.text)}\n\n{usual if advice is None else advice}".strip()

@@ -24,7 +24,7 @@ from agents.checks import asks_for_order, by_figure, with_named
 from agents.decisions import Decision
 from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
 from agents.workers.lines import in_lines, lines_of, plainly, with_results
-from agents.workers.tool_calls import call_tool
+from agents.workers.tool_calls import call_tool, without_calls
 
 CHOOSE_TOOL = """{instructions}
 
@@ -48,12 +48,6 @@ TASKS_WITHOUT_TOOL = (
     "Write a short note of thanks to a neighbour.",
 )
 """Examples of tasks for which the choice is none; without them a small model finds a use for some tool every time."""
-
-USE_RESULT = """Now do the task. Use this result where it helps, as it stands, and else what you know; do not mention
-the tool."""
-NO_RESULT = """There is no result. Do the task without it, from what is said above and what you know. Only if it is
-about that file or page, say that it could not be read, and do not make up what it says."""
-
 
 IN_ORDER = "From most to least: "
 """Before what a file lists, where a task asks for the most or least of it, which a small model does not see."""
@@ -229,26 +223,6 @@ def _as_task(messages: Sequence[BaseMessage]) -> str:
     return "\n\n".join(message.text for message in without_calls(messages, advice=""))
 
 
-def without_calls(messages: Sequence[BaseMessage], advice: str | None = None) -> list[BaseMessage]:
-    """Rewrite tool calls and results as plain text, for models whose template knows neither.
-
-    Args:
-        messages: What is rewritten.
-        advice: What to do with results; None for how to answer with them.
-    """
-    plain: list[BaseMessage] = []
-    calls: dict[str, Any] = {}
-    for message in messages:
-        if isinstance(message, AIMessage) and message.tool_calls:
-            calls |= {call["id"] or "": call for call in message.tool_calls}
-        elif isinstance(message, ToolMessage):
-            call = calls.get(message.tool_call_id, {"name": message.name, "args": {}})
-            plain.append(HumanMessage(_in_words(call, message, advice)))
-        else:
-            plain.append(message)
-    return plain
-
-
 def _after(tools: Sequence[BaseTool]) -> Callable[[MessagesState], str]:
     """Return the route that ends where the result of a `return_direct` tool is the answer, or a handoff."""
     direct = {tool.name for tool in tools if tool.return_direct}
@@ -259,12 +233,6 @@ def _after(tools: Sequence[BaseTool]) -> Callable[[MessagesState], str]:
         return END if is_result else "answer"
 
     return after_choice
-
-
-def _in_words(call: Mapping[str, object], result: ToolMessage, advice: str | None) -> str:
-    label, usual = ("Failure", NO_RESULT) if result.status == "error" else ("Result", USE_RESULT)
-    label = f"{label} of {call['name']} for {json.dumps(call['args'], ensure_ascii=False)}"
-    return f"{quote(label, result.text)}\n\n{usual if advice is None else advice}".strip()
 
 
 class ToolChoiceState(MessagesState, total=False):

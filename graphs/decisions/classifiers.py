@@ -61,7 +61,6 @@ class ModelClassifier(SyncAsyncRunnable[Assignment, Classified]):
         self.system = SystemMessage(prompts.ROUTE.format(team=describe(team), examples=_examples(team)))
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Classified:
-        """Return the model's ranking."""
         decided = await effects.invoke(self.decision, [self.system, question_of(value)], config)
         ranking = decided["value"]
         return {

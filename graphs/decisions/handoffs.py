@@ -149,7 +149,6 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
         self.speaker: Agent | None = agent
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Turn:
-        """Return the answer or the handoff."""
         tally = Tally(settings().prices)
         try:
             outcome: Any = await self.agent.work(effects, value, config, tally, self._handed_over)

@@ -213,7 +213,6 @@ class Synthesis(SyncAsyncRunnable[Assignment, Answer]):
         self.reserved = agent.with_config(tags=[RESERVED])
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:
-        """Return the answer."""
         answer = await effects.invoke(self.reserved, value, config)
         request = value.get("request")
         if request is not None and repeats(answer["text"], str(request.text)):
@@ -230,7 +229,6 @@ class Quiet(SyncAsyncRunnable[Assignment, Answer]):
         self.books = agent.name
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:
-        """Return the agent's answer."""
         return await effects.invoke(self.agent, value, inside(config, self.agent))
 
 

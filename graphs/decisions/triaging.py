@@ -46,7 +46,6 @@ class Delegate(SyncAsyncRunnable[dict[str, Any], Answer]):
         self.agents = agents
 
     async def run(self, effects: Effects, value: dict[str, Any], config: RunnableConfig) -> Answer:
-        """Return that agent's answer, booked on its name."""
         agent = self.agents[value["agent"]]
         assignment: Assignment = value["assignment"]
         answer = await effects.invoke(agent, assignment, speaking(config, agent))
@@ -61,7 +60,6 @@ class RunPlan(SyncAsyncRunnable[dict[str, Any], dict[str, Any]]):
         self.graph: Any = planner.runnable
 
     async def run(self, effects: Effects, value: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        """Return the state of the planner's graph."""
         assignment: Assignment = value["assignment"]
         messages = [HumanMessage(assignment["task"])]
         state: dict[str, Any] = await effects.invoke(self.graph, {"messages": messages, **value}, config)

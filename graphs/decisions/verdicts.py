@@ -141,7 +141,6 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
         self.rules = f"{rules}\n\n{prompts.REVIEW_FORM.format(form=form)}"
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Verdict:
-        """Return the verdict on one result."""
         checked = await self.checks.run(effects, value, config)
         if not checked["acceptable"]:
             return checked

@@ -233,7 +233,6 @@ class Worker:
         await asyncio.to_thread(self._queue.ring, context.job.id, cast(Arguments, arguments), context.job.priority)
 
     async def _run(self, context: JobContext, /, **stored: object) -> None:
-        """Do a run."""
         arguments, job, control = cast(Arguments, stored), context.job, RunControl()
         name = f"{arguments['thread_id']} ({arguments['graph']})"
         began = time.monotonic()

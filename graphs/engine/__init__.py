@@ -49,7 +49,7 @@ from graphs.engine.state import (
     recovered,
 )
 from graphs.engine.step_records import ASKS, conclude_steps, is_record, judge, questions_in, under_names
-from graphs.engine.steps import OnFailure, Plan, Step, StepRecord, critical_path, new_record, read_plan
+from graphs.engine.steps import OnFailure, Plan, Step, StepRecord, new_record, read_plan
 from graphs.engine.team import describe, member, team_of
 from graphs.engine.thread_lock import ThreadLock, WhenBusy, thread_lock
 
@@ -86,7 +86,6 @@ __all__ = [
     "closing",
     "compiled",
     "conclude_steps",
-    "critical_path",
     "describe",
     "each",
     "each_step",

@@ -75,7 +75,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
     works_in_background = True
 
     if TYPE_CHECKING:
-        # ruff: disable[A002, D102]
+        # ruff: disable[A002]
         @overload  # type: ignore[override]
         async def ainvoke(
             self, input: object, config: RunnableConfig | None = ..., *, version: Literal["v2"], **options: Any
@@ -84,7 +84,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         async def ainvoke(self, input: object, config: RunnableConfig | None = ..., **options: Any) -> StateT: ...
         async def ainvoke(self, input: object, config: RunnableConfig | None = ..., **options: Any) -> object: ...
 
-        # ruff: enable[A002, D102]
+        # ruff: enable[A002]
 
     @overload  # type: ignore[override]
     def invoke(

@@ -228,15 +228,3 @@ def fill_task(step: Step, context: Mapping[str, str], request: str) -> str:
 def in_words(step: Step) -> str:
     """Return a step's task with the names of what it quotes in place of placeholders, for people."""
     return fill(step.task, {"request": "the request", **{name: name for name in step.dependencies}})
-
-
-def critical_path(records: Mapping[str, StepRecord]) -> list[str]:
-    """Return the ids of the steps that determined when the run ended, first to last."""
-    ran = {record["id"]: record["ended"] for record in records.values() if record["ended"] is not None}
-    path: list[str] = []
-    latest = max(ran, key=lambda step_id: ran[step_id], default=None)
-    while latest is not None:
-        path.append(latest)
-        before = [name for name in records[latest]["dependencies"] if name in ran]
-        latest = max(before, key=lambda step_id: ran[step_id], default=None)
-    return path[::-1]

@@ -54,7 +54,6 @@ class AskPerson(SyncAsyncRunnable[Question, HumanDecision]):
     """Interrupts the run with a question, and asks again until the answer can be used."""
 
     async def run(self, effects: Effects, value: Question, config: RunnableConfig) -> HumanDecision:
-        """Return the decision."""
         note = ""
         while True:
             decision = read_decision(clean_data(interrupt_run(request_for(value, note))), value)

@@ -103,6 +103,8 @@ def _path(points: Sequence[Point]) -> str:
 def timeline(summary: RunSummary, width: int = WIDTH) -> str:
     """Draw a bar for each piece of work, to scale; of a long run the most telling work."""
     items = summary.most_telling(summary.timed, _MOST_BARS)
+    if not items:
+        return ""
     whole = max(summary.ended - summary.began, 1e-3)
 
     def bar(item: Work) -> tuple[Work, float, float]:
@@ -110,18 +112,14 @@ def timeline(summary: RunSummary, width: int = WIDTH) -> str:
         start = min(start, width - _SHORTEST_BAR)
         return item, start, max(_SHORTEST_BAR, end - start)
 
-    return (
-        render(
-            "timeline.svg.j2",
-            width=width,
-            height=_FIRST_BAR + _BAR_ROW * len(items),
-            ticks=[(seconds / whole * width, seconds) for seconds in _ticks(whole)],
-            bars=[*map(bar, items)],
-            first_row=_FIRST_BAR,
-            row=_BAR_ROW,
-        )
-        if items
-        else ""
+    return render(
+        "timeline.svg.j2",
+        width=width,
+        height=_FIRST_BAR + _BAR_ROW * len(items),
+        ticks=[(seconds / whole * width, seconds) for seconds in _ticks(whole)],
+        bars=[*map(bar, items)],
+        first_row=_FIRST_BAR,
+        row=_BAR_ROW,
     )
 
 

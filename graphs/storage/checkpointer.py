@@ -123,7 +123,6 @@ class Storage(BaseCheckpointSaver[str]):
         return stored
 
     def put_writes(self, config: RunnableConfig, *arguments: object, **options: object) -> None:
-        """Store the writes of a task: all of them or none."""
         self._write(self._saver.put_writes, config, *arguments, **options)
 
     def delete_thread(self, thread_id: str) -> None:
@@ -151,28 +150,22 @@ class Storage(BaseCheckpointSaver[str]):
         return self._read(lambda: self._saver.get_next_version(current, channel))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Return a thread's last checkpoint, or the one that the config names."""
         return await self._later(self.get_tuple, config)
 
     async def alist(self, config: RunnableConfig | None, **options: object) -> AsyncIterator[CheckpointTuple]:
-        """Return checkpoints, the latest first."""
         for checkpoint in await self._later(self.list, config, **options):
             yield checkpoint
 
     async def aput(self, *arguments: object) -> RunnableConfig:
-        """Store a checkpoint."""
         return await self._later(self.put, *arguments)
 
     async def aput_writes(self, *arguments: object, **options: object) -> None:
-        """Store the writes of a task: all of them or none."""
         await self._later(self.put_writes, *arguments, **options)
 
     async def adelete_thread(self, thread_id: str) -> None:
-        """Delete a thread."""
         await self._later(self.delete_thread, thread_id)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Reduce threads to their last checkpoint, or delete them."""
         await self._later(self.prune, thread_ids, strategy=strategy)
 
     def _prune(self, config: RunnableConfig) -> None:

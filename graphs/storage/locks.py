@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, LiteralString, Protocol
+from typing import Any, LiteralString
 
 from agents.errors import StorageError
 
@@ -20,16 +20,15 @@ _TAKE = "SELECT pg_try_advisory_lock({}) AS done, set_config('idle_in_transactio
 _RELEASE = "SELECT pg_advisory_unlock({}) AS done"
 
 
-class Locks(Protocol):
-    """The locks of a storage."""
+class Locks:
+    """The locks of a storage; those of files need no check, and end with their runs."""
 
-    @property
-    def place(self) -> Hashable:
-        """The same for all storages of one database in this process, as far as that can be seen."""
+    place: Hashable
+    """The same for all storages of one database in this process, as far as that can be seen."""
 
     def take(self, thread_id: str) -> Release | None:
         """Take the lock of a thread; return what releases it, or None if it is taken."""
-        ...
+        raise NotImplementedError
 
     def check(self, thread_id: str) -> None:
         """Raise a `StorageError` if the lock of a thread was taken and then lost."""
@@ -38,7 +37,7 @@ class Locks(Protocol):
         """Release all locks."""
 
 
-class FileLocks:
+class FileLocks(Locks):
     """One file per locked thread, in a folder beside the SQLite file."""
 
     def __init__(self, file: Path) -> None:
@@ -47,7 +46,6 @@ class FileLocks:
         self._folder = resolved.with_name(f"{resolved.name}-locks")
 
     def take(self, thread_id: str) -> Release | None:
-        """Take the lock of a thread; return what releases it, or None if it is taken."""
         from filelock import FileLock, Timeout
 
         self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -65,14 +63,8 @@ class FileLocks:
 
         return release
 
-    def check(self, thread_id: str) -> None:
-        """Do nothing: a file's lock lasts as long as the process."""
 
-    def close(self) -> None:
-        """Do nothing: each lock is released by its run."""
-
-
-class AdvisoryLocks:
+class AdvisoryLocks(Locks):
     """Postgres advisory locks, all on one connection, in a transaction that stays open while there are any.
 
     The transaction keeps the connection its session where a pooler such as PgBouncer assigns them by transaction.
@@ -91,7 +83,6 @@ class AdvisoryLocks:
         self._guard = threading.Lock()
 
     def take(self, thread_id: str) -> Release | None:
-        """Take the lock of a thread; return what releases it, or None if it is taken."""
         with self._guard:
             if thread_id in self._held:
                 return None
@@ -106,7 +97,6 @@ class AdvisoryLocks:
         return (lambda: self._release(thread_id)) if taken else None
 
     def check(self, thread_id: str) -> None:
-        """Raise a `StorageError` if the lock of a thread was taken and then lost."""
         with self._guard:
             if thread_id in self._held and not self._is_alive():
                 self._lost |= self._held
@@ -117,7 +107,6 @@ class AdvisoryLocks:
                 )
 
     def close(self) -> None:
-        """Release all locks."""
         with self._guard:
             if self._connection is not None:
                 self._connection.close()

@@ -22,7 +22,6 @@ class CompressingSerializer(JsonPlusSerializer):
     """Compresses large values: each checkpoint of a SQLite file holds all messages of its thread."""
 
     def dumps_typed(self, obj: object) -> tuple[str, bytes]:
-        """Return a value as its kind and bytes."""
         kind, data = super().dumps_typed(obj)
         if _SMALL < len(data) <= _LARGEST:
             return kind + _COMPRESSED, zlib.compress(data, 1)
