@@ -309,7 +309,3 @@ class Agent(SyncAsyncStream[Asked, Answer]):
 
 def _as_answer(reply: object, usage: Usage) -> None:
     """Read a reply as nothing else than an answer."""
-
-
-def _assignment(value: Asked) -> Assignment:
-    return {"task": value} if isinstance(value, str) else value

@@ -15,7 +15,7 @@ ROOM = {"type": "integer"}
 SCHEMAS: dict[str, Any] = {
     "price": {"type": "object", "properties": {"item": {"type": "string"}}, "required": ["item"]},
     "process": {"type": "object", "properties": {}},
-    "odd name/äöü": {"type": "object", "properties": {"config": ROOM, "run_manager": ROOM}, "required": ["config"]},
+    "odd name/äöü": {"type": "object", "properties": dict.fromkeys(("config", "run_manager", "self"), ROOM)},
 }
 calls: list[str] = []
 
@@ -40,10 +40,26 @@ def odd_data() -> dict[str, int]:
     return {"number": 10**30}
 
 
-def odd(config: int, run_manager: int = 0) -> int:
-    return config + run_manager
+def odd(config: int, run_manager: int = 0, self: int = 0) -> int:
+    return config + run_manager + self
 
 
+BROKEN: dict[str, Any] = {
+    "no_type": {"type": "objekt"},
+    "no_object": [],
+    "elsewhere": {"type": "object", "properties": {"x": {"$ref": "http://127.0.0.1:9/x.json"}}},
+    "nowhere": {"type": "object", "properties": {"x": {"$ref": "#/$defs/x"}}},
+    "bomb": {
+        "type": "object",
+        "properties": {"x": {"$ref": "#/$defs/0"}},
+        "$defs": {str(n): {"anyOf": [{"$ref": f"#/$defs/{n + 1}"}] * 2} for n in range(40)} | {"40": ROOM},
+    },
+    "long": {"type": "object", "description": "x" * 100_000},
+    "日本": {"type": "object"},
+}
+"""Schemas, and a name, that no provider accepts."""
+OUTPUT = {"type": "object", "properties": {"result": {"type": "string", "pattern": "^(a+)+$"}}}
+"""The schema of the results of `price`, which takes hours to search a result of some letters."""
 TOOLS: dict[str, Any] = {"price": price, "process": process, "odd name/äöü": odd}
 
 
@@ -71,6 +87,7 @@ def reply_to(method: str, parameters: dict[str, Any]) -> dict[str, Any]:
         tools = [
             {"name": name, "description": TOOLS[name].__doc__ or "", "inputSchema": SCHEMAS[name]} for name in TOOLS
         ]
+        tools[0]["outputSchema"] = OUTPUT
         return {"result": {"tools": tools}}
     if method == "tools/call":
         if parameters.get("arguments") == {"item": "silver"}:
@@ -102,6 +119,10 @@ if __name__ == "__main__":
         odd_ones = [f"odd_data_{number}" for number in range(501)]
         TOOLS |= dict.fromkeys(odd_ones, odd_data)
         SCHEMAS |= dict.fromkeys(odd_ones, SCHEMAS["process"])
+        serve_lines()
+    elif sys.argv[1:] == ["broken"]:
+        TOOLS |= dict.fromkeys(BROKEN, odd_data)
+        SCHEMAS |= BROKEN
         serve_lines()
     elif len(sys.argv) > 1:
         serve_http(int(sys.argv[1]))

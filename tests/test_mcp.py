@@ -23,6 +23,7 @@ from agents.runtime import RunScope, WorkCancelledError, in_run_scope
 from agents.testing import Reply, ScriptedModel
 from agents.tools import MCPTools
 from graphs import Step, Workflow
+from tests.mcp_server import BROKEN
 
 ROOT = Path(__file__).parents[1]
 LOCAL = {"command": sys.executable, "args": ["-m", "tests.mcp_server"], "cwd": ROOT}
@@ -75,6 +76,26 @@ def test_a_server_may_have_too_many_tools_and_data_that_cannot_be_stored(run: Ru
     assert str(10**30) in tool.invoke({}, run)
 
 
+def test_a_tool_that_no_provider_accepts_is_left_out_and_named(
+    run: RunnableConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken: Any = LOCAL | {"args": ["-m", "tests.mcp_server", "broken"]}
+    assert list(tools(MCPTools("shop", **broken), run)) == ["price", "process", "odd name/äöü"]
+    left_out = [record.getMessage() for record in caplog.records]
+    assert len(left_out) == len(BROKEN)
+    for name, words in zip(BROKEN, left_out, strict=True):
+        assert words.startswith(f"The MCP server 'shop' has a tool {name} that cannot be used: ")
+    for name in BROKEN:
+        with pytest.raises(AgentError, match=f"'shop' has a tool {name} that cannot be used"):
+            MCPTools("shop", **broken, only=["price", name]).load(run)
+    assert list(tools(MCPTools("shop", **broken, only=["price"]), run)) == ["price"]
+
+
+def test_the_patterns_of_a_servers_schemas_are_not_searched(run: RunnableConfig) -> None:
+    price = tools(MCPTools("shop", **LOCAL, seconds=5), run)["price"]
+    assert price.invoke({"item": "a" * 50 + "!"}, run).endswith(" costs 51.00")
+
+
 def test_a_run_has_one_session_that_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     monkeypatch.setenv("SHOP_KEY", "for the shop")
@@ -111,7 +132,7 @@ def test_a_refusal_leaves_the_session_open(run: RunnableConfig) -> None:
     offered = tools(MCPTools("shop", **LOCAL), run)
     before = json.loads(offered["process"].invoke({}, run))
     assert "failed" in offered["price"].invoke({"item": "silver"}, run)
-    assert offered["odd name/äöü"].invoke({"config_": 1, "run_manager_": 2}, run) == "3"  # LangChain's own names
+    assert offered["odd name/äöü"].invoke({"config_": 1, "run_manager_": 2, "self_": 3}, run) == "6"
     assert json.loads(offered["process"].invoke({}, run))["pid"] == before["pid"]
 
 

@@ -1,5 +1,6 @@
 """Fetching pages: from a real server on loopback, with the address policy as a parameter; and what is refused."""
 
+import asyncio
 import gzip
 import ssl
 import threading
@@ -13,7 +14,7 @@ import pytest
 import trustme
 from langchain_core.tools import ToolException
 
-from agents.tools import can_search, fetch_page, web_search
+from agents.tools import can_search, fetch_page, fetch_tool, web_search
 from agents.tools.web import Fetcher, results_text
 from tests.tables import each
 
@@ -81,7 +82,7 @@ LOCAL = Fetcher(allowed=only_loopback)
 
 
 def fetch(url: str, fetcher: Fetcher = LOCAL, start: int = 0, *, links: bool = False) -> str:
-    return fetcher.fetch_blocking(url, start, links=links)
+    return asyncio.run(fetcher.fetch(url, start, links=links))
 
 
 def resolving(**known: str) -> Fetcher:
@@ -261,7 +262,7 @@ def test_async_and_inside_a_running_loop(site: Website) -> None:
     site.pages["/"] = 200, HTML, b"here"
 
     async def both() -> tuple[str, str]:
-        return await LOCAL.fetch(f"{site.url}/"), LOCAL.fetch_blocking(f"{site.url}/")
+        return await LOCAL.fetch(f"{site.url}/"), fetch_tool(LOCAL).invoke({"url": f"{site.url}/"})
 
     assert anyio.run(both) == ("here", "here")
 

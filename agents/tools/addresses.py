@@ -12,7 +12,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 import httpx2
-from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import StructuredTool, ToolException
 
@@ -94,25 +93,13 @@ class WebTool(StructuredTool):
     Outside a run of Podium, for instance in a graph of one's own, nothing is known and nothing is refused.
     """
 
-    def _run(
-        self,
-        *args: object,
-        config: RunnableConfig,
-        run_manager: CallbackManagerForToolRun | None = None,
-        **kwargs: Any,
-    ) -> object:
+    def _run(self, *args: object, config: RunnableConfig, **kwargs: Any) -> object:
         _admit(config, kwargs.get("url"))
-        return _remember(config, super()._run(*args, config=config, run_manager=run_manager, **kwargs))
+        return _remember(config, super()._run(*args, config=config, **kwargs))
 
-    async def _arun(
-        self,
-        *args: object,
-        config: RunnableConfig,
-        run_manager: AsyncCallbackManagerForToolRun | None = None,
-        **kwargs: Any,
-    ) -> object:
+    async def _arun(self, *args: object, config: RunnableConfig, **kwargs: Any) -> object:
         _admit(config, kwargs.get("url"))
-        return _remember(config, await super()._arun(*args, config=config, run_manager=run_manager, **kwargs))
+        return _remember(config, await super()._arun(*args, config=config, **kwargs))
 
 
 def _admit(config: RunnableConfig, url: str | None) -> None:

@@ -79,10 +79,6 @@ def _round(number: float, digits: int = 0) -> float:
     return round(number, max(-MAX_BITS, min(digits, MAX_BITS)))
 
 
-def _mean(first: float, *others: float) -> float:
-    return sum(others, first) / (1 + len(others))
-
-
 _OPERATORS: dict[type[ast.AST], Callable[..., object]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -102,7 +98,8 @@ _OF_MATH = [
 # fmt: on
 _FUNCTIONS: dict[str, Callable[..., object]] = {name: getattr(math, name) for name in _OF_MATH}
 _FUNCTIONS |= {"abs": abs, "max": max, "min": min, "round": _round, "pow": _power, "ln": math.log}
-_FUNCTIONS |= {"factorial": _factorial, "mean": _mean, "sum": lambda *numbers: sum(numbers)}
+_FUNCTIONS |= {"factorial": _factorial, "sum": lambda *numbers: sum(numbers)}
+_FUNCTIONS["mean"] = lambda first, *others: sum(others, first) / (1 + len(others))
 _NAMES = {"pi": math.pi, "e": math.e}
 # Attributes and indexing are left out: simpleeval would let `(1).to_bytes(10**9)` through.
 _NODES = (ast.Expr, ast.Constant, ast.Name, ast.Call, ast.BinOp, ast.UnaryOp)
@@ -134,11 +131,7 @@ _EXAMPLE = "For example: (1250 - 300) * 0.19, or with names: net = 1250 - 300; t
 
 @reads_foreign_text(lambda compute, text: compute(text, {}))
 def compute(expression: str, names: MutableMapping[str, float]) -> str:
-    """Compute one formula, or several with names, in which later ones use the names of earlier ones.
-
-    Args:
-        expression: The formulas, parted by `;` or lines.
-        names: What is known by name; named results are added.
+    """Compute one formula, or several parted by `;` or lines, which use earlier names and add theirs to `names`.
 
     Raises:
         ToolException: A formula cannot be computed; the message says which one and why.

@@ -6,11 +6,13 @@ first run -> start the server, list its tools -> (run) session at the first call
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from os.path import expandvars
 from pathlib import Path
@@ -21,11 +23,23 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 
 from agents.errors import AgentError, ConfigurationError
-from agents.runtime import RunScope, WorkCancelledError, clean_data, explain, install_hint, masked, run_scope
+from agents.runtime import (
+    RunScope,
+    WorkCancelledError,
+    clean_data,
+    explain,
+    in_run_scope,
+    install_hint,
+    masked,
+    run_in_background,
+    run_scope,
+)
+from agents.tools.mcp_lists import CheckedLists
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult, Tool
 
+_log = logging.getLogger(__name__)
 CALL_SECONDS = 60.0
 """Time limit for the start of a server, and for each answer."""
 MAX_PAGES = 100
@@ -34,8 +48,8 @@ MAX_TOOLS = 500
 """Tools of one server; no model chooses well among more."""
 MAX_RESULT, MAX_PICTURE = 50_000, 10_000_000
 """Characters of a tool's result that are passed on, and of each picture in it."""
-_RESERVED = {"config": "config_", "run_manager": "run_manager_"}
-"""Names by which LangChain gives a tool arguments of its own, and what a server's parameters of these names become."""
+_RESERVED = {name: f"{name}_" for name in ("config", "run_manager", "self")}
+"""Names of LangChain's own arguments of a tool, and what a server's parameters of these names become."""
 
 
 class MCPTools:
@@ -78,6 +92,8 @@ class MCPTools:
         self.url, self.headers = url, headers or {}
         self.only = only
         self.seconds = seconds
+        self.left_out: dict[str, str] = {}
+        """By name, why tools of the server are not offered."""
         self._tools: list[BaseTool] | None = None
         self._loading = threading.Lock()
 
@@ -85,33 +101,34 @@ class MCPTools:
         """Return the tools, which the server is asked for once; blocks while it starts.
 
         Raises:
-            AgentError: The server cannot be reached, or lacks a tool of `only`.
+            AgentError: The server cannot be reached, or a tool of `only` is missing or unusable.
         """
         with self._loading:
             if self._tools is None:
-                with _scope_of(config) as scope:
-                    listed = self._session(scope).tools
-                if missing := set(self.only or ()) - {tool.name for tool in listed}:
+                opened, own = in_run_scope(config)
+                with opened:
+                    session = self._session(cast("RunScope", run_scope(own)))
+                for name, why in self.left_out.items():
+                    words = f"The MCP server {self.name!r} has a tool {name} that cannot be used: {why}"
+                    if name in (self.only or ()):
+                        raise AgentError(words)
+                    _log.warning("%s. It is left out.", words)
+                if missing := set(self.only or ()) - {tool.name for tool in session.tools}:
                     raise AgentError(f"The MCP server {self.name!r} has no tool {', '.join(sorted(missing))}")
-                used = [tool for tool in listed if self.only is None or tool.name in self.only]
+                used = [tool for tool in session.tools if self.only is None or tool.name in self.only]
                 if len(used) > MAX_TOOLS:
                     raise AgentError(f"The MCP server {self.name!r} has {len(used)} tools; choose some with only=")
                 self._tools = [self._tool(tool) for tool in used]
             return self._tools
 
     def _tool(self, tool: Tool) -> BaseTool:
-        def call(config: RunnableConfig, **arguments: object) -> object:
-            with _scope_of(config) as scope, self._reporting(scope) as used:
-                used.append(session := self._session(scope))
-                return _read(tool, session.start_call(tool.name, arguments).result())
-
         async def acall(config: RunnableConfig, **arguments: object) -> object:
-            scope = run_scope(config)
-            if scope is None:  # outside a run of Podium a call has a session of its own
-                return await asyncio.to_thread(call, config, **arguments)
-            with self._reporting(scope) as used:
-                used.append(session := await asyncio.to_thread(self._session, scope))
-                return _read(tool, await asyncio.wrap_future(session.start_call(tool.name, arguments)))
+            opened, own = in_run_scope(config)
+            async with opened:  # outside a run of Podium a call has a session of its own
+                return _read(tool, await self._call(cast("RunScope", run_scope(own)), tool.name, arguments))
+
+        def call(config: RunnableConfig, **arguments: object) -> object:
+            return run_in_background(partial(acall, config, **arguments))
 
         return StructuredTool(
             name=tool.name,  # an agent makes it one that providers accept
@@ -123,21 +140,21 @@ class MCPTools:
             handle_tool_error=True,
         )
 
-    def _session(self, scope: RunScope) -> _Session:
-        return scope.resource(self, lambda: _Session(self))
-
-    @contextmanager
-    def _reporting(self, scope: RunScope) -> Iterator[list[_Session]]:
-        """Turn the failure of a server into text for the model; the next call starts a server that is gone."""
-        used: list[_Session] = []
+    async def _call(self, scope: RunScope, name: str, arguments: dict[str, object]) -> CallToolResult:
+        """Call a tool; the failure of a server is text for the model, and the next call starts one that is gone."""
+        session = None
         try:
-            yield used
-        except (ToolException, WorkCancelledError):
+            session = await asyncio.to_thread(self._session, scope)
+            return await asyncio.wrap_future(session.start_call(name, arguments))
+        except WorkCancelledError:
             raise
         except Exception as error:  # of the protocol, the connection, the process: each library's own
-            if used and _is_gone(error):
-                scope.discard(self, used[0])
+            if session is not None and _is_gone(error):
+                scope.discard(self, session)
             raise ToolException(f"The MCP server {self.name!r} failed: {masked(str(error) or repr(error))}") from error
+
+    def _session(self, scope: RunScope) -> _Session:
+        return scope.resource(self, lambda: _Session(self))
 
 
 class _Session:
@@ -191,15 +208,15 @@ async def _transport(server: MCPTools, output: TextIO) -> AsyncIterator[Any]:
     if server.url is None:
         env = {name: expandvars(value) for name, value in server.env.items()}
         program = StdioServerParameters(command=server.command or "", args=server.args, env=env, cwd=server.cwd)
-        async with stdio_client(program, errlog=output) as streams:
-            yield streams
+        async with stdio_client(program, errlog=output) as (read, write):
+            yield CheckedLists(read, server.left_out), write
     else:
         headers = {name: expandvars(value) for name, value in server.headers.items()}
         async with (
             httpx2.AsyncClient(headers=headers, timeout=server.seconds) as client,
-            streamable_http_client(server.url, http_client=client) as streams,
+            streamable_http_client(server.url, http_client=client) as (read, write),
         ):
-            yield streams
+            yield CheckedLists(read, server.left_out), write
 
 
 def _renamed(schema: dict[str, Any]) -> dict[str, Any]:
@@ -235,17 +252,3 @@ def _is_gone(error: Exception) -> bool:
     from mcp_types import CONNECTION_CLOSED
 
     return not isinstance(error, MCPError) or error.error.code == CONNECTION_CLOSED
-
-
-@contextmanager
-def _scope_of(config: RunnableConfig) -> Iterator[RunScope]:
-    """Yield the run's scope; outside a run of Podium, one for the block only."""
-    scope = run_scope(config)
-    if scope is not None:
-        yield scope
-        return
-    scope = RunScope()
-    try:
-        yield scope
-    finally:
-        scope.close()

@@ -16,14 +16,13 @@ from importlib.util import find_spec
 from typing import Annotated
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 import httpx2
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import Field
 
 from agents.checks import names_address, names_what_changes
-from agents.runtime import install_hint
+from agents.runtime import install_hint, run_in_background
 from agents.tools.addresses import WebTool, checked_url, is_public
 from agents.tools.pages import Page, page_text
 from agents.tools.readable_tool import readable_tool
@@ -80,11 +79,6 @@ class Fetcher:
         except httpx2.HTTPError as error:
             raise ToolException(f"{url} cannot be fetched: {str(error) or type(error).__name__}.") from error
         return self._part(text, start)
-
-    def fetch_blocking(self, url: str, start: int = 0, *, links: bool = False) -> str:
-        """Fetch a page from sync code; a running event loop of the caller waits meanwhile."""
-        with anyio.from_thread.start_blocking_portal() as portal:
-            return portal.call(partial(self.fetch, url, start, links=links))
 
     async def _follow(self, address: str) -> Page:
         url = checked_url(address)
@@ -187,7 +181,7 @@ def fetch_tool(fetcher: Fetcher | None = None, *, any_address: bool = False) -> 
         links: Annotated[bool, Field(description="Whether to show the addresses of links too")] = False,
     ) -> str:
         """Read a public web page, text or JSON file as plain text."""
-        return fetcher.fetch_blocking(url, start, links=links)
+        return run_in_background(partial(fetcher.fetch, url, start, links=links))
 
     return readable_tool(
         fetch_page,

@@ -9,13 +9,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from agents.models.local import DEFAULT, describe_download, find, known_weights
 from agents.models.local import pull as fetch
-from graphs.cli.exit_codes import COMPLETED
 from graphs.cli.output import print_table, say, stderr, stdout
 
 
 def pull_command(
     name: Annotated[str | None, Parameter(help="Its name, as `podium model list` shows it.")] = None, /
-) -> int:
+) -> None:
     """Fetch and verify the weights of a local model; goes on where an earlier pull stopped."""
     name = name or DEFAULT
     path = find(name)
@@ -29,17 +28,15 @@ def pull_command(
                 progress=lambda done, total, source: bars.update(bar, completed=done, total=total, description=source),
             )
     say(stdout(), f"{name} is there: {path}")
-    return COMPLETED
 
 
-def list_command() -> int:
+def list_command() -> None:
     """List the local models, and which of them are on this machine."""
     rows = [
         (weights.name, f"{weights.size / 1e9:.2f} GB", _state(weights), str(weights.path))
         for weights in known_weights().values()
     ]
     print_table(stdout(), ("model", "size", "state", "file"), rows)
-    return COMPLETED
 
 
 def _state(weights: Any) -> str:

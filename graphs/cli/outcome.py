@@ -120,13 +120,9 @@ def _print_verdict(state: Mapping[str, Any], console: Console) -> None:
 def print_questions(
     questions: Sequence[ShownQuestion], run: str | None, console: Console, *, answer_shown: bool = True
 ) -> None:
-    """Print open questions, and the command that answers them.
+    """Print open questions, and the command that answers them, if the run has an id by which it is stored.
 
-    Args:
-        questions: One without id is the answer with which the run ended.
-        run: Its id; None if it is not stored.
-        console: Where to.
-        answer_shown: Whether the answer has been printed already.
+    A question without id is the answer with which the run ended, which may have been printed already.
     """
     several = len(questions) > 1
     for question in questions:

@@ -53,12 +53,7 @@ def print_table(
 ) -> None:
     """Print a table; in a narrow terminal each row as a block of lines, with the first cell as its title.
 
-    Args:
-        console: Where to.
-        head: The titles of the columns.
-        rows: The cells, as texts.
-        whole: Columns that are never cut or broken.
-        cut: The column that gives way: it is cut to the width of a terminal, elsewhere to a limit.
+    Columns in `whole` are never cut or broken; `cut` is cut to the width of a terminal, elsewhere to a limit.
     """
     if console.is_terminal and console.width < _WIDE:
         for row in rows:

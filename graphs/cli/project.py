@@ -15,7 +15,6 @@ from cyclopts import Parameter
 
 from agents.errors import ConfigurationError
 from agents.runtime import install_hint
-from graphs.cli.exit_codes import COMPLETED
 from graphs.cli.output import say, stdout
 
 _FILES = Path(__file__).with_name("project")
@@ -25,12 +24,8 @@ _TAKEN = ("podium", "tests")
 
 def new_command(
     folder: Annotated[Path, Parameter(help="A new or empty folder; its name is that of the project.")], /
-) -> int:
-    """Make a small project of your own: a team in Python, a test, a notebook and what Studio needs.
-
-    Raises:
-        ConfigurationError: The name cannot be that of a project and a module, or the folder is not empty.
-    """
+) -> None:
+    """Make a small project of your own, in a new or empty folder whose name can be that of a project and a module."""
     name = folder.resolve().name
     module = name.replace("-", "_")
     if not _NAME.fullmatch(name) or iskeyword(module):
@@ -55,4 +50,3 @@ def new_command(
         steps.insert(0, f"source {activate}  # for python and podium")
     lines = "\n  ".join(steps)
     say(stdout(), f"{name} is ready. Try it:\n\n  {lines}\n\n{module}.py is the team, {module}.ipynb a notebook.")
-    return COMPLETED

@@ -200,10 +200,7 @@ def ask_on_terminal(
 ) -> dict[str, object] | None:
     """Ask a person one question after the other and return the answers by id; None if they would rather not now.
 
-    Args:
-        questions: The open questions.
-        console: Where they are asked.
-        drafts: Texts as they were last edited, by the text that was to be edited; another edit begins with them.
+    An edit begins with the draft: the text as it was last edited, by the text that was to be edited.
     """
     answers: dict[str, object] = {}
     try:

@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +16,7 @@ from cyclopts import Parameter
 
 from agents.errors import ConfigurationError, StorageError
 from graphs import storage as stored
-from graphs.cli.exit_codes import COMPLETED, FAILED, OF_STATUS
+from graphs.cli.exit_codes import FAILED, OF_STATUS
 from graphs.cli.options import PATTERNS, AsJson, Choices, RunArgument, Shown, TeamFileOption
 from graphs.cli.outcome import as_result, print_outcome
 from graphs.cli.output import say, stderr, stdout
@@ -58,20 +57,17 @@ def with_jobs(runs: Sequence[stored.StoredRun], most: int) -> list[stored.Stored
 
 
 def state_of(storage: Storage, run: str) -> State:
-    """Return what is stored of a run, and what the queue knows of it.
-
-    Raises:
-        StorageError: Neither knows it.
-    """
+    """Return what is stored of a run, and what the queue knows of it; raise `StorageError` if neither knows it."""
     job = jobs(run).get(run)
+    outcome = {"stop_reason": job["error"] or None} if job else {}
     try:
         state = stored.state(storage, run)
     except StorageError:
         if job is None:
             raise
-        return {**_only_queued(job), "values": _outcome(job), "finished": [], "questions": [], "metadata": {}}
+        return {**_only_queued(job), "values": outcome, "finished": [], "questions": [], "metadata": {}}
     if job:
-        return {**state, **_as_queued(state, job), "values": {**state["values"], **_outcome(job)}}
+        return {**state, **_as_queued(state, job), "values": {**state["values"], **outcome}}
     return state
 
 
@@ -84,12 +80,6 @@ def put_again(run: str, graph: str, value: object) -> None:
     """Queue a run again, to go on, or with an answer."""
     Queue().put(graph, value, thread_id=run)
     say(stderr(), f"queued; follow it with: podium watch {run}")
-
-
-def prune_queue(before: datetime) -> None:
-    """Forget runs that failed or were cancelled, and were put before some time."""
-    if there := queue():
-        there.prune(before)
 
 
 def _as_queued(run: Any, job: QueuedRun | None) -> Any:
@@ -107,10 +97,6 @@ def _only_queued(job: QueuedRun) -> stored.StoredRun:
     }
 
 
-def _outcome(job: QueuedRun) -> dict[str, Any]:
-    return {"stop_reason": job["error"] or None}
-
-
 def worker_command(
     *,
     graphs: Annotated[
@@ -122,7 +108,7 @@ def worker_command(
         float, Parameter(help="Seconds without a sign of life after which another worker takes a worker's runs over.")
     ] = 15.0,
     drain: Annotated[float, Parameter(help="Seconds that steps at work have after SIGTERM or Ctrl-C.")] = 60.0,
-) -> int:
+) -> None:
     """Do the runs that are put into the queue of the database that PODIUM_RUNS names, until SIGTERM or Ctrl-C."""
     sys.path.insert(0, str(Path.cwd()))
     queue = Queue(graphs=graphs or _team_graphs(team_file))
@@ -134,7 +120,6 @@ def worker_command(
     gc.collect()
     gc.freeze()  # what stays is not looked through again
     asyncio.run(_work(worker))
-    return COMPLETED
 
 
 async def _work(worker: Worker) -> None:
@@ -168,7 +153,7 @@ def watch_command(run: RunArgument, /, *, as_json: AsJson = False) -> int:
     return OF_STATUS.get(state["status"], FAILED)
 
 
-def cancel_command(run: RunArgument, /) -> int:
+def cancel_command(run: RunArgument, /) -> None:
     """Cancel a run of the queue that waits or is at work, or a schedule; what it has finished is kept."""
     job = jobs(run).get(run)
     if not Queue().cancel(run):
@@ -176,4 +161,3 @@ def cancel_command(run: RunArgument, /) -> int:
         raise ConfigurationError(f"The queue has no run {run} to cancel: {status}")
     hint = "" if job and job["status"] == "scheduled" else f"; `podium resume {run}` goes on with it"
     say(stdout(), f"{run} is cancelled{hint}")
-    return COMPLETED

@@ -39,15 +39,8 @@ def run(
 ) -> int:
     """Run any compiled graph and return the exit code; at a terminal a person is asked what the run asks.
 
-    Args:
-        graph: The graph.
-        value: A request, an input, None to go on where the run stopped, or a `Command` with answers.
-        config: As for `graph.astream`.
-        context: The run's settings.
-        stored_as: The id under which the run is stored; None if it is not.
-        finished: Steps that an earlier process has finished.
-        shown: How the run is shown.
-        stored: Reads the run as it is stored.
+    The value is a request, an input, None to go on where the run stopped, or a `Command` with answers; `stored_as` the
+    run's id, None if it is not stored; `finished` the steps that an earlier process has finished.
     """
     live, drafts = LiveState(time.time(), finished), dict[str, str]()
     value = {"messages": value} if isinstance(value, str) else value

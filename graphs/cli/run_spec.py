@@ -110,11 +110,7 @@ class RunSpec:
             self.agents(None)
 
     def compile(self, model: BaseChatModel | None, checkpointer: object = None) -> Any:
-        """Return the compiled graph.
-
-        Raises:
-            ConfigurationError: A graph of the user's own cannot be loaded.
-        """
+        """Return the compiled graph; raise `ConfigurationError` if it is the user's own and cannot be loaded."""
         if self.is_own:
             return compiled(load_named(self.pattern, self.folder), checkpointer)
         return _BUILD[self.pattern](self.agents(model), model).compile(checkpointer)

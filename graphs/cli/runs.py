@@ -14,12 +14,11 @@ from rich.console import Console
 
 from agents.errors import ConfigurationError, StorageError
 from graphs import storage as stored
-from graphs.cli.exit_codes import COMPLETED
 from graphs.cli.options import AsJson, RunArgument
 from graphs.cli.outcome import as_result, open_questions, print_questions, run_json
 from graphs.cli.output import print_json, print_table, say, stdout
 from graphs.cli.questions import ShownQuestion
-from graphs.cli.queued import ACTIVE, jobs, prune_queue, state_of, with_jobs
+from graphs.cli.queued import ACTIVE, jobs, queue, state_of, with_jobs
 from graphs.cli.run_spec import origin_of
 from graphs.cli.start import opened_storage
 from graphs.show import RunSummary, decisions, is_page, one_line, page, print_timeline, table_of
@@ -44,7 +43,7 @@ _NOT_IN_NAMES = re.compile(r"[^\w.\-]+")
 
 def runs_command(
     *, as_json: AsJson = False, most: Annotated[int, Parameter(help="How many of the latest runs.")] = 50
-) -> int:
+) -> None:
     """List the stored runs, newest first."""
     if most < 1:
         raise ConfigurationError(f"--most must be a number from 1 up, not {most}")
@@ -54,7 +53,6 @@ def runs_command(
         print_json(stdout(), [{"run": run["thread_id"], **run} for run in latest])
     else:
         print_runs(latest, stdout())
-    return COMPLETED
 
 
 def print_runs(runs: Sequence[stored.StoredRun], console: Console) -> None:
@@ -64,7 +62,7 @@ def print_runs(runs: Sequence[stored.StoredRun], console: Console) -> None:
     print_table(console, head, table, whole=head[:-1], cut="request")
 
 
-def show_command(run: RunArgument | None = None, /, *, as_json: AsJson = False, as_html: AsHtml = None) -> int:
+def show_command(run: RunArgument | None = None, /, *, as_json: AsJson = False, as_html: AsHtml = None) -> None:
     """Show a stored run, or the last one: its plan, steps, reviews, route, handoffs, errors, cost and answer."""
     with opened_storage(only_if_there=True) as storage:
         state = state_of(storage, run or _last(storage))
@@ -72,14 +70,13 @@ def show_command(run: RunArgument | None = None, /, *, as_json: AsJson = False, 
     result = as_result(state)
     if as_json:
         print_json(stdout(), run_json(result, state))
-        return COMPLETED
+        return
     result["plan"] = result.get("plan") or plan
     if as_html is None:
         _print_run(state, result, stdout())
     else:
         origin = {name: state[name] for name in ("thread_id", "pattern", "started")}
         write_page(state["thread_id"], page({**origin, **result}), as_html)
-    return COMPLETED
 
 
 def _last(storage: Storage) -> str:
@@ -116,11 +113,7 @@ def _print_run(state: State, result: dict[str, Any], console: Console) -> None:
 
 
 def write_page(run: str, report: str, named: Sequence[str]) -> None:
-    """Write a run's page for its user only, and say where; another page of ours is replaced, another file never.
-
-    Raises:
-        ConfigurationError: There is another file of that name.
-    """
+    """Write a run's page for its user only, and say where; another page of ours is replaced, another file refused."""
     if list(named) == ["-"]:
         sys.stdout.buffer.write(report.encode())
         return
@@ -135,14 +128,14 @@ def write_page(run: str, report: str, named: Sequence[str]) -> None:
     say(stdout(), f"written to {path.resolve()}")
 
 
-def inbox_command(*, as_json: AsJson = False) -> int:
+def inbox_command(*, as_json: AsJson = False) -> None:
     """List the questions of all stored runs that wait for a person."""
     with opened_storage(only_if_there=True) as storage:
         queued = {run for run, job in jobs().items() if job["status"] in ACTIVE}  # answered, or at work again
         waiting = [item for item in stored.inbox(storage) if item["thread_id"] not in queued]
     if as_json:
         print_json(stdout(), [{"run": item["thread_id"], **item} for item in waiting])
-        return COMPLETED
+        return
     if not waiting:
         say(stdout(), "No run waits for a person.")
     for run in dict.fromkeys(item["thread_id"] for item in waiting):
@@ -150,13 +143,12 @@ def inbox_command(*, as_json: AsJson = False) -> int:
         say(stdout(), f"\n{run} ({items[0]['pattern']}): {one_line(items[0]['request'], 200)}", "bold")
         questions = [ShownQuestion(item["id"], item["value"]) for item in items]
         print_questions(questions, run, stdout(), answer_shown=False)
-    return COMPLETED
 
 
 def prune_command(
     *,
     older_than: Annotated[float | None, Parameter(help="Delete runs that ended more than so many days ago.")] = None,
-) -> int:
+) -> None:
     """Reduce stored runs that have ended to their result; they can then no longer be forked."""
     if older_than is not None and not 0 <= older_than <= _MAX_DAYS:
         raise ConfigurationError(f"--older-than must be a number of days from 0 to {_MAX_DAYS}, not {older_than}")
@@ -168,10 +160,9 @@ def prune_command(
         storage.prune(old, strategy="delete")
         storage.prune(kept)
         storage.compact()
-    if limit:
-        prune_queue(limit)
+    if limit and (there := queue()):
+        there.prune(limit)
     say(stdout(), f"{len(old)} runs deleted, {len(kept)} reduced to their result")
-    return COMPLETED
 
 
 def _when(moment: str) -> str:

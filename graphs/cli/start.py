@@ -20,7 +20,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 from agents.errors import ConfigurationError, StorageError
 from agents.models import chat_model, model_name
 from graphs import storage as stores
-from graphs.cli.exit_codes import COMPLETED
 from graphs.cli.options import Choices, Flag, Request, Shown, TeamFileOption, Thread
 from graphs.cli.outcome import finished_steps
 from graphs.cli.output import print_table, say, stderr, stdout
@@ -123,16 +122,9 @@ def begin(
     run: str | None = None,
     before: State | None = None,
 ) -> int:
-    """Build a run's graph, and start it or go on with it; return the exit code.
+    """Build a run's graph, and start it or go on with it (`before`: as it is stored); return the exit code.
 
-    Args:
-        spec: Everything that the graph is built from.
-        value: Its input, None to go on, or a `Command` with answers.
-        shown: How the run is shown.
-        storage: None for a run that is not stored.
-        lock: The lock of its thread, which is held.
-        run: Its id.
-        before: The run as it is stored, to go on with it.
+    The value is an input, None to go on, or a `Command` with answers. A run without storage is not stored.
     """
     spec.check()
     spec, model = _with_models(spec, quiet=shown.quiet)
@@ -196,7 +188,7 @@ def draw_command(
     *,
     svg: Annotated[bool, Parameter(help="Print an SVG picture instead."), Flag] = False,
     team_file: TeamFileOption = None,
-) -> int:
+) -> None:
     """Print a graph with what is inside its nodes, as Mermaid or SVG; needs no model."""
     compiled: Any
     if graph == "workflow":
@@ -204,14 +196,12 @@ def draw_command(
     else:
         compiled = RunSpec(graph).with_choices(Choices(team_file=team_file)).compile(None)
     say(stdout(), pictures(compiled)["image/svg+xml" if svg else "text/vnd.mermaid"])
-    return COMPLETED
 
 
-def team_command(*, team_file: TeamFileOption = None) -> int:
+def team_command(*, team_file: TeamFileOption = None) -> None:
     """List the agents of the team with their tools."""
     spec = RunSpec("orchestrator").with_choices(Choices(team_file=team_file))
     rows = [
         (agent.name, agent.description, ", ".join(tool.name for tool in agent.tools)) for agent in spec.agents(None)
     ]
     print_table(stdout(), ("agent", "what it is for", "tools"), rows)
-    return COMPLETED
