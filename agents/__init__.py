@@ -1,5 +1,8 @@
 """Agents do the work: every kind of worker behind one Runnable, from an assignment to an answer.
 
+    Agent.invoke(assignment) -> checks of the input -> worker -> reply -> Answer -> checks of the answer
+    worker: a chat model with its tools, a function, or a graph, which may be a pattern of `graphs`
+
 agent            Agent, the worker with a name; conversion: an agent of anything that a user has
 assignment       what an agent gets, and the messages of it for a chat model; answer: what an agent returns
 settings         what the caller of a run may set
@@ -11,7 +14,7 @@ runtime    none                                            how calls run: sync a
 tracing    runtime                                         OpenTelemetry spans of every run
 models     runtime                                         chat models and embeddings; models.local: the local one
 checks     runtime, assignment                             judgements without a model: of tasks, answers and requests
-decisions  runtime, models                                 typed decisions of a chat model
+decisions  runtime, models                                 how a chat model is asked for data of a form
 workers    runtime, models, checks, decisions, assignment  the work of an agent: a chat model, a function, a graph
 tools      runtime, checks, workers                        tools for chat models
 teams      runtime, tools, agent                           the default team, and team files

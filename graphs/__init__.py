@@ -1,11 +1,14 @@
 """The patterns of agent orchestration, each compiled to a LangGraph state machine.
 
+    pattern.compile() -> build() -> PatternGraph, a StateGraph -> CompiledPattern -> invoke opens a record of the run
+    node: ask(state) -> agent -> take(state, reply) -> update; route: state -> next node; the last node is `answer`
+
 planner, router, workflow, supervisor, network, orchestrator: the patterns, a file each. An orchestrator is a supervisor
 whose worker is a planner; the others do not import each other. errors: the tree of all errors.
 
 The rooms, each with what it imports of this package:
 
-engine       errors                            nodes, state, steps and graphs
+engine       errors                            nodes, state, steps and graphs: what all patterns are made of
 decisions    engine                            what patterns ask models to decide: plans, routes, verdicts, handoffs
 people       engine                            what patterns ask people
 patterns     engine, decisions, people         planner.py and the other five

@@ -162,7 +162,9 @@ def public_names(package: str) -> set[str]:
 @each("package", ROOMS)
 def test_every_package_says_what_it_is_for_and_what_is_public(package: str) -> None:
     tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
-    assert ast.get_docstring(tree)
+    about = ast.get_docstring(tree) or ""
+    files = {file.stem for file in (ROOT / package).glob("*.py")} - {"__init__", "__main__"}
+    assert sorted(name for name in files if not re.search(rf"\b{name}\b", about)) == []
     assert any(getattr(_assigned(node), "id", "") == "__all__" for node in tree.body)
 
 

@@ -1,6 +1,6 @@
-"""Typed decisions of a chat model: plans, routes, verdicts, and data that an agent returns.
+"""How a chat model is asked for data of a form, instead of words; what patterns ask for is in `graphs.decisions`.
 
-decision       asks for JSON of a form, and returns a wrong reply to the model, with the reason
+decision       ask -> read -> validate; a wrong reply goes back to the model with the reason, three replies at most
 forms          the schema of a decision, and its validation
 json_replies   the JSON in a reply: after thinking, fenced, in prose, or slightly broken
 """

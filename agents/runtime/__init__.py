@@ -1,16 +1,21 @@
-"""The machinery of agents: sync and async from one definition, cancellation, retries, usage, provider errors, texts.
+"""How calls run: sync and async from one definition, cancellation, retries, usage, provider errors, safe texts.
 
-sync_async       one coroutine behind `invoke` and `ainvoke`, or `stream` and `astream`; effects: what it waits for
-background       async work for sync callers
+Sync and async
+sync_async       one coroutine behind `invoke` and `ainvoke`, or `stream` and `astream`
+effects          what such a coroutine may wait for; background: the loop on which it works for sync callers
 cancellation     abandoned work starts nothing new
+run_config       the config of a run; scope: what the agents of one run share, closed at its end
+
+Failures and retries
 retry            model calls repeated in place, back-off; attempts: whole work repeated, time-outs
 rate_limit       after a 429 all calls of a model wait as its server asked
-provider_errors  whether a failed call may be repeated, and what to say of it
-replies          replies that are not answers
+provider_errors  whether a failed call may be repeated, and what to say of it; replies: replies that are not answers
+
+Data
 usage            model calls, tokens and cost; per_model: what a process knows of a model
-scope            what the agents of one run share, closed at its end
-run_config       the config of a run
 sanitize         text and data that can be stored and shown; calculated: results of calculations by name
+
+Packages
 lazy             imports at first use; installation: how Podium was installed
 langchain_internals  what depends on undocumented behaviour of LangChain
 """

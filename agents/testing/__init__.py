@@ -5,6 +5,8 @@ ScriptedModel(lambda messages: messages[-1].text.upper())                       
 ScriptedModel({"Review": {"acceptable": True}, "^Write": "A haiku"}, default="Hm.")   by what the prompt says
 RecordedModel("tests/haiku.yaml", "openai:gpt-5-mini")                                recorded once, then replayed
 FaultyProvider([Fault.of(429, retry_after="1"), "Hello"])                             over HTTP, failing as real ones do
+
+scripted, recorded, faults: these three; replies: calls and replies; conversation: the file of a recording
 """
 
 from agents.testing.faults import LASTING_FAULTS, TRANSIENT_FAULTS, Fault, FaultyProvider

@@ -1,11 +1,13 @@
 """The three kinds of worker behind an `Agent`: a chat model, a function, a graph.
 
-chat_model   instructions, tools and a form for the reply; tool_calls, tool_choice, lines, middleware: its loop of tools
+chat_model   instructions, tools and a form for the reply; with tools in one of three ways:
+             middleware (LangChain's loop), ending_tools (each ends the turn), tool_choice (the model cannot call any)
+tool_calls   the call of a tool, for all three; lines: calculations that a model writes as lines of text
 function     a plain or async function
 graph        a nested pattern, a user's own graph or chain, a graph on a server
 
-Each has `await runnable(effects, config)`, the Runnable that does the work in this run, and `input(assignment)`, the
-input of that Runnable; they are called in this order.
+Each kind has `await runnable(effects, config)`, the Runnable that does the work in this run, and `input(assignment)`,
+the input of that Runnable; they are called in this order.
 """
 
 from agents.workers.chat_model import MAX_TURNS, ChatModelWorker

@@ -1,21 +1,22 @@
 """The base of all patterns. It imports `agents`, and no other room of `graphs`.
 
-pattern              the base class; run_rules: how its runs begin and end; pattern_graph: the graph that it builds;
-                     compiled_pattern: the graph to run
+Graphs
+pattern              the base class; run_rules: how its runs begin and end
+pattern_graph        the graph that it builds; compiled_pattern: the graph to run
 node                 `ask -> agent -> take`, and functions of the state
-state                the state that all patterns share, and how it opens and closes
-team                 agents by name
+state                the state that all patterns share, and how it opens and closes; team: agents by name
+drawing              drawings with what is inside a node; own_graphs: graphs in modules of the user's, by name
+
+Steps
 steps                the rules of steps, on plain data; plan_check: what is wrong with a plan
-execute              the node that runs steps; step_work: the work of one; step_inputs: what it gets; returning: the
-                     form of its result; step_records
-durable_tasks        calls whose results are stored before anybody builds on them
-budget               what a run may use
-progress             events on LangGraph's custom stream
-chat_stream          what chat front ends see
-drawing              drawings with what is inside a node
-own_graphs           graphs and agents in modules of the user's, by name
-savers               savers as a run calls them, and what ends a run that cannot be stored
-thread_lock          one run, one worker; concurrency: the caller's `max_concurrency`; changed_code: on resume
+execute              the node that runs steps: each begins when those it depends on have ended
+step_work            the work of one step; step_inputs: what it gets; returning: the form of its result
+step_records         what is kept of it; durable_tasks: calls stored before anybody builds on their results
+
+Runs
+budget               what a run may use; concurrency: the caller's `max_concurrency`
+thread_lock          one run, one worker; savers: checkpointers as a run calls them; changed_code: on resume
+chat_stream          what chat front ends see; progress: events on LangGraph's custom stream
 langgraph_internals  all that depends on undocumented behaviour of LangGraph
 """
 

@@ -1,16 +1,17 @@
 """What a person sees of a run: in the terminal and in a notebook while it goes on, and as a page afterwards.
 
-live_state    stream events -> the tasks at work and the answer so far, for terminal and notebook
+While it goes on: stream events -> background -> live_state -> terminal or notebook
 background    a run on the background loop, followed by a live state
-run_summary   a run's record -> plain data: work, critical path, costs
-turns         the turns in that record
-tables        the parts of a result as tables
+live_state    stream events -> the tasks at work and the answer so far
 terminal      pictures and lines for the terminal, and the timeline
 notebook      `watch`, `Run`, `model_or`
+
+Afterwards: the record of a run -> run_summary -> report, notebook or terminal
+run_summary   the record as plain data: work, critical path, costs; turns: the turns in it
+tables        the parts of a result as tables
 report        a run as one HTML page
-markup        templates for pages and pictures, and Markdown
-svg, layout   pictures of runs and graphs
-drawing       the drawing of a compiled graph
+markup        templates (*.j2) for pages and pictures, and Markdown
+svg, layout   pictures of runs and graphs; drawing: the drawing of a compiled graph
 wording       status signs, durations, texts on one line, the outcome of a node
 """
 
