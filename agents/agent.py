@@ -301,10 +301,14 @@ class Agent(SyncAsyncStream[Asked, Answer]):
     def configured(self, config: RunnableConfig, tally: Tally, assignment: Assignment) -> tuple[RunnableConfig, Names]:
         """Return the config of an assignment, whose calls are counted, and the names of its calculations."""
         names = names_for(config, assignment.get("figures", {}))
+        if not in_place(config).is_for(tally):
+            config = extended(config, callbacks=[tally], configurable={CALCULATED: names})
+        if self.guardrails.of_answer:
+            config = extended(config, tags=[TAG_NOSTREAM])
+        config["configurable"][CALCULATED] = names
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.
-        tags = [TAG_NOSTREAM] if self.guardrails.of_answer else []
-        name = f"agent:{self.name}"
-        return extended(config, callbacks=[tally], run_name=name, tags=tags, configurable={CALCULATED: names}), names
+        config["run_name"] = f"agent:{self.name}"
+        return config, names
 
 
 def _as_answer(reply: object, usage: Usage) -> None:

@@ -40,7 +40,7 @@ from agents.runtime.retry import FailedAttempt, InPlace, Retry, in_place, is_exh
 from agents.runtime.run_config import current, extended
 from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.scope import RunScope, in_run, in_run_scope, run_scope
-from agents.runtime.sync_async import OwnRun, SyncAsyncRunnable, SyncAsyncStream, effects_of
+from agents.runtime.sync_async import OwnRun, SyncAsyncRunnable, SyncAsyncStream, effects_of, is_watched
 from agents.runtime.usage import (
     BUDGET,
     Tally,
@@ -100,6 +100,7 @@ __all__ = [
     "is_exhausted",
     "is_rejection",
     "is_transient",
+    "is_watched",
     "iterate_in_background",
     "lazily",
     "masked",

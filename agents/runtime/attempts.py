@@ -62,10 +62,11 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
         pause: Pause = getattr(self.work, "pause", InPlace.pause)
         inside = InPlace(self.retry, self.on_retry, timeout=self.timeout, pause=pause)
         while True:
-            tally, cancellation = Tally(settings().prices), Cancellation()
+            tally = Tally(settings().prices)
+            cancellation = None if self.timeout is None else Cancellation()
             inside.counted = self.work, tally
             counted = extended(config, callbacks=[tally], configurable={IN_PLACE: inside})
-            own = counted if self.timeout is None else cancellation.holding(counted)
+            own = cancellation.holding(counted) if cancellation else counted
             inside.in_line = False
             try:
                 reply = await effects.within(self.timeout, effects.invoke(self.work, value, own))
@@ -74,7 +75,8 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
             except (GraphBubbleUp, StorageError, ChangedCodeError):
                 raise
             except Exception as error:
-                cancellation.cancel()  # the thread of an attempt that timed out lives on
+                if cancellation:
+                    cancellation.cancel()  # the thread of an attempt that timed out lives on
                 spent.append(_spent(error, tally))
                 if inside.has_acted or tally.tools_ran or is_exhausted(error):
                     return self._outcome(inside, spent, error=error)

@@ -51,7 +51,7 @@ class OwnRun(SyncAsyncRunnable[In, Out]):
 
     async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: object) -> Out:  # noqa: A002
         config = whole(config)
-        if _is_watched(config):
+        if is_watched(config):
             return await self._acall_with_config(super().ainvoke, input, config)
         with current(config):
             return await super().ainvoke(input, config)
@@ -78,7 +78,7 @@ def effects_of(config: RunnableConfig) -> Effects:
     return _ASYNC if sync_caller.get() is None else BackgroundEffects(cancellations_of(config))
 
 
-def _is_watched(config: RunnableConfig) -> bool:
+def is_watched(config: RunnableConfig) -> bool:
     """Return whether any callback listens to runs; if none does, a run would cost a third of a step."""
     manager = config.get("callbacks")
     return not isinstance(manager, BaseCallbackManager) or any(not handler.ignore_chain for handler in manager.handlers)

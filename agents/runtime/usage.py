@@ -71,6 +71,10 @@ def _priced(call: Usage, model: str, prices: Prices) -> Usage:
     return {**call, "cost": (call["input_tokens"] * read + call["output_tokens"] * written) / 1e6}
 
 
+_NO_USAGE = no_usage()
+"""What all tallies begin with."""
+
+
 class Tally(BaseCallbackHandler):
     """Counts the chat model calls under a config."""
 
@@ -78,7 +82,7 @@ class Tally(BaseCallbackHandler):
     ignore_chain = True  # only model calls count
 
     def __init__(self, prices: Prices = NO_PRICES) -> None:
-        self.usage = no_usage()
+        self.usage = _NO_USAGE
         self.prices = prices
         self.tools_ran = False
         """Whether a tool has begun."""

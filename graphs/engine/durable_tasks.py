@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine
+from contextvars import copy_context
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -38,6 +39,7 @@ class Tasks:
         self.earlier = AtWork()
         """The working time of what had finished before this process took the run over."""
         self._calls = Calls(config)
+        self._context = copy_context()
 
     def announce(self, name: str, shown: Callable[[], object]) -> None:
         """List a call that will be made in the `tasks` stream, with its input, if anybody listens."""
@@ -66,7 +68,7 @@ class Tasks:
             take_over(self.config, f"{place_in_run(self.config)}|{name}", record["usage"], seconds)
             self.ended(record)
         else:
-            future.add_done_callback(self._note)
+            future.add_done_callback(self._note, context=self._context)
         return future
 
     def _note(self, future: Pending) -> None:
@@ -87,10 +89,16 @@ def results_of(calls: Collection[Pending]) -> list[StepRecord]:
 
 
 class Window:
-    """Begins calls, at most `WINDOW` of them at once."""
+    """Begins calls, at most `WINDOW` of them at once.
 
-    def __init__(self, effects: Effects) -> None:
+    Args:
+        ended: Called with each call that has ended, before others begin in its place.
+    """
+
+    def __init__(self, effects: Effects, ended: Callable[[Pending], None] = lambda call: None) -> None:
         self.effects = effects
+        self.ended = ended
+        self._context = copy_context()  # one for all callbacks
         self._ready: deque[Callable[[], Pending]] = deque()
         self._open = 0
         self._ended = effects.signal()
@@ -117,10 +125,11 @@ class Window:
     def _fill(self) -> None:
         while self._ready and self._open < WINDOW:
             self._open += 1
-            self._ready.popleft()().add_done_callback(self._end)
+            self._ready.popleft()().add_done_callback(self._end, context=self._context)
 
     def _end(self, future: Pending) -> None:
         self._open -= 1
+        self.ended(future)
         self._fill()
         if not self._open and not self._ended.done():
             self._ended.set_result(None)

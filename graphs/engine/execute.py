@@ -129,7 +129,7 @@ class StepRun:
         """By step that has not begun, how many dependencies have not ended."""
         self._dependents: dict[str, list[Step]] = {}
         self._futures: dict[str, Pending] = {}
-        self._window = Window(effects)
+        self._window = Window(effects, self._go_on)
 
     def open(self, steps: Sequence[Step]) -> None:
         """Begin each step as soon as its dependencies have ended, at most `WINDOW` at once."""
@@ -160,14 +160,14 @@ class StepRun:
     def _begin(self, step: Step, settled: Mapping[str, StepRecord]) -> Pending:
         shown = {"agent": step.agent, "task": step.task}
         future = self._futures[step.id] = self.tasks.call(step.id, partial(self.step, step, settled), shown)
-        future.add_done_callback(partial(self._go_on, step.id))
         return future
 
-    def _go_on(self, name: str, future: Pending) -> None:
+    def _go_on(self, future: Pending) -> None:
         """Begin the steps that have waited for this one; where it asks a person, they begin after the answer."""
         if not future.cancelled() and not future.exception():
-            self._settled[name] = future.result()
-            for step in self._dependents.pop(name, ()):
+            record: StepRecord = future.result()
+            self._settled[record["id"]] = record
+            for step in self._dependents.pop(record["id"], ()):
                 if step.id in self._missing:
                     self._missing[step.id] -= 1
                     self._begin_if_ready(step)
@@ -193,24 +193,33 @@ class StepRun:
 
     async def step(self, step: Step, settled: Mapping[str, StepRecord]) -> StepRecord:
         """Run or skip a step whose dependencies have these records."""
-        reason = reason_to_skip(step, settled, self.on_failure)
-        started: float | None = None
-        call = ""
-
-        def begin() -> None:
-            nonlocal started, call
-            if started is None:
-                started = time.time()
-                report("step", step=step.id, agent=step.agent, status="running")
-                call = begin_call(self.config, step.agent, step.id, {"task": in_words(step)})
-
-        if reason is not None:
+        beginning = _Beginning(step, self.config)
+        if (reason := reason_to_skip(step, settled, self.on_failure)) is not None:
             record = new_record(step, "skipped", error=f"Step {step.id!r} was skipped: {reason}")
         else:
-            record = await self.work.do(step, settled, begin)
-        if started is not None:
-            record = {**record, "started": started, "ended": time.time()}
+            record = await self.work.do(step, settled, beginning)
+        if beginning.time is not None:
+            record = {**record, "started": beginning.time, "ended": time.time()}
             text = record["error"] or record["result"] or ""
-            end_call(self.config, step.agent, call, text, failed=bool(record["error"]))
+            end_call(self.config, step.agent, beginning.call, text, failed=bool(record["error"]))
         report("step", **{key: record[key] for key in _REPORTED}, step=step.id)  # type: ignore[literal-required]
         return record
+
+
+class _Beginning:
+    """The beginning of a step, reported by its first call."""
+
+    __slots__ = ("call", "config", "step", "time")  # a closure would keep twice as much while the step is open
+
+    def __init__(self, step: Step, config: RunnableConfig) -> None:
+        self.step = step
+        self.config = config
+        self.time: float | None = None
+        self.call = ""
+        """The id of the call as which the step is shown."""
+
+    def __call__(self) -> None:
+        if self.time is None:
+            step, self.time = self.step, time.time()
+            report("step", step=step.id, agent=step.agent, status="running")
+            self.call = begin_call(self.config, step.agent, step.id, {"task": in_words(step)})

@@ -14,7 +14,7 @@ from graphs.engine.steps import Step, StepRecord
 from graphs.errors import ChangedCodeError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StepInputs:
     """What a step, or an item or a round of it, gets; by id of a dependency, `item` or `last_round`."""
 

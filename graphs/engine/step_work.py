@@ -206,15 +206,17 @@ class StepWork:
 
     def _assignment(self, step: Step, inputs: StepInputs) -> Assignment:
         """Return a step's assignment: that of the run, with the step's task and what it depends on."""
-        return {
+        assignment: Assignment = {
             **self.base,
             "task": fill_task(step, inputs.context, self.base["task"]),
             "template": self._template(step),
-            "context": {**self.base.get("context", {}), **inputs.context},
-            "data": {**self.base.get("data", {}), **inputs.data},
-            "figures": {**self.base.get("figures", {}), **inputs.figures},
             "intermediate": step.id in self.needed,
         }
+        if inputs.context:
+            assignment["context"] = {**self.base.get("context", {}), **inputs.context}
+            assignment["data"] = {**self.base.get("data", {}), **inputs.data}
+            assignment["figures"] = {**self.base.get("figures", {}), **inputs.figures}
+        return assignment
 
     def _template(self, step: Step) -> str:
         """Return a step's template; in a nested run `{request}` is that run's task, with what it quotes itself."""
