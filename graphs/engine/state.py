@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from types import UnionType
 from typing import (
     TYPE_CHECKING,
@@ -149,7 +150,7 @@ def check_keys(input_: object, state: type) -> None:
     Raises:
         ConfigurationError: It has.
     """
-    keys = get_type_hints(state)
+    keys = _hints(state)
     if isinstance(input_, Mapping) and (unknown := [key for key in input_ if key not in keys]):
         raise ConfigurationError(
             f"Unknown input {', '.join(map(repr, unknown))}: the state has no such key. Pass your own data"
@@ -160,13 +161,18 @@ def check_keys(input_: object, state: type) -> None:
 def empty_record(state: type) -> Mapping[str, object]:
     """Return the values of a state that has no record yet; keys with a reducer are overwritten."""
     record: dict[str, Any] = {}
-    for key, hint in get_type_hints(state, include_extras=True).items():
+    for key, hint in _hints(state).items():
         marks = getattr(hint, "__metadata__", ())
         if key in ("messages", "remaining_steps") or KEPT in marks:
             continue
         value = no_usage() if key == "usage" else _empty(hint)
         record[key] = Overwrite(value) if marks and callable(marks[-1]) else value
     return record
+
+
+@cache
+def _hints(state: type) -> dict[str, Any]:
+    return get_type_hints(state, include_extras=True)
 
 
 def _empty(hint: object) -> object:
