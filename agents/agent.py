@@ -27,6 +27,7 @@ from agents.runtime import (
     Usage,
     charge_earlier,
     extended,
+    handlers_of,
     in_place,
     in_run,
     in_run_scope,
@@ -301,7 +302,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
     def configured(self, config: RunnableConfig, tally: Tally, assignment: Assignment) -> tuple[RunnableConfig, Names]:
         """Return the config of an assignment, whose calls are counted, and the names of its calculations."""
         names = names_for(config, assignment.get("figures", {}))
-        if not in_place(config).is_for(tally):
+        if tally not in handlers_of(config):  # else `Attempts` has made the config for this one call
             config = extended(config, callbacks=[tally], configurable={CALCULATED: names})
         if self.guardrails.of_answer:
             config = extended(config, tags=[TAG_NOSTREAM])

@@ -9,7 +9,7 @@ from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent, Settings
-from agents.runtime import COUNTS, Tally, Usage, add_usage, named, no_usage, plausible, sum_usage
+from agents.runtime import COUNTS, Tally, Usage, add_usage, extended, named, no_usage, plausible, sum_usage
 from agents.runtime.usage import usage_of
 from agents.testing import Reply, ScriptedModel
 from graphs import Step, Workflow
@@ -65,8 +65,8 @@ def test_booking_on_a_name_keeps_the_shares_of_those_inside(usage: Usage, booked
 def test_every_call_beneath_a_config_is_counted() -> None:
     tally = Tally()
     model = ScriptedModel([Reply("one", usage=(10, 1)), Reply("two", usage=(20, 2))])
-    model.invoke("x", tally.watching({"tags": ["kept"]}))
-    list(model.stream("x", tally.watching({})))
+    model.invoke("x", extended({"tags": ["kept"]}, callbacks=[tally]))
+    list(model.stream("x", extended({}, callbacks=[tally])))
     assert tally.usage == used(2, 30, 3)
 
 
@@ -74,7 +74,7 @@ def test_calls_from_many_threads_are_all_counted() -> None:
     tally = Tally()
     model = ScriptedModel(Reply("x", usage=(1, 1)))
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: model.invoke("x", tally.watching({})), range(100)))
+        list(pool.map(lambda _: model.invoke("x", extended({}, callbacks=[tally])), range(100)))
     assert tally.usage == used(100, 100, 100)
 
 
@@ -88,13 +88,13 @@ def test_a_call_without_reported_tokens_still_counts(generation: Generation) -> 
 def test_a_call_that_failed_counts(call: Any) -> None:
     tally = Tally()
     with pytest.raises(ConnectionError):
-        call(ScriptedModel([ConnectionError("gone")]), "x", tally.watching({}))
+        call(ScriptedModel([ConnectionError("gone")]), "x", extended({}, callbacks=[tally]))
     assert tally.usage == used(1, 0, 0)
 
 
 def test_an_error_carries_what_was_spent_before_it() -> None:
     tally = Tally()
-    ScriptedModel(Reply("x", usage=(3, 4))).invoke("x", tally.watching({}))
+    ScriptedModel(Reply("x", usage=(3, 4))).invoke("x", extended({}, callbacks=[tally]))
     with pytest.raises(LookupError) as caught, tally:
         raise LookupError
     assert usage_of(caught.value) == used(1, 3, 4)

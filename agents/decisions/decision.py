@@ -96,7 +96,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
 
     async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> Decided:
         tally = Tally(settings().prices)
-        silent = extended(tally.watching(config), tags=[TAG_NOSTREAM])
+        silent = extended(config, callbacks=[tally], tags=[TAG_NOSTREAM])
         mistakes: list[str] = []
         with tally:
             decided = await self._decide(effects, value, mistakes, silent)

@@ -30,14 +30,14 @@ from agents.runtime.background import (
 )
 from agents.runtime.calculated import CALCULATED, Names, calculated, names_for
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
-from agents.runtime.effects import AnyRunnable, Effects, In, Out, call, is_async
+from agents.runtime.effects import AnyRunnable, Effects, call, is_async
 from agents.runtime.installation import install_hint
 from agents.runtime.lazy import lazily
 from agents.runtime.per_model import PerModel
 from agents.runtime.provider_errors import evidence, explain, is_rejection, is_transient, provider_words, raised_ending
 from agents.runtime.replies import check_reply
 from agents.runtime.retry import FailedAttempt, InPlace, Retry, in_place, is_exhausted
-from agents.runtime.run_config import current, extended
+from agents.runtime.run_config import current, extended, handlers_of
 from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.scope import RunScope, in_run, in_run_scope, run_scope
 from agents.runtime.sync_async import OwnRun, SyncAsyncRunnable, SyncAsyncStream, effects_of, is_watched
@@ -47,10 +47,9 @@ from agents.runtime.usage import (
     charge_earlier,
     model_called,
     plausible,
-    usage_of_call,
     usage_of_messages,
 )
-from agents.usage import COUNTS, Tokens, Usage, add_usage, named, no_usage, sum_usage
+from agents.usage import COUNTS, Usage, add_usage, named, no_usage, sum_usage
 
 __all__ = [
     "BUDGET",
@@ -62,11 +61,9 @@ __all__ = [
     "Cancellation",
     "Effects",
     "FailedAttempt",
-    "In",
     "InPlace",
     "JsonObject",
     "Names",
-    "Out",
     "OwnRun",
     "PerModel",
     "Retry",
@@ -74,7 +71,6 @@ __all__ = [
     "SyncAsyncRunnable",
     "SyncAsyncStream",
     "Tally",
-    "Tokens",
     "Usage",
     "WorkCancelledError",
     "add_usage",
@@ -90,6 +86,7 @@ __all__ = [
     "evidence",
     "explain",
     "extended",
+    "handlers_of",
     "in_place",
     "in_run",
     "in_run_scope",
@@ -117,7 +114,6 @@ __all__ = [
     "start_in_background",
     "sum_usage",
     "sync_caller",
-    "usage_of_call",
     "usage_of_messages",
     "visible",
 ]

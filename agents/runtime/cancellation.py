@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 
-from agents.runtime.run_config import extended
+from agents.runtime.run_config import extended, handlers_of
 
 
 class WorkCancelledError(BaseException):
@@ -78,9 +78,7 @@ def cancellations_of(config: RunnableConfig) -> list[Cancellation]:
 
     They are read from the callbacks, which every run inherits; LangChain may restore an outer value of `configurable`.
     """
-    callbacks = config.get("callbacks") or []
-    handlers = callbacks if isinstance(callbacks, list) else callbacks.handlers
-    return [handler for handler in handlers if isinstance(handler, Cancellation)]
+    return [handler for handler in handlers_of(config) if isinstance(handler, Cancellation)]
 
 
 def is_cancelled(config: RunnableConfig) -> bool:

@@ -112,13 +112,8 @@ class InPlace:
         """Return what counts the calls of some work already, for the first that asks."""
         if self.counted is None or self.counted[0] is not work:
             return None
-        tally = self.counted[1]
-        self.counted = None, tally
+        tally, self.counted = self.counted[1], None
         return tally
-
-    def is_for(self, tally: Tally) -> bool:
-        """Return whether the config with this was made for the one call that a tally counts."""
-        return self.counted is not None and self.counted[1] is tally
 
     @property
     def attempts(self) -> int:

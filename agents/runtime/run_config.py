@@ -16,6 +16,12 @@ def whole(config: RunnableConfig | None) -> RunnableConfig:
     return config if config is not None and config.keys() >= _WHOLE else ensure_config(config)
 
 
+def handlers_of(config: RunnableConfig) -> Sequence[BaseCallbackHandler]:
+    """Return what listens to the calls with a config."""
+    callbacks = config.get("callbacks") or []
+    return callbacks if isinstance(callbacks, list) else callbacks.handlers
+
+
 def extended(
     config: RunnableConfig,
     *,

@@ -13,7 +13,6 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
 
-from agents.runtime.run_config import extended
 from agents.usage import COUNTS, Tokens, Usage, add_usage, no_usage, plus, sum_usage
 
 BUDGET = "__ledger"
@@ -72,7 +71,6 @@ def _priced(call: Usage, model: str, prices: Prices) -> Usage:
 
 
 _NO_USAGE = no_usage()
-"""What all tallies begin with."""
 
 
 class Tally(BaseCallbackHandler):
@@ -102,10 +100,6 @@ class Tally(BaseCallbackHandler):
         with suppress(AttributeError):  # an exception class may forbid new attributes
             error.usage = self.usage  # type: ignore[attr-defined]
 
-    def watching(self, config: RunnableConfig) -> RunnableConfig:
-        """Return a config whose calls are counted here."""
-        return extended(config, callbacks=[self])
-
     def on_chat_model_start(self, serialized: object, messages: object, *, run_id: object, **about: object) -> None:
         """Note which model is called, for its price."""
         with self._lock:
@@ -113,14 +107,18 @@ class Tally(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: object = None, **about: object) -> None:
         with self._lock:
-            call = usage_of_call(response, self._open.pop(run_id, ""), self.prices)
-            self.usage = add_usage(self.usage, call)
+            model = self._open.pop(run_id, "")
+            self.book(usage_of_call(response, model, self.prices), model)
 
     def on_llm_error(self, error: BaseException, *, run_id: object = None, **about: object) -> None:
         """Add a call that failed; its provider may have charged for it."""
         with self._lock:
             if self._open.pop(run_id, None) is not None:
                 self.usage = add_usage(self.usage, {**no_usage(), "calls": 1})
+
+    def book(self, call: Usage, model: str) -> None:
+        """Add a call that has ended."""
+        self.usage = add_usage(self.usage, call)
 
     def on_tool_start(self, serialized: object, input_str: str, **about: object) -> None:
         self.tools_ran = True

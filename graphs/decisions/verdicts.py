@@ -153,7 +153,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
             return self._read(decided["value"], decided["usage"])
         tally = Tally(settings().prices)
         with tally:
-            silent = extended(tally.watching(config), tags=[TAG_NOSTREAM])
+            silent = extended(config, callbacks=[tally], tags=[TAG_NOSTREAM])
             return await self._ask(effects, self.reviewer, value, silent)
 
     async def _ask(self, effects: Effects, reviewer: Agent, value: Assignment, config: RunnableConfig) -> Verdict:

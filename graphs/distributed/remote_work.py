@@ -30,6 +30,7 @@ from agents.runtime import (
     Tally,
     Usage,
     WorkCancelledError,
+    extended,
     in_run_scope,
     run_scope,
 )
@@ -136,7 +137,7 @@ def _outcome(name: str, order: RemoteAssignment, inside: InPlace, tally: Tally) 
     scope, config = in_run_scope({"tags": order["tags"], "configurable": order["configurable"]})
     if own := run_scope(config):
         own.add_words(order["words"])
-    config = with_rest(inside.holding(tally.watching(config)), order["budget"])
+    config = with_rest(inside.holding(extended(config, callbacks=[tally])), order["budget"])
     asked = (job, name, order["assignment"])
     with scope, _while_awaited(order, config) as limited:
         graph = cast(Any, _in_graph)  # LangGraph types it for runs without a context

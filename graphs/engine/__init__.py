@@ -27,7 +27,7 @@ from graphs.engine.chat_stream import inside, shown_call, speaking
 from graphs.engine.compiled_pattern import CompiledPattern
 from graphs.engine.drawing import Box, each, each_step, renderers
 from graphs.engine.execute import EXECUTE, Execute, StepRun
-from graphs.engine.node import Node, Rule, Update
+from graphs.engine.node import Node, Update
 from graphs.engine.own_graphs import GRAPHS, compiled, load_named
 from graphs.engine.pattern import Pattern
 from graphs.engine.pattern_graph import PatternGraph
@@ -40,7 +40,6 @@ from graphs.engine.state import (
     PatternState,
     Problem,
     Worked,
-    assignment_of,
     closing,
     ended_as,
     last_request,
@@ -74,7 +73,6 @@ __all__ = [
     "PatternState",
     "Plan",
     "Problem",
-    "Rule",
     "Spent",
     "Step",
     "StepRecord",
@@ -83,7 +81,6 @@ __all__ = [
     "Update",
     "WhenBusy",
     "Worked",
-    "assignment_of",
     "closing",
     "compiled",
     "conclude_steps",

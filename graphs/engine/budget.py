@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.outputs import LLMResult
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict
 
 from agents.runtime import (
     BUDGET,
+    AnyRunnable,
     Effects,
     SyncAsyncRunnable,
+    Tally,
     Usage,
     add_usage,
     extended,
     model_called,
-    no_usage,
-    usage_of_call,
 )
 from agents.settings import Settings, capped, settings_from
 from graphs.engine.concurrency import shared_in_run
@@ -48,10 +45,7 @@ logging.getLogger("langchain_core.callbacks.manager").addFilter(
 )
 
 
-_Work = Runnable[Any, Any]
-
-
-class Budget(BaseCallbackHandler):
+class Budget(Tally):
     """Counts what a run has used, and refuses the calls it may no longer make."""
 
     raise_error = True
@@ -59,21 +53,14 @@ class Budget(BaseCallbackHandler):
     run_inline = False
 
     def __init__(self, limits: Settings, *, kept: float = 0.0) -> None:
+        super().__init__(limits.prices)
         self.limits = limits
         self.kept = kept
         """Share of each limit that only calls tagged as reserved may use."""
-        self.used = no_usage()
         self.began = time.monotonic()
         self._taken_over: set[str] = set()
-        self._open: dict[object, str] = {}
         self._silent: str | None = None
         """A model that did not tell how many tokens it used."""
-        self._lock = threading.Lock()
-
-    @property
-    def ignore_chain(self) -> bool:
-        """Only model calls count."""
-        return True
 
     def on_chat_model_start(self, serialized: object, messages: object, *, run_id: object, **about: Any) -> None:
         """Let a call begin.
@@ -87,39 +74,30 @@ class Budget(BaseCallbackHandler):
             self._check(model, reserved=RESERVED in (about.get("tags") or ()))
             self._open[run_id] = model
 
-    def on_llm_end(self, response: LLMResult, *, run_id: object, **about: object) -> None:
-        """Book what a call has used."""
-        with self._lock:
-            model = self._open.pop(run_id, "")
-            call = usage_of_call(response, model, self.limits.prices)
-            if not call["input_tokens"] + call["output_tokens"]:
-                self._silent = self._silent or model or "a model"
-            self.used = add_usage(self.used, call)
-
-    def on_llm_error(self, error: BaseException, *, run_id: object, **about: object) -> None:
-        """Count a call that failed; its provider may have charged for it."""
-        with self._lock:
-            if self._open.pop(run_id, None) is not None:
-                self.used = add_usage(self.used, {**no_usage(), "calls": 1})
+    def book(self, call: Usage, model: str) -> None:
+        """Add a call that has ended."""
+        if not call["input_tokens"] + call["output_tokens"]:
+            self._silent = self._silent or model or "a model"
+        super().book(call, model)
 
     def take_over(self, place: str, usage: Usage | None, seconds: float = 0.0) -> None:
         """Book once what a graph or step had used before this process took the run over from another."""
         with self._lock:
             if place not in self._taken_over:
                 self._taken_over.add(place)
-                self.used = add_usage(self.used, usage)
+                self.usage = add_usage(self.usage, usage)
                 self.began -= seconds
 
     def charge(self, usage: Usage) -> None:
         """Book what was used elsewhere."""
         with self._lock:
-            self.used = add_usage(self.used, usage)
+            self.usage = add_usage(self.usage, usage)
 
     def _check(self, model: str, *, reserved: bool) -> None:
         limits = self.limits
         kept = 0.0 if reserved else self.kept
         kept_calls = max(1, round(limits.max_calls * kept)) if kept and limits.max_calls > 1 else 0
-        tokens = self.used["input_tokens"] + self.used["output_tokens"]
+        tokens = self.usage["input_tokens"] + self.usage["output_tokens"]
         if limits.max_cost and not {model, "*"} & set(limits.prices):
             raise BudgetError(f"max_cost is set, but prices has neither {model!r} nor '*'")
         if self._silent and (limits.max_tokens or limits.max_cost):
@@ -128,13 +106,13 @@ class Budget(BaseCallbackHandler):
                 f"{limit} is set, but {self._silent} does not tell how many tokens it used; "
                 "a ChatOpenAI with a base_url of its own needs stream_usage=True for that"
             )
-        if limits.max_calls and self.used["calls"] + len(self._open) >= limits.max_calls - kept_calls:
+        if limits.max_calls and self.usage["calls"] + len(self._open) >= limits.max_calls - kept_calls:
             raise BudgetError(f"The budget of {limits.max_calls} model calls is used up")
         if limits.max_tokens and tokens >= limits.max_tokens * (1 - kept):
             raise BudgetError(f"The budget of {limits.max_tokens} tokens is used up: {tokens} were used")
-        if limits.max_cost and self.used.get("cost", 0.0) >= limits.max_cost * (1 - kept):
+        if limits.max_cost and self.usage.get("cost", 0.0) >= limits.max_cost * (1 - kept):
             raise BudgetError(
-                f"The budget of {limits.max_cost:g} is used up: {self.used.get('cost', 0.0):.4g} was spent"
+                f"The budget of {limits.max_cost:g} is used up: {self.usage.get('cost', 0.0):.4g} was spent"
             )
         self.check_time(reserved=reserved)
 
@@ -160,7 +138,7 @@ class Budget(BaseCallbackHandler):
 class Timed(SyncAsyncRunnable[object, object]):
     """Work that begins only while the run has seconds left, and ends with them."""
 
-    def __init__(self, work: _Work, budget: Budget, *, reserved: bool) -> None:
+    def __init__(self, work: AnyRunnable, budget: Budget, *, reserved: bool) -> None:
         self.work = work
         self.budget = budget
         self.reserved = reserved
@@ -191,7 +169,7 @@ class Timed(SyncAsyncRunnable[object, object]):
             raise self.budget.out_of_time()
 
 
-def within_budget(work: _Work, config: RunnableConfig) -> _Work:
+def within_budget(work: AnyRunnable, config: RunnableConfig) -> AnyRunnable:
     """Return work that ends with the seconds of the run it belongs to, if those are limited."""
     budget: Budget | None = config.get("configurable", {}).get(BUDGET)
     if budget is None or not budget.limits.max_seconds:
@@ -238,7 +216,7 @@ def spent(config: RunnableConfig) -> Spent | None:
         return None
     limits = {setting.name: getattr(budget.limits, setting.name) for setting in fields(Settings)}
     seconds = time.monotonic() - budget.began
-    return {"limits": limits, "used": budget.used, "seconds": seconds, "synthesizes": bool(budget.kept)}
+    return {"limits": limits, "used": budget.usage, "seconds": seconds, "synthesizes": bool(budget.kept)}
 
 
 def with_rest(config: RunnableConfig, spent: Spent | None) -> RunnableConfig:

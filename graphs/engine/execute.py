@@ -159,8 +159,8 @@ class StepRun:
 
     def _begin(self, step: Step, settled: Mapping[str, StepRecord]) -> Pending:
         shown = {"agent": step.agent, "task": step.task}
-        future = self._futures[step.id] = self.tasks.call(step.id, partial(self.step, step, settled), shown)
-        return future
+        self._futures[step.id] = self.tasks.call(step.id, partial(self.step, step, settled), shown)
+        return self._futures[step.id]
 
     def _go_on(self, future: Pending) -> None:
         """Begin the steps that have waited for this one; where it asks a person, they begin after the answer."""
@@ -215,8 +215,7 @@ class _Beginning:
         self.step = step
         self.config = config
         self.time: float | None = None
-        self.call = ""
-        """The id of the call as which the step is shown."""
+        self.call = ""  # the id of the call as which the step is shown
 
     def __call__(self) -> None:
         if self.time is None:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from agents.runtime import Effects, OwnRun, current, is_watched
+from agents.runtime import Effects, OwnRun, current, handlers_of, is_watched
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -81,7 +81,7 @@ def push_event(config: RunnableConfig, event: Any, run_id: object) -> None:
     from langgraph.pregel._messages import StreamMessagesHandlerV2
 
     namespace = _namespace_of_graph(config["metadata"])
-    for handler in getattr(config.get("callbacks"), "handlers", ()):
+    for handler in handlers_of(config):
         if isinstance(handler, StreamMessagesHandlerV2) and (handler.subgraphs or not namespace):
             if event["event"] == "message-start":
                 handler.seen.add(event["id"])
@@ -92,9 +92,7 @@ def streams_messages(config: RunnableConfig) -> bool:
     """Tell whether anybody listens to the `messages` stream."""
     from langgraph.pregel._messages import StreamMessagesHandler
 
-    return any(
-        isinstance(handler, StreamMessagesHandler) for handler in getattr(config.get("callbacks"), "handlers", ())
-    )
+    return any(isinstance(handler, StreamMessagesHandler) for handler in handlers_of(config))
 
 
 def _namespace_of_graph(metadata: Mapping[str, Any]) -> tuple[str, ...]:
@@ -138,8 +136,8 @@ class Calls:
         self.are_shown = not {"tasks", "debug"}.isdisjoint(modes)
         """Whether anybody listens to the `tasks` stream, which lists calls before they begin."""
         self._is_watched = is_watched(config)
-        self._parents: object = None
-        """The checkpoints of the graphs around the calls."""
+        self._parents: dict[str, object] = {}
+        """By the place of what calls, the checkpoints of the graphs around it."""
         self._before: dict[str, list[Any]] = defaultdict(list)
         """What calls can match, by task: only what was stored before their node began."""
         before = loop.checkpoint_pending_writes
@@ -192,7 +190,7 @@ class Calls:
         try:
             inherited = config["callbacks"]
             call = Call(work, ((shown,), {}), retry_policy=None, cache_policy=None, callbacks=inherited)
-            task = self._lean(PregelLoop.accept_push(loop, parent, 0, call))
+            task = self._lean(PregelLoop.accept_push(loop, parent, 0, call), namespace_of(config))
             if task.id in self._before and not task.writes:
                 loop.checkpoint_pending_writes = self._before[task.id]
                 loop._reapply_writes_to_succeeded_nodes({task.id: task})
@@ -201,13 +199,11 @@ class Calls:
             loop.checkpoint_pending_writes = whole
             del RUNNABLES[work, True]
 
-    def _lean(self, accepted: Any) -> Any:
+    def _lean(self, accepted: Any, place: str) -> Any:
         """Return a task as it was accepted, without what the work of a call does not use: 1.5 of its 4 kB."""
         writes = [*accepted.writes]
         values = {name: value for name, value in accepted.config["configurable"].items() if name != READ}
-        if values[CHECKPOINT_MAP] == self._parents:
-            values[CHECKPOINT_MAP] = self._parents
-        self._parents = values[CHECKPOINT_MAP]
+        values[CHECKPOINT_MAP] = self._parents.setdefault(place, values[CHECKPOINT_MAP])
         values[SEND] = writes.extend
         shown = accepted.input if self._is_watched else None
         config = {**accepted.config, "configurable": values}
@@ -217,10 +213,8 @@ class Calls:
 
     async def _run(self, task: Any) -> Any:
         try:
-            if self._is_watched:
-                result = await task.proc.ainvoke(task.input[0][0], task.config)
-            else:
-                result = await task.proc.begun()
+            run, config = task.proc, task.config
+            result = await (run.ainvoke(task.input[0][0], config) if self._is_watched else run.run(None, None, config))
         except BaseException as error:
             self._end(task, error)
             raise
@@ -260,12 +254,8 @@ class _Work(OwnRun[Any, Any]):
         self.work: Callable[[], Coroutine[Any, Any, Any]]
 
     def run(self, effects: Effects, value: object, config: RunnableConfig) -> Coroutine[Any, Any, Any]:
-        return self.begun()
-
-    def begun(self) -> Coroutine[Any, Any, Any]:
-        """Begin the work, and keep nothing of what it was called with."""
         work = self.work
-        del self.work
+        del self.work  # and with it what it is called with
         return work()
 
 

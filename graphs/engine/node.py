@@ -23,6 +23,7 @@ from agents.runtime import (
     Usage,
     current,
     effects_of,
+    extended,
     named,
 )
 from agents.settings import settings
@@ -79,15 +80,10 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         request = self.ask(value)
         if request is None:
             return {**self.take(value, None), "seconds": time.monotonic() - began}
-        async with at_work(effects, config) as own:
-            return await self._work(effects, value, request, own, started, began)
-
-    async def _work(
-        self, effects: Effects, value: Any, request: object, config: RunnableConfig, started: float, began: float
-    ) -> Update:
         speaker = self.agent if isinstance(self.agent, Agent) else getattr(self.agent, "speaker", None)
-        work = Attempts(within_budget(self.agent, config), self.retry)
-        outcome = await effects.invoke(work, request, speaking(config, speaker) if speaker else config)
+        async with at_work(effects, config) as own:
+            work = Attempts(within_budget(self.agent, own), self.retry)
+            outcome = await effects.invoke(work, request, speaking(own, speaker) if speaker else own)
         node = node_of(config.get("metadata", {}))
         usage = named(outcome.usage, self.books) if self.books else outcome.usage
         agent = next(iter(usage["agents"]), self.books or "").partition("/")[0]
@@ -95,12 +91,7 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         update = self._taken(value, outcome)
         if outcome.error is None and (faults := recovered(node, outcome.faults)):
             update = {**update, "errors": [*faults, *update.get("errors", ())]}
-        return {
-            "usage": usage,
-            "worked": [worked],
-            "seconds": time.monotonic() - began,
-            **update,
-        }
+        return {"usage": usage, "worked": [worked], "seconds": time.monotonic() - began, **update}
 
     def _taken(self, state: Any, outcome: AttemptOutcome) -> Update:
         if outcome.error is None:
@@ -136,7 +127,7 @@ def counted(function: Callable[..., Any]) -> Callable[..., object]:
         effects = effects_of(get_config())
         async with at_work(effects, get_config()) as held:
             tally = Tally(settings().prices)
-            config = tally.watching(held)
+            config = extended(held, callbacks=[tally])
             if "config" in options:
                 options["config"] = config
             with current(config):

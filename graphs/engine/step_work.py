@@ -168,7 +168,24 @@ class StepWork:
             cached = self._cached(step, assignment)
             if cached and (hit := await cached.get(self.effects)):
                 return new_record(step, "completed", **hit)
-            return await self._by_agents(step, assignment, cached, held)
+            attempts, spent, problems = 0, list[Usage](), list[Problem]()
+            for name in (step.agent, step.fallback) if step.fallback else (step.agent,):
+                agent = self.agents.get(name)
+                if agent is None:  # the run was begun by other code
+                    problems.append(missing_agent(step, name, self.agents))
+                    continue
+                outcome = await self._outcome(step, agent, assignment, held)
+                attempts += outcome.attempts
+                spent.append(named(outcome.usage, agent.name))
+                if outcome.error is None:
+                    problems += recovered(step.id, outcome.faults)
+                    record = completed(step, name, outcome.reply, attempts, sum_usage(spent), problems)
+                    if cached and outcome.reply["status"] == "completed":
+                        await cached.set(self.effects, record)
+                    return record
+                problems.append(failure(step, name, outcome))
+        error = problems[-1]["message"]
+        return new_record(step, "failed", error=error, attempts=attempts, usage=sum_usage(spent), problems=problems)
 
     def _reason_to_stop(self, step: Step) -> str | None:
         """Return why a step may not begin; raise where the whole run has stopped."""
@@ -180,29 +197,6 @@ class StepWork:
             return f"Step {step.id!r} was skipped: the run was stopped when {self.failed!r} failed"
         check_storage(self.config)
         return None
-
-    async def _by_agents(
-        self, step: Step, assignment: Assignment, cached: Cached | None, held: RunnableConfig
-    ) -> StepRecord:
-        attempts, spent = 0, list[Usage]()
-        problems: list[Problem] = []
-        for name in filter(None, (step.agent, step.fallback)):
-            agent = self.agents.get(name)
-            if agent is None:  # the run was begun by other code
-                problems.append(missing_agent(step, name, self.agents))
-                continue
-            outcome = await self._outcome(step, agent, assignment, held)
-            attempts += outcome.attempts
-            spent.append(named(outcome.usage, agent.name))
-            if outcome.error is None:
-                problems += recovered(step.id, outcome.faults)
-                record = completed(step, name, outcome.reply, attempts, sum_usage(spent), problems)
-                if cached and outcome.reply["status"] == "completed":
-                    await cached.set(self.effects, record)
-                return record
-            problems.append(failure(step, name, outcome))
-        error = problems[-1]["message"]
-        return new_record(step, "failed", error=error, attempts=attempts, usage=sum_usage(spent), problems=problems)
 
     def _assignment(self, step: Step, inputs: StepInputs) -> Assignment:
         """Return a step's assignment: that of the run, with the step's task and what it depends on."""
