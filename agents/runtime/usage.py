@@ -70,17 +70,14 @@ def _priced(call: Usage, model: str, prices: Prices) -> Usage:
     return {**call, "cost": (call["input_tokens"] * read + call["output_tokens"] * written) / 1e6}
 
 
-_NO_USAGE = no_usage()
-
-
 class Tally(BaseCallbackHandler):
     """Counts the chat model calls under a config."""
 
     run_inline = True
     ignore_chain = True  # only model calls count
+    usage = no_usage()  # replaced with each call, never changed
 
     def __init__(self, prices: Prices = NO_PRICES) -> None:
-        self.usage = _NO_USAGE
         self.prices = prices
         self.tools_ran = False
         """Whether a tool has begun."""

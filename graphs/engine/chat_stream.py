@@ -79,7 +79,9 @@ class Voice(BaseCallbackHandler):
         """Forget the call."""
         self.speaking.pop(run_id, None)
 
-    on_llm_error = on_llm_end
+    def on_llm_error(self, error: BaseException, *, run_id: object, **about: object) -> None:
+        """Forget the call."""
+        self.speaking.pop(run_id, None)
 
 
 def speaking(config: RunnableConfig, agent: Agent) -> RunnableConfig:
