@@ -275,7 +275,10 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         self._build()
 
     async def chunks(self, effects: Effects, value: Asked, config: RunnableConfig) -> AsyncIterator[object]:
-        """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`."""
+        """Yield `{"delta": text}` for each piece of text as it is written, then the whole `Answer`.
+
+        `{"void": text}` takes words back: the call that wrote them broke off, and is made again.
+        """
         if self.function is not None or self.guardrails.of_answer:  # a word that has been shown cannot be taken back
             yield await self.run(effects, value, config)
             return
@@ -283,15 +286,15 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         whole: object = None
         scope, own = in_run_scope(config)
         async with scope:
-            own, figures = self.configured(own, tally, assignment)
+            own, figures = self.configured(in_place(own).holding(own), tally, assignment)
             with tally:
                 await self._admit(effects, assignment, own)
                 runnable, asked = await self.worker.runnable(effects, own), self.worker.input(assignment)
                 try:
-                    async for delta, so_far in written(effects, runnable, asked, own, self.worker.is_graph):
+                    async for piece, so_far in written(effects, runnable, asked, own, self.worker.is_graph):
                         whole = so_far
-                        if delta:
-                            yield {"delta": delta}
+                        if piece:
+                            yield piece
                     reply = newly_written(whole, asked)
                 except Exception as error:
                     if not self._does_without_tools(error, tally):

@@ -9,16 +9,25 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain.agents.middleware import TodoListMiddleware
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.utils import convert_to_openai_messages
 
-from agents import Agent, ConfigurationError
+from agents import Agent, AgentError, ConfigurationError
 from agents.models.normalize import NO_SYSTEM, PLAIN, normalised
 from agents.testing import Fault, FaultyProvider, Reply
 from agents.workers import safe_name
 from graphs import Network
 from tests.chat import answer, calling
 from tests.picky import PickyProvider, flaw_of_messages, in_turn, no_names, no_system, text_only
+
+
+def look_up() -> str:
+    """Look it up."""
+    return "found"
+
+
+CALL = {"name": "look_up", "args": {}}
 
 
 @pytest.mark.parametrize(
@@ -117,11 +126,40 @@ def test_an_agent_does_without_tools_where_a_server_refuses_them(words: str) -> 
     assert len(provider.requests) == 5  # the refused one is the first
 
 
+@pytest.mark.parametrize("tools", [[look_up], []], ids=["tools", "tools of the middleware"])
+def test_middleware_is_not_left_out_where_a_server_refuses_tools(tools: list[Any]) -> None:
+    with FaultyProvider("done", refuses={"tools": Fault.of(400, "This model does not support tools")}) as provider:
+        agent = Agent("ann", model=provider.chat_model(), tools=tools, middleware=[TodoListMiddleware()])
+        for ask in (agent.invoke, lambda task: list(agent.stream(task))):
+            with pytest.raises(ConfigurationError, match="'ann': with tools, middleware needs a model that calls"):
+                ask("hi")
+
+
 def test_a_fault_in_a_tool_is_not_a_server_that_refuses_tools() -> None:
     fault = Fault.of(400, "Invalid 'tools[0].function': not supported")
     with FaultyProvider(refuses={"tools": fault}) as provider, pytest.raises(Exception, match="not supported"):
         Agent("ann", instructions="Work.", model=provider.chat_model(), tools=[print]).invoke("hi")
     assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize("tools", [[], [look_up]], ids=["alone", "with tools"])
+def test_a_stream_that_breaks_is_made_again_and_its_words_are_void(tools: list[Any]) -> None:
+    cut, call = Reply("This reply breaks", error=ConnectionError("cut")), Reply("I look.", tool_calls=[CALL])
+    for before in [[], [call]] if tools else [[]]:
+        with FaultyProvider([*before, cut, "All is well."]) as provider:
+            *pieces, last = Agent("a", model=provider.chat_model(), tools=tools).stream("x")
+        place = next(place for place, piece in enumerate(pieces) if "void" in piece)
+        shown, again = ["".join(piece["delta"] for piece in part) for part in (pieces[:place], pieces[place + 1 :])]
+        assert shown == "".join(reply.text for reply in before) + pieces[place]["void"]
+        assert (pieces[place]["void"], again, last["text"]) == ("This reply breaks", "All is well.", "All is well.")
+
+
+def test_a_stream_ends_as_a_call_ends() -> None:
+    with FaultyProvider([Reply("And then", finish_reason="length")] * 2) as provider:
+        agent = Agent("a", model=provider.chat_model())
+        for ask in (agent.invoke, lambda task: list(agent.stream(task))):
+            with pytest.raises(AgentError, match="cut off"):
+                ask("x")
 
 
 def test_a_picture_is_not_left_out_for_a_server_that_takes_text_only() -> None:

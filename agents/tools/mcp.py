@@ -39,7 +39,7 @@ from agents.tools.mcp_lists import CheckedLists
 if TYPE_CHECKING:
     from mcp.types import CallToolResult, Tool
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("podium")
 CALL_SECONDS = 60.0
 """Time limit for the start of a server, and for each answer."""
 MAX_PAGES = 100

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 MAX_TURNS = 25
 """Model calls of an agent with tools before it is stopped as going in circles."""
 
+NEEDS_CALLS = "Agent {name!r}: with tools, middleware needs a model that calls tools; leave one out, or choose another"
 FORM = "Give your final answer in this way. "
 """Before the schema, in the instructions of an agent that has tools and a form."""
 
@@ -138,14 +139,16 @@ class ChatModelWorker:
         if not self.is_graph:
             return answering(self.instructions)
         if self.middleware:
-            raise ConfigurationError(f"Agent {self.name!r}: with tools, middleware needs a model that calls tools")
+            raise ConfigurationError(NEEDS_CALLS.format(name=self.name))
         return tool_choice_graph(model, self.tools, self.instructions, call, answering, name=self.name)
 
     def does_without_tools(self, error: Exception) -> bool:
         """Return whether a server has refused tools, and the next `runnable` works without offering them."""
         with self._lock:
-            if self._built is None or not self.tools or self.middleware or not refuses_tools(error):
+            if self._built is None or not (self.tools or self.middleware) or not refuses_tools(error):
                 return False
+            if self.middleware:
+                raise ConfigurationError(NEEDS_CALLS.format(name=self.name)) from error
             habits_of(self._built[0]).no_tools = True
             self._built = None
             return True
@@ -195,18 +198,15 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage], SyncAsyncStream[Sequen
     async def chunks(
         self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig
     ) -> AsyncIterator[object]:
-        """Yield the reply in pieces; the call is repeated only if it fails before the first of them."""
+        """Yield the reply in pieces; those of a call that broke off come first, and are in vain."""
         inside = in_place(config)
-        attempt, has_shown = inside.attempt, False
+        attempt = inside.attempt
         while True:
             try:
                 async with inside.turn(effects, self.model, attempt):
                     async for chunk in self._once(effects, value, config, beginning_with(self.model, attempt)):
-                        has_shown = True
                         yield chunk
             except Exception as error:
-                if has_shown:
-                    raise
                 attempt = await inside.again(effects, error, attempt)
             else:
                 return

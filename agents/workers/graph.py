@@ -20,7 +20,7 @@ from pydantic_core import to_jsonable_python
 
 from agents.assignment import Assignment, messages_of
 from agents.errors import AgentError
-from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable
+from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, in_place
 from agents.settings import context_of_run, max_history_tokens
 
 _PATTERN = frozenset({"messages", "status", "errors", "usage", "assignment"})
@@ -98,19 +98,27 @@ def newly_written(reply: object, asked: object) -> object:
 
 async def written(
     effects: Effects, runnable: AnyRunnable, asked: object, config: RunnableConfig, is_graph: bool
-) -> AsyncIterator[tuple[str, object]]:
-    """Yield each new piece of text that a graph, chat model or chain writes, with all that there is so far."""
+) -> AsyncIterator[tuple[dict[str, str] | None, object]]:
+    """Yield what a graph, chat model or chain writes, as `Agent.chunks` does, with all that there is so far."""
     whole: Any = None
-    if is_graph:
-        async for mode, chunk in effects.stream(runnable, asked, config, stream_mode=["messages", "values"]):
-            whole = chunk if mode == "values" else whole
-            is_new = mode == "messages" and isinstance(chunk[0], AIMessageChunk)
-            yield chunk[0].text if is_new else "", whole
-        return
-    async for chunk in effects.stream(runnable, asked, config):
-        is_piece = isinstance(chunk, str | BaseMessageChunk)
-        whole = whole + chunk if is_piece and isinstance(whole, type(chunk)) else chunk
-        yield (chunk if isinstance(chunk, str) else chunk.text) if is_piece else "", whole
+    shown, faults, failed = "", in_place(config).faults, 0
+    options = {"stream_mode": ["messages", "values"]} if is_graph else {}
+    async for chunk in effects.stream(runnable, asked, config, **options):
+        if len(faults) > failed:  # a call broke off, and is made again
+            failed, whole = len(faults), whole if is_graph else None
+            if shown:
+                yield {"void": shown}, whole
+            shown = ""
+        if not is_graph:
+            is_piece = isinstance(chunk, str | BaseMessageChunk)
+            whole = whole + chunk if is_piece and isinstance(whole, type(chunk)) else chunk
+            text = (chunk if isinstance(chunk, str) else chunk.text) if is_piece else ""
+        elif chunk[0] == "values":
+            whole, shown, text = chunk[1], "", ""
+        else:
+            text = chunk[1][0].text if isinstance(chunk[1][0], AIMessageChunk) else ""
+        shown += text
+        yield {"delta": text} if text else None, whole
 
 
 def _model_in(runnable: object) -> object:
