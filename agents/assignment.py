@@ -61,7 +61,7 @@ class Assignment(TypedDict, total=False):
 
 
 Asked = Assignment | str
-"""What an agent is called with; a text stands for its task."""
+"""The input of an agent; a text stands for its task."""
 
 
 def as_assignment(value: Asked) -> Assignment:

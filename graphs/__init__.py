@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING
 def _check_agents_package() -> None:
     """Refuse another distribution's `agents`, without importing it: that could run any code."""
     own = _Path(__file__).resolve().parents[1] / "agents" / "__init__.py"
-    found = _find_spec("agents")
-    if found is not None and _Path(found.origin or "").resolve().with_suffix("") == own.with_suffix(""):
+    spec = _find_spec("agents")
+    if spec is not None and _Path(spec.origin or "").resolve().with_suffix("") == own.with_suffix(""):
         return
-    places = [] if found is None else [found.origin] if found.has_location else found.submodule_search_locations
+    places = [] if spec is None else [spec.origin] if spec.has_location else spec.submodule_search_locations
     raise ImportError(
         f"Podium needs its own package 'agents', but Python found {next(iter(places or ()), 'none')}."
         " If it is your own file, rename it. PyPI's openai-agents, for one, installs a package of that name;"

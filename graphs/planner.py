@@ -58,7 +58,7 @@ class PlannerState(PatternState):
     feedback: str
     """Why a person rejected the plan."""
     flaws: list[str]
-    """What is wrong with the plan, for the model to correct."""
+    """Flaws of the plan, for the model to correct."""
     plan_attempts: int
     """Plans written since the last one that could be run."""
     adds_nothing: bool

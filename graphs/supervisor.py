@@ -51,9 +51,9 @@ class SupervisorState(PatternState):
     """Revisions allowed; a person who rejects with feedback allows more."""
     best: verdicts.Best | None
     feedback: str
-    """What a person wants changed."""
+    """Changes that a person wants."""
     ruling: str
-    """What a person decided: `approve`, `edit` or `reject`; empty without a question."""
+    """A person's decision: `approve`, `edit` or `reject`; empty without a question."""
 
 
 SupervisorT = TypeVar("SupervisorT", bound=SupervisorState, default=SupervisorState)

@@ -1,4 +1,4 @@
-"""How a chat model is asked for data of a form, instead of words; what patterns ask for is in `graphs.decisions`.
+"""Decisions: data of a form from a chat model, instead of words; `graphs.decisions` has those of the patterns.
 
 decision       ask -> read -> validate; a wrong reply goes back to the model with the reason, three replies at most
 forms          the schema of a decision, and its validation

@@ -1,4 +1,4 @@
-"""How calls run: sync and async from one definition, cancellation, retries, usage, provider errors, safe texts.
+"""The machinery of calls: sync and async from one definition, cancellation, retries, usage, errors, safe texts.
 
 Sync and async
 sync_async       one coroutine behind `invoke` and `ainvoke`, or `stream` and `astream`
@@ -16,7 +16,7 @@ usage            model calls, tokens and cost; per_model: what a process knows o
 sanitize         text and data that can be stored and shown; calculated: results of calculations by name
 
 Packages
-lazy             imports at first use; installation: how Podium was installed
+lazy             imports at first use, and the command that installs an extra
 langchain_internals  what depends on undocumented behaviour of LangChain
 """
 
@@ -31,8 +31,7 @@ from agents.runtime.background import (
 from agents.runtime.calculated import CALCULATED, Names, calculated, names_for
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
 from agents.runtime.effects import AnyRunnable, Effects, call, is_async
-from agents.runtime.installation import install_hint
-from agents.runtime.lazy import lazily
+from agents.runtime.lazy import install_hint, lazily
 from agents.runtime.per_model import PerModel
 from agents.runtime.provider_errors import evidence, explain, is_rejection, is_transient, provider_words, raised_ending
 from agents.runtime.replies import check_reply

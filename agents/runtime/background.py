@@ -28,8 +28,11 @@ MAX_THREADS = 1000
 """Plain functions at work at once when called from async code; a thread starts only when none is idle."""
 
 _level: ContextVar[int] = ContextVar("podium_level", default=0)
-"""How many background loops the code runs on top of. Code on one that calls sync code blocks that loop, or a thread of
-it, until the code returns; so the coroutines and functions of that code run on the next one."""
+"""Number of background loops that the code runs on top of.
+
+Code on one that calls sync code blocks that loop, or a thread of it, until the code returns; so the coroutines and
+functions of that code run on the next one.
+"""
 
 
 class SyncCaller:

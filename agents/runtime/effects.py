@@ -1,4 +1,4 @@
-"""What coroutines wait for, awaited: on a loop of their caller's, or in the background for a sync caller."""
+"""Waiting, as coroutines do it: on their caller's event loop, or in the background for a sync caller."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Async = Coroutine[Any, Any, T]
 
 
 class Effects:
-    """What a coroutine of a `SyncAsyncRunnable` may wait for, by awaiting it; `BackgroundEffects` for a sync caller."""
+    """The calls that a coroutine of a `SyncAsyncRunnable` may await; `BackgroundEffects` for a sync caller."""
 
     # Not `async def` where another coroutine does it all: each layer of a step costs time, and memory while it is open.
     def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> _Async[Out]:

@@ -1,4 +1,7 @@
-"""Names of a package that are imported when they are first used, so that importing the package stays cheap."""
+"""Names of a package that are imported when they are first used, so that importing the package stays cheap.
+
+And the command that installs what is missing then.
+"""
 
 from __future__ import annotations
 
@@ -32,3 +35,12 @@ def lazily(package: str) -> Callable[[str], object]:
         return value
 
     return load
+
+
+def install_hint(extra: str) -> str:
+    """Return the command that installs an extra: in a clone, from any folder, or of the package."""
+    clone, here = Path(__file__).resolve().parents[2] / "pyproject.toml", Path("pyproject.toml")
+    if not clone.exists():
+        return f"pip install 'podium[{extra}]'"
+    folder = "." if here.exists() and here.samefile(clone) else clone.parent
+    return f"pip install -e '{folder}[{extra}]'"

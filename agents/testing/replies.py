@@ -67,10 +67,10 @@ def chunks(reply: Reply, call: Call, model_name: str) -> Iterator[ChatGeneration
         yield ChatGenerationChunk(message=AIMessageChunk(content=word))
     if reply.error:
         raise reply.error
-    ids = [made.get("id") or f"call_{uuid4().hex}" for made in tool_calls]
+    ids = [asked.get("id") or f"call_{uuid4().hex}" for asked in tool_calls]
     calls = [
-        tool_call_chunk(name=made["name"], args=_json(made["args"]), id=ids[index], index=index)
-        for index, made in enumerate(tool_calls)
+        tool_call_chunk(name=asked["name"], args=_json(asked["args"]), id=ids[index], index=index)
+        for index, asked in enumerate(tool_calls)
     ]
     words = " ".join([text, reply.refusal or "", *(part["args"] or "" for part in calls)]).split()
     read, written = reply.usage or (len(call.prompt.split()), len(words))

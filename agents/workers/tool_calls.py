@@ -73,8 +73,8 @@ def usable_tools(tools: Sequence[Any]) -> list[Any]:
     """
     usable: list[Any] = []
     taken: set[str] = set()
-    for given in tools:
-        tool = given if isinstance(given, BaseTool | dict) else as_tool(given)
+    for item in tools:
+        tool = item if isinstance(item, BaseTool | dict) else as_tool(item)
         if isinstance(tool, BaseTool):
             name = safe_name(tool.name, taken)
             taken.add(name)

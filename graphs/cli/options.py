@@ -31,7 +31,7 @@ AsJson = Annotated[bool, Parameter("--json", help="Print JSON."), Flag]
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Shown:
-    """How a run is shown."""
+    """Options of the output of a run."""
 
     as_json: AsJson = False
     quiet: Annotated[bool, Parameter(help="Print nothing but the answer."), Flag] = False
@@ -59,7 +59,7 @@ class Choices:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Thread:
-    """Where a new run is stored."""
+    """Options of the storage of a new run."""
 
     thread: Annotated[str | None, Parameter(help="Conversation to continue, or to begin under this name.")] = None
     no_store: Annotated[bool, Parameter(help="Do not store the run."), Flag] = False

@@ -18,7 +18,7 @@ from graphs.storage import State
 
 _MAX_ERRORS = 10
 _FACTS = ("thread_id", "pattern", "request", "started", "ended")
-"""What a list of runs says of each, beside its status."""
+"""Columns of a list of runs, beside the status."""
 _INTERNAL = ("assignment", "code", "since_request")
 """Keys of a state that only the graph itself reads."""
 _WITHOUT_STATE = "The graph ended without a state; `podium show` shows what is stored of the run"

@@ -26,7 +26,7 @@ from graphs.engine import Problem, describe, problem
 from graphs.errors import ConfigurationError, DecisionError
 
 NOBODY = "none"
-"""What a classifier names when no agent of the team suits the request."""
+"""Name that a classifier gives when no agent of the team suits the request."""
 
 
 class Ranking(Classified):
@@ -48,7 +48,7 @@ class Classifier(Protocol):
 
 
 AnyClassifier = Classifier | Embeddings | EmbeddingClassifier | Callable[[str], object]
-"""What a router takes as a classifier: an object with `rank`, an embedding model, or a function of the task."""
+"""A classifier for a router: an object with `rank`, an embedding model, or a function of the task."""
 
 
 class ModelClassifier(SyncAsyncRunnable[Assignment, Classified]):

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 HANDOFF = "podium_handoff"
 """Key in a tool message's artifact under which a handoff, or the end of a group chat, is kept."""
 FINISH = "finish"
-"""What a peer of a group chat hands to in order to end it."""
+"""Name of the handoff by which a peer ends a group chat."""
 HANDOFF_TOOL = "handoff_to_"
-"""How the names of handoff tools begin; the peer's name follows."""
+"""Beginning of the names of handoff tools; the peer's name follows."""
 
 
 _Result = tuple[str, Mapping[str, object]]

@@ -66,7 +66,7 @@ class BeginEarly(Generic[S]):
     """Runs them."""
     may_begin: Callable[[S], bool]
     flaws: Callable[[S, Plan], list[str]]
-    """What is wrong with the steps so far; another one begins only if nothing is."""
+    """Flaws of the steps so far; another one begins only if there are none."""
 
 
 class StreamedPlan(Node[S, Decided]):
@@ -131,7 +131,7 @@ class Written(TypedDict):
     plan: list[dict[str, Any]]
     problem: Problem | None
     faults: list[Problem]
-    """What failed while it was written, and passed."""
+    """Faults while it was written, which have passed."""
     written: float
     """Seconds since the epoch."""
     usage: Usage

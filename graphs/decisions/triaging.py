@@ -22,7 +22,7 @@ MAX_EXAMPLES = 3
 
 
 class Triage(TypedDict):
-    """How the request was sorted; its cost is `usage["agents"]["triage"]`."""
+    """The sorting of a request; its cost is `usage["agents"]["triage"]`."""
 
     small: bool
     agent: str

@@ -45,7 +45,7 @@ class Verdict(TypedDict):
     acceptable: bool
     criteria: list[Judged]
     feedback: str
-    """What to change; empty if acceptable."""
+    """Changes to make; empty if acceptable."""
     by: str
     """`checks`, or the reviewer's name."""
     usage: Usage
@@ -192,9 +192,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
             }
             for finding in verdict.findings()
         ]
-        missing = [
-            criterion for criterion in self.criteria if criterion not in {found["criterion"] for found in judged}
-        ]
+        missing = [criterion for criterion in self.criteria if criterion not in {item["criterion"] for item in judged}]
         if missing and len(missing) < len(self.criteria):
             raise DecisionError(f"Reviewer {self.name!r} did not judge {missing[0]!r}")
         return _verdict(judged, verdict.feedback, self.name, usage)

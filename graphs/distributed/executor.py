@@ -41,7 +41,7 @@ from graphs.engine import spent
 T = TypeVar("T")
 
 _NOT_SENT = ("thread_id", "checkpoint", "__pregel", "__podium")
-"""How the keys of a config begin that belong to the run here."""
+"""Beginnings of config keys that belong to the run here."""
 
 
 @runtime_checkable

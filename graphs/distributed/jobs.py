@@ -125,7 +125,7 @@ NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"
 
 
 class Arguments(TypedDict, total=False):
-    """What is stored with a job."""
+    """Data stored with a job."""
 
     graph: str
     thread_id: str

@@ -17,7 +17,7 @@ from agents import AgentError, TransientError
 from agents.runtime import evidence, explain, is_transient
 
 _Judged = tuple[str, str, bool]
-"""How an error reads, is explained, and whether it is transient."""
+"""An error's text, its explanation, and whether it is transient."""
 
 
 def pack(value: object) -> bytes:

@@ -75,7 +75,7 @@ class RemoteAssignment(TypedDict):
     configurable: dict[str, object]
     tags: list[str]
     words: str
-    """What the user and the program wrote in this run."""
+    """Words of the user and the program in this run."""
     budget: Spent | None
     retry: dict[str, Any]
     attempt: int
@@ -85,7 +85,7 @@ class RemoteAssignment(TypedDict):
 
 
 class RemoteReply(TypedDict):
-    """What came of an order: either `outcome` or `error` is set."""
+    """The outcome of an order: either `outcome` or `error` is set."""
 
     outcome: Answer | handoffs.Turn | None
     error: Exception | None

@@ -40,7 +40,7 @@ class Case(BaseModel):
     forbid: list[float | str] = []
     """Figures and whole words that must not appear."""
     tolerance: float = Field(0.005, ge=0)
-    """How far a figure may be from the expected one."""
+    """Largest distance of a figure from the expected one."""
     match: list[str] = []
     """Regular expressions that must be found, letters in any case, `.` also across lines."""
     check: list[str | Callable[..., object]] = []

@@ -16,7 +16,7 @@ _RESAMPLES = 1000
 
 
 class Outcome(TypedDict):
-    """What a pattern did with a case."""
+    """The result of a pattern on a case."""
 
     pattern: str
     case: str
@@ -27,7 +27,7 @@ class Outcome(TypedDict):
     answer: str
     right: bool
     wrong: list[str]
-    """What is wrong; empty if the answer is right."""
+    """Faults of the answer; empty if it is right."""
     calls: int
     tokens: int
     seconds: float
@@ -37,7 +37,7 @@ class Outcome(TypedDict):
 
 
 class Totals(TypedDict):
-    """What a pattern did with all cases, or those of a kind."""
+    """The results of a pattern on all cases, or those of a kind."""
 
     pattern: str
     kind: str
@@ -85,13 +85,13 @@ def totals(outcomes: Sequence[Outcome]) -> list[Totals]:
     """Return what each pattern did in all, then by kind."""
     kinds = dict.fromkeys(outcome["kind"] for outcome in outcomes if outcome["kind"])
     patterns = dict.fromkeys(outcome["pattern"] for outcome in outcomes)
-    found = []
+    rows = []
     for kind in ("", *kinds):
         for pattern in patterns:
             own = [item for item in outcomes if item["pattern"] == pattern and kind in ("", item["kind"])]
             if own:
-                found.append(_totals(pattern, kind, own))
-    return found
+                rows.append(_totals(pattern, kind, own))
+    return rows
 
 
 def _totals(pattern: str, kind: str, outcomes: Sequence[Outcome]) -> Totals:

@@ -31,7 +31,7 @@ from graphs.router import Router
 from graphs.supervisor import Supervisor
 
 Subject = Pattern[Any] | AnyAgent | StateGraph[Any, Any, Any, Any]
-"""What is evaluated: a pattern, a graph, or anything that is an agent."""
+"""The subject of an evaluation: a pattern, a graph, or anything that is an agent."""
 Cases = Path | str | Iterable[Case | Mapping[str, object]]
 
 _ENDING = (ConfigurationError, NoModelError, StorageError)
@@ -49,7 +49,7 @@ class Evaluation:
 
     @property
     def totals(self) -> list[Totals]:
-        """What each pattern did in all, then by kind."""
+        """Results of each pattern in all, then by kind."""
         return totals(self.outcomes)
 
     @property
@@ -175,8 +175,8 @@ class _Evaluate(SyncAsyncRunnable[EvaluationJob, Outcome | None]):
 
     async def _judged(self, effects: Effects, run: str, case: Case, answer: str) -> list[str] | None:
         """Return what the judge finds wrong; None if the budget is used up. Its verdict is a stored run, too."""
-        given = Agent("answer", function=lambda task: answer)
-        judge = Supervisor(given, criteria=[case.judge], model=self.judge, max_revisions=0).compile(self.storage)
+        author = Agent("answer", function=lambda task: answer)
+        judge = Supervisor(author, criteria=[case.judge], model=self.judge, max_revisions=0).compile(self.storage)
         about = {"pattern": "judge", "criterion": case.judge}
         result = await self._result(effects, judge, f"{run}-judge", case.request, about, Tally())
         if result is None:

@@ -1,4 +1,4 @@
-"""What is wrong with an answer, by the rules of its case."""
+"""Faults of an answer, by the rules of its case."""
 
 from __future__ import annotations
 

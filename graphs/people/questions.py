@@ -27,7 +27,7 @@ _WORDS = {"accept": "approve", "yes": "approve", "ok": "approve", "no": "reject"
 
 
 class HumanDecision(TypedDict):
-    """What a person decided."""
+    """A person's decision."""
 
     type: DecisionType
     args: dict[str, Any]
@@ -38,13 +38,13 @@ class HumanDecision(TypedDict):
 
 
 class Question(TypedDict):
-    """What a person is asked to decide."""
+    """A question to a person, with the decisions allowed."""
 
     action: str
     """The action that goes on with their decision, as `run_plan`."""
     args: dict[str, Any]
     description: str
-    """What people are shown, as text."""
+    """The question as people see it."""
     allowed: Sequence[DecisionType]
     check: NotRequired[Callable[[HumanDecision], str | None]]
     """Returns what is wrong with a decision, in one sentence; None if it can be used."""

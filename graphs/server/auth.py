@@ -1,4 +1,4 @@
-"""Who may use the server: clients that send the token, as `Authorization: Bearer <token>` or in the address.
+"""Access to the server: for clients that send the token, as `Authorization: Bearer <token>` or in the address.
 
 LangGraph's own check, `auth`, guards assistants, threads, runs, the store, MCP and A2A. It leaves the rest open: the
 server's schema and metrics, and on the development server `/internal` and `/deploy`, which show and delete threads and

@@ -1,4 +1,4 @@
-"""What a person sees of a run: in the terminal and in a notebook while it goes on, and as a page afterwards.
+"""Displays of a run: in the terminal and in a notebook while it goes on, and as a page afterwards.
 
 While it goes on: stream events -> background -> live_state -> terminal or notebook
 background    a run on the background loop, followed by a live state

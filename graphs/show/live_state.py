@@ -47,7 +47,7 @@ class LiveTask:
     """Seconds since the epoch, as `ended`; None while a step waits for its dependencies."""
     ended: float | None = None
     note: str = ""
-    """What came of it, or why it is tried again."""
+    """Its outcome, or why it is tried again."""
     written: str = ""
     """The end of what its agent has streamed so far."""
     pieces: int = 0

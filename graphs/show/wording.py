@@ -18,7 +18,7 @@ SENT_BACK, STOPPED, WAITING = "sent back", "stopped", "waits for you"
 
 
 class Look(NamedTuple):
-    """How every output shows a status: a sign, so that colours are not needed, and a tone of the palette."""
+    """Display of a status in every output: a sign, so that colours are not needed, and a tone of the palette."""
 
     sign: str
     tone: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Literal, TypeVar, get_args
@@ -18,12 +18,23 @@ from graphs.storage.locks import Locks
 
 T = TypeVar("T")
 Keep = Literal["turns", "all"]
-"""What is kept of a thread: its last turn with all checkpoints, or those of all turns."""
+"""Part of a thread that is kept: its last turn with all checkpoints, or those of all turns."""
 
 _PARTS = {"id": str, "ts": str, "channel_values": dict, "channel_versions": dict, "versions_seen": dict}
 """Parts of every checkpoint."""
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, ArithmeticError)
 """Errors of savers over contents: an unknown serialization, broken MessagePack, a missing part."""
+
+
+def _later(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return the async form of a method, whose work is done in the storage's thread."""
+
+    async def method(self: Storage, *arguments: object, **options: object) -> Any:
+        work = partial(getattr(self, name), *arguments, **options)
+        # Shielded: a write that waits in the queue must not be dropped because its run was cancelled.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
+
+    return method
 
 
 class Storage(BaseCheckpointSaver[str]):
@@ -149,24 +160,13 @@ class Storage(BaseCheckpointSaver[str]):
         """Return the next version of a channel, counted as the saver does."""
         return self._read(lambda: self._saver.get_next_version(current, channel))
 
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return await self._later(self.get_tuple, config)
+    aget_tuple, aput, aput_writes, adelete_thread, aprune, _alisted = map(
+        _later, ("get_tuple", "put", "put_writes", "delete_thread", "prune", "list")
+    )
 
     async def alist(self, config: RunnableConfig | None, **options: object) -> AsyncIterator[CheckpointTuple]:
-        for checkpoint in await self._later(self.list, config, **options):
+        for checkpoint in await self._alisted(config, **options):
             yield checkpoint
-
-    async def aput(self, *arguments: object) -> RunnableConfig:
-        return await self._later(self.put, *arguments)
-
-    async def aput_writes(self, *arguments: object, **options: object) -> None:
-        await self._later(self.put_writes, *arguments, **options)
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        await self._later(self.delete_thread, thread_id)
-
-    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        await self._later(self.prune, thread_ids, strategy=strategy)
 
     def _prune(self, config: RunnableConfig) -> None:
         try:
@@ -202,11 +202,6 @@ class Storage(BaseCheckpointSaver[str]):
             if (explained := self._explain(error)) is None:
                 raise
             raise explained from error
-
-    async def _later(self, work: Callable[..., T], *arguments: object, **options: object) -> T:
-        loop = asyncio.get_running_loop()
-        # Shielded: a write that waits in the queue must not be dropped because its run was cancelled.
-        return await asyncio.shield(loop.run_in_executor(self._thread, partial(work, *arguments, **options)))
 
 
 def check_parts(stored: CheckpointTuple) -> CheckpointTuple:

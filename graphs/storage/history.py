@@ -87,7 +87,7 @@ def state(storage: Storage, thread_id: str) -> State:
 
 def inbox(storage: Storage) -> list[Waiting]:
     """Return all questions of all runs that wait for people, each once, those of the latest run first."""
-    found: list[Waiting] = []
+    waiting: list[Waiting] = []
     for thread_id, first, last in storage.threads():
         run = _run(storage, thread_id, first, last)
         if run["status"] != "needs_input":
@@ -95,11 +95,11 @@ def inbox(storage: Storage) -> list[Waiting]:
         checkpoint = _checkpoint(storage, thread_id, last)
         message: Any = (internals.state_values(checkpoint).get("messages") or [AIMessage("")])[-1]
         questions = _questions(checkpoint) or [OpenQuestion(id="", value=message.text)]
-        found += [
+        waiting += [
             Waiting(**question, thread_id=thread_id, pattern=run["pattern"], request=run["request"])
             for question in questions
         ]
-    return found
+    return waiting
 
 
 def _run(storage: Storage, thread_id: str, first: str, last: str) -> StoredRun:

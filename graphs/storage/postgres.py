@@ -33,7 +33,7 @@ LOCK_SECONDS = 30.0
 _PAUSE = 0.05
 """Seconds between two attempts to be the process that changes the tables."""
 _MIGRATION = "podium tables"
-"""What a process locks while it changes the tables; not a thread's id in practice."""
+"""Name of the lock on changes of the tables; not a thread's id in practice."""
 _NOT_A_URI = "This is not a Postgres address; one looks like postgresql://user:password@host:5432/database"
 
 
