@@ -63,8 +63,8 @@ studio: .venv/studio ## Serve the six graphs for LangGraph Studio and other clie
 
 bench: .venv/dev ## Measure the workflow engine, the router's classifiers, and what survives kills
 	@$(PIP) install -c constraints.txt -e . --group bench
-	$(BIN)/python benchmarks/workflow.py
-	$(BIN)/python benchmarks/workflow.py --steps 100,1000,10000
+	$(BIN)/python -m benchmarks.workflow
+	$(BIN)/python -m benchmarks.workflow --steps 100,1000,10000
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python benchmarks/router.py
 	$(BIN)/python -m benchmarks.kill --kills 240

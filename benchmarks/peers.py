@@ -1,11 +1,12 @@
 """Podium beside asyncio with the openai client (`floor`) and LangGraph by hand, on one loopback provider.
 
-    python -m benchmarks.peers [--only random,router] [--rounds 5] [--with llamaindex,crewai]
+    python -m benchmarks.peers [--only random,router] [--rounds 3] [--with llamaindex,crewai]
 
 Every round runs every contender once, in turn, so that a busy machine slows all of them. Printed are the time and CPU
 of each as ratios to `floor` in the same round: the median, and in brackets the smallest and largest. CPU is that of
 this process; the provider has one of its own. `nodes` is a StateGraph with a node per step, `task` an `entrypoint` with
-`@task`s that wait for each other's futures, both with ChatOpenAI.
+`@task`s that wait for each other's futures, both with ChatOpenAI. A run that stands still ends after some minutes, and
+all that it waits for is printed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.loopback import provider
+from benchmarks.time_limit import time_limit
 
 Run = Callable[[], Awaitable[str]]
 Task = dict[str, Any]
@@ -67,12 +69,13 @@ def plan_request(tasks: list[Task]) -> str:
     return "PLAN " + json.dumps({"steps": steps})
 
 
-async def once(run: Run) -> tuple[float, float]:
+async def once(run: Run, what: str) -> tuple[float, float]:
     """Return the seconds and the CPU seconds of one run."""
     gc.collect()
-    wall, cpu = time.perf_counter(), time.process_time()
-    answer = await run()
-    spent = time.perf_counter() - wall, time.process_time() - cpu
+    with time_limit(what):
+        wall, cpu = time.perf_counter(), time.process_time()
+        answer = await run()
+        spent = time.perf_counter() - wall, time.process_time() - cpu
     assert answer.startswith("draft"), answer
     return spent
 
@@ -92,12 +95,12 @@ async def measure(names: list[str], contenders: dict[str, Any], rounds: int) -> 
         kind, arguments = WORKLOADS[name]
         made = {who: getattr(module, kind, None) for who, module in contenders.items()}
         runs: dict[str, Run] = {who: make(**arguments) for who, make in made.items() if make}
-        for run in runs.values():
-            await run()  # imports, connections and caches
+        for who, run in runs.items():
+            await once(run, f"{name}, {who}, to warm up")  # imports, connections and caches
         spent: dict[str, list[tuple[float, float]]] = {who: [] for who in runs}
-        for _ in range(rounds):
+        for number in range(1, rounds + 1):
             for who, run in runs.items():
-                spent[who].append(await once(run))
+                spent[who].append(await once(run, f"{name}, {who}, round {number}"))
         floor = spent["floor"]
         cells = [f"{median(wall for wall, _ in floor):.2f}; {median(cpu for _, cpu in floor):.3f}"]
         for who in list(contenders)[1:]:
@@ -118,7 +121,7 @@ def contender(name: str) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="parts of the names of workloads, separated by commas")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--contenders", help="those beside floor", default=",".join(CONTENDERS[1:]))
     parser.add_argument("--with", dest="others", help="other frameworks, where they are installed", default="")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """How close a workflow comes to its critical path, beside a static LangGraph graph of the same steps.
 
-    python benchmarks/workflow.py [FOLDER] [--seconds 2] [--mode async|sync] [--steps 100,1000,10000 | --memory 1000]
+    python -m benchmarks.workflow [FOLDER] [--seconds 2] [--mode async|sync] [--steps 100,1000,10000 | --memory 1000]
 
 FOLDER holds workflow runs as JSON: {"name", "tasks": [{"id", "deps", "seconds"}]}; without one, shapes made here are
 used. Seconds are scaled so that the critical path takes `--seconds`; every step is an async function that sleeps.
@@ -27,10 +27,13 @@ from langgraph import func
 from langgraph.graph import END, START, StateGraph
 
 from agents import Agent
+from benchmarks.time_limit import time_limit
 from graphs import Step, Workflow
 from graphs.storage import sqlite
 
 Task = dict[str, Any]
+LONGEST_RUN = 600.0
+"""Seconds after which a run is taken to stand still."""
 
 
 def layered(levels: int, width: int, seed: int) -> list[Task]:
@@ -146,7 +149,8 @@ def measure(graph: Any, mode: str) -> tuple[float, float]:
     def run() -> None:
         given = {"messages": "go"}
         config: Any = {"recursion_limit": 10_000, "configurable": {"thread_id": "1"}}
-        graph.invoke(given, config) if mode == "sync" else asyncio.run(graph.ainvoke(given, config))
+        with time_limit(f"{graph.name}, {mode}", LONGEST_RUN):
+            graph.invoke(given, config) if mode == "sync" else asyncio.run(graph.ainvoke(given, config))
 
     return timed(run)
 

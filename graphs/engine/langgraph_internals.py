@@ -172,8 +172,7 @@ class Calls:
             return future, True
         task.proc.work = work
         submit = self._call.keywords["submit"]()
-        with current(task.config):  # which the task that begins inherits
-            return submit(self._run, task, __name__=name, __cancel_on_exit__=True, __reraise_on_exit__=False), False
+        return submit(self._run, task, __name__=name, __cancel_on_exit__=True, __reraise_on_exit__=False), False
 
     def _call_inside(self, task: object, *arguments: Any, **options: Any) -> object:
         return self._call.func(task, *arguments, **{**self._call.keywords, **options})
@@ -214,7 +213,9 @@ class Calls:
     async def _run(self, task: Any) -> Any:
         try:
             run, config = task.proc, task.config
-            result = await (run.ainvoke(task.input[0][0], config) if self._is_watched else run.run(None, None, config))
+            with current(config):
+                work = run.ainvoke(task.input[0][0], config) if self._is_watched else run.run(None, None, config)
+                result = await work
         except BaseException as error:
             self._end(task, error)
             raise
