@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, History, check_history
-from agents.checks import Check
+from agents.checks import Check, sent_back
 from agents.conversion import AnyAgent, agent_of
 from agents.runtime import Retry
 from graphs.decisions import verdicts
@@ -114,8 +114,8 @@ class Supervisor(Pattern[SupervisorT]):
     def assign(self, state: SupervisorT) -> Assignment:
         """Give the worker the task, after a rejection with its last version and the feedback."""
         feedback = state["feedback"] or (state["reviews"][-1]["feedback"] if state["reviews"] else "")
-        last = {"last_version": state["work"]} if feedback and state["work"] else {}
-        return self._with(state, {**({"feedback": feedback} if feedback else {}), **last})
+        task = self.assignment(state)
+        return sent_back(task, state["work"], [feedback]) if feedback else task
 
     def _with(self, state: SupervisorT, context: Mapping[str, str]) -> Assignment:
         task = self.assignment(state)

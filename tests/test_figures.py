@@ -97,6 +97,8 @@ def test_what_a_task_does_not_name_of_a_list_is_left_out() -> None:
         ("What does everything cost without the tents?", shop),
     ):
         assert with_named(shop, task) == left
+    crew = "The crew has 12 sailors: 5 cooks and stewards, 7 mates and boys."
+    assert with_named(crew, "What do rent and food cost each sailor?") == "The crew has 12 sailors: …, …."
 
 
 def test_a_plan_with_figures_that_nobody_gave_goes_back_once(call: Any) -> None:

@@ -2,6 +2,7 @@
 
 from agents import as_requested
 from agents.checks import RULES, AsRequested
+from agents.checks.guardrails import INSTEAD
 from tests.tables import each
 
 W10 = "one two three four five six seven eight nine ten"
@@ -102,3 +103,16 @@ def test_a_rule_of_ones_own_is_added() -> None:
     check = AsRequested([*RULES, polite])
     assert check("Go.", {"task": "Say it politely."}) == "Say please."
     assert check("Go, please.", {"task": "Say it politely."}) is None
+
+
+def test_a_text_that_is_too_long_comes_back_without_sentences_that_have_nothing_of_the_request() -> None:
+    task = "Write at most 12 words to Mr Hill: the boiler is mended on 4 May."
+    letter = "Dear Mr. Hill,\n\nWe hope that you are well. The boiler is mended on 4 May.\n\nYours, [Name]"
+    found = as_requested(letter, {"task": task})
+    assert found is not None
+    assert found.partition(INSTEAD)[2].strip() == letter.replace("We hope that you are well. ", "")
+    assert as_requested(letter.replace("well", "well with the boiler on 4 May"), {"task": task}) == (
+        "It has 24 words, but at most 12 are allowed. Make it shorter."
+    )
+    items = "- You should look at the light.\n- Turn the heater off now."
+    assert INSTEAD not in str(as_requested(items, {"task": "Write tips of at most 6 words."}))

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 
-from agents import Agent
+from agents import Agent, as_requested
 from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Router, Supervisor
 from tests.supervised import ASK, GOOD, THREAD, bad, critic, ended, endless, part, supervised, worker
@@ -48,6 +48,18 @@ def test_a_function_gets_them_as_context(call: Any) -> None:
     work = Agent("writer", function=lambda task, context: seen.append(context) or f"draft {len(seen)}")
     call(supervised(work, critic(bad("More frogs."), GOOD)), ASK)
     assert seen == [{}, {"feedback": "More frogs.", "last_version": "draft 1"}]
+
+
+def test_a_version_that_a_check_proposes_replaces_the_last_one(call: Any) -> None:
+    seen: list[Any] = []
+    work = Agent(
+        "writer", function=lambda task, context: seen.append(context) or "Here it is. Frogs."[12 * (len(seen) - 1) :]
+    )
+    state = call(
+        supervised(work, critic(GOOD), checks=[as_requested]), {"messages": "Write at most 3 words about frogs."}
+    )
+    assert (list(seen[1]), seen[1]["feedback"].splitlines()[-1]) == (["feedback"], "Frogs.")
+    assert state["status"] == "completed"
 
 
 def test_each_review_sees_the_task_and_the_present_work_only(call: Any) -> None:

@@ -31,6 +31,11 @@ _WORDS = {
 }  # fmt: skip
 _STEM = 4
 """Letters by which a word is the same in singular and plural."""
+_WORD = re.compile(
+    r"(?<![^\W\d_])(?!(?:and|are|for|from|has|have|the|with|das|der|des|die|ein|für|ist|mit|und|les|pour|sont|une|con|del"
+    r"|las|los|para|por|una)(?![^\W\d_]))[^\W\d_]{3,}"
+)
+"""All but short ones and those that say nothing of a thing."""
 _REST = re.compile(
     r"\b(?:but|except|without|others?|rest|every\w*|remain\w*|ohne|außer|ander\w*|übrig\w*|sauf|sans|autres?|salvo|otr[oa]s?)\b",
     re.IGNORECASE,
@@ -105,7 +110,7 @@ def with_named(text: str, task: str) -> str:
 
 
 def _words(text: str) -> set[str]:
-    return set(re.findall(r"[^\W\d_]{3,}", text.casefold()))
+    return set(_WORD.findall(text.casefold()))
 
 
 def _parts(text: str) -> dict[str, float]:

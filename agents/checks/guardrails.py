@@ -19,6 +19,9 @@ A check of an agent whose only parameter is `assignment` guards the input; any o
 the answer's text and, where it has parameters of these names, its `data` and the `assignment`.
 """
 
+INSTEAD = "It fits without what the task does not ask for:"
+"""Before a better version in what a check returns; a small model repeats the one that did not pass, if it is shown."""
+
 _EXTRAS = ("data", "assignment")
 
 
@@ -72,8 +75,9 @@ async def finding(effects: Effects, check: Check, *arguments: object, **more: ob
 
 def sent_back(assignment: Assignment, answer: str, wrong: Sequence[str]) -> Assignment:
     """Return an assignment for another try, with the answer that did not pass and why."""
-    context = {**assignment.get("context", {}), "last_version": answer, "feedback": "\n".join(wrong)}
-    return {**assignment, "context": context}
+    feedback = "\n".join(wrong)
+    last = {"last_version": answer} if answer and INSTEAD not in feedback else {}
+    return {**assignment, "context": {**assignment.get("context", {}), **last, "feedback": feedback}}
 
 
 def _parameters(check: Check) -> list[str]:

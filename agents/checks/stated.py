@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from agents.assignment import Assignment
+from agents.checks.guardrails import INSTEAD
 
 TextCheck = Callable[[str], str | None]
 """Returns None if a text passes, else what to change."""
@@ -39,8 +40,10 @@ _UNITS = {
     "characters": r"characters?|zeichen|caractères?|caracteres",
     "items": r"(?:bullet )?(?:points?|items?)|bullets|stichpunkten?|puntos",
 }
-_WORDS_A_SENTENCE = 15
-"""A small model cannot count the words of a text, but its sentences."""
+_MOST_SHARED = 1
+"""Words of the request in a sentence that a text which is too long can spare."""
+_STEM = 5
+"""Letters by which a word is the same in its forms."""
 _SENTENCE = re.compile(r"[.!?…]+[\"'”’)»]*(?=\s|$)")
 _NOT_SENTENCES = re.compile(
     r"\b(?:[A-Za-z]|Mrs?|Ms|Dr|St|Prof|No|Nr|ca|etc|vs|e\.g|i\.e|z\.B|approx|Inc|Ltd)\.(?=\s)|(?<=\d)\.(?=\s?\d)"
@@ -48,6 +51,9 @@ _NOT_SENTENCES = re.compile(
     re.MULTILINE,
 )
 """Abbreviations, numbers of lists, and lines of up to three words: a greeting, a heading."""
+_WHOLE_SENTENCE = re.compile(r"[^\s.!?…](?:[^.!?…]|[.!?…]+(?!\s|$))*[.!?…]+[\"'”’)»]*(?:\s+|$)|^\[[^\[\]]{1,40}\]$")
+"""On a line: to its end mark, or a placeholder such as `[Your Name]`."""
+_DIGITS = re.compile(r"\d+")
 _ITEM = re.compile(r"^\s*(?:[-*•–]|\d{1,2}[.)])\s+\S", re.MULTILINE)
 _QUOTED = r"[\"'‘“„«‹]([^\"'’‘“”„«»‹›\n]{1,60})[\"'’”“»›]"
 _LIST = rf"({_QUOTED}(?:\s*(?:,|;|and|or|nor|und|oder|et|ou|y|o)*\s*{_QUOTED}){{0,20}})"
@@ -99,7 +105,7 @@ def limits(request: str) -> Iterator[TextCheck]:
         for match in re.finditer(
             rf"\b{_MOST}\s+{_N}\s+(?:\w+\s)?{words}|\b{_N}\s+{words}\s+{_MOST_AFTER}", request, re.IGNORECASE
         ):
-            yield _limit(unit, 0, _number(match[1] or match[2]))
+            yield _limit(unit, 0, _number(match[1] or match[2]), request)
         for match in re.finditer(rf"\b{_LEAST}\s+{_N}\s+{words}", request, re.IGNORECASE):
             yield _limit(unit, _number(match[1]), 0)
         if unit == "sentences":
@@ -151,7 +157,7 @@ def facts(request: str) -> Iterator[TextCheck]:
         yield _containing(figures, "It leaves out")
 
 
-RULES: Sequence[StatedRule] = (limits, words, form, language, facts)
+RULES: Sequence[StatedRule] = (words, form, language, facts, limits)
 
 
 class AsRequested:
@@ -181,17 +187,46 @@ def _number(written: str) -> int:
     return _NUMBERS.get(written.casefold()) or int(written)
 
 
-def _limit(unit: str, least: int, most: int) -> TextCheck:
+def _limit(unit: str, least: int, most: int, request: str = "") -> TextCheck:
     def limit(text: str) -> str | None:
         number = _count(unit, text)
         if most and number > most:
-            advice = f"Write {max(2, most // _WORDS_A_SENTENCE)} short sentences at most." if unit == "words" else ""
-            return f"It has {number} {unit}, but at most {most} are allowed. {advice or 'Make it shorter.'}"
+            shorter = without_spare_sentences(text, request, lambda rest: _count(unit, rest) <= most)
+            advice = f"{INSTEAD}\n\n{shorter}" if shorter else "Make it shorter."
+            return f"It has {number} {unit}, but at most {most} are allowed. {advice}"
         if number < least:
             return f"It has {number} {unit}, but at least {least} are asked for."
         return None
 
     return limit
+
+
+def without_spare_sentences(text: str, request: str, fits: Callable[[str], bool]) -> str:
+    """Return a text without the sentences that have least of the request, until it fits; empty if it never does.
+
+    A small model cannot count words, and leaves something out only if it reads the shorter text. Sentences with a
+    figure of the request and items of lists stay.
+    """
+    masked = _NOT_SENTENCES.sub(lambda match: match[0].replace(".", "_"), text)
+    lines = zip(text.splitlines(), masked.splitlines(), strict=True)
+    asked, figures = _stems(request), set(_DIGITS.findall(request))
+    spare = {
+        sentence: len(_stems(sentence) & asked)
+        for line, masked_line in lines
+        for sentence in ([] if _ITEM.match(line) else _WHOLE_SENTENCE.findall(masked_line))
+        if not figures & set(_DIGITS.findall(sentence))
+    }
+    for sentence in sorted(spare, key=spare.__getitem__):
+        if spare[sentence] <= _MOST_SHARED:
+            place = masked.index(sentence)
+            text, masked = (whole[:place] + whole[place + len(sentence) :] for whole in (text, masked))
+            if fits(text):
+                return re.sub(r"\s*\n\s*\n\s*", "\n\n", text).strip()
+    return ""
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:_STEM] for word in re.findall(r"[^\W\d_]{4,}", text.casefold())}
 
 
 def _count(unit: str, text: str) -> int:
