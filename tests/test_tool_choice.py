@@ -193,6 +193,7 @@ def test_instructions_guide_the_answer_and_not_the_lines_unless_they_have_figure
         ("hours = 90 minutes / 60 minutes", "hours = 90 / 60"),
         ('cup = {"price": 3}\ntotal = cup["price"] * 2', "cup_price = 3\ntotal = cup_price * 2"),
         ("days = [3, 4]\nmean = sum(days) / len(days)", "days_0 = 3\ndays_1 = 4\nmean = sum(days_0, days_1) / 2"),
+        ("2 cats and a dog eat 2 * 3 + 4 = 10", "result_1 = 2 * 3 + 4"),
         ("It is 4 == 4, or x >= 3 * 2.", ""),
         ('price = 3\nprint(f"It costs {price}")', ""),
     ],
@@ -272,7 +273,15 @@ def test_results_for_other_agents_need_no_sentence(call: Any) -> None:
 
 def test_what_a_file_lists_is_put_in_order_where_the_task_asks_for_the_most(call: Any, tmp_path: Path) -> None:
     (tmp_path / "cycling.txt").write_text("Kilometres: Ida 310, Tom 428, Lea 395.")
-    model = unable("none", "Tom.")
+    model = unable("none", "Tom.", "none", "Tom.")
     agent = Agent("clerk", model=model, tools=[*file_tools(tmp_path), calculator])
     call(agent, "Who cycled farthest according to cycling.txt?")
     assert "From most to least: Tom 428; Lea 395; Ida 310" in model.calls[-1].prompt
+    call(agent, "Write at most 9 words on cycling.txt.")
+    assert "From most to least" not in model.calls[-1].prompt
+
+
+def test_what_files_say_goes_to_other_agents_as_it_is(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Adults pay 9.")
+    agent = Agent("clerk", model=unable(), tools=[*file_tools(tmp_path), calculator])
+    assert call(agent, {"task": "Read the file a.txt.", "intermediate": True})["text"] == "Adults pay 9."

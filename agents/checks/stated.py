@@ -51,9 +51,12 @@ _NOT_SENTENCES = re.compile(
     re.MULTILINE,
 )
 """Abbreviations, numbers of lists, and lines of up to three words: a greeting, a heading."""
-_WHOLE_SENTENCE = re.compile(r"[^\s.!?…](?:[^.!?…]|[.!?…]+(?!\s|$))*[.!?…]+[\"'”’)»]*(?:\s+|$)|^\[[^\[\]]{1,40}\]$")
-"""On a line: to its end mark, or a placeholder such as `[Your Name]`."""
-_DIGITS = re.compile(r"\d+")
+_WHOLE_SENTENCE = re.compile(
+    r"(?:^(?![ \t]*(?:[-*•–]|\d{1,2}[._)])\s)|(?<=[.!?…][ \t]))"
+    r"(?:\[[^\[\]\n]{1,40}\]$|[^\s.!?…](?:[^.!?…\n]|[.!?…]+(?!\s|$))*[.!?…]+[\"'”’)»]*[ \t]*)",
+    re.MULTILINE,
+)
+"""To its end mark, not an item of a list; or a placeholder such as `[Your Name]`."""
 _ITEM = re.compile(r"^\s*(?:[-*•–]|\d{1,2}[.)])\s+\S", re.MULTILINE)
 _QUOTED = r"[\"'‘“„«‹]([^\"'’‘“”„«»‹›\n]{1,60})[\"'’”“»›]"
 _LIST = rf"({_QUOTED}(?:\s*(?:,|;|and|or|nor|und|oder|et|ou|y|o)*\s*{_QUOTED}){{0,20}})"
@@ -205,28 +208,22 @@ def without_spare_sentences(text: str, request: str, fits: Callable[[str], bool]
     """Return a text without the sentences that have least of the request, until it fits; empty if it never does.
 
     A small model cannot count words, and leaves something out only if it reads the shorter text. Sentences with a
-    figure of the request and items of lists stay.
+    figure of the request, and items of lists, stay.
     """
     masked = _NOT_SENTENCES.sub(lambda match: match[0].replace(".", "_"), text)
-    lines = zip(text.splitlines(), masked.splitlines(), strict=True)
-    asked, figures = _stems(request), set(_DIGITS.findall(request))
-    spare = {
-        sentence: len(_stems(sentence) & asked)
-        for line, masked_line in lines
-        for sentence in ([] if _ITEM.match(line) else _WHOLE_SENTENCE.findall(masked_line))
-        if not figures & set(_DIGITS.findall(sentence))
-    }
-    for sentence in sorted(spare, key=spare.__getitem__):
-        if spare[sentence] <= _MOST_SHARED:
-            place = masked.index(sentence)
-            text, masked = (whole[:place] + whole[place + len(sentence) :] for whole in (text, masked))
-            if fits(text):
-                return re.sub(r"\s*\n\s*\n\s*", "\n\n", text).strip()
+    asked = _stems(request)
+    shared = {sentence: _stems(sentence) & asked for sentence in _WHOLE_SENTENCE.findall(masked)}
+    spare = [name for name, stems in shared.items() if len(stems) <= _MOST_SHARED and not any(map(str.isdigit, stems))]
+    for sentence in sorted(spare, key=lambda sentence: len(shared[sentence])):
+        place = masked.index(sentence)
+        text, masked = (whole[:place] + whole[place + len(sentence) :] for whole in (text, masked))
+        if fits(text):
+            return re.sub(r"\s*\n\s*\n\s*", "\n\n", text).strip()
     return ""
 
 
 def _stems(text: str) -> set[str]:
-    return {word[:_STEM] for word in re.findall(r"[^\W\d_]{4,}", text.casefold())}
+    return {word[:_STEM] for word in re.findall(r"\d+|[^\W\d_]{4,}", text.casefold())}
 
 
 def _count(unit: str, text: str) -> int:

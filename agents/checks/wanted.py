@@ -51,7 +51,8 @@ asks_for_words = mentions(
 )
 
 asks_for_order = mentions(
-    r"most|least|(?:great|larg|bigg|small|high|low|long|short|cheap|old|young|fast|slow|far|furth|farth|heavi|light|few)est",
+    r"(?<!at )(?:most|least)\b",
+    r"(?:great|larg|bigg|small|high|low|long|short|cheap|old|young|fast|slow|far|furth|farth|heavi|light|few)est",
     r"meiste|wenigste|(?:größ|klein|höch|tief|niedrig|läng|kürz|billig|günstig|teuer|ält|jüng|schnell|langsam|weit)ste",
     r"(?:le|la|les) (?:plus|moins)|(?:el|la|los|las|quién) (?:más|menos)|mayor|menor",
 )

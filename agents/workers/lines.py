@@ -23,6 +23,7 @@ MAX_LABEL = 60
 
 _LABEL = re.compile(r"[^\W\d][\w '(),]*")
 _WITH_UNIT = re.compile(r"(?<=\d)[ \t]*[^\W\d_]+\b(?![ \t]*\()(?<!of)|[€$£]")
+_FORMULA_AT_END = re.compile(r"[\d(][\d .()+*/-]*$")
 _OPERATOR = re.compile(r"[\w)%]\s*[-+*/]|\w\s*\(|%\s*of\b")
 _FIGURE = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*")
 _NUMBER_WORD = re.compile(
@@ -170,7 +171,7 @@ def _readings(line: str, unnamed: str) -> Iterator[str]:
     if not sides:
         return
     name = _as_name(label) if _LABEL.fullmatch(label.strip()) else unnamed
-    for side in sides if name != unnamed else [label, *sides]:
+    for side in sides if name != unnamed else [label, *_FORMULA_AT_END.findall(label), *sides]:
         for formula in dict.fromkeys((side.strip(), _WITH_UNIT.sub("", side).strip())):
             if formula and "\n" not in formula and not formula.startswith(('"', "'")):
                 yield f"{name} = {formula}"

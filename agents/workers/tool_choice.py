@@ -20,7 +20,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import BaseModel, Field, create_model
 
 from agents.assignment import message_parts, quote
-from agents.checks import asks_for_order, by_figure, with_named
+from agents.checks import asks_for_figures, asks_for_order, by_figure, with_named
 from agents.decisions import Decision
 from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
 from agents.workers.lines import in_lines, lines_of, plainly, with_results
@@ -55,6 +55,7 @@ LINES = "lines"
 """The id of a call that the model wrote as lines of text."""
 UNREADABLE = """None of these lines can be computed. Write each as `name = formula`, with figures, names, + - * / and
 parentheses only."""
+_READING = {"read", "open", "load", "the", "file", "files", "content", "contents", "text", "of", "from", "and"}
 ADDRESS = "://"
 """In a task that names a page too, which is not read without asking."""
 
@@ -98,9 +99,6 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
 
     Files that the task names are read, and a task with figures is calculated in lines, without asking which tool to
     use. Else the model chooses one.
-
-    Args:
-        call: Makes what calls the model with some instructions.
     """
 
     def __init__(
@@ -131,7 +129,7 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
             content = str(added[-1].text)
             if asks_for_order(text) and (listed := by_figure(content)):
                 content = f"{content.rstrip()}\n{IN_ORDER}{listed}"
-            elif not asks_for_order(text):
+            elif asks_for_figures(task) and not asks_for_order(text):
                 content = with_named(content, task)
             added[-1] = added[-1].model_copy(update={"content": content})
         messages = [*value["messages"], *added]
@@ -181,9 +179,6 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
     """Asks for the answer, with the results of tools quoted as data.
 
     After a calculation it goes on from the lines, so that a local runtime has read the prompt already.
-
-    Args:
-        answering: Makes what answers with some instructions: with a message or a state.
     """
 
     def __init__(self, tools: Sequence[BaseTool], instructions: str, answering: Callable[[str], AnyRunnable]) -> None:
@@ -195,12 +190,15 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
     async def run(self, effects: Effects, value: ToolChoiceState, config: RunnableConfig) -> dict[str, Any]:
         """Return the model's answer."""
         messages = value["messages"]
+        task = message_parts(messages[0].text)[2]
+        read = [item.text for item in messages if isinstance(item, ToolMessage) and item.status == "success"]
+        if value.get("brief") and _only_reads(task) and read and len(messages) == 1 + 2 * len(read):
+            return {"messages": [AIMessage("\n\n".join(read))]}
         # After `none` a small model that still has the rules of lines says `none` again.
         if self.lines is None or self.after_lines is None or value["lines"] in ("", "none"):
             reply = await effects.invoke(self.answering, without_calls(messages), config)
             return reply if isinstance(reply, dict) else {"messages": [reply]}
         results = self.lines.results(value["lines"], messages[-1].text)
-        task = message_parts(messages[0].text)[2]
         *before, _, _ = messages
         if value.get("brief") and len(before) == 1 and self.lines.is_all(task):
             return {"messages": [AIMessage(f"{task}\n{plainly(results)}")]}
@@ -217,6 +215,12 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
             return reply
         own = [message.text for message in shown[2 * len(self.lines.examples) :]]
         return {"messages": [with_results(reply, results, own)]}
+
+
+def _only_reads(task: str) -> bool:
+    """Return whether others need what files say; a small model would conclude something from them."""
+    words = [word.strip(".,:") for word in task.split()]
+    return all("." in word or word.casefold() in _READING for word in words)
 
 
 def _as_task(messages: Sequence[BaseMessage]) -> str:
@@ -256,13 +260,7 @@ def tool_choice_graph(
 ) -> AnyRunnable:
     """Compile the graph of an agent that uses the tools which the task obviously needs, or one that it chooses.
 
-    Args:
-        model: Chooses.
-        tools: Those on offer.
-        instructions: The agent's own.
-        call: Makes what calls the model with some instructions.
-        answering: Makes what answers with some instructions, in the agent's form if it has one.
-        name: That of the agent.
+    With some instructions, `call` makes what calls the model, and `answering` what answers in the agent's form.
     """
     graph = StateGraph(ToolChoiceState)
     graph.add_node("choose", Choose(model, tools, instructions, call))
