@@ -235,13 +235,13 @@ class Planner(Pattern[PlannerState]):
             return "answer"
         # `adds_nothing`: an answer from the same results was rejected.
         again = state["adds_nothing"] or state["abandoned"] or (self.always_synthesizes and len(steps) > 1)
-        has_answer = plans.has_answer(state["plan"], steps, self.assignment(state)["task"])
+        has_answer = plans.has_answer(state["plan"], steps, self.assignment(state))
         return "answer" if has_answer and not again else "synthesize"
 
     def ask_for_answer(self, state: PlannerState) -> Assignment:
         """Give the synthesizer the request and every result, or why there is none."""
         dropped = state["abandoned"] if state["stop_reason"] else []
-        return plans.synthesis_of(self.assignment(state), [*dropped, *state["steps"].values()])
+        return plans.synthesis_of(self.assignment(state), state["plan"], [*dropped, *state["steps"].values()])
 
     def take_answer(self, state: PlannerState, answer: Answer) -> Update:
         """Keep the answer; figures in it that come from nowhere are noted in `errors`."""

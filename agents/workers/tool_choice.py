@@ -9,6 +9,7 @@ result; they answer well when the tools are taken away.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Union
 
@@ -55,6 +56,7 @@ LINES = "lines"
 """The id of a call that the model wrote as lines of text."""
 UNREADABLE = """None of these lines can be computed. Write each as `name = formula`, with figures, names, + - * / and
 parentheses only."""
+_BARE_RESULT = re.compile(r"\D{0,3}\d[\d.,]{0,20}\s?\S{0,12}")
 _READING = {"read", "open", "load", "the", "file", "files", "content", "contents", "text", "of", "from", "and"}
 ADDRESS = "://"
 """In a task that names a page too, which is not read without asking."""
@@ -162,7 +164,7 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         asked = in_lines(self.lines[1], _as_task(messages), self.instructions)
         written = await effects.invoke(self.calculation, asked, config)
         lines = self.lines[1].read(written.text, calculated(config))
-        if lines or "=" not in written.text:
+        if lines or not ("=" in written.text or _BARE_RESULT.fullmatch(written.text.strip())):
             return lines
         written = await effects.invoke(self.calculation, [*asked, written, HumanMessage(UNREADABLE)], config)
         return self.lines[1].read(written.text, calculated(config))
@@ -191,17 +193,17 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
         """Return the model's answer."""
         messages = value["messages"]
         task = message_parts(messages[0].text)[2]
-        read = [item.text for item in messages if isinstance(item, ToolMessage) and item.status == "success"]
-        if value.get("brief") and _only_reads(task) and read and len(messages) == 1 + 2 * len(read):
-            return {"messages": [AIMessage("\n\n".join(read))]}
+        results = [message for message in messages[1:] if isinstance(message, ToolMessage)]
+        is_brief = value.get("brief") and len(messages) == 1 + 2 * len(results)  # without a conversation before it
+        if is_brief and results and _only_reads(task) and all(result.status == "success" for result in results):
+            return {"messages": [AIMessage("\n\n".join(result.text for result in results))]}
         # After `none` a small model that still has the rules of lines says `none` again.
         if self.lines is None or self.after_lines is None or value["lines"] in ("", "none"):
             reply = await effects.invoke(self.answering, without_calls(messages), config)
             return reply if isinstance(reply, dict) else {"messages": [reply]}
-        results = self.lines.results(value["lines"], messages[-1].text)
-        *before, _, _ = messages
-        if value.get("brief") and len(before) == 1 and self.lines.is_all(task):
-            return {"messages": [AIMessage(f"{task}\n{plainly(results)}")]}
+        wanted = self.lines.results(value["lines"], messages[-1].text)
+        if is_brief and self.lines.is_all(task):
+            return {"messages": [AIMessage(f"{task}\n{plainly(wanted)}")]}
         computed = self.lines.computed(value["lines"], messages[-1].text)
         listed = quote("Computed", "\n".join(f"{name} = {result}" for name, result in computed.items()))
         asked = "\n\n".join(filter(None, [listed, self.instructions, self.lines.use]))
@@ -214,7 +216,7 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
         if isinstance(reply, dict):
             return reply
         own = [message.text for message in shown[2 * len(self.lines.examples) :]]
-        return {"messages": [with_results(reply, results, own)]}
+        return {"messages": [with_results(reply, wanted, own)]}
 
 
 def _only_reads(task: str) -> bool:

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from agents.agent import Agent, Answer
 from agents.assignment import Assignment, quote
-from agents.checks import figures_in, unknown_figures
+from agents.checks import as_requested, figures_in, sent_back, unknown_figures
 from agents.decisions import OneOf, Paragraph, Short
 from agents.errors import EmptyReplyError
 from agents.runtime import Effects, SyncAsyncRunnable
@@ -74,15 +74,16 @@ def with_named_results(plan: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [*plan[:-1], {**last, "dependencies": [*last["dependencies"], *named]}]
 
 
-def has_answer(plan: Plan, steps: Mapping[str, StepRecord], task: str) -> bool:
-    """Return whether all steps are done and lead to one whose result answers the task, with what others calculated."""
+def has_answer(plan: Plan, steps: Mapping[str, StepRecord], assignment: Assignment) -> bool:
+    """Return whether all steps are done, and the last has what the task states and what others calculated."""
     if len(done_in(steps)) < len(steps):
         return False
     last = final_step(plan)
     if last is None or len(steps) == 1:
         return len(steps) == 1
-    text = steps[last["id"]]["result"] or ""
-    return not repeats(text, task) and not any(_is_lost(steps[name], task, text) for name in last["dependencies"])
+    text, task = steps[last["id"]]["result"] or "", assignment["task"]
+    is_lost = any(_is_lost(steps[name], task, text) for name in last["dependencies"])
+    return not (repeats(text, task) or is_lost or as_requested(text, assignment))
 
 
 def _is_lost(step: StepRecord, task: str, text: str) -> bool:
@@ -179,11 +180,20 @@ class Draft(TypedDict):
     stop_reason: NotRequired[str | None]
 
 
-def synthesis_of(assignment: Assignment, records: Sequence[StepRecord]) -> Assignment:
-    """Return the assignment of writing the answer from the results, or why there is none."""
+def synthesis_of(assignment: Assignment, plan: Plan, records: Sequence[StepRecord]) -> Assignment:
+    """Return the assignment of writing the answer from the results, or why there is none.
+
+    A result that would be the answer comes with what the task states and it does not meet.
+    """
     results = {record["id"]: result_text(record) for record in records}
     data = {record["id"]: record["data"] for record in records if record["data"] is not None}
-    return {**assignment, "task": prompts.SYNTHESIZE_TASK, "context": results, "data": data}
+    asked: Assignment = {**assignment, "task": prompts.SYNTHESIZE_TASK, "context": results, "data": data}
+    if (last := final_step(plan)) and all(record["status"] == "completed" for record in records):
+        draft = results[last["id"]]
+        if wrong := as_requested(draft, assignment):
+            del results[last["id"]]
+            return sent_back(asked, draft, [wrong])
+    return asked
 
 
 def draft_of(answer: Answer, sources: Sequence[str]) -> tuple[Draft, list[Problem]]:
