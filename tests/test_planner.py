@@ -32,6 +32,21 @@ def test_the_result_of_the_step_that_all_others_lead_to_is_the_answer(call: Any)
     assert len(team.model.calls) == 1
 
 
+def test_work_that_the_last_step_has_checked_is_sent_back_with_its_faults(call: Any) -> None:
+    team = Team()
+    call(team.planner(plan(step("red"), step("check", "red", task="Check it for faults.")), ANSWER), ASK)
+    assert "change what the feedback says:\n```\n[do red]\n```" in team.prompts[-1]
+    assert "Feedback:\n```\n[Check it for faults.]\n```" in team.prompts[-1]
+
+
+def test_a_last_result_without_what_the_request_states_is_sent_back_once(call: Any) -> None:
+    team = Team()
+    ask = {"messages": "Compare red and blue in at most 3 words."}
+    state = call(team.planner(plan(step("red"), step("end", "red", task="Compare them at length.")), ANSWER), ask)
+    assert state["messages"][-1].text == "The answer."
+    assert "It has 4 words, but at most 3 are allowed." in team.prompts[-1]
+
+
 @pytest.mark.parametrize("last", ["Compare red and blue", "Check both for faults.", "Have it checked."])
 def test_a_last_step_that_is_not_an_answer_is_followed_by_one(call: Any, last: str) -> None:
     echo = Agent("echo", function=lambda task: task)

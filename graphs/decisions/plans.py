@@ -54,9 +54,14 @@ def final_step(plan: Plan) -> Mapping[str, Any] | None:
 
     A last step that only checks is not an answer: its result is a list of faults.
     """
+    last = _last_step(plan)
+    return last if last and not _CHECKS.match(last["task"]) else None
+
+
+def _last_step(plan: Plan) -> Mapping[str, Any] | None:
     used = {name for step in plan for name in step["dependencies"]}
     last = [step for step in plan if step["id"] not in used]
-    return last[0] if len(last) == 1 and not _CHECKS.match(last[0]["task"]) else None
+    return last[0] if len(last) == 1 else None
 
 
 def with_named_results(plan: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -183,17 +188,20 @@ class Draft(TypedDict):
 def synthesis_of(assignment: Assignment, plan: Plan, records: Sequence[StepRecord]) -> Assignment:
     """Return the assignment of writing the answer from the results, or why there is none.
 
-    A result that would be the answer comes with what the task states and it does not meet.
+    Where the last of them would be the answer, or checks it, the answer is sent back with what is wrong with it.
     """
     results = {record["id"]: result_text(record) for record in records}
     data = {record["id"]: record["data"] for record in records if record["data"] is not None}
     asked: Assignment = {**assignment, "task": prompts.SYNTHESIZE_TASK, "context": results, "data": data}
-    if (last := final_step(plan)) and all(record["status"] == "completed" for record in records):
-        draft = results[last["id"]]
-        if wrong := as_requested(draft, assignment):
-            del results[last["id"]]
-            return sent_back(asked, draft, [wrong])
-    return asked
+    last = _last_step(plan)
+    if last is None or any(record["status"] != "completed" for record in records):
+        return asked
+    is_check = bool(_CHECKS.match(last["task"]) and last["dependencies"])
+    wrong = [results.pop(last["id"])] if is_check else []
+    answer = last["dependencies"][-1] if is_check else last["id"]
+    if unmet := as_requested(results[answer], assignment):
+        wrong.append(unmet)
+    return sent_back(asked, results.pop(answer), wrong) if wrong else asked
 
 
 def draft_of(answer: Answer, sources: Sequence[str]) -> tuple[Draft, list[Problem]]:
