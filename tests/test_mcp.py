@@ -9,19 +9,23 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
+from mcp.types import CallToolResult, ImageContent, Tool
 
 from agents import Agent, AgentError, ConfigurationError
 from agents.runtime import RunScope, WorkCancelledError, in_run_scope
 from agents.testing import Reply, ScriptedModel
 from agents.tools import MCPTools
+from agents.tools.mcp_replies import MAX_PICTURES, limit_reply, read_result
 from graphs import Step, Workflow
 from tests.mcp_server import BROKEN
 
@@ -89,6 +93,43 @@ def test_a_tool_that_no_provider_accepts_is_left_out_and_named(
         with pytest.raises(AgentError, match=f"'shop' has a tool {name} that cannot be used"):
             MCPTools("shop", **broken, only=["price", name]).load(run)
     assert list(tools(MCPTools("shop", **broken, only=["price"]), run)) == ["price"]
+
+
+def block(kind: str, data: bytes) -> ImageContent:
+    return ImageContent(mime_type=kind, data=b64encode(data).decode())
+
+
+def test_a_result_holds_only_pictures_that_providers_read_and_not_too_many() -> None:
+    content: Any
+    price = Tool(name="price", input_schema={})
+    png = block("image/png", b"\x89PNG" + bytes(100))
+    others = [block("image/svg+xml", b"<svg/>"), block("image/png", b"<svg/>"), block("image/png\x1b[2J", b"\x89PNG")]
+    content, _ = read_result(price, CallToolResult(content=[png, *others]))
+    assert [part["type"] for part in content] == ["text", "image"]
+    content, _ = read_result(price, CallToolResult(content=[png] * 5_000))
+    assert 2 < len(content) < 25
+    large = block("image/png", b"\x89PNG" + bytes(3_000_000))
+    content, _ = read_result(price, CallToolResult(content=[large] * 5))
+    assert sum(len(part.get("base64", "")) for part in content) < MAX_PICTURES
+    assert read_result(price, CallToolResult(content=[], structured_content={"a": 1})) == ('{"a": 1}', {"a": 1})
+
+
+class Endless(httpx2.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(1_000_000)
+
+
+def test_a_reply_over_http_is_bounded() -> None:
+    async def read(**headers: str) -> None:
+        response = httpx2.Response(200, headers=headers, stream=Endless())
+        await limit_reply(response)
+        await response.aread()
+
+    with pytest.raises(httpx2.ReadError, match="more than"):
+        asyncio.run(read())
+    with pytest.raises(httpx2.ReadError, match="compressed"):
+        asyncio.run(read(**{"Content-Encoding": "gzip"}))
 
 
 def test_the_patterns_of_a_servers_schemas_are_not_searched(run: RunnableConfig) -> None:
@@ -170,12 +211,21 @@ def test_outside_a_run_each_call_has_a_session_of_its_own() -> None:
     assert not is_alive(json.loads(answer)["pid"])
 
 
+SILENT = """
+import json, sys
+error = {"code": -32601, "message": "no such method"}
+print(json.dumps({"jsonrpc": "2.0", "id": json.loads(input())["id"], "error": error}), flush=True)
+sys.stdin.read()
+"""
+"""A server that refuses to be asked for its protocol, which MCP's client would wait for longer, and then is silent."""
+
+
 @pytest.mark.parametrize(
     ("server", "why"),
     [
         ({"command": "/no/such/program"}, "No such file"),
         ({"command": sys.executable, "args": ["-c", "import sys; sys.exit('no luck')"]}, "no luck"),
-        ({"command": "sleep", "args": ["60"], "seconds": 0.3}, "timed out"),
+        ({"command": sys.executable, "args": ["-c", SILENT], "seconds": 0.3}, "timed out"),
         ({"url": "http://127.0.0.1:9/mcp"}, "connection"),
     ],
 )

@@ -3,7 +3,7 @@
 arithmetic     a calculator
 files          the text files of one folder
 web            web pages and search; pages: pages as Markdown; addresses: which ones may be opened
-mcp            the tools of MCP servers; mcp_lists: without those that no provider accepts
+mcp            the tools of MCP servers; mcp_replies: what these send, checked and bounded
 memory         remember and recall facts about a user, across threads
 registry       tools by the names that team files use; readable_tool: tools that return their errors as text
 """

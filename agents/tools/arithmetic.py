@@ -131,11 +131,7 @@ _EXAMPLE = "For example: (1250 - 300) * 0.19, or with names: net = 1250 - 300; t
 
 @reads_foreign_text(lambda compute, text: compute(text, {}))
 def compute(expression: str, names: MutableMapping[str, float]) -> str:
-    """Compute one formula, or several parted by `;` or lines, which use earlier names and add theirs to `names`.
-
-    Raises:
-        ToolException: A formula cannot be computed; the message says which one and why.
-    """
+    """Compute one formula, or several parted by `;` or lines, which use earlier names and add theirs to `names`."""
     if len(expression) > MAX_EXPRESSION:
         raise ToolException(f"The expression is longer than {MAX_EXPRESSION} characters; compute it in parts.")
     parts = [part for part in _PARTS.split(expression) if part.strip()] or [expression]

@@ -34,7 +34,7 @@ from agents.runtime import (
     run_in_background,
     run_scope,
 )
-from agents.tools.mcp_lists import CheckedLists
+from agents.tools.mcp_replies import MAX_TOOLS, CheckedLists, limit_reply, read_result
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult, Tool
@@ -44,10 +44,6 @@ CALL_SECONDS = 60.0
 """Time limit for the start of a server, and for each answer."""
 MAX_PAGES = 100
 """Pages of a server's list of tools."""
-MAX_TOOLS = 500
-"""Tools of one server; no model chooses well among more."""
-MAX_RESULT, MAX_PICTURE = 50_000, 10_000_000
-"""Characters of a tool's result that are passed on, and of each picture in it."""
 _RESERVED = {name: f"{name}_" for name in ("config", "run_manager", "self")}
 """Names of LangChain's own arguments of a tool, and what a server's parameters of these names become."""
 
@@ -125,7 +121,7 @@ class MCPTools:
         async def acall(config: RunnableConfig, **arguments: object) -> object:
             opened, own = in_run_scope(config)
             async with opened:  # outside a run of Podium a call has a session of its own
-                return _read(tool, await self._call(cast("RunScope", run_scope(own)), tool.name, arguments))
+                return read_result(tool, await self._call(cast("RunScope", run_scope(own)), tool.name, arguments))
 
         def call(config: RunnableConfig, **arguments: object) -> object:
             return run_in_background(partial(acall, config, **arguments))
@@ -183,7 +179,7 @@ class _Session:
         for _ in range(MAX_PAGES):
             page = await self._client.list_tools(cursor=cursor)
             tools += page.tools
-            if not (cursor := page.next_cursor):
+            if not (cursor := page.next_cursor) or len(tools) > MAX_TOOLS:
                 break
         return tools
 
@@ -209,14 +205,15 @@ async def _transport(server: MCPTools, output: TextIO) -> AsyncIterator[Any]:
         env = {name: expandvars(value) for name, value in server.env.items()}
         program = StdioServerParameters(command=server.command or "", args=server.args, env=env, cwd=server.cwd)
         async with stdio_client(program, errlog=output) as (read, write):
-            yield CheckedLists(read, server.left_out), write
+            yield CheckedLists(read, server.only, server.left_out), write
     else:
-        headers = {name: expandvars(value) for name, value in server.headers.items()}
+        headers = {"Accept-Encoding": "identity"} | {name: expandvars(value) for name, value in server.headers.items()}
+        hooks = {"response": [limit_reply]}
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=server.seconds) as client,
+            httpx2.AsyncClient(headers=headers, timeout=server.seconds, event_hooks=hooks) as client,
             streamable_http_client(server.url, http_client=client) as (read, write),
         ):
-            yield CheckedLists(read, server.left_out), write
+            yield CheckedLists(read, server.only, server.left_out), write
 
 
 def _renamed(schema: dict[str, Any]) -> dict[str, Any]:
@@ -224,26 +221,6 @@ def _renamed(schema: dict[str, Any]) -> dict[str, Any]:
     properties = {_RESERVED.get(name, name): form for name, form in schema.get("properties", {}).items()}
     required = [_RESERVED.get(name, name) for name in schema.get("required", ())]
     return {**schema, "properties": properties, "required": required}
-
-
-def _read(tool: Tool, result: CallToolResult) -> tuple[object, object]:
-    """Return a result's content and data; an error is raised, for the model."""
-    texts, pictures = [], []
-    for block in result.content:
-        if block.type == "text":
-            texts.append(block.text)
-        elif block.type == "image" and block.mime_type.startswith("image/") and len(block.data) <= MAX_PICTURE:
-            pictures.append({"type": "image", "base64": block.data, "mime_type": block.mime_type})
-        else:
-            texts.append(block.model_dump_json(exclude_none=True)[:MAX_RESULT])
-    text: str = clean_data("\n".join(texts))[:MAX_RESULT]
-    if result.is_error:
-        raise ToolException(text or f"{tool.name} failed without a reason.")
-    content = [{"type": "text", "text": text}, *pictures] if pictures else text or "(an empty result)"
-    try:
-        return content, clean_data(result.structured_content)
-    except ValueError:  # such as a number that cannot be stored; the content says it, too
-        return content, None
 
 
 def _is_gone(error: Exception) -> bool:

@@ -63,11 +63,7 @@ class Fetcher:
     """Characters of text in one reply."""
 
     async def fetch(self, url: str, start: int = 0, *, links: bool = False) -> str:
-        """Return the title and text of a page from character `start` on.
-
-        Raises:
-            ToolException: The page cannot or must not be fetched; says why.
-        """
+        """Return the title and text of a page from character `start` on; a `ToolException` says why it cannot be."""
         try:
             with anyio.fail_after(self.seconds):
                 page = await self._follow(url.strip())
@@ -166,12 +162,10 @@ def _decompressed(content: bytes, encoding: str, limit: int) -> bytes:
 
 
 def fetch_tool(fetcher: Fetcher | None = None, *, any_address: bool = False) -> BaseTool:
-    """Build the tool `fetch_page`.
+    """Build the tool `fetch_page`, with a fetcher of your own or the usual one.
 
-    Args:
-        fetcher: With limits of your own.
-        any_address: Open also addresses that the model makes up. A page can then have an agent that reads private
-            files send them away in an address: never give both to one agent.
+    With `any_address` it opens also addresses that the model makes up. A page can then have an agent that reads private
+    files send them away in an address: never give both to one agent.
     """
     fetcher = fetcher or Fetcher()
 

@@ -76,11 +76,7 @@ class ShownQuestion:
         return {"decisions": list(decisions)} if is_request else decisions[0]
 
     def read(self, written: str) -> object:
-        """Read an answer: `approve`, `reject:why`, `edit:@file`, JSON, or any text.
-
-        Raises:
-            AnswerError: It does not answer this question.
-        """
+        """Read an answer: `approve`, `reject:why`, `edit:@file`, JSON, or any text; else raise `AnswerError`."""
         items = self.items()
         if not items[0].choices:
             return _json_or_text(written.strip()) if self.id else written.strip()
@@ -116,11 +112,7 @@ class ShownQuestion:
 
 
 def read_answers(questions: Sequence[ShownQuestion], written: Sequence[str]) -> Mapping[str, object]:
-    """Return the answers by the ids of their questions; with several open each is written as `ID=answer`.
-
-    Raises:
-        AnswerError: One fits no question.
-    """
+    """Return the answers by the ids of their questions; with several open each is written as `ID=answer`."""
     answers: dict[str, object] = {}
     for text in written:
         start, equals, rest = text.partition("=")

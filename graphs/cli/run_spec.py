@@ -90,11 +90,7 @@ class RunSpec:
         return replace(self, model=named or ("local" if model.profile == PROFILE else f"openai:{model_name(model)}"))
 
     def agents(self, model: BaseChatModel | None) -> list[Agent]:
-        """Return the team.
-
-        Raises:
-            ConfigurationError: The team file is missing, cannot be used, or is not the one the run began with.
-        """
+        """Return the team, of a file that must be the one the run began with."""
         if not self.team:
             return team(folder=self.folder or None, model=model)
         if _digest(Path(self.team)) != self.digest:

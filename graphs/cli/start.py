@@ -74,11 +74,7 @@ def _continued(run: str, before: State, pattern: str | None, choices: Choices) -
 
 @contextmanager
 def opened_storage(*, only_if_there: bool = False) -> Iterator[Storage]:
-    """Open the storage of runs: the file or Postgres database that PODIUM_RUNS names, else the default file.
-
-    Raises:
-        StorageError: It cannot be used; `only_if_there`: nothing was ever stored.
-    """
+    """Open the storage of runs: the file or Postgres database that PODIUM_RUNS names, else the default file."""
     named = os.environ.get(stores.PATH_VARIABLE, "")
     if named.startswith(("postgres://", "postgresql://")):
         with stores.postgres(named) as storage:
@@ -128,7 +124,8 @@ def begin(
     """
     spec.check()
     spec, model = _with_models(spec, quiet=shown.quiet)
-    logging.getLogger("langchain_openai").setLevel(logging.ERROR)  # its time-outs are raised, too, and shown as errors
+    for library in ("langchain_openai", "mcp"):  # what they log is raised, too, and shown as an error
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     graph = spec.compile(model, storage or InMemorySaver())
     if run and not shown.quiet:
         say(stderr(), f"run {run}", "dim")

@@ -21,11 +21,7 @@ def token_file() -> Path:
 
 
 def server_token() -> str | None:
-    """Return the token that clients of this user's server send; None where none is asked for.
-
-    Raises:
-        ConfigurationError: PODIUM_TOKEN cannot be used, or no server was started yet.
-    """
+    """Return the token that clients of this user's server, which was started before, send; None for no token."""
     if (chosen := _chosen()) is not None:
         return None if chosen == NONE else chosen
     try:
@@ -35,11 +31,7 @@ def server_token() -> str | None:
 
 
 def make_token() -> str | None:
-    """Return the token that the server asks for, and store a new one if it has none; None for no token.
-
-    Raises:
-        ConfigurationError: PODIUM_TOKEN is empty, or cannot be sent in a header.
-    """
+    """Return the token that the server asks for, and store a new one if it has none; None for no token."""
     if _chosen() is None and not token_file().exists():
         file = token_file()
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
