@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from agents import Agent, Retry
+from agents.runtime import Effects
 from graphs import ConfigurationError, Step, Workflow
+from graphs.engine.durable_tasks import Window
 from tests.waiting import PATIENCE
 from tests.workflows import ASK, ECHO, MANY, field, graph_of, meeting, step
 
@@ -155,3 +157,18 @@ def test_one_at_a_time_does_not_lock_nested_patterns(call: Any) -> None:
 def test_a_senseless_limit_is_refused(number: int) -> None:
     with pytest.raises(ConfigurationError, match="max_parallel"):
         graph_of(step("a"), max_parallel=number)
+
+
+def test_a_fault_between_two_calls_ends_the_run() -> None:
+    """Asyncio only logs what a callback raises; the run would stand still."""
+
+    def fail(call: object) -> None:
+        raise LookupError
+
+    async def run() -> None:
+        window = Window(Effects(), fail)
+        window.add(lambda: asyncio.ensure_future(asyncio.sleep(0)))
+        await asyncio.wait_for(window.close(), PATIENCE)
+
+    with pytest.raises(LookupError):
+        asyncio.run(run())

@@ -57,11 +57,7 @@ class Tasks:
 
     def call(self, name: str, work: Callable[[], Coroutine[Any, Any, StepRecord]], shown: object) -> Pending:
         """Call a task; the future is done when its result is stored. What had finished before a resume is not done."""
-        try:
-            future, was_stored = self._calls.call(get_config(), name, work, shown)
-        except Exception as error:  # most calls are made in callbacks, which pass no errors on
-            future, was_stored = asyncio.get_running_loop().create_future(), False
-            future.set_exception(error)
+        future, was_stored = self._calls.call(get_config(), name, work, shown)
         if was_stored:
             record: StepRecord = future.result()
             seconds = self.earlier.add(record)
@@ -89,11 +85,7 @@ def results_of(calls: Collection[Pending]) -> list[StepRecord]:
 
 
 class Window:
-    """Begins calls, at most `WINDOW` of them at once.
-
-    Args:
-        ended: Called with each call that has ended, before others begin in its place.
-    """
+    """Begins calls, at most `WINDOW` of them at once; tells `ended` of each before others take its place."""
 
     def __init__(self, effects: Effects, ended: Callable[[Pending], None] = lambda call: None) -> None:
         self.effects = effects
@@ -101,6 +93,7 @@ class Window:
         self._context = copy_context()  # one for all callbacks
         self._ready: deque[Callable[[], Pending]] = deque()
         self._open = 0
+        self._error: Exception | None = None
         self._ended = effects.signal()
 
     def add(self, begin: Callable[[], Pending]) -> None:
@@ -116,20 +109,25 @@ class Window:
             self._ready.clear()
             await self._until_ended(Effects())
             raise
+        if self._error is not None:
+            raise self._error
 
     async def _until_ended(self, effects: Effects) -> None:
         while self._open or self._ready:
             self._ended = effects.signal()
             await effects.first([self._ended])
 
-    def _fill(self) -> None:
-        while self._ready and self._open < WINDOW:
-            self._open += 1
-            self._ready.popleft()().add_done_callback(self._end, context=self._context)
-
-    def _end(self, future: Pending) -> None:
-        self._open -= 1
-        self.ended(future)
-        self._fill()
+    def _fill(self, ended: Pending | None = None) -> None:
+        try:
+            if ended is not None:
+                self._open -= 1
+                self.ended(ended)
+            while self._ready and self._open < WINDOW:
+                call = self._ready.popleft()()
+                self._open += 1
+                call.add_done_callback(self._fill, context=self._context)
+        except Exception as error:  # callbacks pass no errors on, and the run would stand still
+            self._ready.clear()
+            self._error = error
         if not self._open and not self._ended.done():
             self._ended.set_result(None)
