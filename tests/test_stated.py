@@ -82,6 +82,7 @@ FREE = [
     ("Write an e-mail to Ms Lind about order 4711.", "Dear Ms Lind, it comes on Friday."),
     ("Use the words of the customer where you can.", "It is broken."),
     ("What do 12 cups at 4.50 cost? Then write a note of two sentences with that.", "It is 54. That is all."),
+    ("Work out what 12 cups at 4.50 cost, and write a note of two sentences.", "It is 54. That is all."),
 ]
 
 

@@ -82,7 +82,8 @@ _FORMS = {
     "numbered": r"\b(?:as|in|write|make|give me)\s+a\s+numbered\s+list\b|\bals nummerierte liste\b",
     "list": r"\b(?:as|in|write|make|give me)\s+(?:a\s+)?bullet(?:ed)?(?:\s+(?:list|points)|s)\b|\bals stichpunkte\b",
 }
-_WRITE = re.compile(r"\b(?:write|compose|draft|schreib\w*|écri\w*|escrib\w*)\b", re.IGNORECASE)
+_WRITE = re.compile(r"\b(?:write|compose|draft|schreib\w*|écri\w*|escrib\w*)\b(?:[^.!?]|[.!?](?!\s|$))*", re.IGNORECASE)
+"""From the word to the end of the sentence."""
 _FACT = re.compile(r"(?<![\w.,:])\d[\d:.,]*\d(?!\w)")
 _LANGUAGES = {
     "English": ("englisch|anglais|inglés", "the and is are of to with for you your our we it this that"),
@@ -147,11 +148,11 @@ def language(request: str) -> Iterator[TextCheck]:
 def facts(request: str) -> Iterator[TextCheck]:
     """Check the figures of a text that is asked for with a limit: they are its facts, which a short text loses.
 
-    Those of other sentences of the request may be for a calculation.
+    Those before it, and in other sentences of the request, may be for a calculation.
     """
-    for sentence in re.split(r"(?<=[.!?])\s+", request):
+    for sentence in _WRITE.findall(request):
         limit = rf"\b(?:{_MOST}|{_LEAST})\s+{_N}\s+\w+|\b{_N}\s+(?:words|sentences)\b"
-        if _WRITE.search(sentence) and re.search(limit, sentence, re.IGNORECASE):
+        if re.search(limit, sentence, re.IGNORECASE):
             rest = _AVOID.sub(" ", re.sub(limit, " ", sentence, flags=re.IGNORECASE))
             if figures := [figure.rstrip(".,:") for figure in _FACT.findall(rest)]:
                 yield _containing(figures, "It leaves out")

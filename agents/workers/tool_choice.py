@@ -9,7 +9,6 @@ result; they answer well when the tools are taken away.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Union
 
@@ -54,9 +53,8 @@ IN_ORDER = "From most to least: "
 """Before what a file lists, where a task asks for the most or least of it, which a small model does not see."""
 LINES = "lines"
 """The id of a call that the model wrote as lines of text."""
-UNREADABLE = """None of these lines can be computed. Write each as `name = formula`, with figures, names, + - * / and
-parentheses only."""
-_BARE_RESULT = re.compile(r"\D{0,3}\d[\d.,]{0,20}\s?\S{0,12}")
+AS_LINES = "Write that as lines `name = formula`, with figures, names, + - * / and parentheses only."
+"""Without the word `none`, with which a small model would reply."""
 _READING = {"read", "open", "load", "the", "file", "files", "content", "contents", "text", "of", "from", "and"}
 ADDRESS = "://"
 """In a task that names a page too, which is not read without asking."""
@@ -164,9 +162,9 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         asked = in_lines(self.lines[1], _as_task(messages), self.instructions)
         written = await effects.invoke(self.calculation, asked, config)
         lines = self.lines[1].read(written.text, calculated(config))
-        if lines or not ("=" in written.text or _BARE_RESULT.fullmatch(written.text.strip())):
+        if lines or set(written.text).isdisjoint("=0123456789"):
             return lines
-        written = await effects.invoke(self.calculation, [*asked, written, HumanMessage(UNREADABLE)], config)
+        written = await effects.invoke(self.calculation, [*asked, written, HumanMessage(AS_LINES)], config)
         return self.lines[1].read(written.text, calculated(config))
 
     async def _call(
