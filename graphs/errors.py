@@ -6,7 +6,7 @@
     │   ├── InvalidPlanError         steps that cannot be run; lists everything wrong with them
     │   ├── ChangedCodeError         a stored run that this code cannot go on with; says what has changed; ends a run
     │   └── TeamFileError            a team file that cannot be used; says file and line
-    ├── NoModelError           no chat model is configured; says what to set
+    ├── NoModelError                 no chat model is configured; says what to set
     ├── DecisionError                a model gave no decision of the wanted form
     ├── BudgetError                  the run's budget is used up, so no new call is made
     ├── StorageError                 what was done cannot be stored or read back; ends a run at once

@@ -4,7 +4,8 @@ Sync and async
 sync_async       one coroutine behind `invoke` and `ainvoke`, or `stream` and `astream`
 effects          what such a coroutine may wait for; background: the loop on which it works for sync callers
 cancellation     abandoned work starts nothing new
-run_config       the config of a run; scope: what the agents of one run share, closed at its end
+run_config       the config of a run, and named results of calculations in it
+scope            what the agents of one run share, closed at its end
 
 Failures and retries
 retry            model calls repeated in place, back-off; attempts: whole work repeated, time-outs
@@ -13,7 +14,7 @@ provider_errors  whether a failed call may be repeated, and what to say of it; r
 
 Data
 usage            model calls, tokens and cost; per_model: what a process knows of a model
-sanitize         text and data that can be stored and shown; calculated: results of calculations by name
+sanitize         text and data that can be stored and shown
 
 Packages
 lazy             imports at first use, and the command that installs an extra
@@ -28,7 +29,6 @@ from agents.runtime.background import (
     start_in_background,
     sync_caller,
 )
-from agents.runtime.calculated import CALCULATED, Names, calculated, names_for
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
 from agents.runtime.effects import AnyRunnable, Effects, call, is_async
 from agents.runtime.lazy import install_hint, lazily
@@ -36,7 +36,7 @@ from agents.runtime.per_model import PerModel
 from agents.runtime.provider_errors import evidence, explain, is_rejection, is_transient, provider_words, raised_ending
 from agents.runtime.replies import check_reply
 from agents.runtime.retry import FailedAttempt, InPlace, Retry, in_place, is_exhausted
-from agents.runtime.run_config import current, extended, handlers_of
+from agents.runtime.run_config import CALCULATED, Names, calculated, current, extended, handlers_of, names_for
 from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.scope import RunScope, in_run, in_run_scope, run_scope
 from agents.runtime.sync_async import OwnRun, SyncAsyncRunnable, SyncAsyncStream, effects_of, is_watched

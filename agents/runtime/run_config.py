@@ -1,7 +1,11 @@
-"""The config of a run: extended for the calls in it, and made the one that they inherit."""
+"""The config of a run: extended for the calls in it, and made the one that they inherit.
+
+It carries the named results of calculations: a name that one gives is known in the next of the same assignment.
+"""
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
@@ -70,3 +74,22 @@ class current:  # noqa: N801 - used as a function; of a generator, every open st
 
     def __exit__(self, *_: object) -> None:
         var_child_runnable_config.reset(self.token)
+
+
+Names = ChainMap[str, float]
+"""The results of an assignment, and behind them those that it came with."""
+
+CALCULATED = "__podium_calculated"
+"""In `configurable`, which every call of an assignment inherits; the prefix keeps it out of checkpoints and traces."""
+
+
+def calculated(config: RunnableConfig | None) -> Names:
+    """Return the results so far by name, to which a calculation adds its own."""
+    names: Names | None = (config or {}).get("configurable", {}).get(CALCULATED)
+    return Names() if names is None else names
+
+
+def names_for(config: RunnableConfig, known: Mapping[str, float]) -> Names:
+    """Return the names of an assignment that comes with known results; new ones come before those."""
+    names = calculated(config)
+    return (names.new_child(dict(known)) if known else names).new_child()

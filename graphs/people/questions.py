@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NotRequired, cast, get_args
 
 from langchain_core.runnables import RunnableConfig
@@ -57,12 +58,13 @@ class AskPerson(SyncAsyncRunnable[Question, HumanDecision]):
         note = ""
         while True:
             decision = read_decision(clean_data(interrupt_run(request_for(value, note))), value)
-            wrong = f"Answer with a decision of type {_listed(value['allowed'])}." if decision is None else None
-            if decision is not None and "check" in value:
-                wrong = value["check"](decision)
-            if decision is not None and wrong is None:
+            if decision is None:
+                note = f"Answer with a decision of type {_listed(value['allowed'])}."
+                continue
+            wrong = value["check"](decision) if "check" in value else None
+            if wrong is None:
                 return decision
-            note = wrong or ""
+            note = wrong
 
 
 def interrupt_run(question: object) -> Any:
@@ -131,10 +133,7 @@ def _from_text(text: str, allowed: Sequence[DecisionType]) -> object:
         return {"type": word}
     if list(allowed) == ["respond"]:
         return {"type": "respond", "message": text}
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+    return _parsed(text)
 
 
 def _edited(answer: Mapping[str, object], args: Mapping[str, object]) -> dict[str, object] | None:
@@ -150,11 +149,9 @@ def _edited(answer: Mapping[str, object], args: Mapping[str, object]) -> dict[st
 
 def _parsed(value: object) -> object:
     """Read JSON that a front end sends as text; other text stays text."""
-    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        try:
+    with suppress(ValueError):
+        if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
             return json.loads(value)
-        except ValueError:
-            return value
     return value
 
 

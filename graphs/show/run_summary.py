@@ -57,7 +57,9 @@ class RunSummary:
         messages = _messages(result)
         asked = next((place for place in reversed(range(len(messages))) if messages[place][0] == "human"), -1)
         answers = [words for role, words in messages[asked + 1 :] if role == "ai"]
-        questions = tuple(map(question_text, _questions(result)))
+        waits_for = listed(result.get("questions")) or listed(result.get("__interrupt__"))
+        values = [getattr(item, "value", None) or mapping(item).get("value") for item in waits_for]
+        questions = tuple(map(question_text, values))
         return cls(
             messages[asked][1] if asked >= 0 else text(result.get("request")),
             answers[-1] if answers else "",
@@ -106,12 +108,6 @@ def _messages(result: Record) -> list[tuple[str, str]]:
     except (ValueError, TypeError, NotImplementedError):  # another graph's idea of messages
         return []
     return [(message.type, visible(message.text)) for message in messages]
-
-
-def _questions(result: Record) -> Iterable[object]:
-    """Yield what a run waits for: as it is stored, or as LangGraph returns it."""
-    for question in listed(result.get("questions")) or listed(result.get("__interrupt__")):
-        yield getattr(question, "value", None) or mapping(question).get("value")
 
 
 def question_text(value: object) -> str:
