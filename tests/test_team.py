@@ -11,6 +11,7 @@ from agents.errors import ConfigurationError, TeamFileError
 from agents.teams import load_team, team
 from agents.testing import ScriptedModel
 from agents.tools import can_search
+from graphs.engine import load_named
 from tests.tables import each
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "team.toml"
@@ -141,6 +142,12 @@ def test_the_files_own_folder_is_read_by_default(tmp_path: Path) -> None:
         ("[[agents]]\nname = 'a'\ntools = ['mcp.shop']", 3, "table [mcp.shop] is missing"),
         ("[mcp.shop]\ncommand = 'a'\nport = 1\n[[agents]]\nname = 'a'", 3, "unknown key"),
         ("folder = 1\n[[agents]]\nname = 'a'", 1, "'folder' must be a string, not 1"),
+        ("mcp = 3\n[[agents]]\nname = 'a'\ntools = ['mcp.x']", 1, "'mcp' must be a dict, not 3"),
+        ("[[agents]]\nname = " + "9" * 5000, 2, "this is not TOML"),
+        ("[[agents]]\nname = 0x" + "f" * 5000, 2, "'name' must be a string"),
+        ("\n".join(f"[[agents]]\nname = 'a{number}'" for number in range(101)), 1, "more than 100 agents"),
+        (f"folder = '{'a' * 5000}'\n[[agents]]\nname = 'a'", 1, "does not exist"),
+        ("folder = 'loop'\n[[agents]]\nname = 'a'", 1, "does not exist"),
         ('folder = "a\\u0000b"\n[[agents]]\nname = "a"', 1, "does not exist"),
         ("[[agents]]\nname = 'a'\nname = 'b'", 3, "this is not TOML: Cannot overwrite a value"),
         ("[[agents]]\nname = \n", 2, "this is not TOML: Invalid value"),
@@ -157,11 +164,14 @@ def test_the_files_own_folder_is_read_by_default(tmp_path: Path) -> None:
 def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, line: int, why: str) -> None:
     path = write(tmp_path, "")
     (tmp_path / ".hidden").mkdir(exist_ok=True)
+    (tmp_path / "loop").unlink(missing_ok=True)
+    (tmp_path / "loop").symlink_to("loop")
     path.write_bytes(text.encode())
     with pytest.raises(TeamFileError) as refused:
         load_team(path)
     assert f"{path}:{line}: " in str(refused.value)
     assert why in str(refused.value)
+    assert len(str(refused.value)) < 1000
 
 
 def test_all_problems_are_told_at_once_in_order(tmp_path: Path) -> None:
@@ -222,6 +232,18 @@ def test_a_file_may_name_functions_and_servers(tmp_path: Path) -> None:
     path.write_text('[[agents]]\nname = "a"\ntools = ["no_such_module_here:f"]')
     with pytest.raises(TeamFileError, match="cannot be used"):
         load_team(path)
+
+
+@pytest.mark.parametrize("code", ["raise RuntimeError('key sk-abcdefgh12345678')", "raise SystemExit(0)", "def ("])
+def test_a_module_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "odd_tools.py").write_text(code)
+    path = write(tmp_path, "[[agents]]\nname = 'a'\ntools = ['odd_tools:add']")
+    with pytest.raises(TeamFileError, match="the tool 'odd_tools:add' cannot be used") as refused:
+        load_team(path)
+    assert "sk-" not in str(refused.value)
+    with pytest.raises(ConfigurationError, match="odd_tools:graph cannot be loaded"):
+        load_named("odd_tools:graph")
 
 
 def test_a_hidden_folder_is_not_read(tmp_path: Path) -> None:

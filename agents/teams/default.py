@@ -13,6 +13,7 @@ from langchain_core.tools import BaseTool, tool
 
 from agents.agent import Agent
 from agents.errors import TeamFileError
+from agents.runtime import explain
 from agents.teams.toml_file import MCP, AgentEntry, read_team_file
 from agents.tools import TOOLS, MCPTools, can_search
 
@@ -73,5 +74,5 @@ def _function(path: Path, name: str) -> BaseTool | MCPTools:
     try:
         value = getattr(import_module(module), function)
         return value if isinstance(value, BaseTool | MCPTools) else tool(value)
-    except (ImportError, AttributeError, ValueError) as error:  # ValueError: it has no docstring
-        raise TeamFileError(f"{path}: the tool {name!r} cannot be used: {error}") from error
+    except (Exception, SystemExit) as error:  # of the user's own module, or of a function without a docstring
+        raise TeamFileError(f"{path}: the tool {name!r} cannot be used: {explain(error)}") from error

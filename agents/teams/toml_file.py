@@ -42,14 +42,16 @@ _FUNCTION = re.compile(r"[\w.]+:\w+")
 MCP = "mcp."
 MAX_BYTES = 1_000_000
 """Size of a team file."""
+MAX_AGENTS, MAX_PROBLEMS, MAX_SHOWN = 100, 20, 100
+"""Agents of a team, problems that are listed, and characters of a name, or a value, in one."""
 _LONG_KEY = re.compile(r"(?:[\w-]{1,20}+[ \t]*+\.[ \t]*+){20}")
 """A dotted key for which tomllib takes minutes, in a text without strings."""
 _KEY = re.compile(r"""\s*(["']?)([\w-]+)\1\s*=""")
 
 
 def _identifier(name: str) -> str:
-    if not name.isidentifier():
-        raise ValueError(f"{name!r} is not a valid name: use letters, digits and _ only, no digit first")
+    if not name.isidentifier() or len(name) > MAX_SHOWN:
+        raise ValueError(f"{name[:MAX_SHOWN]!r} is not a valid name: use letters, digits and _ only, no digit first")
     return name
 
 
@@ -94,26 +96,22 @@ class TeamFile(BaseModel):
 
     folder: str = "."
     mcp: dict[str, ServerEntry] = {}
-    agents: list[AgentEntry] = Field(min_length=1)
+    agents: list[AgentEntry] = Field(min_length=1, max_length=MAX_AGENTS)
 
 
 def read_team_file(path: Path) -> TeamFile:
-    """Read and check a team file.
-
-    Raises:
-        TeamFileError: With one line for each problem: file:line: what is wrong, and what is allowed.
-    """
+    """Read and check a team file; a `TeamFileError` has one line for each problem: file:line: what is wrong."""
     try:
         text = _text(path)
     except (OSError, ValueError) as error:
         raise TeamFileError(f"{path}: the team file cannot be read: {error}") from error
     try:
         data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError also of a number with too many digits
         raise TeamFileError(f"{path}:{_line_of(error, text)}: this is not TOML: {error}") from error
     if problems := list(_problems(data, path.parent)):
         lines = _lines(text)
-        located = sorted((_line(lines, place), problem) for place, problem in problems)
+        located = sorted((_line(lines, place), problem) for place, problem in problems)[:MAX_PROBLEMS]
         raise TeamFileError("\n".join(f"{path}:{line}: {problem}" for line, problem in located))
     return TeamFile.model_validate(data)
 
@@ -132,13 +130,14 @@ def _problems(data: dict[str, Any], parent: Path) -> Iterator[tuple[Place, str]]
     try:
         TeamFile.model_validate(data)
     except ValidationError as error:
-        yield from ((item["loc"], _in_words(item)) for item in error.errors())
-    folder, servers = data.get("folder", "."), data.get("mcp", {})
+        yield from ((item["loc"], _in_words(item)) for item in error.errors()[: 10 * MAX_PROBLEMS])
+    folder, servers = data.get("folder", "."), data.get("mcp")
+    servers = servers if isinstance(servers, dict) else {}
     if isinstance(folder, str) and not _is_folder(parent, folder):
-        yield ("folder",), f"folder {folder!r} does not exist in that of the team file, or is hidden"
+        yield ("folder",), f"folder {folder[:MAX_SHOWN]!r} does not exist in that of the team file, or is hidden"
     names: list[str] = []
     entries = data.get("agents")
-    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+    for index, entry in enumerate(entries[:MAX_AGENTS] if isinstance(entries, list) else []):
         name = entry.get("name") if isinstance(entry, dict) else None
         tools = entry.get("tools") if isinstance(entry, dict) else None
         for tool in tools if isinstance(tools, list) else ():
@@ -151,10 +150,12 @@ def _problems(data: dict[str, Any], parent: Path) -> Iterator[tuple[Place, str]]
 
 
 def _in_words(error: ErrorDetails) -> str:
-    key = ".".join(part for part in error["loc"] if isinstance(part, str) and part != "agents")
+    key = ".".join(part for part in error["loc"] if isinstance(part, str) and part != "agents")[:MAX_SHOWN]
     match error["type"], error["loc"]:
         case (("missing" | "too_short"), ("agents",)):
             return "agents are missing; write a table [[agents]] for each"
+        case "too_long", _:
+            return f"more than {MAX_AGENTS} agents"
         case "missing", _:
             return f"{key!r} is missing"
         case "extra_forbidden", place:
@@ -163,8 +164,12 @@ def _in_words(error: ErrorDetails) -> str:
             return f"unknown key {key!r}; known: {', '.join(known)}"
         case "value_error", _:
             return error["msg"].removeprefix("Value error, ")
-    wanted = error["type"].removesuffix("_type").replace("model", "table [[agents]]")
-    return f"{key or 'agents'!r} must be a {wanted}, not {error['input']!r}"
+    wanted = error["type"].removesuffix("_type").replace("model", "table")
+    try:
+        value = repr(error["input"])[:MAX_SHOWN]
+    except ValueError:  # a number with too many digits
+        value = "such a number"
+    return f"{key or 'agents'!r} must be a {wanted}, not {value}"
 
 
 def _is_folder(parent: Path, folder: str) -> bool:
@@ -172,7 +177,7 @@ def _is_folder(parent: Path, folder: str) -> bool:
     try:
         inside = (parent / folder).resolve().relative_to(parent.resolve())
         return (parent / folder).is_dir() and not any(part.startswith(".") for part in inside.parts)
-    except ValueError:  # outside, or a NUL in the name
+    except (ValueError, OSError, RuntimeError):  # outside, or a NUL in the name; too long; a loop of links
         return False
 
 

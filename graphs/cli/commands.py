@@ -6,12 +6,11 @@ import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Annotated
 
-from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
 
 from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED, PARTIAL
-from graphs.cli.options import Choices, Flag, PatternOption, Request, Shown, Thread
+from graphs.cli.options import Choices, PatternOption, Request, Shown, Thread
 from graphs.cli.signals import interrupted
 
 HELP = """Give a request to a team of AI agents and get one answer.
@@ -102,7 +101,6 @@ def answer(
     *,
     pattern: PatternOption = None,
     choices: Choices = Choices(),  # noqa: B008 - frozen
-    baseline: Annotated[bool, Parameter(help="The same as --pattern baseline."), Flag] = False,
     thread: Thread = Thread(),  # noqa: B008 - frozen
     shown: Shown = Shown(),  # noqa: B008 - frozen
 ) -> int:
@@ -114,7 +112,7 @@ def answer(
         return _complain(misspelt_option([request]) or f"Unknown option {request}.", BAD_USAGE)
     from graphs.cli.start import ask
 
-    return ask(request, "baseline" if baseline else pattern, choices, thread, shown)
+    return ask(request, pattern, choices, thread, shown)
 
 
 def dispatch(arguments: Sequence[str] | None = None) -> int:

@@ -117,12 +117,7 @@ class RunSpec:
 
     @classmethod
     def of(cls, run: str, metadata: Mapping[str, Any], choices: Choices | None = None) -> RunSpec:
-        """Return the spec of a stored run, overridden by the options given now.
-
-        Raises:
-            StorageError: The run has none, or one of another release.
-            ConfigurationError: It reads a folder outside of the working directory without `--folder`.
-        """
+        """Return the spec of a stored run, overridden by the options given now; other folders need `--folder`."""
         choices = choices or Choices()
         if METADATA not in metadata:
             raise StorageError(f"The run {run} was not started by `podium`, which cannot build its graph")

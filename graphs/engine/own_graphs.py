@@ -11,6 +11,7 @@ from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from agents.errors import ConfigurationError
+from agents.runtime import explain
 from graphs.engine.pattern import Pattern
 
 GRAPHS = (Pattern, StateGraph, CompiledStateGraph)
@@ -39,11 +40,7 @@ def compiled(graph: object, checkpointer: Any) -> Any:
 
 
 def load_named(target: str, folder: str = "") -> Any:
-    """Return what a module has, as `module:name` or `file.py:name`; the folder comes first on the path.
-
-    Raises:
-        ConfigurationError: It cannot be loaded.
-    """
+    """Return what a module has, as `module:name` or `file.py:name`; the folder comes first on the path."""
     module, _, name = target.rpartition(":")
     module = module.removesuffix(".py").replace("/", ".")
     if module.partition(".")[0] in sys.stdlib_module_names:  # whose functions a forged stored run could call
@@ -52,7 +49,7 @@ def load_named(target: str, folder: str = "") -> Any:
         sys.path.insert(0, folder)
     try:
         loaded = import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = f" from {folder}" if folder else ""
         raise ConfigurationError(f"{target} cannot be loaded{where}: {_reason(error, module)}") from error
     if not hasattr(loaded, name):
@@ -61,9 +58,9 @@ def load_named(target: str, folder: str = "") -> Any:
     return getattr(loaded, name)
 
 
-def _reason(error: Exception, module: str) -> str:
+def _reason(error: BaseException, module: str) -> str:
     missing = getattr(error, "name", None) or ""
     package = missing.partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and package in ("agents", "graphs"):
         return f"{module} imports {missing}, but {package!r} is a package of Podium; give your own another name"
-    return f"{type(error).__name__}: {error}"
+    return explain(error)
