@@ -110,7 +110,7 @@ def limits(request: str) -> Iterator[TextCheck]:
         for match in re.finditer(
             rf"\b{_MOST}\s+{_N}\s+(?:\w+\s)?{words}|\b{_N}\s+{words}\s+{_MOST_AFTER}", request, re.IGNORECASE
         ):
-            yield _limit(unit, 0, _number(match[1] or match[2]), request)
+            yield _limit(unit, 0, _number(match[1] or match[2]), request.replace(match[0], ""))
         for match in re.finditer(rf"\b{_LEAST}\s+{_N}\s+{words}", request, re.IGNORECASE):
             yield _limit(unit, _number(match[1]), 0)
         if unit == "sentences":
@@ -205,23 +205,23 @@ def _limit(unit: str, least: int, most: int, request: str = "") -> TextCheck:
 def without_spare_sentences(text: str, request: str, fits: Callable[[str], bool]) -> str:
     """Return a text without the sentences that have least of the request, until it fits; empty if it never does.
 
-    A small model cannot count words, and leaves something out only if it reads the shorter text. Sentences with a
-    figure of the request, and items of lists, stay.
+    A small model cannot count words, and leaves something out only if it reads the shorter text. Sentences with
+    figures, and items of lists, stay.
     """
     masked = _NOT_SENTENCES.sub(lambda match: match[0].replace(".", "_"), text)
     asked = _stems(request)
-    shared = {sentence: _stems(sentence) & asked for sentence in _WHOLE_SENTENCE.findall(masked)}
-    spare = [name for name, stems in shared.items() if len(stems) <= _MOST_SHARED and not any(map(str.isdigit, stems))]
-    for sentence in sorted(spare, key=lambda sentence: len(shared[sentence])):
-        place = masked.index(sentence)
-        text, masked = (whole[:place] + whole[place + len(sentence) :] for whole in (text, masked))
-        if fits(text):
-            return re.sub(r"\s*\n\s*\n\s*", "\n\n", text).strip()
+    shared = {sentence: len(_stems(sentence) & asked) for sentence in _WHOLE_SENTENCE.findall(masked)}
+    for sentence in sorted(shared, key=shared.__getitem__):
+        if shared[sentence] <= _MOST_SHARED and not any(map(str.isdigit, sentence)):
+            place = masked.index(sentence)
+            text, masked = (whole[:place] + whole[place + len(sentence) :] for whole in (text, masked))
+            if fits(text):
+                return re.sub(r"\s*\n\s*\n\s*", "\n\n", text).strip()
     return ""
 
 
 def _stems(text: str) -> set[str]:
-    return {word[:_STEM] for word in re.findall(r"\d+|[^\W\d_]{4,}", text.casefold())}
+    return {word[:_STEM] for word in re.findall(r"[^\W\d_]{4,}", text.casefold())}
 
 
 def _count(unit: str, text: str) -> int:

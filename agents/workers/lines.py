@@ -33,24 +33,8 @@ _NUMBER_WORD = re.compile(
 )
 _DIFFERENCE = re.compile(r"(?:abs\()?[^\W\d]\w* ?- ?[^\W\d]\w*\)?")
 _EXTREME = re.compile(r"(?:min|max)\([^\W\d]\w*(?:, ?[^\W\d]\w*)+\)")
-_TABLE = re.compile(r"([^\W\d]\w{0,60}) ?= ?[\[{]([^\[\]{}]{0,1000})[\]}]")
-_ENTRY = re.compile(r"(?:[\"']([^\"'\n]{1,60})[\"'] ?: ?)?([-+]?\d+(?:\.\d+)?)")
 _MONEY = re.compile(r"cost|price|pays?|paid|fee|sales|worth", re.IGNORECASE)
 _MEASURE = r"(?:(?:kilo|centi|milli)?(?:met(?:re|er)|gram|lit(?:re|er))s?|k[mg]|miles?|hours?|minutes?|days?|pages?)"
-
-
-def plain_lines(text: str) -> str:
-    """Return a reply with dicts and lists as lines: of `cup = {"price": 3}` the price is named `cup_price`."""
-    for table in list(_TABLE.finditer(text)):
-        name, inside = table.groups()
-        entries = [(key or str(place), figure) for place, (key, figure) in enumerate(_ENTRY.findall(inside))]
-        named = {key: f"{name}_{_as_name(key)}" for key, _ in entries}
-        text = text.replace(table[0], "\n".join(f"{named[key]} = {figure}" for key, figure in entries))
-        for key, plain in named.items():
-            text = re.sub(rf"\b{name}\[[\"']?{re.escape(key)}[\"']?\]", plain, text)
-        text = re.sub(rf"\bsum\({name}(?:\.values\(\))?\)", f"sum({', '.join(named.values())})", text)
-        text = re.sub(rf"\blen\({name}\)", str(len(named)), text)
-    return text
 
 
 def _as_name(label: str) -> str:
@@ -121,7 +105,7 @@ stand, and only with units that the task names for them. Do not calculate anythi
         """
         names = dict(known)
         kept: list[str] = []
-        for line in plain_lines(text[:MAX_LINES]).splitlines():
+        for line in text[:MAX_LINES].splitlines():
             for named in _readings(line.partition("#")[0], f"result_{len(kept) + 1}"):
                 with suppress(ToolException):
                     self.compute(named, names)
