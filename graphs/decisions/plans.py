@@ -201,7 +201,10 @@ def synthesis_of(assignment: Assignment, plan: Plan, records: Sequence[StepRecor
     answer = last["dependencies"][-1] if is_check else last["id"]
     if unmet := as_requested(results[answer], assignment):
         wrong.append(unmet)
-    return sent_back(asked, results.pop(answer), wrong) if wrong else asked
+    if not wrong:
+        return asked
+    task = next(record["task"] for record in records if record["id"] == answer)
+    return sent_back({**asked, "task": task}, results.pop(answer), wrong)
 
 
 def draft_of(answer: Answer, sources: Sequence[str]) -> tuple[Draft, list[Problem]]:
