@@ -1,8 +1,11 @@
 """Sync calls of patterns run on a background loop: what waits holds no thread, what is sync is called as sync code."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from contextvars import Context
+from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableLambda
@@ -100,6 +103,26 @@ def test_a_generator_goes_on_only_when_it_is_asked() -> None:
     chunks.close()
     assert closed.is_set()
     assert begun == [0, 1]
+
+
+LEFT_OPEN = """
+from agents.runtime import iterate_in_background
+
+async def numbers():
+    for number in range(9):
+        yield number
+
+chunks = iterate_in_background(numbers)
+print(next(chunks))
+"""
+
+
+def test_a_program_ends_though_a_stream_is_left_open() -> None:
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_OPEN], cwd=root, capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout == "0\n"
 
 
 def test_code_that_lost_its_context_runs_on_another_loop_than_the_one_it_blocks() -> None:

@@ -142,6 +142,14 @@ def test_checks_are_made_where_the_work_is_done_and_once(threads: Executor) -> N
     assert checked == ["A TASK"]
 
 
+def test_what_is_streamed_is_written_elsewhere_too(threads: Executor) -> None:
+    assert [chunk["text"] for chunk in agent("writer", threads).stream("Write")] == ["Text"]
+    with ThreadPoolExecutor(1) as ended:
+        pass
+    with pytest.raises(AgentError, match="takes no more work"):
+        list(agent("writer", ended).stream("Write"))
+
+
 def test_a_pool_that_lost_a_process_is_made_again(tmp_path: Path) -> None:
     made: list[ProcessPoolExecutor] = []
 

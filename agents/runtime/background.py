@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import sys
 import threading
 from asyncio import _get_running_loop
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -86,7 +87,8 @@ class BackgroundWork(NamedTuple, Generic[T]):
         """Cancel the work for its caller, wake it, and wait until what is under way ends."""
         caller.cancellation.cancel()
         wake()
-        if self.loop is not _get_running_loop():  # a stream that was left may be collected in the thread of any loop
+        # A stream that was left may be collected in the thread of any loop, or at exit, when none works any more.
+        if self.loop is not _get_running_loop() and not sys.is_finalizing():
             futures.wait([self.future])
 
 

@@ -154,9 +154,7 @@ class RemoteAgent(Agent):
         """Have one turn in a network done, which is an answer or a handoff; `instead` is called there."""
         return cast("Answer | T", await self._elsewhere(effects, value, config, self.turn_tools))
 
-    async def _chunks_of_run(
-        self, effects: Effects, value: Assignment | str, config: RunnableConfig
-    ) -> AsyncIterator[object]:
+    async def chunks(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> AsyncIterator[object]:
         yield await self.run(effects, value, config)
 
     async def _elsewhere(
