@@ -146,7 +146,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     """Start real processes of the command, quickly."""
     from tests.processes import Processes
 
-    with Processes(tmp_path_factory.mktemp("processes")) as server:
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with Processes(tmp_path_factory.mktemp("processes"), shared) as server:
         yield server
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,9 +23,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import Self
+from typing import Self, TextIO
 
 import pytest
+from filelock import FileLock
 
 from graphs.cli import command
 from tests.waiting import PATIENCE
@@ -33,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 _PAUSE = 0.02
 
 _SERVER = """
-import gc, json, os, sys, traceback
+import gc, json, os, select, socket, sys, traceback
 from contextlib import suppress
 from importlib import import_module
 from pkgutil import walk_packages
@@ -49,6 +51,7 @@ client = openai.OpenAI(api_key="none")
 client.chat.completions, client.beta.chat, client.responses  # each imported when it is first asked for
 
 def become(order):
+    listening.close()
     os.setsid()
     for number, path in enumerate(order["streams"]):
         flags = os.O_RDONLY if number == 0 else os.O_WRONLY
@@ -74,17 +77,34 @@ def end(code):
         stream.flush()
     os._exit(code)
 
-gc.freeze()  # what is never collected is never copied either
-print("ready", flush=True)
-for line in sys.stdin:
-    order = json.loads(line)
+def answer(order):
     if child := order.get("poll"):
         done, status = os.waitpid(child, os.WNOHANG)
-        print(os.waitstatus_to_exitcode(status) if done else "at work", flush=True)
-    elif child := os.fork():
-        print(child, flush=True)
-    else:
-        end(become(order))
+        return os.waitstatus_to_exitcode(status) if done else "at work"
+    return os.fork() or end(become(order))
+
+gc.freeze()  # what is never collected is never copied either
+listening = socket.socket(socket.AF_UNIX)
+with suppress(FileNotFoundError):
+    os.unlink(sys.argv[1])
+listening.bind(sys.argv[1])
+listening.listen()
+print("ready", flush=True)
+clients = {}
+while True:
+    for ready in select.select([listening, *clients], [], [])[0]:
+        if ready is listening:
+            client = listening.accept()[0]
+            clients[client] = client.makefile("rw")
+            print("ready", file=clients[client], flush=True)
+        elif order := clients[ready].readline():
+            print(answer(json.loads(order)), file=clients[ready], flush=True)
+        else:
+            clients.pop(ready).close()
+            ready.close()
+    if not clients:
+        break
+listening.close()
 """
 
 
@@ -155,7 +175,7 @@ class One:
 class Processes:
     """Starts processes; `environment` and `folder` are those of all."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shared: Path | None = None) -> None:
         private = ("PODIUM", "OPENAI", "LANGSMITH", "LANGCHAIN")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(private)}
         kept |= {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm", "LINES": "24"}
@@ -163,27 +183,46 @@ class Processes:
         self.environment = {**kept, "PODIUM_CACHE": f"{folder}/cache", "PODIUM_RUNS": f"{folder}/runs.sqlite"}
         self._count = 0
         self._ended: dict[int, int] = {}
+        self._shared = shared or folder
+        self._connections: list[TextIO] = []
         self._servers: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for connection in self._connections:
+            connection.close()
         for server in self._servers:
-            assert server.stdin
-            assert server.stdout
-            server.stdin.close()
-            server.wait(PATIENCE)
-            server.stdout.close()
+            server.communicate(timeout=PATIENCE)  # it ends with the last of the workers that share it
 
     @property
-    def _server(self) -> subprocess.Popen[str]:
-        """Return the process that the others are forked from, which begins with the first of them."""
-        if not self._servers:
-            start = partial(subprocess.Popen, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-            self._servers.append(start([sys.executable, "-W", "error", "-c", _SERVER], env=self.environment))
-            assert self._answer() == "ready"
-        return self._servers[0]
+    def _connection(self) -> TextIO:
+        """Connect to the process that the others are forked from, which the first who needs it starts."""
+        if not self._connections:
+            with FileLock(self._shared / "processes.lock"):
+                try:
+                    self._connections.append(self._connected())
+                except OSError:
+                    self._start_server()
+                    self._connections.append(self._connected())
+        return self._connections[0]
+
+    def _connected(self) -> TextIO:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self._shared / "processes"))
+            stream = connection.makefile("rw")
+        if stream.readline() != "ready\n":  # it is about to end
+            stream.close()
+            raise ConnectionError
+        return stream
+
+    def _start_server(self) -> None:
+        command = [sys.executable, "-W", "error", "-c", _SERVER, str(self._shared / "processes")]
+        start = partial(subprocess.Popen, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self._servers.append(start(command, env=self.environment))
+        assert self._servers[-1].stdout
+        assert self._servers[-1].stdout.readline() == "ready\n"
 
     def moved_to(self, folder: Path) -> Processes:
         """Return the same with another folder."""
@@ -260,11 +299,5 @@ class Processes:
         return self._ended[pid]
 
     def _asked(self, order: object) -> str:
-        assert self._server.stdin
-        self._server.stdin.write(json.dumps(order) + "\n")
-        self._server.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> str:
-        assert self._server.stdout
-        return self._server.stdout.readline().strip()
+        print(json.dumps(order), file=self._connection, flush=True)
+        return self._connection.readline().strip()

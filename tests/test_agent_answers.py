@@ -81,7 +81,6 @@ async def pick(result: Any, task: str) -> Any:
 
 NO_ANSWERS = [
     (Reply(""), "empty"),
-    (Reply("  \n"), "empty"),
     (Reply(refusal="I cannot help with that"), "refused"),
     (Reply("half", finish_reason="content_filter"), "filtered"),
     (Reply("half of", finish_reason="length"), "truncated"),

@@ -61,16 +61,17 @@ def test_only_what_is_allowed_counts() -> None:
     assert read({"type": "response", "args": "No."}, "approve", "reject") == ("reject", ARGS, "No.")
 
 
-@given(st.text())
+TEXTS = st.text("aB 9_\n\t\"'\\{}[]`é\u2028\u3000😀")
+
+
+@given(TEXTS)
 def test_where_only_a_text_is_asked_for_every_text_is_the_response(text: str) -> None:
     expected = ("respond", ARGS, text.strip()) if text.strip() else None
     assert read(text, "respond") == expected
 
 
 @given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
-    )
+    st.recursive(st.none() | st.booleans() | st.integers() | TEXTS, lambda x: st.lists(x) | st.dictionaries(TEXTS, x))
 )
 def test_no_answer_breaks_the_reading(answer: Any) -> None:
     read({"type": "edit", "args": answer})

@@ -182,7 +182,8 @@ def test_a_step_with_figures_that_nobody_gave_does_not_begin(call: Any) -> None:
     assert "4711" in run.model.calls[1].prompt
 
 
-STEPS = st.lists(st.builds(lambda name, task: {"id": name, "task": task}, st.text(), st.text()), max_size=4)
+TEXTS = st.text("aB 9_,:\n\"'\\{}[]<>/`é😀")
+STEPS = st.lists(st.builds(lambda name, task: {"id": name, "task": task}, TEXTS, TEXTS), max_size=4)
 
 
 @given(STEPS, st.integers(1, 9), st.sampled_from(["%s", "```json\n%s\n```", '<think>{["</think>Here: %s']))

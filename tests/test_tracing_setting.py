@@ -1,42 +1,33 @@
 """The one setting, where people use it: in a script, for the command, in an application, in the server."""
 
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 from langgraph_sdk import get_sync_client
 
 from tests.collector import Collector
 from tests.office import Office
+from tests.processes import Done, Processes
 from tests.server_process import Desk, ServerProcess
-from tests.waiting import PATIENCE, until
+from tests.waiting import until
 
-ROOT = Path(__file__).parent.parent
-
-
-def surroundings(environment: dict[str, str]) -> dict[str, str]:
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "PODIUM", "OPENAI"))}
-    return {**plain, "PYTHONPATH": str(ROOT), **environment}
-
-
-def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, *command)
-    settings = surroundings(environment)
-    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=PATIENCE, check=False)
+NEW = """
+import sys
+for name in [name for name in sys.modules if name.partition(".")[0] in ("agents", "graphs")]:
+    del sys.modules[name]  # imported before the variables were set
+"""
 
 
-def test_one_variable_is_enough_for_the_command_which_sends_what_it_has_when_it_is_interrupted(tmp_path: Path) -> None:
+def test_one_variable_is_enough_for_the_command_which_sends_what_it_has_when_it_is_interrupted(
+    processes: Processes,
+) -> None:
     with Collector() as collector, Office(slow="two") as office:
         settings = {"PODIUM_TRACING": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_SERVICE_NAME": "shop"}
-        environment = {**office.environment, **settings, "PODIUM_RUNS": str(tmp_path / "runs.sqlite")}
-        command = [sys.executable, "-m", "graphs.cli", "Write it"]
-        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(command, env=surroundings(environment), **streams) as process:
-            until(lambda: "two" in office.asked)
-            process.send_signal(signal.SIGINT)
+        command = NEW + "import graphs.cli; graphs.cli.main(['Write it'])"
+        run = processes.start(script=command, **settings, **office.environment)
+        until(lambda: "two" in office.asked)
+        run.send(signal.SIGINT)
+        run.wait()
     assert collector.services == {"shop"}
     spans = {span.name: span for span in collector.spans}
     assert {"triage", "one", "agent:writer", "ChatOpenAI"} <= spans.keys()
@@ -71,12 +62,14 @@ agents.Agent("clock", function=lambda: "noon").invoke("x")
 """
 
 
-def test_the_provider_of_an_application_is_used() -> None:
-    assert run("-c", APPLICATION, PODIUM_TRACING="1").stdout == "agent:clock;"
+def test_the_provider_of_an_application_is_used(processes: Processes) -> None:
+    assert processes.start(script=NEW + APPLICATION, PODIUM_TRACING="1").wait() == Done(0, "agent:clock;", "")
 
 
 WITHOUT_THE_EXTRA = """
-import os, sys
+import os
+for name in [name for name in sys.modules if name.partition(".")[0] in ("opentelemetry", "openinference")]:
+    del sys.modules[name]
 sys.modules["opentelemetry"] = None
 import agents
 os.environ["PODIUM_TRACING"] = "1"
@@ -87,8 +80,8 @@ import agents
 """
 
 
-def test_without_the_extra_there_is_one_clear_error() -> None:
-    done = run("-c", WITHOUT_THE_EXTRA)
-    assert done.stdout == "imported without tracing\n"
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("agents.errors.ConfigurationError: Tracing needs OpenTelemetry: pip install -e '.[tracing]'")
+def test_without_the_extra_there_is_one_clear_error(processes: Processes) -> None:
+    done = processes.start(script=NEW + WITHOUT_THE_EXTRA).wait()
+    assert done.out == "imported without tracing\n"
+    last = done.told.splitlines()[-1]
+    assert last.startswith("agents.errors.ConfigurationError: Tracing needs OpenTelemetry: pip install -e '")
