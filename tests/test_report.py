@@ -84,8 +84,8 @@ KEPT = ("status", "role", "type", "node", "started", "ended")
 """Without these nothing but the frame of the page would be drawn."""
 
 
-@pytest.mark.parametrize("hostile", ["".join(HOSTILE), "".join(reversed(HOSTILE))])
-def test_no_text_of_a_run_makes_an_element_or_an_attribute(hostile: str) -> None:
+def test_no_text_of_a_run_makes_an_element_or_an_attribute() -> None:
+    hostile = "".join(HOSTILE)
     harmless = re.sub(r"[^/\s]", "x", hostile)  # a stroke in an agent's name says that it is inside another
     for result in results():
         expected = Parsed(page(marked(result, lambda text: f"{text}{harmless}{text}", kept=KEPT)))
