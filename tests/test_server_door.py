@@ -13,11 +13,8 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from a2a.client import A2ACardResolver
 from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import get_sync_client
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
 
 from agents import Agent, ConfigurationError
 from agents.testing import ScriptedModel
@@ -129,6 +126,10 @@ def test_with_the_token_everything_works(shut: ServerProcess, desk: Desk) -> Non
 
 
 def test_mcp_and_a2a_work_with_the_token(shut: ServerProcess, desk: Desk) -> None:
+    from a2a.client import A2ACardResolver
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
+
     async def ask() -> tuple[Any, str]:
         async with (
             httpx2.AsyncClient(headers=RIGHT, timeout=PATIENCE) as http,

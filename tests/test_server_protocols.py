@@ -9,14 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from a2a.client import ClientConfig, create_client
-from a2a.helpers import get_stream_response_text, new_text_message
-from a2a.types.a2a_pb2 import Role, SendMessageRequest, TaskState
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
-from mcp import Client
 
 from agents import Agent, Settings
 from agents.testing import ScriptedModel
@@ -33,11 +29,15 @@ NAMES = ["network", "orchestrator", "planner", "router", "supervisor", "workflow
 
 
 async def by_mcp(url: str, tool: str, **arguments: Any) -> Any:
+    from mcp import Client  # slow to import: only the worker with the server does
+
     async with Client(f"{url}/mcp") as client:
         return await client.call_tool(tool, arguments)
 
 
 async def tools(url: str) -> list[Any]:
+    from mcp import Client  # slow to import: only the worker with the server does
+
     async with Client(f"{url}/mcp") as client:
         return list((await client.list_tools()).tools)
 
@@ -61,6 +61,10 @@ def test_an_mcp_client_gets_the_whole_record(langgraph: ServerProcess, desk: Des
 
 
 async def by_a2a(url: str, graph: str, text: str, context: str | None = None) -> tuple[str, Any]:
+    from a2a.client import ClientConfig, create_client
+    from a2a.helpers import get_stream_response_text, new_text_message
+    from a2a.types.a2a_pb2 import Role, SendMessageRequest
+
     with get_sync_client(url=url) as client:
         agent = client.assistants.search(graph_id=graph)[0]["assistant_id"]
     async with httpx.AsyncClient(timeout=PATIENCE) as http:
@@ -72,6 +76,8 @@ async def by_a2a(url: str, graph: str, text: str, context: str | None = None) ->
 
 
 def test_an_a2a_client_gets_an_answer_and_can_ask_on(langgraph: ServerProcess, desk: Desk) -> None:
+    from a2a.types.a2a_pb2 import TaskState
+
     text, task = asyncio.run(by_a2a(langgraph.url, "router", "Do it"))
     assert (text, task.status.state) == ("Text of an agent", TaskState.TASK_STATE_COMPLETED)
     asyncio.run(by_a2a(langgraph.url, "router", "And now?", task.context_id))
