@@ -10,6 +10,9 @@ from langchain_core.messages import AIMessage
 from langgraph.types import Command, interrupt
 
 from agents import Agent
+from graphs.cli import command
+from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED
+from graphs.cli.questions import ShownQuestion
 from graphs.errors import StorageError
 from graphs.storage import runs, sqlite, state
 from graphs.storage.serializer import CompressingSerializer
@@ -94,6 +97,7 @@ def rewrite(file: Path, **parts: Any) -> None:
         {"channel_versions": None},
         {"channel_versions": {"messages": "0000x.5"}},
         {"ts": None},
+        {"ts": "yesterday"},
     ],
 )
 def test_contents_that_make_no_sense_are_the_files_fault(file: Path, parts: Any, call: Any) -> None:
@@ -102,6 +106,53 @@ def test_contents_that_make_no_sense_are_the_files_fault(file: Path, parts: Any,
     rewrite(file, **parts)
     with sqlite(file) as saver, pytest.raises(StorageError, match=f"{file} holds a run that cannot be read"):
         call(two_steps().compile(saver), {"messages": "more"}, config())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["checkpoints SET metadata = '[]'", f"checkpoints SET metadata = '{'[' * 100_000}'", "writes SET value = x'07'"],
+    ids=["a list", "deep", "no questions"],
+)
+def test_damage_beside_the_checkpoints_is_the_files_fault(file: Path, damage: str) -> None:
+    asks = Agent("asks", function=lambda task: str(interrupt("Which?")))
+    with sqlite(file) as saver:
+        two_steps(asks).compile(saver).invoke({"messages": "go"}, config())
+    execute(file, f"UPDATE {damage}")
+    with sqlite(file) as saver:
+        assert [run["status"] for run in runs(saver)] == ["unreadable"]
+        with pytest.raises(StorageError, match="holds a run that cannot be read"):
+            state(saver, "t")
+
+
+@pytest.mark.parametrize("values", [{"steps": [1]}, {"plan": "x"}, {"messages": [1]}, {"errors": 3, "steps": {"a": 3}}])
+def test_the_command_explains_values_that_make_no_sense(
+    file: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PODIUM_RUNS", str(file))
+    with sqlite(file) as saver:
+        two_steps().compile(saver).invoke({"messages": "go"}, config())
+        stored = state(saver, "t")["values"]
+    rewrite(file, channel_values={**stored, **values})
+    for words in (["runs"], ["show", "t"], ["show", "t", "--html", "-"], ["inbox"], ["fork", "t"], ["resume", "t"]):
+        assert command(words) in (COMPLETED, FAILED, BAD_USAGE)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+ODD_QUESTIONS = [
+    {"action_requests": requests, "review_configs": reviews}
+    for requests, reviews in [
+        *(([odd], []) for odd in (1, {"args": {}}, {"name": "x"}, {"name": "x", "args": {"steps": [1]}})),
+        *(([{"name": "x", "args": {}}], odd) for odd in (3, [{"action_name": "x"}], [{"action_name": []}])),
+        ([], []),
+        ("x", []),
+    ]
+]
+
+
+def test_a_question_that_is_only_nearly_langchains_is_shown_as_it_is() -> None:
+    for value in ODD_QUESTIONS:
+        (item,) = ShownQuestion("1", value).items()
+        assert '"action_requests"' in item.text
 
 
 def test_what_is_no_text_where_a_text_belongs_is_explained(file: Path) -> None:

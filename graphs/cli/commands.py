@@ -162,9 +162,12 @@ def _explained(error: Exception, tokens: Sequence[str]) -> int:
     if isinstance(error, OSError):
         return _complain(str(error), FAILED)
     from agents.errors import ConfigurationError, NoModelError, PodiumError
+    from agents.runtime import explain
 
     if not isinstance(error, PodiumError):
-        raise error
+        if not any(f"{module}:{word}" in _COMMANDS for module in ("runs", "resume") for word in tokens[:1]):
+            raise error
+        return _complain(f"What is stored cannot be used; it may be damaged. {explain(error)}", FAILED)
     return _complain(str(error), BAD_USAGE if isinstance(error, ConfigurationError | NoModelError) else FAILED)
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,11 @@ class ShownQuestion:
     def items(self) -> list[Item]:
         """Return the things to be decided."""
         value = self.value if isinstance(self.value, Mapping) else {}
-        if isinstance(value.get("action_requests"), list):
+        if requests := value.get("action_requests"):
             reviews = value.get("review_configs", ())
-            allowed = {review["action_name"]: tuple(review["allowed_decisions"]) for review in reviews}
-            return [_action(item, allowed.get(item["name"], ANY_DECISION)) for item in value["action_requests"]]
+            with suppress(AttributeError, KeyError, TypeError):  # then it is not in LangChain's form
+                allowed = {review["action_name"]: tuple(review["allowed_decisions"]) for review in reviews}
+                return [_action(item, allowed.get(item["name"], ANY_DECISION)) for item in requests]
         text = self.value if isinstance(self.value, str) else json.dumps(self.value, indent=2, default=str)
         return [Item(text, text, (), "", lambda choice, text: text)]
 
@@ -132,7 +134,7 @@ def _ids(questions: Sequence[ShownQuestion]) -> str:
 
 def _action(request: Mapping[str, Any], allowed: tuple[str, ...]) -> Item:
     """Return the decision on an action in LangChain's form."""
-    shown = request.get("description") or f"{request['name']} {json.dumps(request['args'], indent=2)}"
+    shown = str(request.get("description") or f"{request['name']} {json.dumps(request['args'], indent=2)}")
     args = request["args"]
     text_only = isinstance(args, Mapping) and [*args] == ["text"]
     steps = args.get("steps") if isinstance(args, Mapping) else None
@@ -190,10 +192,7 @@ def can_ask() -> bool:
 def ask_on_terminal(
     questions: Sequence[ShownQuestion], console: Console, drafts: dict[str, str]
 ) -> dict[str, object] | None:
-    """Ask a person one question after the other and return the answers by id; None if they would rather not now.
-
-    An edit begins with the draft: the text as it was last edited, by the text that was to be edited.
-    """
+    """Ask a person and return the answers by id, None for not now; `drafts` has texts as last edited, by the first."""
     answers: dict[str, object] = {}
     try:
         with signals_to(raise_interrupt):

@@ -22,7 +22,7 @@ from graphs.cli.queued import ACTIVE, jobs, queue, state_of, with_jobs
 from graphs.cli.run_spec import origin_of
 from graphs.cli.start import opened_storage
 from graphs.show import RunSummary, decisions, is_page, one_line, page, print_timeline, table_of
-from graphs.storage import State, Storage
+from graphs.storage import State
 
 AsHtml = Annotated[
     list[str] | None,
@@ -65,7 +65,9 @@ def print_runs(runs: Sequence[stored.StoredRun], console: Console) -> None:
 def show_command(run: RunArgument | None = None, /, *, as_json: AsJson = False, as_html: AsHtml = None) -> None:
     """Show a stored run, or the last one: its plan, steps, reviews, route, handoffs, errors, cost and answer."""
     with opened_storage(only_if_there=True) as storage:
-        state = state_of(storage, run or _last(storage))
+        if run is None and not (threads := storage.threads()):
+            raise StorageError("No runs are stored yet")
+        state = state_of(storage, run or threads[0][0])
         plan = [point.step for point in stored.fork_points(storage, state["thread_id"]) if point.kind == "step"]
     result = as_result(state)
     if as_json:
@@ -77,13 +79,6 @@ def show_command(run: RunArgument | None = None, /, *, as_json: AsJson = False, 
     else:
         origin = {name: state[name] for name in ("thread_id", "pattern", "started")}
         write_page(state["thread_id"], page({**origin, **result}), as_html)
-
-
-def _last(storage: Storage) -> str:
-    threads = storage.threads()
-    if not threads:
-        raise StorageError("No runs are stored yet")
-    return threads[0][0]
 
 
 def _print_run(state: State, result: dict[str, Any], console: Console) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal, TypeVar, get_args
 
@@ -20,9 +21,10 @@ T = TypeVar("T")
 Keep = Literal["turns", "all"]
 """Part of a thread that is kept: its last turn with all checkpoints, or those of all turns."""
 
-_PARTS = {"id": str, "ts": str, "channel_values": dict, "channel_versions": dict, "versions_seen": dict}
+_OBJECTS = ("channel_values", "channel_versions", "versions_seen", "metadata")
+_PARTS = {"id": str, "ts": str, **dict.fromkeys(_OBJECTS, dict)}
 """Parts of every checkpoint."""
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, ArithmeticError)
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, ArithmeticError, RecursionError)
 """Errors of savers over contents: an unknown serialization, broken MessagePack, a missing part."""
 
 
@@ -212,9 +214,11 @@ def check_parts(stored: CheckpointTuple) -> CheckpointTuple:
     Raises:
         ValueError: It is damaged.
     """
-    checkpoint: Any = stored.checkpoint
+    checkpoint: Any = {**stored.checkpoint, "metadata": stored.metadata}
     if missing := [part for part, kind in _PARTS.items() if not isinstance(checkpoint.get(part), kind)]:
         raise ValueError(f"a checkpoint without {missing[0]}")
+    datetime.fromisoformat(checkpoint["ts"])
+    internals.open_interrupts(stored)
     written = [value for _, channel, value in stored.pending_writes or () if channel == "messages"]
     for messages in (checkpoint["channel_values"].get("messages"), *written):
         if isinstance(messages, list) and None in messages:
