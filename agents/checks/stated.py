@@ -40,8 +40,6 @@ _UNITS = {
     "characters": r"characters?|zeichen|caractères?|caracteres",
     "items": r"(?:bullet )?(?:points?|items?)|bullets|stichpunkten?|puntos",
 }
-_MOST_SHARED = 1
-"""Words of the request in a sentence that a text which is too long can spare."""
 _STEM = 5
 """Letters by which a word is the same in its forms."""
 _SENTENCE = re.compile(r"[.!?…]+[\"'”’)»]*(?=\s|$)")
@@ -53,7 +51,7 @@ _NOT_SENTENCES = re.compile(
 """Abbreviations, numbers of lists, and lines of up to three words: a greeting, a heading."""
 _WHOLE_SENTENCE = re.compile(
     r"(?:^(?![ \t]*(?:[-*•–]|\d{1,2}[._)])\s)|(?<=[.!?…][ \t]))"
-    r"(?:\[[^\[\]\n]{1,40}\]$|[^\s.!?…](?:[^.!?…\n]|[.!?…]+(?!\s|$))*[.!?…]+[\"'”’)»]*[ \t]*)",
+    r"(?:\[[^\[\]\n]{1,40}\]$|[^\s.!?…](?:[^.!?…\n]|[.!?…](?!\s|$))*[.!?…]+[\"'”’)»]*[ \t]*)",
     re.MULTILINE,
 )
 """To its end mark, not an item of a list; or a placeholder such as `[Your Name]`."""
@@ -162,11 +160,7 @@ RULES: Sequence[StatedRule] = (words, form, language, facts, limits)
 
 
 class AsRequested:
-    """A check for any agent or pattern: what the task itself states in words that leave no doubt.
-
-    Args:
-        rules: Those that read the task; `AsRequested([*RULES, mine])` adds one of yours.
-    """
+    """A check for any agent or pattern: what the task itself states; `AsRequested([*RULES, mine])` adds a rule."""
 
     __name__ = "as_requested"
 
@@ -212,7 +206,7 @@ def without_spare_sentences(text: str, request: str, fits: Callable[[str], bool]
     asked = _stems(request)
     shared = {sentence: len(_stems(sentence) & asked) for sentence in _WHOLE_SENTENCE.findall(masked)}
     for sentence in sorted(shared, key=shared.__getitem__):
-        if shared[sentence] <= _MOST_SHARED and not any(map(str.isdigit, sentence)):
+        if shared[sentence] < 2 and not any(map(str.isdigit, sentence)):
             place = masked.index(sentence)
             text, masked = (whole[:place] + whole[place + len(sentence) :] for whole in (text, masked))
             if fits(text):
