@@ -171,7 +171,8 @@ def test_a_nested_graph_that_timed_out_begins_no_step_beside_its_own_retry() -> 
     outer = Workflow([Step("a", "inner", "go", timeout=0.5)], agents=[inner.as_agent("inner")], retry=Retry(20, wait=0))
     state = outer.compile().invoke(ASK)
     assert both.wait(PATIENCE)
-    assert (state["status"], begun[-2:], begun.count("two")) == ("completed", ["one", "two"], 1)
+    assert (state["status"], begun[-2:]) == ("completed", ["one", "two"])
+    assert begun.count("two") < begun.count("one")  # on a busy machine more attempts time out, each after either step
 
 
 def test_an_agent_that_timed_out_in_a_tool_repeats_nothing_and_goes_no_further() -> None:
