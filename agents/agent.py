@@ -13,7 +13,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.store.base import BaseStore
 from pydantic import BaseModel
 
-from agents.answer import Answer, is_envelope, read_answer, with_figures
+from agents.answer import Answer, read_answer, usage_of_reply, with_figures
 from agents.assignment import Asked, Assignment, as_assignment, users_words
 from agents.checks import Check, Guardrails, sent_back
 from agents.errors import AgentError, ConfigurationError
@@ -25,16 +25,13 @@ from agents.runtime import (
     SyncAsyncStream,
     Tally,
     Usage,
-    charge_earlier,
     extended,
     handlers_of,
     in_place,
     in_run,
     in_run_scope,
     names_for,
-    plausible,
     run_scope,
-    usage_of_messages,
 )
 from agents.settings import settings
 from agents.tools import NO_USER, memory_tools, user_of
@@ -45,7 +42,7 @@ if TYPE_CHECKING:
 
     AnyMiddleware = AgentMiddleware[Any, Any]
 
-__all__ = ["MAX_TURNS", "Agent", "Answer"]
+__all__ = ["Agent", "Answer"]
 
 T = TypeVar("T")
 
@@ -101,8 +98,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         """Purpose of the agent; planners and routers choose by it."""
         self.examples = tuple(examples)
         """Requests this agent is right for; they help a small model to choose more than anything else."""
-        self.instructions = instructions
-        self.model = model
+        self.instructions, self.model = instructions, model
         self._tools = tuple(tools)
         self.middleware = tuple(middleware)
         self._inner: tuple[AnyMiddleware, ...] = ()
@@ -110,8 +106,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         self.max_turns = max_turns
         self.response_format = response_format
         self.memory = memory
-        self.runnable = runnable
-        self.function = function
+        self.runnable, self.function = runnable, function
         self.checks = tuple(checks)
         self._check(bool(instructions or model or tools or middleware or response_format or memory is not None))
         self._build()
@@ -172,9 +167,8 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         return isinstance(worker, ChatModelWorker) and bool(worker.tools or worker.toolsets or worker.middleware)
 
     def run(self, effects: Effects, value: Asked, config: RunnableConfig) -> Coroutine[Any, Any, Answer]:
-        """Do one assignment."""
         tally = in_place(config).tally_of(self) or Tally(settings().prices)
-        return in_run(config, lambda own: self.work(effects, value, own, tally, _as_answer))
+        return in_run(config, lambda own: self.work(effects, value, own, tally, lambda reply, usage: None))
 
     async def work(
         self,
@@ -190,7 +184,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         with tally:
             await self._admit(effects, assignment, config)
             reply = await self.reply(effects, assignment, config, tally)
-            for is_last in (not self.is_chat_model, True):
+            for is_asked_again in (True, False) if self.is_chat_model else (False,):
                 usage = self.spent(reply, tally, config)
                 if (other := instead(reply, usage)) is not None:
                     return other
@@ -198,9 +192,8 @@ class Agent(SyncAsyncStream[Asked, Answer]):
                 wrong = await self.guardrails.wrong_in_answer(effects, answer["text"], answer["data"], assignment)
                 if not wrong:
                     return with_figures(answer, figures)
-                if is_last:
-                    break
-                reply = await self.reply(effects, sent_back(assignment, answer["text"], wrong), config, tally)
+                if is_asked_again:
+                    reply = await self.reply(effects, sent_back(assignment, answer["text"], wrong), config, tally)
             raise AgentError(f"The answer of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
 
     async def _admit(self, effects: Effects, assignment: Assignment, config: RunnableConfig) -> None:
@@ -208,10 +201,8 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         if self.memory is not None and user_of(config) is None:
             raise ConfigurationError(NO_USER)
         if scope := run_scope(config):
-            for words in (
-                self.instructions,
-                *(users_words(assignment) or ([] if scope.words else [assignment["task"]])),
-            ):
+            asked = users_words(assignment) or ([] if scope.words else [assignment["task"]])
+            for words in (self.instructions, *asked):
                 scope.add_words(words)
         if wrong := await self.guardrails.wrong_in_input(effects, assignment):
             raise AgentError(f"The task of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
@@ -221,12 +212,11 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         runnable = await self.worker.runnable(effects, config)
         asked: Any = self.worker.input(value)
         try:
-            replied = await effects.invoke(runnable, asked, config)
+            return newly_written(await effects.invoke(runnable, asked, config), asked)
         except Exception as error:
-            if self._does_without_tools(error, tally):
-                return await self.reply(effects, value, config, tally)
-            raise
-        return newly_written(replied, asked)
+            if not self._does_without_tools(error, tally):
+                raise
+        return await self.reply(effects, value, config, tally)
 
     def _does_without_tools(self, error: Exception, tally: Tally) -> bool:
         worker = self.worker
@@ -238,14 +228,8 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         return read_answer(self.name, reply, usage, direct)
 
     def spent(self, reply: object, tally: Tally, config: RunnableConfig) -> Usage:
-        """Return what an assignment cost; calls on a server, or before a killed run was resumed, are in the reply."""
-        is_elsewhere = isinstance(self.worker, GraphWorker) and self.worker.is_remote
-        if not isinstance(reply, dict) or not (self.is_chat_model or is_elsewhere):
-            return tally.usage
-        reported = reply["usage"] if is_envelope(reply) else usage_of_messages(reply.get("messages", ()), tally.prices)
-        usage = plausible(reported)
-        charge_earlier(config, usage, tally.usage)
-        return usage if usage["calls"] > tally.usage["calls"] else tally.usage
+        """Return what an assignment cost."""
+        return usage_of_reply(reply, tally, config) if self.worker.reports_usage else tally.usage
 
     def with_tools(self, tools: Sequence[BaseTool], *middleware: AnyMiddleware) -> Agent:
         """Return a copy that also has these tools, which end its turn; only a chat model can have any."""
@@ -313,7 +297,3 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         # A run named like a node would be taken for it by LangGraph, which streams the messages that nodes give back.
         config["run_name"] = f"agent:{self.name}"
         return config, names
-
-
-def _as_answer(reply: object, usage: Usage) -> None:
-    """Read a reply as nothing else than an answer."""

@@ -8,11 +8,21 @@ from collections.abc import Collection, Mapping
 from typing import Any, NotRequired, TypeGuard
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from pydantic_core import to_jsonable_python
 from typing_extensions import TypedDict
 
 from agents.errors import AgentError, BudgetError, EmptyReplyError
-from agents.runtime import Usage, check_reply, clean, clean_data, plausible
+from agents.runtime import (
+    Tally,
+    Usage,
+    charge_earlier,
+    check_reply,
+    clean,
+    clean_data,
+    plausible,
+    usage_of_messages,
+)
 
 ENVELOPE = frozenset({"messages", "status", "errors", "usage"})
 """The keys that the result of every pattern of ours has."""
@@ -50,6 +60,16 @@ def with_figures(answer: Answer, figures: ChainMap[str, float]) -> Answer:
     own = list(figures.maps[0].items())[-MAX_FIGURES:]
     exact = {name: figure if abs(figure) < _EXACT else float(figure) for name, figure in own}
     return {**answer, "figures": exact} if exact else answer
+
+
+def usage_of_reply(reply: object, tally: Tally, config: RunnableConfig) -> Usage:
+    """Return what an assignment cost; calls on a server, or before a killed run was resumed, are in the reply only."""
+    if not isinstance(reply, dict):
+        return tally.usage
+    reported = reply["usage"] if is_envelope(reply) else usage_of_messages(reply.get("messages", ()), tally.prices)
+    usage = plausible(reported)
+    charge_earlier(config, usage, tally.usage)
+    return usage if usage["calls"] > tally.usage["calls"] else tally.usage
 
 
 def read_answer(name: str, reply: object, usage: Usage, direct: Collection[str] = ()) -> Answer:

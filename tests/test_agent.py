@@ -15,9 +15,10 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from agents import Agent, AgentError, ConfigurationError, Settings
-from agents.agent import MAX_TURNS, Answer
+from agents.agent import Answer
 from agents.assignment import quote
 from agents.testing import Reply, ScriptedModel
+from agents.workers import MAX_TURNS
 from tests.tables import each
 
 

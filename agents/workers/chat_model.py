@@ -66,6 +66,9 @@ class ChatModelWorker:
         ConfigurationError: The model is not one, a tool cannot be named, or the form is not that of an object.
     """
 
+    reports_usage = True
+    """Whether replies have usage of calls that were not made here: before a killed run was resumed, or on a server."""
+
     def __init__(
         self,
         name: str,

@@ -22,6 +22,7 @@ class FunctionWorker(OwnRun[Assignment, Any]):
     """Gives a function the task and the extras it has parameters for; returns what the function returned."""
 
     is_graph = False
+    reports_usage = False
 
     def __init__(self, function: Callable[..., object]) -> None:
         self.function = function

@@ -32,11 +32,11 @@ class GraphWorker:
 
     def __init__(self, graph: AnyRunnable) -> None:
         self.graph = graph
-        self.is_remote = isinstance(graph, PregelProtocol) and not isinstance(graph, Pregel)
-        self.is_graph = isinstance(graph, PregelProtocol) and not self.is_remote
+        self.reports_usage = is_remote = isinstance(graph, PregelProtocol) and not isinstance(graph, Pregel)
+        self.is_graph = isinstance(graph, PregelProtocol) and not is_remote
         self._is_pattern = isinstance(graph, Pregel) and graph.channels.keys() >= _PATTERN
         self._model = _model_in(graph)
-        self._runnable = RemoteGraphRun(graph) if self.is_remote else graph
+        self._runnable = RemoteGraphRun(graph) if is_remote else graph
 
     async def runnable(self, effects: Effects, config: RunnableConfig) -> AnyRunnable:
         """Return the graph, with the user's own context in the form that its `context_schema` asks for."""
