@@ -194,7 +194,7 @@ class Processes:
         for connection in self._connections:
             connection.close()
         for server in self._servers:
-            server.communicate(timeout=PATIENCE)  # it ends with the last of the workers that share it
+            server.communicate()  # it ends with the last of the workers that share it
 
     @property
     def _connection(self) -> TextIO:

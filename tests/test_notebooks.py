@@ -14,12 +14,14 @@ import nbformat
 import pytest
 
 from tests.notebooks import FOLDER, NOTEBOOKS, ROOT, code, execute, outputs, started_kernel
+from tests.tables import each
 
 NAMES = ["0_tour", "1_planner", "2_router", "3_workflow", "4_supervisor", "5_network", "6_orchestrator"]
 EACH_HAS = ("What happens on failure", "How to change it")
 TIMES = re.compile(r"\s*\d+(\.\d+)?[ \xa0](ms|s)\b")
 committed = {path.stem: nbformat.read(path, as_version=4) for path in NOTEBOOKS}
-every = pytest.mark.parametrize("name", NAMES)
+every_run = pytest.mark.parametrize("name", NAMES)
+every = each("name", NAMES)
 
 
 @pytest.fixture(scope="session")
@@ -69,12 +71,12 @@ def test_all_are_there() -> None:
     assert list(committed) == NAMES
 
 
-@every
+@every_run
 def test_nothing_is_written_to_stderr(run: Any) -> None:
     assert [output for _, output in outputs(run) if output.get("name") == "stderr"] == []
 
 
-@every
+@every_run
 def test_is_committed_as_it_runs(run: Any, name: str) -> None:
     assert kinds(committed[name]) == kinds(run)
     assert texts(committed[name]) == texts(run)
@@ -117,7 +119,7 @@ def test_no_output_is_a_wall_of_dict(name: str) -> None:
     assert [result for result in results if result["data"]["text/plain"].startswith(("{", "["))] == []
 
 
-@pytest.mark.parametrize("name", NAMES[1:])
+@each("name", NAMES[1:])
 def test_tells_of_failure_and_change(name: str) -> None:
     text = "\n".join(cell.source for cell in committed[name].cells if cell.cell_type == "markdown")
     for heading in EACH_HAS:
