@@ -181,7 +181,6 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage], SyncAsyncStream[Sequen
         self.rules = [SystemMessage(instructions)] if instructions else []
 
     async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> AIMessage:
-        """Return the reply."""
         written = WrittenArguments()
         own = extended(config, callbacks=[written]) if self.tools else config
 
@@ -258,6 +257,5 @@ class FormedReply(OwnRun[Sequence[BaseMessage], Mapping[str, object]]):
         self.rules = [SystemMessage(instructions)] if instructions else []
 
     async def run(self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig) -> Mapping[str, object]:
-        """Return a state with the data, and its JSON as a message."""
         data = (await effects.invoke(self.decision, [*self.rules, *value], config))["value"]
         return {"messages": [AIMessage(json.dumps(data, ensure_ascii=False))], "structured_response": data}

@@ -24,7 +24,6 @@ class EndingTools(OwnRun[Any, object]):
         self.max_turns = max_turns
 
     async def run(self, effects: Effects, value: Mapping[str, Any], config: RunnableConfig) -> object:
-        """Return the state with the messages that were written."""
         messages = [*value["messages"]]
         for _ in range(self.max_turns):
             reply = await effects.invoke(self.model, messages, config)

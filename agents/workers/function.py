@@ -30,15 +30,12 @@ class FunctionWorker(OwnRun[Assignment, Any]):
         self._takes_task, self._extras = _parameters(function)
 
     async def runnable(self, effects: Effects, config: RunnableConfig) -> FunctionWorker:
-        """Return this worker."""
         return self
 
     def input(self, assignment: Assignment) -> Assignment:
-        """Return the assignment as it is."""
         return assignment
 
     def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Coroutine[Any, Any, Any]:
-        """Call the function."""
         work: Callable[..., Any] = partial(self.function, value["task"]) if self._takes_task else self.function
         arguments = {name: _argument(name, value, config) for name in self._extras}
         if self._is_async:

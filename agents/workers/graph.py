@@ -68,7 +68,6 @@ class RemoteGraphRun(SyncAsyncRunnable[Any, Any]):
         self.graph = graph.bind(on_disconnect="cancel")  # so that nothing goes on there once it is cancelled here
 
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Any:
-        """Have the server do one run."""
         try:
             state = await effects.invoke(self.graph, value, _without_thread(config))
         except GraphInterrupt as question:

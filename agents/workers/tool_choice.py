@@ -188,7 +188,6 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
         self.after_lines = answering(self.lines.rules) if self.lines else None
 
     async def run(self, effects: Effects, value: ToolChoiceState, config: RunnableConfig) -> dict[str, Any]:
-        """Return the model's answer."""
         messages = value["messages"]
         task = message_parts(messages[0].text)[2]
         results = [message for message in messages[1:] if isinstance(message, ToolMessage)]

@@ -1,4 +1,4 @@
-"""What a chat front end sees of a graph at work: its steps as tool calls, and its answer word by word.
+"""The view of a chat front end on a graph at work: its steps as tool calls, and its answer word by word.
 
 Front ends show the `messages` stream of the outermost graph only; what models write in graphs inside does not get there
 by itself. Nothing of this is kept in a state, but for the messages of `shown_call`.
@@ -34,7 +34,7 @@ _SHOWN = "podium_shown"
 """Marks messages, in their `response_metadata`, that a thread holds for its readers and not for agents."""
 
 ANSWERS_FOR = "__answers_for"
-"""Where a config says which graph inside answers for the one that calls it: its namespace, and where it is heard."""
+"""Config key that says which graph inside answers for the one that calls it: its namespace, and where it is heard."""
 
 WRITING = ("model", "answer")
 """The nodes in which agents write that are graphs: of LangChain's `create_agent`, and of `agents.workers.tool_choice`.
@@ -61,7 +61,6 @@ class Voice(BaseCallbackHandler):
             self.speaking[run_id] = VisibleText()
 
     def on_llm_new_token(self, token: object, *, run_id: object, **about: object) -> None:
-        """Pass a piece on."""
         message = getattr(about.get("chunk"), "message", None)
         # A chunk without an id is of a model that streams for itself, though the caller asked for none.
         if run_id in self.speaking and isinstance(message, AIMessageChunk) and message.id:
@@ -76,11 +75,9 @@ class Voice(BaseCallbackHandler):
             push_event(_heard(self.config), _visible(event, self.speaking[run_id]), run_id)
 
     def on_llm_end(self, response: object, *, run_id: object, **about: object) -> None:
-        """Forget the call."""
         self.speaking.pop(run_id, None)
 
     def on_llm_error(self, error: BaseException, *, run_id: object, **about: object) -> None:
-        """Forget the call."""
         self.speaking.pop(run_id, None)
 
 

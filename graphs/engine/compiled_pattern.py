@@ -49,7 +49,7 @@ StateT = TypeVar("StateT", bound=PatternState)
 
 
 class PatternBuilder(StateGraph[StateT, Settings, Any, StateT], Generic[StateT]):
-    """What a compiled pattern reads of the graph that it was built from."""
+    """The attributes that a compiled pattern reads of the graph it was built from."""
 
     pattern: RunRules[StateT]
     public_input: type
@@ -98,7 +98,6 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         return run_in_background(partial(self.ainvoke, input, config, **options))
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:  # noqa: A002
-        """Stream as every LangGraph graph does."""
         return iterate_in_background(partial(self.astream, input, config, **options))
 
     async def astream(
@@ -107,7 +106,6 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         config: RunnableConfig | None = None,
         **options: Any,
     ) -> AsyncIterator[Any]:
-        """Stream as every LangGraph graph does."""
         input_, prepared, options = self._prepared(input, config, options)
         lock, prepared = thread_lock(self.checkpointer, prepared)
         scope, prepared = self._in_scope(input_, prepared)
@@ -178,7 +176,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """What a run keeps of this graph, to notice changed code when it is resumed."""
+        """The part of this graph that a run keeps, to notice changed code when it is resumed."""
         return fingerprint(self.builder.pattern, self.builder.nodes)
 
     def synthesizes(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a drawing with `xray` shows: in place of a node the agents or steps that are at work in it, patterns opened."""
+"""Drawings with `xray`: in place of a node the agents or steps that are at work in it, patterns opened."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graphs.engine.steps import Step
 AnyGraph = CompiledStateGraph[Any, Any, Any, Any]
 
 renderers: list[Callable[[AnyGraph], dict[str, str]]] = []
-"""How notebooks draw a compiled graph, by MIME type; `graphs` registers the renderer, so that the engine needs none."""
+"""Renderers of a compiled graph for notebooks, by MIME type; `graphs` registers one, so that the engine needs none."""
 
 
 def display(graph: AnyGraph) -> dict[str, str]:

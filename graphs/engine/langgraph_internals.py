@@ -139,7 +139,7 @@ class Calls:
         self._parents: dict[str, object] = {}
         """By the place of what calls, the checkpoints of the graphs around it."""
         self._before: dict[str, list[Any]] = defaultdict(list)
-        """What calls can match, by task: only what was stored before their node began."""
+        """Writes that calls can match, by task: only those stored before their node began."""
         before = loop.checkpoint_pending_writes
         for write in before:
             self._before[write[0]].append(write)

@@ -37,7 +37,7 @@ from graphs.engine.state import Worked, recovered
 S = TypeVar("S", contravariant=True)
 R = TypeVar("R")
 Update = dict[str, Any]
-"""What a node changes: some keys of its graph's state."""
+"""The changes of a node: some keys of its graph's state."""
 
 
 class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
@@ -73,7 +73,6 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         self.books = getattr(agent, "name", None) or getattr(agent, "books", None)
 
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Update:
-        """Return the update of the state."""
         started = time.time()
         began = time.monotonic()
         take_over(config, place_in_run(config), value.get("usage"), value.get("seconds", 0.0))

@@ -109,7 +109,6 @@ class PatternGraph(PatternBuilder[StateT]):
         return self.add_conditional_edges(source, target, path_map)
 
     def compile(self, *args: Any, **options: Any) -> CompiledPattern[StateT]:
-        """Compile as `StateGraph.compile` does."""
         if ANSWER not in self.nodes:
             self.add_rule(ANSWER, self.pattern.answer)
             super().add_edge(ANSWER, END)

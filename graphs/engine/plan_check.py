@@ -1,4 +1,4 @@
-"""What is wrong with a plan: sentences that a person or a model can act on, and that never contradict each other."""
+"""Flaws of a plan: sentences that a person or a model can act on, and that never contradict each other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_FINDINGS = 20
 
 
 class Flaws(list[str]):
-    """What is wrong with a plan, one sentence each."""
+    """The flaws of a plan, one sentence each."""
 
     def add(self, wrong: bool, sentence: str) -> None:
         """Add a sentence if something is wrong."""

@@ -25,7 +25,6 @@ class Returning(SyncAsyncRunnable[Assignment, Answer]):
         self.form = Form(form)
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:
-        """Return the answer with its data as JSON of the form."""
         answer = await effects.invoke(self.agent, value, config)
         if answer["status"] == "needs_input":
             return answer

@@ -1,4 +1,4 @@
-"""What the graph of a pattern asks of the pattern: how a run begins and ends, and what a drawing shows."""
+"""The rules of a pattern for its graph: how a run begins and ends, and what a drawing shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ StateT = TypeVar("StateT", bound=PatternState)
 
 
 class RunRules(Generic[StateT]):
-    """What a pattern says of itself, and how its runs begin and end."""
+    """Attributes of a pattern, and how its runs begin and end."""
 
     name = "pattern"
     state_schema: type[Any] = PatternState
@@ -26,7 +26,7 @@ class RunRules(Generic[StateT]):
     retry: Retry | None = None
     """For every call; None for three attempts."""
     history: History = "full"
-    """What agents see of the conversation before the request."""
+    """Part of the conversation before the request that agents see."""
 
     def opening(self) -> Mapping[str, object]:
         """Return what the state begins with where that is not empty."""

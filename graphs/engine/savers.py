@@ -19,7 +19,7 @@ Saver = BaseCheckpointSaver[Any]
 T = TypeVar("T")
 
 STORAGE = "__storage"
-"""Where a run's storage is kept in its config; nested graphs inherit it, checkpoints leave it out."""
+"""Config key of a run's storage; nested graphs inherit it, checkpoints leave it out."""
 
 
 def copy_of(saver: Saver) -> Any:

@@ -72,7 +72,7 @@ class Input(TypedDict):
 if TYPE_CHECKING:
 
     class _Interrupted(TypedDict, total=False):
-        """What LangGraph adds to the result of a run that waits for a person."""
+        """The key that LangGraph adds to the result of a run that waits for a person."""
 
         __interrupt__: list[Interrupt]
 else:
@@ -94,9 +94,9 @@ class PatternState(Input, _Interrupted):
     """Seconds of work; waiting for a person or for a resume does not count."""
     worked: Annotated[list[Worked], operator.add]
     assignment: Assignment | None
-    """What an outer pattern asks for; None where the request is in the messages."""
+    """The assignment of an outer pattern; None where the request is in the messages."""
     since_request: list[AnyMessage]
-    """What other nodes of the caller's graph wrote after the request."""
+    """Messages of other nodes of the caller's graph after the request."""
     code: dict[str, list[str]]
     """The fingerprint of the graph that began the run: its nodes, and the agents in them."""
     remaining_steps: RemainingSteps
@@ -107,7 +107,7 @@ PRIVATE = ("assignment", "since_request", "code", "remaining_steps")
 
 
 class Conclusion(TypedDict):
-    """What a run ends with: the text of its answer, and how it stands."""
+    """The end of a run: the text of its answer, and how it stands."""
 
     text: str
     message_id: NotRequired[str | None]

@@ -1,4 +1,4 @@
-"""What a step gets of the steps it depends on: their results as text and as data, and their named figures."""
+"""The inputs of a step from those it depends on: their results as text and as data, and their named figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphs.errors import ChangedCodeError
 
 @dataclass(frozen=True, slots=True)
 class StepInputs:
-    """What a step, or an item or a round of it, gets; by id of a dependency, `item` or `last_round`."""
+    """The inputs of a step, or of an item or a round of it; by id of a dependency, `item` or `last_round`."""
 
     context: Mapping[str, str]
     """The results as text, or why there is none."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from functools import partial
 from time import time
 from typing import Any
@@ -50,44 +51,33 @@ Begin = Callable[[], None]
 """Called when the first agent of a step begins."""
 
 
+@dataclass(eq=False)
 class StepWork:
-    """Does the work of steps in one run of them.
+    """Does the work of steps in one run of them."""
 
-    Args:
-        effects: How to wait.
-        agents: The team, by name.
-        retry: For steps that have none of their own.
-        steps: All steps of the run, by id.
-        assignment: What the run is asked to do.
-        slots: Admits so many attempts at once.
-        tasks: The durable calls of the run.
-    """
+    effects: Effects
+    agents: Mapping[str, Agent]
+    """The team, by name."""
+    retry: Retry
+    """For steps that have none of their own."""
+    steps: Mapping[str, Step]
+    """All steps of the run, by id."""
+    base: Assignment
+    """The assignment of the run."""
+    slots: AbstractAsyncContextManager[object]
+    """Admits so many attempts at once."""
+    tasks: Tasks
+    """The durable calls of the run."""
+    failed: str | None = None
+    """The failed step because of which nothing new begins, under `on_failure="stop"`."""
+    abandoned: bool = False
+    needed: set[str] = field(default_factory=set)
+    """Ids of steps whose results others need."""
 
-    def __init__(
-        self,
-        effects: Effects,
-        agents: Mapping[str, Agent],
-        retry: Retry,
-        steps: Mapping[str, Step],
-        assignment: Assignment,
-        slots: AbstractAsyncContextManager[object],
-        tasks: Tasks,
-    ) -> None:
-        self.agents = agents
-        self.retry = retry
-        self.steps = steps
-        self.base = assignment
-        self.slots = slots
-        self.tasks = tasks
-        self.effects = effects
-        self.config = tasks.config
+    def __post_init__(self) -> None:
+        self.config = self.tasks.config
         self.control = get_runtime().control
         """By which the caller asks that nothing new begins."""
-        self.failed: str | None = None
-        """The failed step because of which nothing new begins, under `on_failure="stop"`."""
-        self.abandoned = False
-        self.needed: set[str] = set()
-        """Ids of steps whose results others need."""
 
     def do(self, step: Step, settled: Mapping[str, StepRecord], begin: Begin) -> _Work:
         """Return the record of a step whose dependencies have these."""
@@ -237,7 +227,7 @@ class StepWork:
 
 
 _KEPT = ("result", "data", "figures", "answered_by")
-"""What the cache keeps of a record: what is not particular to one run."""
+"""Keys of a record that the cache keeps: those not particular to one run."""
 
 
 class Cached:
@@ -255,12 +245,10 @@ class Cached:
         self.cache = cache
 
     async def get(self, effects: Effects) -> dict[str, Any] | None:
-        """Return what is stored of a record."""
         stored: dict[Any, dict[str, Any]] = await effects.function(partial(self.cache.get, [self.key]), {})
         return stored.get(self.key)
 
     async def set(self, effects: Effects, record: StepRecord) -> None:
-        """Store a record."""
         kept = {key: value for key, value in record.items() if key in _KEPT}
         await effects.function(partial(self.cache.set, {self.key: (kept, self.ttl)}), {})
 

@@ -44,7 +44,7 @@ class Step:
     timeout: float | None = None
     """Seconds for each attempt."""
     retry: Retry | None = None
-    """How often and when a failed attempt is repeated; None: as the workflow says."""
+    """Repetition of failed attempts; None: as the workflow says."""
     when: Mapping[str, str] | None = None
     """Run only if a dependency's result fits: `{"step": id, "equals": text}`, or `not_equals`, `contains`, …"""
     join: Join = "all"
@@ -79,7 +79,7 @@ class Step:
 
 
 class StepRecord(TypedDict):
-    """What is known of a step while and after it runs."""
+    """The record of a step, while and after it runs."""
 
     id: str
     agent: str
@@ -106,7 +106,7 @@ class StepRecord(TypedDict):
     ended: float | None
     usage: Usage
     problems: list[Problem]
-    """What the step adds to the run's `errors`."""
+    """Problems that the step adds to the run's `errors`."""
 
 
 _as_step: TypeAdapter[Step] = TypeAdapter(Step)

@@ -30,7 +30,7 @@ from graphs.engine.savers import original
 from graphs.errors import ConfigurationError, ThreadBusyError
 
 WhenBusy = Literal["wait", "refuse"]
-"""What a run does while another one works on its thread."""
+"""Behaviour of a run while another one works on its thread."""
 
 HELD = "__held_threads"
 """Key of the config's `configurable` with the threads that a run has locked; checkpoints leave it out."""
