@@ -28,29 +28,22 @@ NAMES = ["network", "orchestrator", "planner", "router", "supervisor", "workflow
 # MCP
 
 
-async def by_mcp(url: str, tool: str, **arguments: Any) -> Any:
+async def by_mcp(url: str, tool: str, **arguments: Any) -> tuple[list[Any], Any]:
+    """Return the tools and the result of one, in one session: for each the server derives all schemas."""
     from mcp import Client  # slow to import: only the worker with the server does
 
     async with Client(f"{url}/mcp") as client:
-        return await client.call_tool(tool, arguments)
+        return list((await client.list_tools()).tools), await client.call_tool(tool, arguments)
 
 
-async def tools(url: str) -> list[Any]:
-    from mcp import Client  # slow to import: only the worker with the server does
-
-    async with Client(f"{url}/mcp") as client:
-        return list((await client.list_tools()).tools)
-
-
-def test_every_graph_is_an_mcp_tool_that_takes_a_message(langgraph: ServerProcess) -> None:
-    listed = [item for item in asyncio.run(tools(langgraph.url)) if item.name not in ("broken", "clerk")]
-    assert sorted(item.name for item in listed) == NAMES
-    assert {item.input_schema["properties"]["messages"]["type"] for item in listed} == {"string"}
-    assert all(len(item.description) > 40 for item in listed)
-
-
-def test_an_mcp_client_gets_the_whole_record(langgraph: ServerProcess, desk: Desk) -> None:
-    result = asyncio.run(by_mcp(langgraph.url, "planner", messages="Do it"))
+def test_every_graph_is_an_mcp_tool_that_takes_a_message_and_returns_the_whole_record(
+    langgraph: ServerProcess, desk: Desk
+) -> None:
+    tools, result = asyncio.run(by_mcp(langgraph.url, "planner", messages="Do it"))
+    ours = [tool for tool in tools if tool.name not in ("broken", "clerk")]
+    assert sorted(tool.name for tool in ours) == NAMES
+    assert {tool.input_schema["properties"]["messages"]["type"] for tool in ours} == {"string"}
+    assert all(len(tool.description) > 40 for tool in ours)
     state = ast.literal_eval(result.content[0].text)
     assert not result.is_error
     assert (state["status"], state["messages"][-1]["content"]) == ("completed", FINAL)
