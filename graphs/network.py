@@ -12,10 +12,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langgraph.graph import END, START
 
-from agents.agent import Agent
-from agents.assignment import Assignment, History, check_history, with_task
-from agents.conversion import AnyAgent
-from agents.runtime import Retry
+from agents import Agent, AnyAgent, Assignment, Retry
+from agents.assignment import History, check_history, with_task
 from graphs.decisions import handoffs, prompts, speakers
 from graphs.engine import (
     RUNNING,

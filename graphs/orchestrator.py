@@ -9,12 +9,9 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, SystemMessage
 from langgraph.graph import END, START
 
-from agents.agent import Agent, Answer
+from agents import Agent, Answer, AnyAgent, Decided, Decision, Retry
 from agents.assignment import History
 from agents.checks import Check, as_requested
-from agents.conversion import AnyAgent
-from agents.decisions import Decided, Decision
-from agents.runtime import Retry
 from graphs.decisions import plans, prompts, question_of, triaging, verdicts
 from graphs.engine import Box, Conclusion, Node, PatternGraph, StepRecord, each, problem, problems_inside, team_of
 from graphs.errors import ConfigurationError

@@ -12,10 +12,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
-from agents.agent import Agent, Answer
-from agents.assignment import Assignment, History, check_history
-from agents.conversion import AnyAgent
-from agents.runtime import Retry
+from agents import Agent, Answer, AnyAgent, Assignment, Retry
+from agents.assignment import History, check_history
 from graphs.decisions import Candidate, classifiers, plans, prompts
 from graphs.engine import (
     ASKS,

@@ -10,11 +10,9 @@ from langchain_core.messages import BaseMessage, RemoveMessage
 from langgraph.graph import END, START
 from typing_extensions import TypeVar
 
-from agents.agent import Agent, Answer
-from agents.assignment import Assignment, History, check_history
+from agents import Agent, Answer, AnyAgent, Assignment, Retry, agent_of
+from agents.assignment import History, check_history
 from agents.checks import Check, sent_back
-from agents.conversion import AnyAgent, agent_of
-from agents.runtime import Retry
 from graphs.decisions import verdicts
 from graphs.engine import (
     ASKS,

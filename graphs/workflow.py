@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from langgraph.graph import END, START
 
+from agents import AnyAgent, Retry
 from agents.assignment import History, check_history
-from agents.conversion import AnyAgent
-from agents.runtime import Retry
 from graphs.engine import (
     Box,
     Conclusion,

@@ -12,10 +12,9 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
-from agents.agent import Agent
-from agents.errors import ConfigurationError, StorageError
+from agents import Agent, ConfigurationError, Settings
+from agents.errors import StorageError
 from agents.models import model_name
-from agents.settings import Settings
 from agents.teams import load_team, team
 from graphs.cli.options import PATTERNS, Choices
 from graphs.engine import Pattern, compiled, load_named

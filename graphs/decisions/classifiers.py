@@ -14,10 +14,9 @@ from langchain_core.messages import SystemMessage
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, Field, field_validator
 
-from agents.agent import Agent
-from agents.assignment import Assignment
-from agents.decisions import Decision, OneOf, Short
-from agents.runtime import Attempts, Effects, Retry, SyncAsyncRunnable, Tally, add_usage, no_usage
+from agents import Agent, Assignment, Decision, Retry
+from agents.decisions import OneOf, Short
+from agents.runtime import Attempts, Effects, SyncAsyncRunnable, Tally, add_usage, no_usage
 from agents.settings import settings
 from graphs.decisions import prompts
 from graphs.decisions.embedding_classifier import Classified, EmbeddingClassifier, candidate

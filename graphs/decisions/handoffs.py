@@ -12,9 +12,7 @@ from langgraph.errors import ParentCommand
 from langgraph.types import Command
 from typing_extensions import TypedDict
 
-from agents.agent import Agent
-from agents.assignment import Assignment
-from agents.errors import AgentError
+from agents import Agent, AgentError, Assignment
 from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, clean, clean_data
 from agents.settings import settings
 from graphs.engine import PatternState, Update, shown_call

@@ -20,8 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict
 
-from agents.decisions import Decided, Decision
-from agents.errors import DecisionError
+from agents import Decided, Decision, DecisionError
 from agents.models import VisibleText
 from agents.runtime import AttemptOutcome, Attempts, Effects, Usage, named, no_usage, sum_usage
 from graphs.decisions import prompts

@@ -11,11 +11,9 @@ from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from agents.agent import Agent, Answer
-from agents.assignment import Assignment, quote
+from agents import Agent, Answer, Assignment, EmptyReplyError, quote
 from agents.checks import as_requested, figures_in, sent_back, unknown_figures
 from agents.decisions import OneOf, Paragraph, Short
-from agents.errors import EmptyReplyError
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
 from graphs.engine import RESERVED, Plan, Problem, StepRecord, inside, problems_inside

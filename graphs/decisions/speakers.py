@@ -11,10 +11,9 @@ from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from agents.agent import Agent
-from agents.assignment import Assignment, History, select_history
-from agents.decisions import Decided, Decision, OneOf, Short, nearest
-from agents.errors import ConfigurationError, UnknownAgentError
+from agents import Agent, Assignment, ConfigurationError, Decided, Decision, UnknownAgentError
+from agents.assignment import History, select_history
+from agents.decisions import OneOf, Short, nearest
 from agents.runtime import Effects, SyncAsyncRunnable, call, is_async, no_usage
 from graphs.decisions import prompts
 from graphs.decisions.handoffs import FINISH, Turn

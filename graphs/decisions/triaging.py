@@ -10,8 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from agents.agent import Agent, Answer
-from agents.assignment import Assignment
+from agents import Agent, Answer, Assignment
 from agents.decisions import OneOf
 from agents.runtime import Effects, SyncAsyncRunnable, Usage, named
 from graphs.decisions import prompts

@@ -12,11 +12,9 @@ from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 from typing_extensions import TypedDict
 
-from agents.agent import Agent, Answer
-from agents.assignment import Assignment, quote
+from agents import Agent, Answer, Assignment, ConfigurationError, Decision, DecisionError, quote
 from agents.checks import Check, Guardrails
-from agents.decisions import AGAIN, Decision, Paragraph, Short, read_object
-from agents.errors import ConfigurationError, DecisionError
+from agents.decisions import AGAIN, Paragraph, Short, read_object
 from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, clean, clean_data, extended, no_usage
 from agents.settings import settings
 from graphs.decisions import prompts

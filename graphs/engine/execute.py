@@ -15,10 +15,8 @@ from typing import Any, get_args
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphInterrupt
 
-from agents.agent import Agent
-from agents.assignment import Assignment
-from agents.errors import ConfigurationError
-from agents.runtime import Effects, Retry, SyncAsyncRunnable, WorkCancelledError, is_cancelled, sum_usage
+from agents import Agent, Assignment, ConfigurationError, Retry
+from agents.runtime import Effects, SyncAsyncRunnable, WorkCancelledError, is_cancelled, sum_usage
 from graphs.engine.budget import take_over
 from graphs.engine.chat_stream import begin_call, end_call
 from graphs.engine.durable_tasks import Pending, Tasks, Window, results_of

@@ -12,12 +12,11 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_config
 from langgraph.types import Command
 
-from agents.agent import Agent
+from agents import Agent, Retry
 from agents.runtime import (
     AttemptOutcome,
     Attempts,
     Effects,
-    Retry,
     SyncAsyncRunnable,
     Tally,
     Usage,

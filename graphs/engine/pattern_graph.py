@@ -11,8 +11,7 @@ from langchain_core.runnables import Runnable
 from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
-from agents.runtime import Retry
-from agents.settings import Settings
+from agents import Retry, Settings
 from graphs.engine.compiled_pattern import ANSWER, SPARE_STEPS, CompiledPattern, PatternBuilder
 from graphs.engine.node import Node, Rule, Update, counted
 from graphs.engine.run_rules import RunRules

@@ -5,10 +5,8 @@ from __future__ import annotations
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
 
-from agents.agent import Agent, Answer
-from agents.assignment import Assignment
+from agents import Agent, Answer, Assignment, DecisionError
 from agents.decisions import Form, read_json
-from agents.errors import DecisionError
 from agents.runtime import Effects, SyncAsyncRunnable
 
 

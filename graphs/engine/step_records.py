@@ -6,9 +6,8 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from agents.agent import Answer
+from agents import AgentError, Answer, DecisionError, UnknownAgentError
 from agents.decisions import read_json
-from agents.errors import AgentError, DecisionError, UnknownAgentError
 from agents.runtime import AttemptOutcome, Usage, sum_usage
 from graphs.engine.state import Conclusion, Problem, problem, problems_inside
 from graphs.engine.steps import Step, StepRecord, new_record

@@ -20,19 +20,9 @@ from langgraph.runtime import get_runtime
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from agents.agent import Agent
-from agents.assignment import Assignment, escaped, put_into
-from agents.errors import AgentError
-from agents.runtime import (
-    AttemptOutcome,
-    Attempts,
-    Effects,
-    Retry,
-    Usage,
-    is_cancelled,
-    named,
-    sum_usage,
-)
+from agents import Agent, AgentError, Assignment, Retry
+from agents.assignment import escaped, put_into
+from agents.runtime import AttemptOutcome, Attempts, Effects, Usage, is_cancelled, named, sum_usage
 from graphs.engine.budget import within_budget
 from graphs.engine.chat_stream import inside
 from graphs.engine.concurrency import at_work

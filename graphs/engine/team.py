@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from agents.agent import Agent
-from agents.conversion import AnyAgent, agent_of
+from agents import Agent, AnyAgent, agent_of
 from graphs.errors import ConfigurationError, UnknownAgentError
 
 

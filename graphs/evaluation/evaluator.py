@@ -18,11 +18,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import StateGraph
 
-from agents.agent import Agent
-from agents.conversion import AnyAgent, agent_of
-from agents.errors import BudgetError, ConfigurationError, NoModelError, PodiumError, StorageError
+from agents import Agent, AnyAgent, ConfigurationError, NoModelError, PodiumError, Settings, agent_of
+from agents.errors import BudgetError, StorageError
 from agents.runtime import BUDGET, Effects, SyncAsyncRunnable, Tally, explain
-from agents.settings import Settings
 from graphs.engine import GRAPHS, Budget, CompiledPattern, Pattern, compiled, out_of_budget
 from graphs.evaluation.cases import Case, read_cases
 from graphs.evaluation.compare import Difference, Outcome, Totals, differences, totals
