@@ -37,6 +37,7 @@ SLOWEST_FIRST = (
 """Files and groups that the workers of pytest-xdist begin with, so that none is left with a long one at the end."""
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return the workers of `-n auto`: one more than processors, as tests that start other processes wait for them."""
     return (os.cpu_count() or 1) + 1
