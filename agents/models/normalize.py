@@ -141,7 +141,7 @@ def _not_called(waiting: Iterable[tuple[str | None, str]]) -> Iterator[ToolMessa
 
 
 def _plain(message: BaseMessage) -> BaseMessage:
-    """Leave out what is not text, save what a user or tool shows: that must not be lost in silence."""
+    """Leave out everything but text, except what a user or tool shows: that must not be lost in silence."""
     is_shown = _has_media(message) and not isinstance(message, AIMessage)
     return message.model_copy(update={"name": None, "content": message.content if is_shown else message.text})
 

@@ -89,7 +89,7 @@ def _place(path: Sequence[str | int]) -> str:
     return "".join(f"[{key!r}]" for key in path) or "the top"
 
 
-_HIDDEN = re.compile(  # control, bidi and invisible characters, save tab, line end and the two selectors of emoji
+_HIDDEN = re.compile(  # control, bidi and invisible characters, except tab, line end, emoji selectors
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )

@@ -76,7 +76,7 @@ def check_tool(tool: JsonObject) -> None:
     from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
     safe_name(tool["name"])
-    # Results would be searched for its patterns, which can hold a regex, and the process, for ever.
+    # Results would be searched for its patterns, which can hold a regex, and the process, forever.
     tool.pop("outputSchema", None)
     schema = tool.get("inputSchema")
     if not isinstance(schema, dict) or schema.setdefault("type", "object") != "object":

@@ -200,7 +200,7 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage], SyncAsyncStream[Sequen
     async def chunks(
         self, effects: Effects, value: Sequence[BaseMessage], config: RunnableConfig
     ) -> AsyncIterator[object]:
-        """Yield the reply in pieces; those of a call that broke off come first, and are in vain."""
+        """Yield the reply in pieces; those of a call that broke off come first, and do not count."""
         inside = in_place(config)
         attempt = inside.attempt
         while True:

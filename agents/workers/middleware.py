@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class ToolErrors(AgentMiddleware[Any, Any]):
-    """Makes a tool's exception an answer for the model, save interrupts and what ends the run."""
+    """Makes a tool's exception an answer for the model, except interrupts and what ends the run."""
 
     def wrap_tool_call(self, request: Any, handler: Callable[[Any], object]) -> Any:
         try:

@@ -140,7 +140,7 @@ def begin_call(config: RunnableConfig, name: str, label: str, shown: Mapping[str
 
 
 def end_call(config: RunnableConfig, name: str, known_as: str, text: str, *, failed: bool = False) -> None:
-    """Show what has come of it."""
+    """Show the result of the call."""
     if not streams_messages(config):
         return
     status: Any = "error" if failed else "success"
@@ -160,7 +160,7 @@ def shown_call(
         messages: The thread so far.
         by: The agent that decided.
         call: The tool's name and arguments.
-        result: What has come of it.
+        result: Its result.
         message_id: The id of the message with which a model has streamed the call.
     """
     mark, (name, args) = {_SHOWN: True}, call

@@ -24,7 +24,7 @@ class _Events:
     """The events of a run, taken on the background loop."""
 
     def __init__(self) -> None:
-        # Not a SimpleQueue: a signal at the end of its time-out can make it wait for ever.
+        # Not a SimpleQueue: a signal at the end of its time-out can make it wait forever.
         self.queue: Queue[tuple[RunEvent, float] | None] = Queue()
         self._left, self._ended = threading.Event(), threading.Event()
         self._cancel: Callable[[], object] = lambda: None

@@ -23,7 +23,7 @@ RunEvent = tuple[Sequence[str], str, Any]
 _AGENT_LOOP = ("model", "tools")
 """Nodes of LangChain's agents, as are those of its middleware, which have a dot in their names."""
 _WORTH_A_LINE = 0.05
-"""Seconds; a node that took less is shown only if something came of it."""
+"""Seconds; a node that took less is shown only if it has a result."""
 _TAIL = 80
 """Characters of what an agent is writing that are kept."""
 _DEEPEST = 4
