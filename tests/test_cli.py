@@ -121,6 +121,8 @@ def test_without_a_model_it_says_what_to_set(processes: Processes) -> None:
         (["prune", "--older-than", "nan"], "--older-than must be a number of days from 0 to 100000, not nan"),
         (["prune", "--older-than=-1"], "--older-than must be a number of days"),
         (["runs", "--most", "0"], "--most must be a number from 1 up, not 0"),
+        (["team", "--team", "/dev/zero"], "it is not a file"),
+        (["eval", "/dev/zero"], "it is not a file"),
         (["new", "graphs"], "cannot name a project"),
         (["new", "../Elsewhere"], "cannot name a project"),
         (["new", "json"], "there is a module of this name"),

@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 from agents.assignment import Assignment
 from agents.checks.guardrails import INSTEAD
+from agents.runtime import reads_foreign_text
 
 TextCheck = Callable[[str], str | None]
 """Returns None if a text passes, else what to change."""
 StatedRule = Callable[[str], Iterator[TextCheck]]
 """Makes checks of a request."""
 
-MAX_REQUEST = 2_000
-"""Characters of a request that are read, from its beginning."""
+MAX_REQUEST, MAX_ANSWER, MAX_SHORTENED = 2_000, 100_000, 10_000
+"""Characters of a request and of an answer that are read, and of one of which a shorter version is proposed."""
+_ALL = "Write in German as a numbered list, as JSON, at most 5 words, at most 2 sentences, at most 2 items, no 'x'."
 
 _NUMBERS = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
@@ -55,7 +57,7 @@ _WHOLE_SENTENCE = re.compile(
     re.MULTILINE,
 )
 """To its end mark, not an item of a list; or a placeholder such as `[Your Name]`."""
-_ITEM = re.compile(r"^\s*(?:[-*•–]|\d{1,2}[.)])\s+\S", re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]*(?:[-*•–]|\d{1,2}[.)])[ \t]+\S", re.MULTILINE)
 _QUOTED = r"[\"'‘“„«‹]([^\"'’‘“”„«»‹›\n]{1,60})[\"'’”“»›]"
 _LIST = rf"({_QUOTED}(?:\s*(?:,|;|and|or|nor|und|oder|et|ou|y|o)*\s*{_QUOTED}){{0,20}})"
 _AVOID = re.compile(
@@ -81,7 +83,6 @@ _FORMS = {
     "list": r"\b(?:as|in|write|make|give me)\s+(?:a\s+)?bullet(?:ed)?(?:\s+(?:list|points)|s)\b|\bals stichpunkte\b",
 }
 _WRITE = re.compile(r"\b(?:write|compose|draft|schreib\w*|écri\w*|escrib\w*)\b(?:[^.!?]|[.!?](?!\s|$))*", re.IGNORECASE)
-"""From the word to the end of the sentence."""
 _FACT = re.compile(r"(?<![\w.,:])\d[\d:.,]*\d(?!\w)")
 _LANGUAGES = {
     "English": ("englisch|anglais|inglés", "the and is are of to with for you your our we it this that"),
@@ -167,9 +168,10 @@ class AsRequested:
     def __init__(self, rules: Sequence[StatedRule] = RULES) -> None:
         self.rules = tuple(rules)
 
+    @reads_foreign_text(lambda check, text: check(AsRequested(), text, {"task": _ALL}))
     def __call__(self, text: str, assignment: Assignment) -> str | None:
         """Return what to change in an answer, or None."""
-        request = assignment["task"][:MAX_REQUEST]
+        request, text = assignment["task"][:MAX_REQUEST], text[:MAX_ANSWER]
         wrong = [change for rule in self.rules for check in rule(request) if (change := check(text))]
         return " ".join(dict.fromkeys(wrong)) or None
 
@@ -202,6 +204,8 @@ def without_spare_sentences(text: str, request: str, fits: Callable[[str], bool]
     A small model cannot count words, and leaves something out only if it reads the shorter text. Sentences with
     figures, and items of lists, stay.
     """
+    if len(text) > MAX_SHORTENED:
+        return ""
     masked = _NOT_SENTENCES.sub(lambda match: match[0].replace(".", "_"), text)
     asked = _stems(request)
     shared = {sentence: len(_stems(sentence) & asked) for sentence in _WHOLE_SENTENCE.findall(masked)}
@@ -275,7 +279,7 @@ def _in_language(wanted: str) -> TextCheck:
 
 
 def _is_json(text: str) -> str | None:
-    fenced = re.search(r"```(?:json)?\s*(.*?)```", text, re.DOTALL)
+    fenced = re.search(r"```(?:json)?(.*?)```", text, re.DOTALL)
     try:
         json.loads(fenced[1] if fenced else text)
     except (ValueError, RecursionError):
@@ -290,6 +294,6 @@ def _written_as(pattern: str, words: str, least: int = 1) -> TextCheck:
 _HAS_FORM: dict[str, TextCheck] = {
     "json": _is_json,
     "table": _written_as(r"\|\s*:?-{2,}|<table", "a Markdown table"),
-    "numbered": _written_as(r"^\s*(?:1|2)[.)]\s", "a numbered list, one item a line", 2),
+    "numbered": _written_as(r"^[ \t]*(?:1|2)[.)]\s", "a numbered list, one item a line", 2),
     "list": _written_as(_ITEM.pattern, "a list, one item a line", 2),
 }

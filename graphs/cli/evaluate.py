@@ -44,7 +44,8 @@ def eval_command(
 ) -> int:
     """Run patterns on cases with known answers; limits hold for all runs together."""
     if from_run is not None:
-        return _print_case(from_run)
+        _print_case(from_run)
+        return COMPLETED
     if cases is None:
         raise ConfigurationError("podium eval needs a file of cases, or --from-run RUN; see docs/evaluate.md")
     read = read_cases(cases, folder=(choices.folder or Path()).absolute())
@@ -87,12 +88,11 @@ def _graph(spec: RunSpec, model: BaseChatModel | None, storage: Storage) -> Any:
     return spec.compile(model, storage).with_config(metadata=spec.metadata())
 
 
-def _print_case(run: str) -> int:
+def _print_case(run: str) -> None:
     with opened_storage(only_if_there=True) as storage:
         state = stored.state(storage, run)
     case = case_of_run(run, state["request"], state["values"].get("messages") or [])
     sys.stdout.write(json.dumps(case) + "\n")
-    return COMPLETED
 
 
 def _progress(number: int, quiet: bool) -> Callable[[Outcome], None]:

@@ -15,6 +15,7 @@ from langchain_core.language_models import BaseChatModel
 from agents import Agent, ConfigurationError, Settings
 from agents.errors import StorageError
 from agents.models import model_name
+from agents.runtime import explain
 from agents.teams import load_team, team
 from graphs.cli.options import PATTERNS, Choices
 from graphs.engine import Pattern, compiled, load_named
@@ -164,7 +165,9 @@ def _price(written: str) -> tuple[str, list[float]]:
 
 
 def _digest(file: Path) -> str:
+    if file.exists() and not file.is_file():  # a pipe would be waited for, a device read without end
+        raise ConfigurationError(f"The team file {file} cannot be read: it is not a file")
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ConfigurationError(f"The team file {file} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ConfigurationError(f"The team file {file} cannot be read: {explain(error)}") from error

@@ -80,9 +80,11 @@ def read_cases(cases: Path | str | Iterable[Case | Mapping[str, object]], *, fol
         ConfigurationError: One of them cannot be used; the message says which, why, and what to do.
     """
     if isinstance(cases, Path | str):
+        if Path(cases).exists() and not Path(cases).is_file():  # a device would be read without end
+            raise ConfigurationError(f"The cases {cases} cannot be read: it is not a file")
         try:
             lines = Path(cases).read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise ConfigurationError(f"The cases {cases} cannot be read: {error}") from error
         placed = [(f"{cases}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
         read = [_case(line, place, folder) for place, line in placed]
