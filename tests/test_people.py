@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs.people import Question, request_for
-from graphs.people.questions import read_decision
+from graphs.people import Question
+from graphs.people.questions import read_decision, request_for
 from tests.tables import each
 
 EVERY = ("approve", "edit", "reject", "respond")

@@ -11,7 +11,8 @@ import pytest
 from graphs.cli.exit_codes import COMPLETED, NEEDS_INPUT, PARTIAL
 from graphs.cli.questions import AnswerError, ShownQuestion, read_answers
 from graphs.engine import Step
-from graphs.people import plan_question, request_for
+from graphs.people import plan_question
+from graphs.people.questions import request_for
 from tests.office import PLAN, Office, latest
 from tests.processes import Processes
 from tests.tables import each

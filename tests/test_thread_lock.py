@@ -19,8 +19,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from agents import Agent
 from graphs import Step, Workflow
-from graphs.engine import ThreadLock, WhenBusy, thread_lock
-from graphs.engine.thread_lock import _lines
+from graphs.engine.thread_lock import ThreadLock, WhenBusy, _lines, thread_lock
 from graphs.errors import ConfigurationError, ThreadBusyError
 from graphs.storage import sqlite
 from tests.processes import Processes

@@ -51,7 +51,7 @@ from graphs.engine.state import (
 from graphs.engine.step_records import ASKS, conclude_steps, is_record, judge, questions_in, under_names
 from graphs.engine.steps import OnFailure, Plan, Step, StepRecord, new_record, read_plan
 from graphs.engine.team import describe, member, team_of
-from graphs.engine.thread_lock import ThreadLock, WhenBusy, thread_lock
+from graphs.engine.thread_lock import ThreadLock, WhenBusy
 
 __all__ = [
     "ASKS",
@@ -109,7 +109,6 @@ __all__ = [
     "speaking",
     "spent",
     "team_of",
-    "thread_lock",
     "under_names",
     "with_rest",
     "within_budget",

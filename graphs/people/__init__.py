@@ -4,19 +4,7 @@ questions        one protocol for all of them: LangChain's human-in-the-loop req
 approvals        whether a plan may run, and whether work is accepted
 """
 
-from graphs.people.approvals import RUN_PLAN, edited_plan, plan_lines, plan_question, work_question
-from graphs.people.questions import AskPerson, DecisionType, HumanDecision, Question, interrupt_run, request_for
+from graphs.people.approvals import RUN_PLAN, edited_plan, plan_question, work_question
+from graphs.people.questions import AskPerson, HumanDecision, Question
 
-__all__ = [
-    "RUN_PLAN",
-    "AskPerson",
-    "DecisionType",
-    "HumanDecision",
-    "Question",
-    "edited_plan",
-    "interrupt_run",
-    "plan_lines",
-    "plan_question",
-    "request_for",
-    "work_question",
-]
+__all__ = ["RUN_PLAN", "AskPerson", "HumanDecision", "Question", "edited_plan", "plan_question", "work_question"]
