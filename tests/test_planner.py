@@ -64,11 +64,10 @@ def test_an_answer_that_loses_what_a_step_calculated_is_written_again(call: Any,
     steps = plan(
         step("cost", agent="clerk", task="What do 12 chairs at 45.50 cost?"), step("note", "cost", agent="writer")
     )
-    state = call(
-        Planner(team, model=ScriptedModel([steps, ANSWER])).compile(),
-        {"messages": "Note what 12 chairs at 45.50 cost."},
-    )
+    planner = ScriptedModel([steps, ANSWER])
+    state = call(Planner(team, model=planner).compile(), {"messages": "Note what 12 chairs at 45.50 cost."})
     assert state["messages"][-1].text == answer
+    assert ("It leaves out: 546." in planner.calls[-1].prompt) is (answer == "The answer.")
     assert state["steps"]["cost"]["result"] == "What do 12 chairs at 45.50 cost?\ntotal: 546"
 
 

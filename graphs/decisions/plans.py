@@ -85,15 +85,15 @@ def has_answer(plan: Plan, steps: Mapping[str, StepRecord], assignment: Assignme
     if last is None or len(steps) == 1:
         return len(steps) == 1
     text, task = steps[last["id"]]["result"] or "", assignment["task"]
-    is_lost = any(_is_lost(steps[name], task, text) for name in last["dependencies"])
+    is_lost = any(_lost(steps[name], task, text) for name in last["dependencies"])
     return not (repeats(text, task) or is_lost or as_requested(text, assignment))
 
 
-def _is_lost(step: StepRecord, task: str, text: str) -> bool:
-    """Return whether a text has none of the figures that a step calculated and the task did not state."""
+def _lost(step: StepRecord, task: str, text: str) -> list[str]:
+    """Return the figures that a step calculated and the task did not state, if a text has none of them."""
     calculated = "; ".join(f"{figure:.15g}" for figure in step.get("figures", {}).values())
     new = unknown_figures(calculated, [task], derived=False, counts=True)
-    return bool(new) and len(unknown_figures(text, new, derived=False, counts=True)) == len(figures_in(text))
+    return new if len(unknown_figures(text, new, derived=False, counts=True)) == len(figures_in(text)) else []
 
 
 def made_up(plan: Plan, sources: Sequence[str]) -> list[str]:
@@ -192,17 +192,22 @@ def synthesis_of(assignment: Assignment, plan: Plan, records: Sequence[StepRecor
     data = {record["id"]: record["data"] for record in records if record["data"] is not None}
     asked: Assignment = {**assignment, "task": prompts.SYNTHESIZE_TASK, "context": results, "data": data}
     last = _last_step(plan)
-    if last is None or any(record["status"] != "completed" for record in records):
+    is_whole = all(record["status"] == "completed" for record in records)
+    if last is None or not is_whole or not {last["id"], *last["dependencies"]} <= results.keys():
         return asked
     is_check = bool(_CHECKS.match(last["task"]) and last["dependencies"])
     wrong = [results.pop(last["id"])] if is_check else []
     answer = last["dependencies"][-1] if is_check else last["id"]
-    if unmet := as_requested(results[answer], assignment):
+    by_id = {record["id"]: record for record in records}
+    text, needed = results[answer], by_id[answer]["dependencies"]
+    if lost := [figure for name in needed if name in by_id for figure in _lost(by_id[name], assignment["task"], text)]:
+        wrong.append(f"It leaves out: {', '.join(lost)}. Put that in.")
+    if unmet := as_requested(text, assignment):
         wrong.append(unmet)
     if not wrong:
         return asked
-    task = next(record["task"] for record in records if record["id"] == answer)
-    return sent_back({**asked, "task": task}, results.pop(answer), wrong)
+    del results[answer]
+    return sent_back({**asked, "task": by_id[answer]["task"]}, text, wrong)
 
 
 def draft_of(answer: Answer, sources: Sequence[str]) -> tuple[Draft, list[Problem]]:
