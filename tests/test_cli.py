@@ -106,6 +106,8 @@ def test_without_a_model_it_says_what_to_set(processes: Processes) -> None:
         (["rnus"], "did you mean `podium runs`?"),
         (["shwo", "ab3de"], "did you mean `podium show`?"),
         (["resume"], "podium resume needs RUN"),
+        (["resume", "ab3de", "--answer"], "--answer needs a value"),
+        (["--pattern"], "--pattern needs a value"),
         (["Do it", "--max-calls", "-1"], "--max-calls must be a number from 0 up"),
         (["Do it", "--max-cost", "1"], "--max-cost needs prices: --price model=in,out"),
         (["Do it", "--price", "5"], "model=in,out"),

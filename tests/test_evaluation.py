@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from agents import Agent, Settings
 from agents.testing import ScriptedModel
-from graphs import ConfigurationError, Router, aevaluate, evaluate
+from graphs import ConfigurationError, Router, Step, Workflow, aevaluate, evaluate
 from graphs.cli import command
-from graphs.cli.exit_codes import FAILED, PARTIAL
+from graphs.cli.exit_codes import BAD_USAGE, FAILED, PARTIAL
 from graphs.evaluation import case_of_run, evaluation_page, read_cases
 from graphs.evaluation.compare import mcnemar
 from graphs.storage import sqlite
@@ -179,6 +179,15 @@ def test_the_command_evaluates_and_its_code_says_whether_all_is_right(
     assert command(["eval", "--from-run", "mine-graph-a"]) == 0
     assert json.loads(capsys.readouterr().out)["expect"] == [300]
     assert command(["eval", "cases.jsonl", "--pattern", "nix"]) == 2
+
+
+def test_a_failed_run_makes_no_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODIUM_RUNS", str(tmp_path / "runs.sqlite"))
+    broken = Agent("broken", function=lambda task: {}["answer"])
+    with sqlite(tmp_path / "runs.sqlite") as storage:
+        graph = Workflow([Step("a", "broken", "x")], agents=[broken]).compile(storage)
+        graph.invoke({"messages": "x"}, {"configurable": {"thread_id": "broken"}})
+    assert command(["eval", "--from-run", "broken"]) == BAD_USAGE
 
 
 def test_all_patterns_of_the_command_answer_the_same_case_within_one_budget(processes: Processes) -> None:

@@ -38,6 +38,7 @@ _IN_OPTIONS = (
         re.compile(r"""^Invalid value for "?(--\S+?)"?: unable to convert "(.*)" into (int|float)\.$"""),
         r"\1 takes a number, not '\2'.",
     ),
+    (re.compile(r"""^(?:Command "\w+" p|P)arameter (--\S+) requires an argument\.$"""), r"\1 needs a value."),
     (re.compile(r"""^Command "(\w+)" parameter (\S+) requires an argument\.$"""), r"podium \1 needs \2."),
 )
 """Names of Python in messages, and what they are called here."""

@@ -91,7 +91,8 @@ def _graph(spec: RunSpec, model: BaseChatModel | None, storage: Storage) -> Any:
 def _print_case(run: str) -> None:
     with opened_storage(only_if_there=True) as storage:
         state = stored.state(storage, run)
-    case = case_of_run(run, state["request"], state["values"].get("messages") or [])
+    answered = state["values"].get("messages") if state["status"] == "completed" else None
+    case = case_of_run(run, state["request"], answered or [])
     sys.stdout.write(json.dumps(case) + "\n")
 
 

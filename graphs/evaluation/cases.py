@@ -119,11 +119,7 @@ def figures(text: str) -> list[float]:
 
 
 def case_of_run(run: str, request: str, messages: Sequence[object]) -> dict[str, object]:
-    """Return a case that expects of a request what a run answered: its figures; without any, a judge compares.
-
-    Raises:
-        ConfigurationError: The run has no answer.
-    """
+    """Return a case that expects of a request what a run answered: its figures; without any, a judge compares."""
     answer = messages[-1].text if messages and isinstance(messages[-1], AIMessage) else ""
     if not answer.strip() or not request:
         raise ConfigurationError(f"The run {run} has no answer that a case could expect")
