@@ -13,7 +13,7 @@ from agents import Agent, Retry
 from agents.runtime import Effects
 from graphs import ConfigurationError, Step, Workflow
 from graphs.engine.durable_tasks import Window
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 from tests.workflows import ASK, ECHO, MANY, field, graph_of, meeting, step
 
 # No level barrier
@@ -86,9 +86,10 @@ def test_hundreds_of_steps(call: Any) -> None:
 
 
 class Counting:
-    """Counts how many of its calls are at work at once."""
+    """Counts how many of its calls are at work at once; none ends before as many as expected were."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int) -> None:
+        self.expected = expected
         self.inside = self.peak = 0
         self.lock = threading.Lock()
 
@@ -99,7 +100,8 @@ class Counting:
 
     def __call__(self, task: str) -> str:
         self.change(1)
-        time.sleep(0.005)
+        until(lambda: self.peak >= self.expected)
+        time.sleep(0.005)  # for more than are allowed
         self.change(-1)
         return task
 
@@ -107,6 +109,9 @@ class Counting:
 class CountingLater(Counting):
     async def __call__(self, task: str) -> str:  # type: ignore[override]
         self.change(1)
+        async with asyncio.timeout(PATIENCE):
+            while self.peak < self.expected:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
         await asyncio.sleep(0.005)
         self.change(-1)
         return task
@@ -125,7 +130,7 @@ class CountingLater(Counting):
     ],
 )
 def test_the_number_at_work_is_limited(call: Any, counting: Any, options: Any, config: Any, peak: int) -> None:
-    worker = counting()
+    worker = counting(peak)
     steps = [*[step(f"a{at}") for at in range(8)], *[step(f"b{at}", f"a{at}") for at in range(8)]]
     graph = graph_of(*steps, agents=[Agent("echo", function=worker)], **options)
     assert call(graph, ASK, config)["status"] == "completed"
@@ -133,14 +138,14 @@ def test_the_number_at_work_is_limited(call: Any, counting: Any, options: Any, c
 
 
 def test_a_limit_kept_in_the_graphs_config_counts(call: Any) -> None:
-    worker = Counting()
+    worker = Counting(2)
     graph = graph_of(*[step(f"a{at}") for at in range(5)], agents=[Agent("echo", function=worker)])
     call(graph.with_config(max_concurrency=2), ASK)
     assert worker.peak == 2
 
 
 def test_items_count_as_work(call: Any) -> None:
-    worker = Counting()
+    worker = Counting(2)
     each = step("b", "a", for_each="a", task="{item}")
     graph = graph_of(step("a", agent="list", task=json.dumps(["x"] * 9)), each, agents=[Agent("echo", function=worker)])
     call(graph, ASK, {"max_concurrency": 2})
