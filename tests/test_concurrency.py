@@ -17,13 +17,15 @@ from agents import Agent, Settings
 from agents.testing import ScriptedModel
 from graphs import Pattern, Router, Supervisor, Workflow
 from graphs.engine import PatternGraph, PatternState
+from tests.waiting import until
 from tests.workflows import ASK, THREAD, graph_of, step
 
 
 class Counter:
-    """Counts how many calls are at work at once, and how many there were."""
+    """Counts how many calls are at work at once, of which none ends before as many as expected were, and all calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int = 1) -> None:
+        self.expected = expected
         self.now = self.peak = self.calls = 0
         self._lock = threading.Lock()
 
@@ -39,11 +41,14 @@ class Counter:
 
     def blocking(self, task: str) -> str:
         with self.working():
-            time.sleep(0.005)
+            until(lambda: self.peak >= self.expected)
+            time.sleep(0.005)  # for more than are allowed
         return f"{task} is done"
 
     async def waiting(self, task: str) -> str:
         with self.working():
+            while self.peak < self.expected:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
             await asyncio.sleep(0.005)
         return f"{task} is done"
 
@@ -65,6 +70,7 @@ def nested(agent: Agent, depth: int) -> Agent:
 @pytest.mark.parametrize("limit", [1, 2])
 def test_a_limit_counts_for_all_levels_and_locks_none(call: Any, counted: tuple[Counter, Agent], limit: int) -> None:
     counter, agent = counted
+    counter.expected = limit
     inner = Supervisor(nested(agent, 3), review=lambda task, work, context: None).as_agent("reviewed")
     graph = graph_of(*[step(f"s{at}", agent="reviewed") for at in range(2)], agents=[inner], max_parallel=2)
     call(graph, ASK, {"max_concurrency": limit})
@@ -72,7 +78,7 @@ def test_a_limit_counts_for_all_levels_and_locks_none(call: Any, counted: tuple[
 
 
 def test_agents_of_a_router_that_are_asked_at_once_count(call: Any) -> None:
-    counter = Counter()
+    counter = Counter(expected=2)
     team = [Agent(name, function=counter.blocking) for name in ("ann", "bob", "eve")]
     router = Router(team, classifier=lambda text: ["ann", "bob", "eve"], model=False, multiple=True)
     call(router.compile(), ASK, {"max_concurrency": 2})
@@ -107,7 +113,7 @@ class Fanned(Pattern[FannedState]):
 
 
 def test_node_functions_that_are_sent_to_at_once_count(call: Any) -> None:
-    counter = Counter()
+    counter = Counter(expected=2)
     assert call(Fanned(counter).compile(), ASK, {"max_concurrency": 2})["heard"] != []
     assert (counter.peak, counter.calls) == (2, 6)
 
@@ -123,7 +129,7 @@ def test_a_function_that_runs_a_graph_does_not_wait_for_itself(call: Any) -> Non
 
 
 def test_an_inner_limit_holds_beside_the_outer_one(call: Any) -> None:
-    counter = Counter()
+    counter = Counter(expected=2)
     inner = graph_of(*[step(f"i{at}") for at in range(4)], agents=[Agent("echo", function=counter.blocking)])
     one = Agent("one", runnable=inner.with_config(max_concurrency=1))
     graph = graph_of(*[step(f"s{at}", agent="one") for at in range(3)], agents=[one])
@@ -144,7 +150,7 @@ def own_graph(*patterns: Any, saver: Any = None) -> Any:
 
 
 def test_patterns_side_by_side_in_a_users_graph_share_the_limit(call: Any) -> None:
-    counter = Counter()
+    counter = Counter(expected=2)
     patterns = [graph_of(*[step(f"s{at}") for at in range(3)], agents=[Agent("echo", function=counter.blocking)])] * 2
     call(own_graph(*patterns), ASK, {"max_concurrency": 2})
     assert (counter.peak, counter.calls) == (2, 6)
