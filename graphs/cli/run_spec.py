@@ -15,7 +15,6 @@ from langchain_core.language_models import BaseChatModel
 from agents import Agent, ConfigurationError, Settings
 from agents.errors import StorageError
 from agents.models import model_name
-from agents.runtime import explain
 from agents.teams import load_team, team
 from graphs.cli.options import PATTERNS, Choices
 from graphs.engine import Pattern, compiled, load_named
@@ -170,4 +169,4 @@ def _digest(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise ConfigurationError(f"The team file {file} cannot be read: {explain(error)}") from error
+        raise ConfigurationError(f"The team file {file} cannot be read: {getattr(error, 'strerror', error)}") from error
