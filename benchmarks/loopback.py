@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -156,7 +158,7 @@ async def _serve() -> None:
 def provider() -> Iterator[str]:
     """Run the provider in a process; yield its base URL."""
     command = [sys.executable, "-m", "benchmarks.loopback"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
@@ -164,5 +166,12 @@ def provider() -> Iterator[str]:
             process.terminate()
 
 
+def _end_with_parent() -> None:
+    """End this process when the one that began it is gone, however that ended."""
+    sys.stdin.read()
+    os._exit(0)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     asyncio.run(_serve())
