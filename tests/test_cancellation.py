@@ -1,6 +1,7 @@
 """Cancelled sync work starts nothing: after Ctrl-C, a time-out, `cancel()`, or when a stream is left."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -243,3 +244,29 @@ def test_what_waits_is_woken_by_a_cancellation() -> None:
     with pytest.raises(WorkCancelledError):
         graph.invoke(ASK, cancellation.holding())
     assert time.monotonic() - began < PATIENCE
+
+
+def test_a_step_cancelled_before_it_begins_leaves_no_coroutine_behind() -> None:
+    async def cancelled_after(turns: int) -> None:
+        """Cancel a run so many turns of the event loop after its first step began."""
+
+        def count_down(turns: int) -> None:
+            later(count_down, turns - 1) if turns else run.cancel()
+
+        async def work(task: str) -> str:
+            if task == "one":
+                count_down(turns)
+                for _ in range(3):
+                    await asyncio.sleep(0)
+            return task
+
+        later = asyncio.get_running_loop().call_soon
+        steps = [Step("x", "ann", "one"), Step("y", "ann", "two", ["x"])]
+        graph = Workflow(steps, agents=[Agent("ann", function=work)]).compile()
+        run = asyncio.create_task(graph.ainvoke(ASK, {"max_concurrency": 4}))
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    for turns in range(6):
+        asyncio.run(cancelled_after(turns))
+    gc.collect()  # Python warns of such a coroutine when it is collected

@@ -105,9 +105,10 @@ class Window:
         """Wait until all calls have ended; after a cancellation for those that are open, so that results are stored."""
         try:
             await self._until_ended(self.effects)
-        except WorkCancelledError:
+        except BaseException as error:
             self._ready.clear()
-            await self._until_ended(Effects())
+            if isinstance(error, WorkCancelledError):
+                await self._until_ended(Effects())
             raise
         if self._error is not None:
             raise self._error
