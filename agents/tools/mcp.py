@@ -10,7 +10,7 @@ import logging
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
@@ -37,6 +37,7 @@ from agents.runtime import (
 from agents.tools.mcp_replies import MAX_TOOLS, CheckedLists, limit_reply, read_result
 
 if TYPE_CHECKING:
+    from mcp import Client
     from mcp.types import CallToolResult, Tool
 
 _log = logging.getLogger("podium")
@@ -157,31 +158,40 @@ class _Session:
     """An open connection, in a thread and event loop of its own: it serves sync and async callers on any loop."""
 
     def __init__(self, server: MCPTools) -> None:
-        from mcp import Client
-
         self._open = ExitStack()
         file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by the stack
         output = cast("TextIO", self._open.enter_context(file))
+        self._ended = asyncio.Event()
+        self._portal = self._open.enter_context(start_blocking_portal(name=f"mcp {server.name}"))
+        self._open.callback(self._portal.call, self._ended.set)
+        opened: Future[Client] = Future()
+        kept = self._portal.start_task_soon(self._keep_open, server, output, opened)
         try:
-            self._portal = self._open.enter_context(start_blocking_portal(name=f"mcp {server.name}"))
-            client = Client(_transport(server, output), read_timeout_seconds=server.seconds)
-            self._client = self._open.enter_context(self._portal.wrap_async_context_manager(client))
-            self.tools = self._portal.call(self._list_tools)
+            # MCP's client asks for the protocol with a time limit of its own, which may be longer than ours.
+            wait((opened, kept), server.seconds, FIRST_COMPLETED)
+            self._client = kept.result() if kept.done() else opened.result(0)
         except Exception as error:
             output.seek(0)
             last = output.read()[-2000:].strip().rpartition("\n")[2]
             words = masked(last) or explain(error)
-            self._open.close()
+            kept.cancel()
+            threading.Thread(target=self.close).start()  # a program may take seconds to end
             raise AgentError(f"The MCP server {server.name!r} cannot be used: {words}") from error
 
-    async def _list_tools(self) -> list[Tool]:
-        tools, cursor = [], None
-        for _ in range(MAX_PAGES):
-            page = await self._client.list_tools(cursor=cursor)
-            tools += page.tools
-            if not (cursor := page.next_cursor) or len(tools) > MAX_TOOLS:
-                break
-        return tools
+    async def _keep_open(self, server: MCPTools, output: TextIO, opened: Future[Client]) -> Client:
+        from mcp import Client
+
+        async with Client(_transport(server, output), read_timeout_seconds=server.seconds) as client:
+            page = await client.list_tools()
+            self.tools = page.tools
+            for _ in range(MAX_PAGES):
+                if not page.next_cursor or len(self.tools) > MAX_TOOLS:
+                    break
+                page = await client.list_tools(cursor=page.next_cursor)
+                self.tools += page.tools
+            opened.set_result(client)
+            await self._ended.wait()
+        return client
 
     def start_call(self, name: str, arguments: dict[str, object]) -> Future[CallToolResult]:
         named = {safe: name for name, safe in _RESERVED.items()}
