@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -171,8 +171,11 @@ class Calls:
             future.set_result(next((value for channel, value in task.writes if channel == RETURN), None))
             return future, True
         task.proc.work = work
-        submit = self._call.keywords["submit"]()
-        return submit(_Later, self._run, task, __name__=name, __cancel_on_exit__=True, __reraise_on_exit__=False), False
+        run, submit = self._run(task), self._call.keywords["submit"]()
+        future = submit(lambda: run, __name__=name, __cancel_on_exit__=True, __reraise_on_exit__=False)
+        # With max_concurrency, LangGraph drops the coroutine of a call that is cancelled before it begins.
+        future.add_done_callback(lambda future: run.close())
+        return future, False
 
     def _call_inside(self, task: object, *arguments: Any, **options: Any) -> object:
         return self._call.func(task, *arguments, **{**self._call.keywords, **options})
@@ -245,23 +248,6 @@ class Calls:
                 loop.checkpoint_pending_writes = whole
         loop.tasks.pop(task.id, None)
         return writes
-
-
-class _Later:
-    """An awaitable that calls a coroutine function when it is awaited.
-
-    With `max_concurrency`, LangGraph drops the awaitable of a call that is cancelled before it begins; of a coroutine
-    Python would warn that it was never awaited.
-    """
-
-    __slots__ = ("arguments", "function")
-
-    def __init__(self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: object) -> None:
-        self.function = function
-        self.arguments = arguments
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self.function(*self.arguments).__await__()
 
 
 class _Work(OwnRun[Any, Any]):
