@@ -95,17 +95,15 @@ class Agent(SyncAsyncStream[Asked, Answer]):
     ) -> None:
         self.name: str = name
         self.description = description
-        """Purpose of the agent; planners and routers choose by it."""
         self.examples = tuple(examples)
-        """Requests this agent is right for; they help a small model to choose more than anything else."""
+        """They help a small model to choose more than anything else."""
         self.instructions, self.model = instructions, model
         self._tools = tuple(tools)
         self.middleware = tuple(middleware)
         self._inner: tuple[AnyMiddleware, ...] = ()
         self._tools_end = False
         self.max_turns = max_turns
-        self.response_format = response_format
-        self.memory = memory
+        self.response_format, self.memory = response_format, memory
         self.runnable, self.function = runnable, function
         self.checks = tuple(checks)
         self._check(bool(instructions or model or tools or middleware or response_format or memory is not None))
@@ -209,14 +207,17 @@ class Agent(SyncAsyncStream[Asked, Answer]):
 
     async def reply(self, effects: Effects, value: Assignment, config: RunnableConfig, tally: Tally) -> object:
         """Return what the worker itself gives back: a state without the messages it got, a message, data, text."""
-        runnable = await self.worker.runnable(effects, config)
-        asked: Any = self.worker.input(value)
         try:
-            return newly_written(await effects.invoke(runnable, asked, config), asked)
+            return await self._reply(effects, value, config)
         except Exception as error:
             if not self._does_without_tools(error, tally):
                 raise
-        return await self.reply(effects, value, config, tally)
+        return await self._reply(effects, value, config)
+
+    async def _reply(self, effects: Effects, value: Assignment, config: RunnableConfig) -> object:
+        runnable = await self.worker.runnable(effects, config)
+        asked: Any = self.worker.input(value)
+        return newly_written(await effects.invoke(runnable, asked, config), asked)
 
     def _does_without_tools(self, error: Exception, tally: Tally) -> bool:
         worker = self.worker
@@ -224,11 +225,9 @@ class Agent(SyncAsyncStream[Asked, Answer]):
 
     def answer(self, reply: object, usage: Usage) -> Answer:
         """Turn whatever a worker gave back into an answer, or raise why it is not one."""
-        direct = {tool.name for tool in self.tools if tool.return_direct}
-        return read_answer(self.name, reply, usage, direct)
+        return read_answer(self.name, reply, usage, {tool.name for tool in self.tools if tool.return_direct})
 
     def spent(self, reply: object, tally: Tally, config: RunnableConfig) -> Usage:
-        """Return what an assignment cost."""
         return usage_of_reply(reply, tally, config) if self.worker.reports_usage else tally.usage
 
     def with_tools(self, tools: Sequence[BaseTool], *middleware: AnyMiddleware) -> Agent:
@@ -241,9 +240,8 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         return self._with(response_format=form)
 
     def _with(self, **changes: object) -> Agent:
-        copied = copy(self)
-        vars(copied).update(changes)
-        copied._build()
+        copied = type(self).__new__(type(self))
+        copied.__setstate__({**self.__getstate__(), **changes})
         return copied
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
@@ -283,7 +281,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
                 except Exception as error:
                     if not self._does_without_tools(error, tally):
                         raise
-                    reply = await self.reply(effects, assignment, own, tally)
+                    reply = await self._reply(effects, assignment, own)
                 yield with_figures(self.answer(reply, self.spent(reply, tally, own)), figures)
 
     def configured(self, config: RunnableConfig, tally: Tally, assignment: Assignment) -> tuple[RunnableConfig, Names]:

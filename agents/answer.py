@@ -27,6 +27,8 @@ from agents.runtime import (
 ENVELOPE = frozenset({"messages", "status", "errors", "usage"})
 """The keys that the result of every pattern of ours has."""
 
+_ANSWER = frozenset({"text", "data", "status", "errors", "usage"})
+
 MAX_FIGURES = 40
 """Named results that an answer passes on, the latest."""
 _EXACT = 2**53
@@ -82,6 +84,9 @@ def read_answer(name: str, reply: object, usage: Usage, direct: Collection[str] 
     """
     if is_envelope(reply):
         return _from_pattern(name, reply)
+    if isinstance(reply, dict) and reply.keys() >= _ANSWER:  # of an agent that the worker called
+        answer: Any = {**reply, "usage": usage}
+        return answer
     if isinstance(reply, dict) and isinstance(reply.get("messages"), list):
         if (data := reply.get("structured_response")) is not None:
             return _from_data(name, data, usage)

@@ -59,7 +59,8 @@ class Settings:
         for name in _LIMITS:
             if not _is_amount(value := getattr(self, name)):
                 raise ConfigurationError(f"{name} must be a number from 0 up, not {value!r}; 0 means no limit")
-        if wrong := [name for name, price in self.prices.items() if len(price) != 2 or not all(map(_is_amount, price))]:
+        prices = self.prices if isinstance(self.prices, Mapping) else {"prices": self.prices}
+        if wrong := [name for name, price in prices.items() if not _is_price(price)]:
             raise ConfigurationError(f"A price is [input, output] per million tokens; wrong for {', '.join(wrong)}")
         if self.max_cost and not self.prices:
             raise ConfigurationError("max_cost needs prices: {model or *: [input, output]} per million tokens")
@@ -73,17 +74,11 @@ class Settings:
         return vars(self)[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a setting, or a value of the user's own."""
         return vars(self).get(name, default)
 
 
-CEILINGS = {
-    "max_calls": "PODIUM_MAX_CALLS",
-    "max_tokens": "PODIUM_MAX_TOKENS",
-    "max_cost": "PODIUM_MAX_COST",
-    "max_seconds": "PODIUM_MAX_SECONDS",
-}
-"""Limits that an operator may set for every run in the environment; a run may ask for less, not for more."""
+CEILINGS = ("max_calls", "max_tokens", "max_cost", "max_seconds")
+"""Limits that an operator may set for every run, as `PODIUM_MAX_CALLS`; a run may ask for less, not for more."""
 PRICES = "PODIUM_PRICES"
 
 
@@ -95,7 +90,7 @@ def capped(chosen: Settings) -> Settings:
     Raises:
         ConfigurationError: A ceiling is not a number above 0, or the prices cannot be read.
     """
-    ceilings = {name: _ceiling(variable) for name, variable in CEILINGS.items()}
+    ceilings = {name: _ceiling(f"PODIUM_{name.upper()}") for name in CEILINGS}
     limits: dict[str, Any] = {
         name: min(getattr(chosen, name) or ceiling, ceiling) for name, ceiling in ceilings.items() if ceiling
     }
@@ -180,6 +175,10 @@ def max_history_tokens(model: object = None) -> int:
 def _is_amount(value: object) -> bool:
     # What is compared with NaN is false, so a NaN would limit nothing.
     return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+
+
+def _is_price(price: object) -> bool:
+    return isinstance(price, list | tuple) and len(price) == 2 and all(map(_is_amount, price))
 
 
 _DEFAULTS = Settings()

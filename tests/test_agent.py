@@ -153,6 +153,9 @@ ASSIGNMENT: Any = {"task": "t", "context": {"a": "A"}, "request": HumanMessage("
     [
         (lambda task, context: f"{task} {context}", "t {'a': 'A'}"),
         (lambda task, request: f"{task} {request}", "t r"),
+        (lambda context, *, task: f"{task} {context}", "t {'a': 'A'}"),
+        (lambda task: {"messages": [HumanMessage(task), AIMessage("state of a graph")]}, "state of a graph"),
+        (lambda task: Agent("b", function=shout).invoke(task), "T!"),
         (lambda text, *, request, context: f"{text} {request} {context['a']}", "t r A"),
         (lambda context: context["a"], "A"),
         (lambda request: request, "r"),

@@ -73,6 +73,13 @@ def test_what_a_user_has_is_an_agent(value: Any, name: str, description: str) ->
     assert (agent.name, agent.description) == (name, description)
 
 
+@pytest.mark.parametrize("value", [ANN.with_config(run_name="bo"), Agent("bo", runnable=ANN.with_retry())])
+def test_an_agent_with_options_is_one(call: Any, value: Any) -> None:
+    agent = agent_of(value)
+    assert (agent.name, call(agent, "x y")["text"]) == ("bo", ANN.invoke("x y")["text"])
+    assert list(agent.stream("x y"))[-1]["text"] == ANN.invoke("x y")["text"]
+
+
 @pytest.mark.parametrize("value", [lambda task: "so", RunnableLambda(lambda state: "so"), create_agent(MODEL, [])])
 def test_what_has_no_name_takes_that_of_its_place(value: Any) -> None:
     assert agent_of(value, name="worker").name == "worker"

@@ -55,7 +55,9 @@ def test_json_is_read(text: str) -> None:
     assert read_json(text) == READABLE[text]
 
 
-@pytest.mark.parametrize("text", ["", "no JSON here", "}", "```\nprint(1)\n```", '{"a" "b"}', '{"a": "" "b"}'])
+@pytest.mark.parametrize(
+    "text", ["", "no JSON here", "}", '{"a":' * 9000, "```\nprint(1)\n```", '{"a" "b"}', '{"a": "" "b"}']
+)
 def test_what_would_be_a_guess_is_refused(text: str) -> None:
     with pytest.raises(DecisionError):
         read_json(text)

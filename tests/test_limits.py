@@ -235,6 +235,7 @@ def test_calls_are_counted_of_a_model_that_tells_no_tokens(call: Any) -> None:
         ({"max_tokens": math.inf}, "max_tokens must be a number from 0 up, not inf"),
         ({"max_cost": math.nan, "prices": PRICES}, "max_cost must be a number from 0 up, not nan"),
         ({"max_cost": 1.0}, "max_cost needs prices"),
+        ({"prices": {"*": 1.5}}, r"A price is \[input, output\] .* wrong for \*"),
         ({"prices": {"m": [1]}}, "wrong for m"),
         ({"prices": {"m": [math.nan, 1]}}, "wrong for m"),
         ({"prices": {"m": [1, -1]}}, "wrong for m"),

@@ -184,7 +184,7 @@ def test_retries_of_langchain_wrap_ours(call: Any) -> None:
 
 def test_tools_and_middleware_need_a_model_that_calls_tools() -> None:
     model = ScriptedModel("x", profile={"tool_calling": False})
-    with pytest.raises(ConfigurationError, match="needs a model that calls tools"):
+    with pytest.raises(ConfigurationError, match="need a model that calls tools"):
         Agent("a", model=model, tools=[look_up], middleware=[Noting()]).invoke("x")
     assert Agent("a", model=model, middleware=[Noting()]).invoke("x")["text"] == "x"
 

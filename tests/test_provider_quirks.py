@@ -126,12 +126,20 @@ def test_an_agent_does_without_tools_where_a_server_refuses_them(words: str) -> 
     assert len(provider.requests) == 5  # the refused one is the first
 
 
+def test_a_server_that_goes_on_refusing_tools_is_asked_once_without_them(ask: Any) -> None:
+    with FaultyProvider(Fault.of(400, "Tools are not supported")) as provider:
+        state = ask(Agent("ann", instructions="Look.", model=provider.chat_model(), tools=[look_up]))
+    assert state["status"] == "failed"
+    assert sum("tools" in request for request in provider.requests) == 1
+    assert len(provider.requests) <= 3
+
+
 @pytest.mark.parametrize("tools", [[look_up], []], ids=["tools", "tools of the middleware"])
 def test_middleware_is_not_left_out_where_a_server_refuses_tools(tools: list[Any]) -> None:
     with FaultyProvider("done", refuses={"tools": Fault.of(400, "This model does not support tools")}) as provider:
         agent = Agent("ann", model=provider.chat_model(), tools=tools, middleware=[TodoListMiddleware()])
         for ask in (agent.invoke, lambda task: list(agent.stream(task))):
-            with pytest.raises(ConfigurationError, match="'ann': with tools, middleware needs a model that calls"):
+            with pytest.raises(ConfigurationError, match="'ann': tools of a provider, and middleware beside tools"):
                 ask("hi")
 
 
@@ -208,6 +216,7 @@ def messages() -> st.SearchStrategy[AnyMessage]:
 
 @given(st.lists(messages(), max_size=6), st.sampled_from([0, PLAIN, NO_SYSTEM]))
 def test_any_history_is_made_one_that_servers_accept(history: list[AnyMessage], level: int) -> None:
+    normalised(history, level)
     asked = [*history, HumanMessage("Go on.")]
     sent = normalised(asked, level)
     wire: Sequence[Any] = convert_to_openai_messages(sent)  # type: ignore[assignment]

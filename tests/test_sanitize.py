@@ -15,6 +15,7 @@ import agents
 import graphs
 from agents import Agent, AgentError
 from agents.decisions import Decision
+from agents.models import without_thinking
 from agents.runtime import clean, clean_data, explain, masked, no_usage, visible
 from agents.runtime.sanitize import FOREIGN_TEXT_READERS, MAX_ERROR
 from agents.testing import ScriptedModel
@@ -150,6 +151,10 @@ def test_the_time_to_read_a_text_grows_as_the_text_does(name: str) -> None:
         quarter, whole = ((characters * length)[:length] for length in (2**10, 2**12))
         if seconds(read, whole) > 0.02:
             assert grows_as_the_text(read, quarter, whole), f"{characters!a}"
+
+
+def test_the_time_to_read_thinking_in_one_line_grows_as_the_line_does() -> None:
+    assert grows_as_the_text(without_thinking, "a<think>" * 2**12, "a<think>" * 2**14)
 
 
 def test_errors_hold_only_what_can_be_stored() -> None:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableGenerator, RunnableLambda
 
 from agents.runtime import Effects, SyncAsyncRunnable, run_in_background
 from tests.waiting import PATIENCE
@@ -96,6 +96,24 @@ def test_work_is_given_up_after_its_time() -> None:
     event = threading.Event()
     with pytest.raises(TimeoutError):
         Using(hang).invoke(event)
+    event.set()
+
+
+def test_a_stream_is_given_up_after_its_time() -> None:
+    event = threading.Event()
+
+    def wait(chunks: Any) -> Any:
+        yield from (event.wait(PATIENCE) for _ in chunks)
+
+    async def listen(effects: Effects) -> None:
+        async for _ in effects.stream(RunnableGenerator(wait), 1, None):
+            pass
+
+    async def within(effects: Effects, value: Any) -> Any:
+        return await effects.within(0.02, listen(effects))
+
+    with pytest.raises(TimeoutError):
+        Using(within).invoke(None)
     event.set()
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain.tools import ToolRuntime
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from langchain_core.tools import tool
+from langchain_core.tools import StructuredTool, tool
 from pydantic import ValidationError
 
-from agents import Agent, DecisionError
+from agents import Agent, ConfigurationError, DecisionError
 from agents.agent import Answer
 from agents.assignment import quote
 from agents.testing import ScriptedModel
@@ -125,6 +126,27 @@ def test_the_form_takes_the_arguments_of_each_tool() -> None:
     assert form.model_validate(ADD).model_dump() == ADD
     with pytest.raises(ValidationError):
         form.model_validate({"choice": {"tool": "add", "arguments": {}}})
+
+
+def test_tools_of_servers_and_tools_that_want_the_state_are_called(call: Any) -> None:
+    @tool
+    def count(word: str, runtime: ToolRuntime) -> str:
+        """Count a word."""
+        return f"{word}: {len(runtime.state['messages'])}"
+
+    noun: dict[str, Any] = {"$ref": "#/$defs/noun"}
+    schema = {"type": "object", "properties": {"word": noun}, "$defs": {"noun": {"type": "string"}}}
+    served = StructuredTool(name="look", description="", args_schema=schema, func=lambda word: f"{word} is found")
+    for name, result in (("count", "tea: 1"), ("look", "tea is found")):
+        model = unable({"choice": {"tool": name, "arguments": {"word": "tea"}}}, "Fine.")
+        assert call(Agent("clerk", model=model, tools=[count, served]), "Look at tea.")["text"] == "Fine."
+        assert result in model.calls[1].prompt
+        assert "#/$defs/noun" not in str(model.calls[0].kwargs)
+
+
+def test_tools_of_a_provider_need_a_model_that_calls_tools() -> None:
+    with pytest.raises(ConfigurationError, match="tools of a provider"):
+        Agent("clerk", model=unable(), tools=[{"type": "web_search"}]).invoke("Look.")
 
 
 def test_models_that_can_call_tools_are_offered_them() -> None:

@@ -41,11 +41,9 @@ class Guardrails:
                 self.of_answer.append((check, [name for name in _EXTRAS if name in names]))
 
     async def wrong_in_input(self, effects: Effects, assignment: Assignment) -> list[str]:
-        """Return what the checks find wrong with an assignment."""
         return [wrong for check in self.of_input if (wrong := await finding(effects, check, assignment))]
 
     async def wrong_in_answer(self, effects: Effects, text: str, data: object, assignment: Assignment) -> list[str]:
-        """Return what the checks find wrong with an answer."""
         known = {"data": data, "assignment": assignment}
         checks = [(check, {name: known[name] for name in extras}) for check, extras in self.of_answer]
         return [wrong for check, more in checks if (wrong := await finding(effects, check, text, **more))]

@@ -185,13 +185,13 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         return whole
 
     def _structured(self, model: object) -> AnyRunnable:
-        """Return the model bound to the form, once per model."""
-        if self._bound is None or not is_same(self._bound[0], model):
+        bound = self._bound  # read once: runs with other models, in other threads, replace it
+        if bound is None or not is_same(bound[0], model):
             try:
-                self._bound = (model, structured(model, self.form.schema))
+                self._bound = bound = (model, structured(model, self.form.schema))
             except (NotImplementedError, ValueError, TypeError) as error:
                 raise UnstructuredError from error
-        return self._bound[1]
+        return bound[1]
 
     def read(self, reply: BaseMessage) -> JsonObject:
         """Return the decision in a reply.

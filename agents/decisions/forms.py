@@ -60,7 +60,6 @@ class OneOf:
         self.others = others
 
     def read(self, name: object) -> Any:
-        """Return the name that is meant."""
         chosen = nearest(name, self.names) if isinstance(name, str) else None
         if chosen is None and not self.others:
             raise ValueError(f"{name!r:.80} is not one of: {', '.join(self.names)}")

@@ -30,7 +30,7 @@ def read_json(text: str) -> object:
     text = without_thinking(text)
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     import json_repair  # slow to import, and needed only where the JSON is broken or surrounded
 
@@ -41,7 +41,7 @@ def read_json(text: str) -> object:
         raise DecisionError("the JSON is broken, and too long to be repaired")
     try:
         json_repair.loads(body, strict=True)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if not str(error).startswith(_HARMLESS):
             raise DecisionError(f"the JSON is broken: {error}") from error
     value = json_repair.loads(body)

@@ -5,7 +5,6 @@ What a model's server turned out to refuse is remembered for the process, so tha
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,16 @@ from agents.errors import AgentError, EmptyReplyError
 from agents.models.normalize import AS_IT_IS, NO_SYSTEM, PLAIN, normalised, whole_calls
 from agents.models.thinking import answer_only
 from agents.models.wrapped import without_stream_usage
-from agents.runtime import AnyRunnable, PerModel, check_reply, explain, is_rejection, is_transient, raised_ending
+from agents.runtime import (
+    AnyRunnable,
+    PerModel,
+    check_reply,
+    explain,
+    is_json,
+    is_rejection,
+    is_transient,
+    raised_ending,
+)
 
 T = TypeVar("T")
 
@@ -134,20 +142,12 @@ class WrittenArguments(BaseCallbackHandler):
 
     def on_llm_end(self, response: object, *, run_id: object = None, **about: object) -> None:
         texts = self._texts.pop(run_id, {}).values()
-        self._are_whole = all(not text.strip() or _is_json(text) for text in texts)
+        self._are_whole = all(not text.strip() or is_json(text) for text in texts)
 
     def check(self, who: str) -> None:
         """Raise `EmptyReplyError` for half a tool call; it is asked for again."""
         if not self._are_whole:
             raise EmptyReplyError(f"Agent {who!r} called a tool with arguments that broke off; ask again.")
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 def read_reply(message: AIMessage, who: str, *, calls: bool = False) -> AIMessage:

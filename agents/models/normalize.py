@@ -38,7 +38,7 @@ def normalised(messages: Sequence[BaseMessage], level: int = AS_IT_IS) -> list[B
     if level == AS_IT_IS:
         return valid
     plain = _in_turn([plain for message in valid if not _is_blank(plain := _plain(message))])
-    if level == NO_SYSTEM and isinstance(plain[0], SystemMessage):
+    if level == NO_SYSTEM and plain and isinstance(plain[0], SystemMessage):
         return _in_turn([HumanMessage(plain[0].content), *plain[1:]])
     return plain
 
@@ -70,9 +70,7 @@ def _valid(message: BaseMessage) -> BaseMessage:
         message = answer_only(message)
         if message.invalid_tool_calls:
             change["invalid_tool_calls"] = []
-    content = _bare(message)
-    if isinstance(message, ToolMessage) and not (content if isinstance(content, list) else content.strip()):
-        content = EMPTY_RESULT
+    content = EMPTY_RESULT if isinstance(message, ToolMessage) and _is_blank(message) else _bare(message)
     if content != message.content:
         change["content"] = content
     if message.name is not None and not _NAME.fullmatch(message.name):

@@ -25,7 +25,9 @@ def without_thinking(text: str) -> str:
     at = scanned = fences = 0
     is_inside = has_opening = False
     for mark in _MARK.finditer(text):
-        fences += text.count("```", scanned, mark.start())
+        between = text[scanned : mark.start()]
+        fences += between.count("```")
+        begins_line = (scanned == at or "\n" in between) and not between.rpartition("\n")[2].strip()
         scanned = mark.end()
         is_closing = "/" in mark[0]
         if is_inside and is_closing:
@@ -34,7 +36,7 @@ def without_thinking(text: str) -> str:
             kept, at, has_opening = [], mark.end(), True
         elif not is_inside and not is_closing:
             has_opening = True
-            if fences % 2 == 0 and not text[max(at, text.rfind("\n", 0, mark.start()) + 1) : mark.start()].strip():
+            if fences % 2 == 0 and begins_line:
                 kept.append(text[at : mark.start()])
                 is_inside = True
     if at == 0 and not is_inside:

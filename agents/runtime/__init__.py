@@ -34,7 +34,7 @@ from agents.runtime.effects import AnyRunnable, Effects, call, is_async
 from agents.runtime.lazy import install_hint, lazily
 from agents.runtime.per_model import PerModel
 from agents.runtime.provider_errors import evidence, explain, is_rejection, is_transient, provider_words, raised_ending
-from agents.runtime.replies import check_reply
+from agents.runtime.replies import check_reply, is_json
 from agents.runtime.retry import FailedAttempt, InPlace, Retry, in_place, is_exhausted
 from agents.runtime.run_config import CALCULATED, Names, calculated, current, extended, handlers_of, names_for
 from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
@@ -94,6 +94,7 @@ __all__ = [
     "is_async",
     "is_cancelled",
     "is_exhausted",
+    "is_json",
     "is_rejection",
     "is_transient",
     "is_watched",

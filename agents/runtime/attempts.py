@@ -57,7 +57,6 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
         """Seconds for each attempt. In sync code a call under way when it is abandoned goes on until it returns."""
 
     async def run(self, effects: Effects, value: object, config: RunnableConfig) -> AttemptOutcome:
-        """Return the first success, or the last failure."""
         spent: list[Usage] = []
         pause: Pause = getattr(self.work, "pause", InPlace.pause)
         inside = InPlace(self.retry, self.on_retry, timeout=self.timeout, pause=pause)

@@ -27,7 +27,6 @@ class Effects:
 
     # Not `async def` where another coroutine does it all: each layer of a step costs time, and memory while it is open.
     def invoke(self, runnable: Runnable[In, Out], value: In, config: RunnableConfig | None) -> _Async[Out]:
-        """Call a Runnable."""
         return runnable.ainvoke(value, config)
 
     def stream(
@@ -38,15 +37,12 @@ class Effects:
         return chunks
 
     def function(self, function: Callable[..., T], arguments: Mapping[str, object]) -> _Async[T]:
-        """Call a plain function."""
         return in_thread(function, **arguments)
 
     def coroutine(self, function: Callable[..., _Async[T]], arguments: Mapping[str, object]) -> _Async[T]:
-        """Call an async function."""
         return function(**arguments)
 
     def sleep(self, seconds: float) -> _Async[None]:
-        """Wait for a time."""
         return asyncio.sleep(seconds)
 
     def event(self) -> Wakeup:
@@ -105,7 +101,6 @@ class BackgroundEffects(Effects):
         self.cancellations = cancellations
 
     def check(self) -> None:
-        """Raise `WorkCancelledError` if the work is cancelled."""
         for cancellation in self.cancellations:
             cancellation.check()
 
@@ -124,7 +119,8 @@ class BackgroundEffects(Effects):
             while (chunk := await self.function(partial(next, chunks, end), {})) is not end:
                 yield chunk
         finally:
-            await in_thread(chunks.close)
+            with suppress(ValueError):  # it still works on a chunk that nobody waits for, and closes itself after that
+                await in_thread(chunks.close)
 
     async def function(self, function: Callable[..., T], arguments: Mapping[str, object]) -> T:
         self.check()

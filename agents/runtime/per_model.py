@@ -7,7 +7,8 @@ import weakref
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableWithFallbacks
+from langchain_core.runnables.base import RunnableBindingBase
 
 T = TypeVar("T")
 
@@ -25,9 +26,9 @@ class PerModel(Generic[T]):
         self._adding = threading.Lock()
 
     def of(self, model: object) -> T:
-        """Return the record of a chat model, wrapped or not; a new one if there is none."""
-        while not isinstance(model, BaseChatModel) and hasattr(model, "bound"):  # model.bind(...), .with_retry(...)
-            model = model.bound
+        """Return the record of a chat model, a new one if there is none; of one with fallbacks that of the first."""
+        while isinstance(model, RunnableBindingBase | RunnableWithFallbacks):
+            model = model.runnable if isinstance(model, RunnableWithFallbacks) else model.bound
         known = getattr(model, "__dict__", {})  # getattr of what a pydantic object does not have is slow
         urls = [str(known[name]) for name in _URLS if name in known]
         names = [str(known[name]) for name in _NAMES if name in known]

@@ -227,7 +227,6 @@ def _offered_tools(error: BaseException) -> bool:
 
 
 def _names(error: BaseException) -> set[str]:
-    """Return the names of the exception's class and its base classes."""
     return {parent.__name__ for parent in type(error).__mro__}
 
 
@@ -262,7 +261,6 @@ _WORDY = ("message", "detail", "details", "Message", "code", "type", "status", "
 
 
 def _words(error: BaseException) -> str:
-    """Return the provider's words in lower case, to search in only."""
     body = _body(error)
     return (" ".join(str(body[name]) for name in _WORDY if body.get(name)) or words_of(error))[:MAX_SEARCHED].lower()
 

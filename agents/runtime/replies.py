@@ -45,7 +45,9 @@ def check_reply(message: AIMessage, who: str, *, calls: bool = True) -> None:
         raise EmptyReplyError(f"Agent {who!r} gave no answer: the reply broke off{note}; ask again.")
     if is_cut_stream(message):
         raise EmptyReplyError(f"Agent {who!r} gave no whole answer: the stream of the reply broke off; ask again.")
-    if message.invalid_tool_calls or _has_half_a_call(message):
+    # LangChain completes the arguments of a streamed call that was cut off.
+    parts = message.tool_call_chunks if isinstance(message, AIMessageChunk) else ()
+    if message.invalid_tool_calls or not all(is_json(part["args"] or "{}") for part in parts):
         raise EmptyReplyError(f"Agent {who!r} called a tool with arguments that are not JSON{note}; ask again.")
     for call in message.tool_calls:
         try:
@@ -56,14 +58,13 @@ def check_reply(message: AIMessage, who: str, *, calls: bool = True) -> None:
         raise EmptyReplyError(f"Agent {who!r} replied without text{note}; ask again or use another model.")
 
 
-def _has_half_a_call(message: AIMessage) -> bool:
-    """Return whether the arguments of a streamed call are not JSON as written; LangChain completes what was cut off."""
-    for part in message.tool_call_chunks if isinstance(message, AIMessageChunk) else ():
-        try:
-            json.loads(part["args"] or "{}")
-        except ValueError:
-            return True
-    return False
+def is_json(text: str) -> bool:
+    """Return whether a text is JSON that can be read."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _finish_reason(message: AIMessage) -> str:

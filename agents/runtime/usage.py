@@ -58,7 +58,6 @@ def usage_of_messages(messages: Iterable[object], prices: Prices) -> Usage:
 
 
 def _reported(metadata: UsageMetadata | None) -> Tokens:
-    """Return the tokens of a message, those of the prompt cache included."""
     reported: UsageMetadata = metadata or {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
     return _plausible({**reported, "cached_tokens": reported.get("input_token_details", {}).get("cache_read")})
 
@@ -114,7 +113,6 @@ class Tally(BaseCallbackHandler):
                 self.usage = add_usage(self.usage, {**no_usage(), "calls": 1})
 
     def book(self, call: Usage, model: str) -> None:
-        """Add a call that has ended."""
         self.usage = add_usage(self.usage, call)
 
     def on_tool_start(self, serialized: object, input_str: str, **about: object) -> None:

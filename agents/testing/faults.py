@@ -46,7 +46,6 @@ class Fault:
         return cls(status, {name.replace("_", "-"): value for name, value in headers.items()}, {"error": error})
 
     def content(self) -> bytes:
-        """Return the body as it is sent."""
         body = {"error": {"message": _phrase(self.status)}} if self.body is None else self.body
         return (body if isinstance(body, str) else json.dumps(body)).encode("utf-8", "surrogateescape")
 
@@ -130,7 +129,6 @@ class FaultyProvider:
 
     @property
     def base_url(self) -> str:
-        """The address for clients."""
         return f"http://127.0.0.1:{self._server.server_port}/v1"
 
     def chat_model(self, **fields: Any) -> ChatOpenAI:

@@ -25,7 +25,6 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from agents.errors import AgentError, ConfigurationError
 from agents.runtime import (
     RunScope,
-    WorkCancelledError,
     clean_data,
     explain,
     in_run_scope,
@@ -143,8 +142,6 @@ class MCPTools:
         try:
             session = await asyncio.to_thread(self._session, scope)
             return await asyncio.wrap_future(session.start_call(name, arguments))
-        except WorkCancelledError:
-            raise
         except Exception as error:  # of the protocol, the connection, the process: each library's own
             if session is not None and _is_gone(error):
                 scope.discard(self, session)
@@ -227,7 +224,6 @@ async def _transport(server: MCPTools, output: TextIO) -> AsyncIterator[Any]:
 
 
 def _renamed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a tool's arguments without reserved names."""
     properties = {_RESERVED.get(name, name): form for name, form in schema.get("properties", {}).items()}
     required = [_RESERVED.get(name, name) for name in schema.get("required", ())]
     return {**schema, "properties": properties, "required": required}

@@ -43,7 +43,6 @@ class CheckedLists(ObjectReceiveStream[Any]):
         self._left_out = left_out
 
     async def receive(self) -> Any:
-        """Return the next message."""
         item = await self._messages.receive()
         result = getattr(getattr(item, "message", None), "result", None)
         if isinstance(result, dict) and isinstance(result.get("tools"), list):
@@ -52,7 +51,6 @@ class CheckedLists(ObjectReceiveStream[Any]):
         return item
 
     async def aclose(self) -> None:
-        """Close the connection."""
         await self._messages.aclose()
 
     def _is_usable(self, tool: Any) -> bool:

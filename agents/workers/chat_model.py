@@ -34,7 +34,6 @@ from agents.runtime import AnyRunnable, Effects, OwnRun, SyncAsyncStream, extend
 from agents.settings import max_history_tokens
 from agents.workers.ending_tools import EndingTools
 from agents.workers.tool_calls import Toolset, usable_tools
-from agents.workers.tool_choice import tool_choice_graph
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware
@@ -42,7 +41,10 @@ if TYPE_CHECKING:
 MAX_TURNS = 25
 """Model calls of an agent with tools before it is stopped as going in circles."""
 
-NEEDS_CALLS = "Agent {name!r}: with tools, middleware needs a model that calls tools; leave one out, or choose another"
+NEEDS_CALLS = (
+    "Agent {name!r}: tools of a provider, and middleware beside tools, need a model that calls tools; leave them out,"
+    " or choose another model"
+)
 FORM = "Give your final answer in this way. "
 """Before the schema, in the instructions of an agent that has tools and a form."""
 
@@ -104,7 +106,6 @@ class ChatModelWorker:
         return Decision(form, model=self.model, attempts=attempts, name=self.name)
 
     def input(self, assignment: Assignment) -> object:
-        """Return the messages for the model of this run."""
         model = self._built[0] if self._built else None
         if not self.is_graph:
             assignment = {**assignment, "figures": {}}  # results by name are for a calculator
@@ -141,8 +142,10 @@ class ChatModelWorker:
 
         if not self.is_graph:
             return answering(self.instructions)
-        if self.middleware:
+        if self.middleware or not all(isinstance(tool, BaseTool) for tool in self.tools):
             raise ConfigurationError(NEEDS_CALLS.format(name=self.name))
+        from agents.workers.tool_choice import tool_choice_graph  # brings in what most agents do not need
+
         return tool_choice_graph(model, self.tools, self.instructions, call, answering, name=self.name)
 
     def does_without_tools(self, error: Exception) -> bool:

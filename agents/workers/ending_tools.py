@@ -11,7 +11,7 @@ from langchain_core.tools import BaseTool
 
 from agents.errors import AgentError
 from agents.runtime import AnyRunnable, Effects, OwnRun
-from agents.workers.tool_calls import call_tool
+from agents.workers.tool_calls import SyncTool, error_message, retried
 
 
 class EndingTools(OwnRun[Any, object]):
@@ -19,7 +19,7 @@ class EndingTools(OwnRun[Any, object]):
 
     def __init__(self, model: AnyRunnable, tools: Sequence[BaseTool], who: str, max_turns: int) -> None:
         self.model = model
-        self.tools = {tool.name: tool for tool in tools}
+        self.tools: dict[str, Any] = {tool.name: SyncTool(tool) for tool in tools}
         self.who = who
         self.max_turns = max_turns
 
@@ -34,7 +34,10 @@ class EndingTools(OwnRun[Any, object]):
         raise AgentError(f"Agent {self.who!r} gave no answer in {self.max_turns} model calls", kind="loop")
 
     async def _called(self, effects: Effects, call: ToolCall, config: RunnableConfig) -> ToolMessage:
-        if tool := self.tools.get(call["name"]):
-            return await call_tool(effects, tool, {**call, "type": "tool_call"}, config)
-        words = f"Error: {call['name']} is not a tool; the tools are {', '.join(self.tools)}"
-        return ToolMessage(words, name=call["name"], tool_call_id=str(call["id"]), status="error")
+        if (tool := self.tools.get(call["name"])) is None:
+            words = f"Error: {call['name']} is not a tool; the tools are {', '.join(self.tools)}"
+            return ToolMessage(words, name=call["name"], tool_call_id=str(call["id"]), status="error")
+        try:
+            return await retried(effects, config, lambda: effects.invoke(tool, {**call, "type": "tool_call"}, config))
+        except BaseException as error:
+            return error_message(error, call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine
 from functools import partial
+from inspect import Parameter
 from typing import Any
 
 from langchain_core.messages import HumanMessage
@@ -13,9 +14,9 @@ from langchain_core.runnables import RunnableConfig
 from agents.assignment import Assignment
 from agents.runtime import Effects, OwnRun, call, is_async
 
-_EXTRAS = ("context", "data", "request", "message", "conversation", "config")
+_EXTRAS = ("task", "context", "data", "request", "message", "conversation", "config")
 """Parameters that a function gets by name: those of the assignment, `request` as text and `message` as the user's own
-message, and `config`, the LangGraph config of the call."""
+message, and `config`, the LangGraph config of the call. Another name in the first place stands for the task."""
 
 
 class FunctionWorker(OwnRun[Assignment, Any]):
@@ -63,10 +64,7 @@ def _parameters(function: Callable[..., object]) -> tuple[bool, list[str]]:
         parameters = inspect.signature(function).parameters
     except ValueError:  # a builtin without a signature
         return True, []
-    positional = [
-        name
-        for name, parameter in parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
-    ]
-    extras = [name for name in _EXTRAS if name in parameters]
-    return bool(positional) and positional[0] not in extras, extras
+    kinds = {name: parameter.kind for name, parameter in parameters.items()}
+    extras = [name for name in _EXTRAS if kinds.get(name) in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
+    first = next(iter(kinds), "")
+    return first not in extras and kinds.get(first, Parameter.KEYWORD_ONLY) < Parameter.KEYWORD_ONLY, extras

@@ -20,7 +20,7 @@ from pydantic_core import to_jsonable_python
 
 from agents.assignment import Assignment, messages_of
 from agents.errors import AgentError
-from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, in_place
+from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, SyncAsyncStream, in_place
 from agents.settings import context_of_run, max_history_tokens
 
 _PATTERN = frozenset({"messages", "status", "errors", "usage", "assignment"})
@@ -28,14 +28,16 @@ _PATTERN = frozenset({"messages", "status", "errors", "usage", "assignment"})
 
 
 class GraphWorker:
-    """Gives a nested pattern the assignment as it is, a chat model messages, all others `{"messages": [...]}`."""
+    """Gives agents and nested patterns the assignment as it is, chat models messages, others `{"messages": [...]}`."""
 
     def __init__(self, graph: AnyRunnable) -> None:
         self.graph = graph
         self.reports_usage = is_remote = isinstance(graph, PregelProtocol) and not isinstance(graph, Pregel)
         self.is_graph = isinstance(graph, PregelProtocol) and not is_remote
-        self._is_pattern = isinstance(graph, Pregel) and graph.channels.keys() >= _PATTERN
-        self._model = _model_in(graph)
+        inner = _innermost(graph)
+        self._is_agent = isinstance(inner, SyncAsyncStream)
+        self._is_pattern = isinstance(inner, Pregel) and inner.channels.keys() >= _PATTERN
+        self._model = inner if isinstance(inner, BaseLanguageModel) else None
         self._runnable = RemoteGraphRun(graph) if is_remote else graph
 
     async def runnable(self, effects: Effects, config: RunnableConfig) -> AnyRunnable:
@@ -46,6 +48,8 @@ class GraphWorker:
 
     def input(self, assignment: Assignment) -> object:
         """Return what the graph or model gets; every message has an id, so that new ones can be recognised."""
+        if self._is_agent:
+            return assignment
         if self._is_pattern:
             # It is stored with the pattern's state, which holds JSON and messages only.
             plain: Assignment = {**assignment, "data": to_jsonable_python(assignment.get("data", {}))}
@@ -88,9 +92,9 @@ def newly_written(reply: object, asked: object) -> object:
     """Leave in a state only the messages written after a worker's input: an echo is not an answer, nor is a memory."""
     if not isinstance(reply, dict) or not isinstance(reply.get("messages"), list) or not isinstance(asked, dict):
         return reply
-    ids = {message.id for message in asked["messages"] if message.id}
-    objects = {id(message) for message in asked["messages"]}
-    messages = reply["messages"]
+    before, messages = asked.get("messages", ()), reply["messages"]  # the assignment of a function has none
+    ids = {message.id for message in before if message.id}
+    objects = {id(message) for message in before}
     places = [place for place, message in enumerate(messages) if message.id in ids or id(message) in objects]
     return {**reply, "messages": messages[places[-1] + 1 if places else 0 :]}
 
@@ -120,15 +124,10 @@ async def written(
         yield {"delta": text} if text else None, whole
 
 
-def _model_in(runnable: object) -> object:
-    """Return the chat model in a Runnable that is one, also with options, retries or fallbacks; else None."""
-    while not isinstance(runnable, BaseLanguageModel):
-        if isinstance(runnable, RunnableBindingBase):
-            runnable = runnable.bound
-        elif isinstance(runnable, RunnableWithFallbacks):
-            runnable = runnable.runnable
-        else:
-            return None
+def _innermost(runnable: object) -> object:
+    """Return what is in a Runnable with options, retries or fallbacks."""
+    while isinstance(runnable, RunnableBindingBase | RunnableWithFallbacks):
+        runnable = runnable.runnable if isinstance(runnable, RunnableWithFallbacks) else runnable.bound
     return runnable
 
 

@@ -138,10 +138,8 @@ class FormedAnswer(AgentMiddleware[Any, Any]):
 
 
 def _in_background(work: Callable[[Effects], Coroutine[object, None, T]]) -> T:
-    """Do work for a sync hook."""
     return run_in_background(lambda: work(effects_of(ensure_config())))
 
 
 def _in_thread(effects: Effects, handler: Callable[[Any], T]) -> Callable[[Any], Awaitable[T]]:
-    """Return LangChain's sync handler as one to await."""
     return lambda asked: effects.function(partial(handler, asked), {})

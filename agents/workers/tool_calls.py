@@ -96,7 +96,6 @@ class SyncTool:
         self.ainvoke = tool.ainvoke
 
     def invoke(self, call: Any, config: RunnableConfig | None = None) -> Any:
-        """Call the tool."""
         if isinstance(self._tool, Tool | StructuredTool):
             return self._tool.invoke(call, config) if self._tool.func else self._in_background(call, config)
         try:
@@ -122,16 +121,6 @@ async def retried(effects: Effects, config: RunnableConfig, call: Callable[[], A
             if is_exhausted(error):  # of a model call in the tool
                 raise
             attempt = await inside.again(effects, error, attempt)
-
-
-async def call_tool(effects: Effects, tool: BaseTool, call: object, config: RunnableConfig) -> ToolMessage:
-    """Call a tool outside of LangChain's loop, with what the loop does around it."""
-    callee: Any = SyncTool(tool)
-    try:
-        result: ToolMessage = await retried(effects, config, lambda: effects.invoke(callee, call, config))
-    except BaseException as error:
-        return error_message(error, call)
-    return result
 
 
 def error_message(error: BaseException, call: Any) -> ToolMessage:

@@ -9,22 +9,25 @@ result; they answer well when the tools are taken away.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Union
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, Union
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
+from langchain_core.utils.json_schema import dereference_refs
 from langgraph.graph import END, START, MessagesState, StateGraph
-from pydantic import BaseModel, Field, create_model
+from langgraph.prebuilt import ToolNode
+from langgraph.prebuilt.tool_node import ToolCallRequest
+from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
 from agents.assignment import message_parts, quote
 from agents.checks import asks_for_figures, asks_for_order, by_figure, with_named
 from agents.decisions import Decision
 from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
 from agents.workers.lines import in_lines, lines_of, plainly, with_results
-from agents.workers.tool_calls import call_tool, without_calls
+from agents.workers.tool_calls import SyncTool, error_message, retried, without_calls
 
 CHOOSE_TOOL = """{instructions}
 
@@ -70,7 +73,11 @@ def choice_form(tools: Sequence[BaseTool]) -> type[BaseModel]:
     """Return the form of a choice among some tools, with the arguments that each of them takes."""
     kinds: list[object] = [NoTool]
     for tool in tools:
-        fields: dict[str, Any] = {"tool": Literal[tool.name], "arguments": tool.get_input_schema()}
+        schema = tool.tool_call_schema  # of a server's tool JSON, whose references would lead to another place here
+        arguments: Any = schema
+        if isinstance(schema, dict):
+            arguments = Annotated[dict[str, object], WithJsonSchema(dereference_refs(schema))]
+        fields: dict[str, Any] = {"tool": Literal[tool.name], "arguments": arguments}
         kinds.append(create_model(f"Use_{tool.name}", **fields))
     choice: Any = Union[tuple(kinds)]  # noqa: UP007 - the members are known at run time only
     form: type[BaseModel] = create_model("ToolChoice", choice=(choice, Field(discriminator="tool")))
@@ -109,17 +116,17 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         call: Callable[[str], AnyRunnable],
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
+        self.calls = ToolNode(tools, handle_tool_errors=False, wrap_tool_call=_sync, awrap_tool_call=_async)
         self.lines = next(((tool, lines) for tool in tools if (lines := lines_of(tool))), None)
         self.chosen = [tool for tool in tools if not lines_of(tool)]
         self.decision = Decision(choice_form(self.chosen), model=model)
-        listed = "\n".join(f"- {tool.name}: {tool.description.splitlines()[0]}" for tool in self.chosen)
+        listed = "\n".join(f"- {tool.name}: {next(iter(tool.description.splitlines()), '')}" for tool in self.chosen)
         text = CHOOSE_TOOL.format(instructions=instructions, tools=listed, examples=examples_of(self.chosen))
         self.system = SystemMessage(text.lstrip())
         self.instructions = instructions
         self.calculation = call(self.lines[1].rules) if self.lines else None
 
     async def run(self, effects: Effects, value: MessagesState, config: RunnableConfig) -> Mapping[str, object]:
-        """Return the messages of the calls, or none."""
         text = value["messages"][-1].text
         request, context, task = message_parts(text)
         said = [message.text for message in value["messages"][:-1]]
@@ -170,9 +177,22 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
     async def _call(
         self, effects: Effects, name: str, arguments: dict[str, object], call_id: str, config: RunnableConfig
     ) -> list[BaseMessage]:
-        call = {"name": name, "args": arguments, "id": call_id, "type": "tool_call"}
-        result = await call_tool(effects, self.tools[name], call, config)
-        return [AIMessage("", tool_calls=[call]), result]
+        asked = AIMessage("", tool_calls=[{"name": name, "args": arguments, "id": call_id}])
+        state = {"messages": [asked]}
+        try:
+            called = await retried(effects, config, lambda: effects.invoke(self.calls, state, config))
+        except BaseException as error:
+            return [asked, error_message(error, asked.tool_calls[0])]
+        return [asked, *called["messages"]]
+
+
+def _sync(request: ToolCallRequest, call: Callable[[ToolCallRequest], Any]) -> Any:
+    tool: Any = request.tool and SyncTool(request.tool)
+    return call(request.override(tool=tool))
+
+
+async def _async(request: ToolCallRequest, call: Callable[[ToolCallRequest], Awaitable[Any]]) -> Any:
+    return await call(request)
 
 
 class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
