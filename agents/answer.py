@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import ChainMap
 from collections.abc import Collection, Mapping
-from typing import Any, NotRequired, TypeGuard
+from typing import Any, NotRequired, TypeGuard, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
@@ -85,8 +85,7 @@ def read_answer(name: str, reply: object, usage: Usage, direct: Collection[str] 
     if is_envelope(reply):
         return _from_pattern(name, reply)
     if isinstance(reply, dict) and reply.keys() >= _ANSWER:  # of an agent that the worker called
-        answer: Any = {**reply, "usage": usage}
-        return answer
+        return cast("Answer", {**reply, "usage": usage})
     if isinstance(reply, dict) and isinstance(reply.get("messages"), list):
         if (data := reply.get("structured_response")) is not None:
             return _from_data(name, data, usage)
