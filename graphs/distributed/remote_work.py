@@ -53,7 +53,14 @@ Mark = tuple[str, str]
 def marks_folder() -> str:
     """Return what tells the folder of this process's marks from all others: containers may share a machine's name."""
     folder = os.stat(tempfile.gettempdir())
-    return f"{platform.node()} {uuid.getnode()} {folder.st_dev} {folder.st_ino}"
+    return f"{platform.node()} {_machine()} {folder.st_dev} {folder.st_ino}"
+
+
+def _machine() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return str(uuid.getnode())  # without the programs that it asks, which small containers lack, a random number
 
 
 def is_awaited(mark: Mark) -> bool:
