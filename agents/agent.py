@@ -215,8 +215,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         return await self._reply(effects, value, config)
 
     async def _reply(self, effects: Effects, value: Assignment, config: RunnableConfig) -> object:
-        runnable = await self.worker.runnable(effects, config)
-        asked: Any = self.worker.input(value)
+        runnable, asked = await self.worker.job(effects, value, config)
         return newly_written(await effects.invoke(runnable, asked, config), asked)
 
     def _does_without_tools(self, error: Exception, tally: Tally) -> bool:
@@ -271,7 +270,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
             own, figures = self.configured(in_place(own).holding(own), tally, assignment)
             with tally:
                 await self._admit(effects, assignment, own)
-                runnable, asked = await self.worker.runnable(effects, own), self.worker.input(assignment)
+                runnable, asked = await self.worker.job(effects, assignment, own)
                 try:
                     async for piece, so_far in written(effects, runnable, asked, own, self.worker.is_graph):
                         whole = so_far

@@ -24,7 +24,7 @@ from agents.runtime import (
     usage_of_messages,
 )
 
-ENVELOPE = frozenset({"messages", "status", "errors", "usage"})
+ENVELOPE = frozenset({"messages", "status", "stop_reason", "errors", "usage"})
 """The keys that the result of every pattern of ours has."""
 
 _ANSWER = frozenset({"text", "data", "status", "errors", "usage"})
@@ -86,6 +86,8 @@ def read_answer(name: str, reply: object, usage: Usage, direct: Collection[str] 
         return _from_pattern(name, reply)
     if isinstance(reply, dict) and reply.keys() >= _ANSWER:  # of an agent that the worker called
         return cast("Answer", {**reply, "usage": usage})
+    if isinstance(reply, dict) and reply.get("__interrupt__"):
+        raise AgentError(f"Agent {name!r} asks a person; let it work in a pattern compiled with a checkpointer")
     if isinstance(reply, dict) and isinstance(reply.get("messages"), list):
         if (data := reply.get("structured_response")) is not None:
             return _from_data(name, data, usage)
@@ -125,14 +127,14 @@ def _from_data(name: str, data: object, usage: Usage) -> Answer:
 def _from_pattern(name: str, state: Mapping[str, Any]) -> Answer:
     usage = plausible(state["usage"])
     if state["status"] == "failed":
-        reason = state.get("stop_reason") or "no reason given"
+        reason = state["stop_reason"] or "no reason given"
         failure = AgentError(f"Agent {name!r} failed: {reason}", usage=usage)
         if any(error["kind"] == BudgetError.__name__ for error in state["errors"]):
             raise BudgetError(reason) from failure  # so that no other plan or agent is tried
         raise failure
     errors = clean_data(state["errors"])
     if state["status"] != "completed":
-        errors.append({"where": name, "kind": state["status"], "message": clean(state.get("stop_reason") or "")})
+        errors.append({"where": name, "kind": state["status"], "message": clean(state["stop_reason"] or "")})
     last = _last(name, list(state["messages"]), ())
     if not last.text.strip():
         raise AgentError(f"Agent {name!r} ended as {state['status']} with an empty text", kind="empty", usage=usage)
@@ -150,12 +152,8 @@ def plain_data(name: str, data: object) -> object:
     Raises:
         AgentError: It cannot be; the message says which part of it.
     """
-    described = f"Agent {name!r} returned {type(data).__name__}, which"
     try:
-        plain = json.loads(json.dumps(to_jsonable_python(data), allow_nan=False))
+        return clean_data(json.loads(json.dumps(to_jsonable_python(data), allow_nan=False)))
     except (TypeError, ValueError, RecursionError) as error:
-        raise AgentError(f"{described} is not JSON: {error}") from error
-    try:
-        return clean_data(plain)
-    except ValueError as error:
-        raise AgentError(f"{described} cannot be stored: {error}") from error
+        kind = type(data).__name__
+        raise AgentError(f"Agent {name!r} returned {kind}, which cannot be stored as JSON: {error}") from error

@@ -65,8 +65,12 @@ Asked = Assignment | str
 
 
 def as_assignment(value: Asked) -> Assignment:
-    """Return what an agent is asked as an assignment."""
-    return {"task": value} if isinstance(value, str) else value
+    """Return what an agent is asked as an assignment; raise a `ConfigurationError` if it is neither that nor a text."""
+    if isinstance(value, str):
+        return {"task": value}
+    if not isinstance(value, Mapping) or not isinstance(value.get("task"), str):
+        raise ConfigurationError(f'An agent is asked by a text or {{"task": text, …}}, not {value!r:.80}')
+    return value
 
 
 def placeholders(template: str) -> list[str]:

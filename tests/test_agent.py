@@ -292,11 +292,19 @@ def test_the_words_of_an_agent_in_a_users_graph_stream() -> None:
 
 class LabelledState(MessagesState):
     status: str
+    errors: list[str]
+    usage: str
+
+
+@pytest.mark.parametrize("value", [{"messages": "hi"}, HumanMessage("hi"), None])
+def test_what_is_neither_a_text_nor_an_assignment_is_refused(call: Any, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="asked by a text or"):
+        call(KINDS["function"], value)
 
 
 def test_a_users_graph_may_have_a_status_of_its_own() -> None:
     graph = StateGraph(LabelledState)
-    graph.add_node("reply", lambda state: {**shout_back(state), "status": "shouted"})
+    graph.add_node("reply", lambda state: {**shout_back(state), "status": "failed", "errors": ["x"], "usage": "none"})
     graph.add_edge(START, "reply")
     answer = Agent("a", runnable=graph.compile()).invoke("x")
     assert (answer["text"], answer["status"]) == ("X!", "completed")

@@ -63,7 +63,7 @@ def test_data_is_kept_beside_its_text(result: Any, text: str, data: Any) -> None
 
 @each("result", [object(), {"deep": [object()]}, float("nan"), {"x": float("inf")}])
 def test_what_is_no_json_is_no_answer(call: Any, result: Any) -> None:
-    with pytest.raises(AgentError, match=r"'a' returned \w+, which is not JSON"):
+    with pytest.raises(AgentError, match=r"'a' returned \w+, which cannot be stored as JSON"):
         call(Agent("a", function=lambda task: result), "x")
 
 
@@ -167,8 +167,8 @@ def test_what_was_spent_before_a_failure_is_noted(call: Any) -> None:
 
 def pattern(**state: Any) -> RunnableLambda[Any, Any]:
     """Return what one of our own patterns would."""
-    envelope = {"messages": [AIMessage("text")], "status": "completed", "errors": [], "usage": no_usage()}
-    return RunnableLambda(lambda _: {**envelope, **state})
+    ending = {"status": "completed", "stop_reason": None, "errors": [], "usage": no_usage()}
+    return RunnableLambda(lambda _: {"messages": [AIMessage("text")], **ending, **state})
 
 
 def test_the_status_and_errors_of_a_pattern_are_passed_on() -> None:

@@ -86,6 +86,13 @@ def test_a_person_decides_on_a_tool_call(call: Any, decision: str, told: str) ->
     assert told in model.calls[1].messages[-1].text
 
 
+def test_outside_of_a_pattern_nobody_is_asked(call: Any) -> None:
+    ask_first = HumanInTheLoopMiddleware({"look_up": True})
+    agent = Agent("a", model=ScriptedModel([LOOKING, "Done."]), tools=[look_up], middleware=[ask_first])
+    with pytest.raises(AgentError, match="'a' asks a person; let it work in a pattern compiled with a checkpointer"):
+        call(agent, "Rain?")
+
+
 def test_limits_of_calls_end_as_they_say(call: Any) -> None:
     model = ScriptedModel(LOOKING)
     limit: Any = ModelCallLimitMiddleware(run_limit=2)

@@ -91,6 +91,7 @@ def test_each_wait_is_told_before_it_begins(call: Any) -> None:
         (Retry(wait=100, max_wait=5), 1, TransientError(), 5, 5),
         (Retry(wait=1), 1, LimitedError("7"), 7, 7),
         (Retry(wait=9), 1, LimitedError("0"), 9, 9.9),
+        (Retry(attempts=9999), 9998, TransientError(), 60, 60),
     ],
 )
 def test_pauses(retry: Retry, attempt: int, error: Exception, low: float, high: float) -> None:

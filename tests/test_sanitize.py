@@ -178,7 +178,7 @@ def nested(levels: int) -> Any:
     ids=["integer", "negative", "nested"],
 )
 def test_what_cannot_be_stored_is_no_answer(call: Any, result: Any, said: str) -> None:
-    with pytest.raises(AgentError, match=f"'a' returned (dict|int|list), which cannot be stored: {said}"):
+    with pytest.raises(AgentError, match=f"'a' returned (dict|int|list), which cannot be stored as JSON: {said}"):
         call(Agent("a", function=lambda task: result), "x")
 
 

@@ -125,7 +125,13 @@ def test_numbers_that_a_server_cannot_mean_neither_lift_a_limit_nor_break_a_reco
     assert 0 <= state["usage"]["input_tokens"] < 2**63
 
 
-@pytest.mark.parametrize("usage", [{"calls": -5, "input_tokens": 1e30, "agents": 3}, {}, None, {"calls": True}])
+SHARE = {"calls": 9, "input_tokens": 1, "output_tokens": 1}
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [{"calls": -5, "input_tokens": 1e30, "agents": 3}, {}, None, {"calls": True}, {"calls": 1, "agents": {"a": SHARE}}],
+)
 def test_the_usage_of_another_process_is_made_plausible(usage: Any) -> None:
     counts = plausible(usage)
     assert counts["agents"] == {}

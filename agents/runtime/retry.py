@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -22,6 +23,9 @@ from agents.runtime.usage import Tally
 T = TypeVar("T")
 
 _log = logging.getLogger("podium")
+
+MAX_EXPONENT = 700
+"""Growth of a wait, as a logarithm, beyond which a float overflows."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Retry:
     def pause(self, attempt: int, error: BaseException) -> float:
         """Return the seconds to wait after a failed attempt (counted from 1): the server's wish, else the back-off."""
         asked = retry_after(error)
-        backoff = self.wait * self.factor ** (attempt - 1) * (1 + random.random() / 10)  # noqa: S311
+        growth = math.exp(min(math.log(self.factor) * (attempt - 1), MAX_EXPONENT))
+        backoff = self.wait * growth * (1 + random.random() / 10)  # noqa: S311
         return min(backoff, self.max_wait) if asked is None else asked
 
     def as_dict(self) -> dict[str, Any]:

@@ -134,11 +134,13 @@ MAX_COUNT = 2**53
 
 
 def plausible(usage: object) -> Usage:
-    """Return a usage that another process reported, with every count a whole number from 0 up."""
+    """Return a usage that another process reported, every count a whole number from 0 up, shares as they add up."""
     reported = usage if isinstance(usage, Mapping) else {}
-    agents = reported.get("agents")
+    total, agents = _plausible(reported), reported.get("agents")
     shares = agents.items() if isinstance(agents, Mapping) else ()
-    return {**_plausible(reported), "agents": {str(name): _plausible(share) for name, share in shares}}
+    plain: Any = {str(name): _plausible(share) for name, share in shares}
+    is_sum = all(sum(share[count] for share in plain.values()) <= total[count] for count in COUNTS)  # type: ignore[literal-required]
+    return {**total, "agents": plain if is_sum else {}}
 
 
 def _plausible(reported: object) -> Tokens:

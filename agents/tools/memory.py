@@ -10,6 +10,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.store.base import BaseStore
 
 from agents.errors import ConfigurationError
+from agents.runtime import clean
 from agents.settings import context_of_run
 
 MAX_RECALLED = 20
@@ -30,7 +31,7 @@ def memory_tools(store: BaseStore) -> list[BaseTool]:
     def remember(fact: str, config: RunnableConfig) -> str:
         """Keep one fact about the user for later conversations, in a full sentence."""
         key = uuid.uuid5(uuid.NAMESPACE_OID, fact)  # the same fact twice is one entry
-        store.put(_namespace(config), str(key), {"text": fact})
+        store.put(_namespace(config), str(key), {"text": clean(fact)})  # Postgres takes no NUL
         return "Remembered."
 
     def recall(query: str, config: RunnableConfig) -> str:

@@ -6,8 +6,7 @@ tool_calls   the call of a tool, for all three; lines: calculations that a model
 function     a plain or async function
 graph        a nested pattern, a user's own graph or chain, a graph on a server
 
-Each kind has `await runnable(effects, config)`, the Runnable that does the work in this run, and `input(assignment)`,
-the input of that Runnable; they are called in this order.
+Each kind has `await job(effects, assignment, config)`: the Runnable that does the work in this run, and its input.
 """
 
 from agents.workers.chat_model import MAX_TURNS, ChatModelWorker

@@ -105,8 +105,7 @@ class ChatModelWorker:
         form: Any = self.response_format
         return Decision(form, model=self.model, attempts=attempts, name=self.name)
 
-    def input(self, assignment: Assignment) -> object:
-        model = self._built[0] if self._built else None
+    def _input(self, assignment: Assignment, model: BaseChatModel) -> object:
         if not self.is_graph:
             assignment = {**assignment, "figures": {}}  # results by name are for a calculator
         messages = messages_of(assignment, max_tokens=max_history_tokens(model))
@@ -115,8 +114,8 @@ class ChatModelWorker:
         is_brief = bool(assignment.get("intermediate")) and not self._decision and not calls_tools(model)
         return {"messages": messages, "brief": True} if is_brief else {"messages": messages}
 
-    async def runnable(self, effects: Effects, config: RunnableConfig) -> Runnable[object, object]:
-        """Return what works with the model of this run, built once per model; toolsets are loaded before."""
+    async def job(self, effects: Effects, assignment: Assignment, config: RunnableConfig) -> tuple[AnyRunnable, object]:
+        """Return what works with the model of this run, built once per model, and its input; toolsets are loaded."""
         model = await model_of_run(effects, self.model)
         loaded = [await effects.function(toolset.load, {"config": config}) for toolset in self.toolsets]
         with self._lock:
@@ -124,7 +123,7 @@ class ChatModelWorker:
                 self.tools, self.toolsets = usable_tools([*self.tools, *chain.from_iterable(loaded)]), []
             if self._built is None or not is_same(self._built[0], model):
                 self._built = (model, self._build(model))
-            return self._built[1]
+            return self._built[1], self._input(assignment, model)
 
     def _build(self, model: BaseChatModel) -> Runnable[object, object]:
         offers_tools = calls_tools(model) and not habits_of(model).no_tools

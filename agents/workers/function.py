@@ -12,7 +12,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 
 from agents.assignment import Assignment
-from agents.runtime import Effects, OwnRun, call, is_async
+from agents.runtime import AnyRunnable, Effects, OwnRun, call, is_async
 
 _EXTRAS = ("task", "context", "data", "request", "message", "conversation", "config")
 """Parameters that a function gets by name: those of the assignment, `request` as text and `message` as the user's own
@@ -30,11 +30,8 @@ class FunctionWorker(OwnRun[Assignment, Any]):
         self._is_async = is_async(function)
         self._takes_task, self._extras = _parameters(function)
 
-    async def runnable(self, effects: Effects, config: RunnableConfig) -> FunctionWorker:
-        return self
-
-    def input(self, assignment: Assignment) -> Assignment:
-        return assignment
+    async def job(self, effects: Effects, assignment: Assignment, config: RunnableConfig) -> tuple[AnyRunnable, object]:
+        return self, assignment
 
     def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Coroutine[Any, Any, Any]:
         work: Callable[..., Any] = partial(self.function, value["task"]) if self._takes_task else self.function

@@ -40,13 +40,14 @@ class GraphWorker:
         self._model = inner if isinstance(inner, BaseLanguageModel) else None
         self._runnable = RemoteGraphRun(graph) if is_remote else graph
 
-    async def runnable(self, effects: Effects, config: RunnableConfig) -> AnyRunnable:
+    async def job(self, effects: Effects, assignment: Assignment, config: RunnableConfig) -> tuple[AnyRunnable, object]:
         """Return the graph, with the user's own context in the form that its `context_schema` asks for."""
         schema = None if self._is_pattern or not isinstance(self.graph, Pregel) else self.graph.context_schema
         context = _in_form(schema, context_of_run())
-        return self._runnable if context is None else self._runnable.bind(context=context)
+        runnable = self._runnable if context is None else self._runnable.bind(context=context)
+        return runnable, self._input(assignment)
 
-    def input(self, assignment: Assignment) -> object:
+    def _input(self, assignment: Assignment) -> object:
         """Return what the graph or model gets; every message has an id, so that new ones can be recognised."""
         if self._is_agent:
             return assignment
