@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agents.checks import unknown_figures, with_named
+from agents.checks import counted, unknown_figures, with_named
 from tests.planned import APART, ASK, Team, plan, step
 from tests.tables import each
 
@@ -90,15 +90,31 @@ def test_figures_from_nowhere_are_noticed(source: str, text: str, figure: str) -
 def test_what_a_task_does_not_name_of_a_list_is_left_out() -> None:
     shop = "Tent 89.00 a piece, sleeping bag 34.00 a piece; lamp 12.50 a piece. From 3 tents on 10% less."
     for task, left in (
-        ("What do 2 tents and 3 sleeping bags cost?", shop.replace("lamp 12.50 a piece", "…")),
+        ("What do 2 tents and 3 sleeping bags cost?", shop.replace("; lamp 12.50 a piece", "")),
         ("What do tents, sleeping bags and lamps cost?", shop),
         ("What does a boat cost?", shop),
         ("What do a tent and a piece of rope cost?", shop),
         ("What does everything cost without the tents?", shop),
+        ("Read lamp.txt. What do 2 tents and 3 bags cost?", shop.replace("; lamp 12.50 a piece", "")),
     ):
         assert with_named(shop, task) == left
     crew = "The crew has 12 sailors: 5 cooks and stewards, 7 mates and boys."
-    assert with_named(crew, "What do rent and food cost each sailor?") == "The crew has 12 sailors: …, …."
+    assert with_named(crew, "What do rent and food cost each sailor?") == "The crew has 12 sailors."
+
+
+@each(
+    ("text", "count"),
+    [
+        ("Crew: Jo, Kim and Ravi.", "Crew: 3"),
+        ("Guests of the evening:\n- Eva Lund\n- Tom\n", "Guests of the evening: 2"),
+        ("Eva lives in Oslo, Tom in Riga.", None),
+        ("Rules: guests leave by ten, and pets must stay outside at night.", None),
+        ("Per hour: Eva 19, Tom 21.", None),
+        ("Open every day", None),
+    ],
+)
+def test_lists_without_figures_are_counted(text: str, count: str | None) -> None:
+    assert counted(text) == (count or text)
 
 
 def test_a_plan_with_figures_that_nobody_gave_goes_back_once(call: Any) -> None:

@@ -16,7 +16,7 @@ from agents.testing import ScriptedModel
 from agents.tools import calculator, fetch_page, file_tools, web_search
 from agents.tools.readable_tool import readable_tool
 from agents.workers.tool_calls import without_calls
-from agents.workers.tool_choice import choice_form
+from agents.workers.tool_choice import AS_LINES, choice_form
 from tests.tables import each
 
 
@@ -199,6 +199,27 @@ def test_where_there_is_nothing_to_calculate_the_task_is_answered(call: Any) -> 
     assert "none" not in str(model.calls[-1].messages)
 
 
+@each("first", ["none", "a = 20 + 15\nb = 20 + 15"])
+def test_lines_that_use_no_figure_of_a_file_go_back_with_its_text(call: Any, tmp_path: Path, first: str) -> None:
+    (tmp_path / "a.txt").write_text("Inn A: room 20, meals 15.")
+    (tmp_path / "b.txt").write_text("Inn B: room 25, meals 18.")
+    model = unable(first, "a = 20 + 15\nb = 25 + 18\nless = b - a", "A is 8 cheaper: 35.")
+    agent = Agent("clerk", model=model, tools=[*file_tools(tmp_path), calculator])
+    answer = call(agent, "Read a.txt and b.txt. Which inn is cheaper in all, and by how much?")
+    again = model.calls[1].messages[-1].text
+    assert ("Inn A" in again, "Inn B" in again, answer["usage"]["calls"]) == (first == "none", True, 3)
+
+
+def test_what_a_file_lists_is_counted_where_the_task_asks_for_a_figure(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "crew.txt").write_text("Crew: Jo, Kim, Ravi.")
+    model = unable("each = 90 / 3", "Each pays 30.", "Jo, Kim and Ravi.")
+    agent = Agent("clerk", model=model, tools=[*file_tools(tmp_path), calculator])
+    call(agent, "Read crew.txt. What does each pay of 90?")
+    assert "Crew: 3" in model.calls[0].messages[-1].text
+    call(agent, "Who is named in crew.txt?")
+    assert "Crew: Jo" in model.calls[-1].prompt
+
+
 def test_instructions_guide_the_answer_and_not_the_lines_unless_they_have_figures(call: Any) -> None:
     for instructions, has_them in (("Be exact.", False), ("The discount is 25%.", True)):
         model = unable(SUM, "They cost 180.")
@@ -228,7 +249,7 @@ def test_lines_that_cannot_be_computed_go_back_once(call: Any) -> None:
     model = unable("total = four chairs", SUM, "They cost 180.")
     answer = call(Agent("clerk", model=model, tools=[calculator]), "What do 4 chairs at 45.00 cost?")
     assert (answer["text"], answer["usage"]["calls"]) == ("They cost 180.", 3)
-    assert "Write that as lines" in model.calls[1].messages[-1].text
+    assert model.calls[1].messages[-1].text == AS_LINES
 
 
 def test_results_that_are_compared_are_compared_in_words(call: Any) -> None:

@@ -8,10 +8,11 @@ wanted       words that show what a task may need
 
 from typing import TYPE_CHECKING
 
-from agents.checks.figures import by_figure, figures_in, unknown_figures, with_named
+from agents.checks.figures import by_figure, counted, figures_in, unknown_figures, unused, with_named
 from agents.checks.guardrails import Check, Guardrails, finding, sent_back
 from agents.checks.wanted import (
     asks_for_figures,
+    asks_for_names,
     asks_for_order,
     asks_for_words,
     names_address,
@@ -30,9 +31,11 @@ __all__ = [
     "Guardrails",
     "as_requested",
     "asks_for_figures",
+    "asks_for_names",
     "asks_for_order",
     "asks_for_words",
     "by_figure",
+    "counted",
     "figures_in",
     "finding",
     "names_address",
@@ -40,6 +43,7 @@ __all__ = [
     "names_what_changes",
     "sent_back",
     "unknown_figures",
+    "unused",
     "with_named",
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import permutations
 
 from agents.runtime import reads_foreign_text
@@ -32,7 +32,7 @@ _WORDS = {
 _STEM = 4
 """Letters by which a word is the same in singular and plural."""
 _WORD = re.compile(
-    r"(?<![^\W\d_])(?!(?:and|are|for|from|has|have|the|with|das|der|des|die|ein|für|ist|mit|und|les|pour|sont|une|con|del"
+    r"(?<![^\W\d_])(?!(?:all|and|any|are|for|from|has|have|how|its|per|the|who|with|das|der|des|die|ein|für|ist|mit|und|les|pour|sont|une|con|del"
     r"|las|los|para|por|una)(?![^\W\d_]))[^\W\d_]{3,}"
 )
 """All but short ones and those that say nothing of a thing."""
@@ -40,6 +40,8 @@ _REST = re.compile(
     r"\b(?:but|except|without|others?|rest|every\w*|remain\w*|ohne|außer|ander\w*|übrig\w*|sauf|sans|autres?|salvo|otr[oa]s?)\b",
     re.IGNORECASE,
 )
+_FILE_NAME = re.compile(r"[\w./-]*[\w-]\.[a-zA-Z]\w{0,9}\b")
+_AND = re.compile(r"\s(?:and|und|et|y)\s")
 _UNITS = (2, 7, 12, 24, 52, 60, 365, 1000, 1_000_000)
 """Factors between units."""
 
@@ -83,6 +85,13 @@ def unknown_figures(text: str, sources: Iterable[str], *, derived: bool = True, 
     return [written for written, values in asked.items() if not any(_same(written, value, known) for value in values)]
 
 
+def unused(calculation: str, texts: Sequence[str]) -> list[str]:
+    """Return those of several texts with figures of which a calculation has none."""
+    figures = {text: {value for values in figures_in(text).values() for value in values} for text in texts}
+    used = {value for values in figures_in(calculation).values() for value in values}
+    return [text for text, own in figures.items() if own and used.isdisjoint(own)] if len(figures) > 1 else []
+
+
 def by_figure(text: str) -> str:
     """Return the parts of a text that have a figure each, the greatest first; empty if there are fewer than two."""
     values = _parts(text)
@@ -92,25 +101,34 @@ def by_figure(text: str) -> str:
 def with_named(text: str, task: str) -> str:
     """Return a text without those of its parts with a figure each that a task does not name, if it names some of them.
 
-    A task that speaks of others or the rest, or has a word of a part that is not clearly named, may need all of them.
+    A task that speaks of others or the rest may need all of them.
     """
-    asked, left_out = _words(task), []
-    stems = {word[:_STEM] for word in asked if len(word) >= _STEM}
+    asked = _words(_FILE_NAME.sub(" ", task))
     parts = {part: words for part in _parts(text) if (words := _words(part))}
-    for part, words in parts.items():
-        if not any(word[:_STEM] in stems for word in words):
-            left_out.append(part)
-            if words & asked:
-                return text
+    left_out = [part for part, words in parts.items() if asked.isdisjoint(words)]
     if len(left_out) == len(parts) or _REST.search(task):
         return text
     for part in left_out:
         text = text.replace(part, "…")
-    return text
+    return re.sub(r"(?<=\.)\s*…\.?|[,;:]?\s*…", "", re.sub(r"…[,;\n]\s*", "", text))
+
+
+@reads_foreign_text()
+def counted(text: str) -> str:
+    """Return a text without figures that lists things of at most three words after a colon with their number instead.
+
+    `Crew: Jo, Kim and Ravi` becomes `Crew: 3`; a small model cannot count. Other texts stay as they are.
+    """
+    heading, _, listed = text[:MAX_TEXT].strip().partition(":")
+    *first, last = re.split(r"[\n,;]", listed)
+    items = [item for part in (*first, *_AND.split(f" {last}")) if (item := part.strip(" \t.-*•"))]
+    is_list = len(items) > 1 and "\n" not in heading and all(len(item.split()) < 4 for item in items)
+    return f"{heading}: {len(items)}" if is_list and not any(map(str.isdigit, text)) else text
 
 
 def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.casefold()))
+    """Return the words of a text, as they begin: the same in singular and plural."""
+    return {word.removesuffix("s")[:_STEM] for word in _WORD.findall(text.casefold())}
 
 
 def _parts(text: str) -> dict[str, float]:

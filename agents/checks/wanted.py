@@ -50,6 +50,8 @@ asks_for_words = mentions(
     r"describ|nombra|recomiend|por ?qué|cuál|quién|escrib|también|luego|mejor",
 )
 
+asks_for_names = mentions(r"who|which|names?\b|list\b|wer\b|welche|nenn|qui\b|quel|nomm|quién|cuál|nombr")
+
 asks_for_order = mentions(
     r"(?<!at )(?:most|least)\b",
     r"(?:great|larg|bigg|small|high|low|long|short|cheap|old|young|fast|slow|far|furth|farth|heavi|light|few)est",

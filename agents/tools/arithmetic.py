@@ -90,13 +90,8 @@ _OPERATORS: dict[type[ast.AST], Callable[..., object]] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
 }
-# fmt: off
-_OF_MATH = [
-    "acos", "asin", "atan", "ceil", "cos", "degrees", "exp", "floor", "gcd", "hypot", "log", "log10", "log2",
-    "radians", "sin", "sqrt", "tan",
-]
-# fmt: on
-_FUNCTIONS: dict[str, Callable[..., object]] = {name: getattr(math, name) for name in _OF_MATH}
+_OF_MATH = "acos asin atan ceil cos degrees exp floor gcd hypot log log10 log2 radians sin sqrt tan"
+_FUNCTIONS: dict[str, Callable[..., object]] = {name: getattr(math, name) for name in _OF_MATH.split()}
 _FUNCTIONS |= {"abs": abs, "max": max, "min": min, "round": _round, "pow": _power, "ln": math.log}
 _FUNCTIONS |= {"factorial": _factorial, "sum": lambda *numbers: sum(numbers)}
 _FUNCTIONS["mean"] = lambda first, *others: sum(others, first) / (1 + len(others))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -165,18 +165,13 @@ class Folder:
 def file_tools(folder: Path | str) -> list[BaseTool]:
     """List, read and search the text files below `folder`; hidden files and whatever lies outside are refused."""
     files = Folder(folder)
+
+    def tool(function: Callable[..., str], task: str, **more: object) -> BaseTool:
+        return readable_tool(function, metadata={"example_task": task, "wanted": names_files, **more})
+
+    guarantee, trip = {"path": "guarantee.txt"}, {"text": "Lisbon"}
     return [
-        readable_tool(
-            function, metadata={"example_task": task, "example_arguments": arguments, "wanted": names_files, **more}
-        )
-        for function, task, arguments, more in (
-            (files.list_files, "Which documents are there?", {}, {}),
-            (
-                files.read_file,
-                "Sum up what guarantee.txt says.",
-                {"path": "guarantee.txt"},
-                {"named_in": files.named_in},
-            ),
-            (files.search_files, "Which of my notes mention the Lisbon trip?", {"text": "Lisbon"}, {}),
-        )
+        tool(files.list_files, "Which documents are there?"),
+        tool(files.read_file, "Sum up what guarantee.txt says.", example_arguments=guarantee, named_in=files.named_in),
+        tool(files.search_files, "Which of my notes mention the Lisbon trip?", example_arguments=trip),
     ]

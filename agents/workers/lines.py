@@ -56,10 +56,9 @@ asked. No results, no functions, no units. If there is nothing to calculate, wri
             "left = budget - petrol_cost",
         ),
         (
-            "Read fees.txt and group.txt. What does the group pay for the entry and one boat, and what does each pay?"
-            "\n\nfees.txt:\n```\nentry 12.00\nboat 30.00\n```\n\ngroup.txt:\n```\nEva\nTom\nIda\n```",
-            "entry = 12.00\nboat = 30.00\npeople = 3\n"
-            "group_pays = people * entry + boat\neach_pays = group_pays / people",
+            "Read hire.txt and group.txt. What does each of the group pay for van and boat?"
+            "\n\nhire.txt:\n```\nvan 90.00\nboat 30.00\n```\n\ngroup.txt:\n```\nGroup: 3\n```",
+            "van = 90.00\nboat = 30.00\npeople = 3\ngroup_pays = van + boat\neach_pays = group_pays / people",
         ),
         (
             "A film costs 9 a ticket at the cinema and 4.50 in all at home. Compare both for one viewer and for four.",

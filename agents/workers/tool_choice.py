@@ -23,7 +23,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
 from agents.assignment import message_parts, quote
-from agents.checks import asks_for_figures, asks_for_order, by_figure, with_named
+from agents.checks import asks_for_figures, asks_for_names, asks_for_order, by_figure, counted, unused, with_named
 from agents.decisions import Decision
 from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
 from agents.workers.lines import in_lines, lines_of, plainly, with_results
@@ -56,8 +56,9 @@ IN_ORDER = "From most to least: "
 """Before what a file lists, where a task asks for the most or least of it, which a small model does not see."""
 LINES = "lines"
 """The id of a call that the model wrote as lines of text."""
-AS_LINES = "Write that as lines `name = formula`, with figures, names, + - * / and parentheses only."
+AS_LINES = "Write the calculation as lines `name = formula`, with figures, names, + - * / and parentheses only."
 """Without the word `none`, with which a small model would reply."""
+UNUSED = "Not used yet"
 _READING = {"read", "open", "load", "the", "file", "files", "content", "contents", "text", "of", "from", "and"}
 ADDRESS = "://"
 """In a task that names a page too, which is not read without asking."""
@@ -109,11 +110,7 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
     """
 
     def __init__(
-        self,
-        model: BaseChatModel,
-        tools: Sequence[BaseTool],
-        instructions: str,
-        call: Callable[[str], AnyRunnable],
+        self, model: BaseChatModel, tools: Sequence[BaseTool], instructions: str, call: Callable[[str], AnyRunnable]
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self.calls = ToolNode(tools, handle_tool_errors=False, wrap_tool_call=_sync, awrap_tool_call=_async)
@@ -137,12 +134,13 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
             if asks_for_order(text) and (listed := by_figure(content)):
                 content = f"{content.rstrip()}\n{IN_ORDER}{listed}"
             elif asks_for_figures(task) and not asks_for_order(text):
-                content = with_named(content, task)
+                content = with_named(content if asks_for_names(task) else counted(content), task)
             added[-1] = added[-1].model_copy(update={"content": content})
         messages = [*value["messages"], *added]
         read = "\n".join(message.text for message in added)
         if self.lines and self.lines[1].wanted(task, read, "\n".join([*said, request, context])):
-            lines = await self._calculate(effects, messages, config)
+            texts = [] if asks_for_order(text) else [message.text for message in added if message.text]
+            lines = await self._calculate(effects, messages, texts, config)
             if lines:
                 added += await self._call(effects, self.lines[0].name, {"expression": lines}, LINES, config)
             return {"messages": added, "lines": lines or "none"}
@@ -164,15 +162,25 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         readers = [(name, (tool.metadata or {}).get("named_in")) for name, tool in self.tools.items()]
         return [(name, arguments) for name, named in readers if named for arguments in named(task) or named(text)]
 
-    async def _calculate(self, effects: Effects, messages: Sequence[BaseMessage], config: RunnableConfig) -> str:
+    async def _calculate(
+        self,
+        effects: Effects,
+        messages: Sequence[BaseMessage],
+        texts: Sequence[str],
+        config: RunnableConfig,
+    ) -> str:
         assert self.lines is not None and self.calculation is not None  # noqa: S101, PT018
         asked = in_lines(self.lines[1], _as_task(messages), self.instructions)
         written = await effects.invoke(self.calculation, asked, config)
         lines = self.lines[1].read(written.text, calculated(config))
-        if lines or set(written.text).isdisjoint("=0123456789"):
+        is_none = set(written.text).isdisjoint("=0123456789")
+        needed = unused(lines, texts)
+        if not needed and (lines or is_none):
             return lines
-        written = await effects.invoke(self.calculation, [*asked, written, HumanMessage(AS_LINES)], config)
-        return self.lines[1].read(written.text, calculated(config))
+        words = "\n\n".join([*(quote(UNUSED, text) for text in needed), AS_LINES])
+        before = asked if is_none else [*asked, written]
+        written = await effects.invoke(self.calculation, [*before, HumanMessage(words)], config)
+        return self.lines[1].read(written.text, calculated(config)) or lines
 
     async def _call(
         self, effects: Effects, name: str, arguments: dict[str, object], call_id: str, config: RunnableConfig
