@@ -110,7 +110,7 @@ def with_named(text: str, task: str) -> str:
         return text
     for part in left_out:
         text = text.replace(part, "…")
-    return re.sub(r"(?<=\.)\s*…\.?|[,;:]?\s*…", "", re.sub(r"…[,;\n]\s*", "", text))
+    return re.sub(r"(?<=\.)\s*…\.?|[,;:]?\s*…", "", re.sub(r"…(?:[,;\n]\s*|\s(?:and|und|et|y)\s)", "", text))
 
 
 @reads_foreign_text()
@@ -132,7 +132,7 @@ def _words(text: str) -> set[str]:
 
 
 def _parts(text: str) -> dict[str, float]:
-    parts = [part.strip() for part in re.split(r"[,;:\n]|\.(?!\d)", text[:MAX_TEXT])]
+    parts = [part.strip() for part in re.split(r"[,;:\n]|\.(?!\d)|\s(?:and|und|et|y)\s(?=\d)", text[:MAX_TEXT])]
     return {part: max(values[0]) for part in parts if len(values := [*figures_in(part).values()]) == 1 and values[0]}
 
 
