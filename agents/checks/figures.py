@@ -115,10 +115,7 @@ def with_named(text: str, task: str) -> str:
 
 @reads_foreign_text()
 def counted(text: str) -> str:
-    """Return a text without figures that lists things of at most three words after a colon with their number instead.
-
-    `Crew: Jo, Kim and Ravi` becomes `Crew: 3`; a small model cannot count. Other texts stay as they are.
-    """
+    """Return `Crew: 3` for `Crew: Jo, Kim and Ravi`, which a small model cannot count; other texts as they are."""
     heading, _, listed = text[:MAX_TEXT].strip().partition(":")
     *first, last = re.split(r"[\n,;]", listed)
     items = [item for part in (*first, *_AND.split(f" {last}")) if (item := part.strip(" \t.-*•"))]
@@ -127,7 +124,6 @@ def counted(text: str) -> str:
 
 
 def _words(text: str) -> set[str]:
-    """Return the words of a text, as they begin: the same in singular and plural."""
     return {word.removesuffix("s")[:_STEM] for word in _WORD.findall(text.casefold())}
 
 

@@ -172,10 +172,8 @@ def calculate(
 
 calculator = readable_tool(
     calculate,
+    "A floor takes 4 kg of glue per 100 tiles, at 0.60 a kg. What does it cost for 850 tiles?",
     name="calculator",
-    metadata={
-        "example_task": "A floor takes 4 kg of glue per 100 tiles, at 0.60 a kg. What does it cost for 850 tiles?",
-        "example_arguments": {"expression": "4 / 100 * 850 * 0.60"},
-        "in_lines": CalculationLines(compute),
-    },
+    example_arguments={"expression": "4 / 100 * 850 * 0.60"},
+    in_lines=CalculationLines(compute),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import Field
@@ -165,13 +165,12 @@ class Folder:
 def file_tools(folder: Path | str) -> list[BaseTool]:
     """List, read and search the text files below `folder`; hidden files and whatever lies outside are refused."""
     files = Folder(folder)
-
-    def tool(function: Callable[..., str], task: str, **more: object) -> BaseTool:
-        return readable_tool(function, metadata={"example_task": task, "wanted": names_files, **more})
-
-    guarantee, trip = {"path": "guarantee.txt"}, {"text": "Lisbon"}
+    named: dict[str, Any] = {"named_in": files.named_in}
     return [
-        tool(files.list_files, "Which documents are there?"),
-        tool(files.read_file, "Sum up what guarantee.txt says.", example_arguments=guarantee, named_in=files.named_in),
-        tool(files.search_files, "Which of my notes mention the Lisbon trip?", example_arguments=trip),
+        readable_tool(function, task, example_arguments=arguments, wanted=names_files, **more)
+        for function, task, arguments, more in (
+            (files.list_files, "Which documents are there?", {}, {}),
+            (files.read_file, "Sum up what guarantee.txt says.", {"path": "guarantee.txt"}, named),
+            (files.search_files, "Which of my notes mention the Lisbon trip?", {"text": "Lisbon"}, {}),
+        )
     ]

@@ -17,7 +17,13 @@ def explain_arguments(error: ValidationError | OldValidationError) -> str:
 
 
 def readable_tool(
-    function: Callable[..., str], *, kind: type[StructuredTool] = StructuredTool, **settings: Any
+    function: Callable[..., str], example: str = "", *, kind: type[StructuredTool] = StructuredTool, **about: Any
 ) -> BaseTool:
-    """Build a tool of a function; its description is the function's docstring."""
-    return kind.from_function(function, handle_tool_error=True, handle_validation_error=explain_arguments, **settings)
+    """Build a tool of a function; its description is the function's docstring, `example` a task for it.
+
+    `name` and `coroutine` are the tool's; all else is metadata, which models without tool calls need.
+    """
+    own = {key: about.pop(key) for key in ("name", "coroutine") if key in about}
+    metadata = {"example_task": example, **about} if example else about
+    errors: Any = {"handle_tool_error": True, "handle_validation_error": explain_arguments}
+    return kind.from_function(function, metadata=metadata, **errors, **own)

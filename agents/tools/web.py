@@ -179,13 +179,11 @@ def fetch_tool(fetcher: Fetcher | None = None, *, any_address: bool = False) -> 
 
     return readable_tool(
         fetch_page,
+        "What does https://example.com/pricing say about refunds?",
         kind=StructuredTool if any_address else WebTool,
         coroutine=fetcher.fetch,
-        metadata={
-            "example_task": "What does https://example.com/pricing say about refunds?",
-            "example_arguments": {"url": "https://example.com/pricing"},
-            "wanted": names_address,
-        },
+        example_arguments={"url": "https://example.com/pricing"},
+        wanted=names_address,
     )
 
 
@@ -216,13 +214,11 @@ def results_text(results: Sequence[Mapping[str, object]]) -> str:
 fetch_page = fetch_tool()
 web_search = readable_tool(
     _web_search,
+    "Which version of SQLite is the newest?",
     kind=WebTool,
     name="web_search",
-    metadata={
-        "example_task": "Which version of SQLite is the newest?",
-        "example_arguments": {"query": "SQLite newest version"},
-        "wanted": names_what_changes,
-    },
+    example_arguments={"query": "SQLite newest version"},
+    wanted=names_what_changes,
 )
 
 

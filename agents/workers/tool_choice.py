@@ -139,8 +139,7 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         messages = [*value["messages"], *added]
         read = "\n".join(message.text for message in added)
         if self.lines and self.lines[1].wanted(task, read, "\n".join([*said, request, context])):
-            texts = [] if asks_for_order(text) else [message.text for message in added if message.text]
-            lines = await self._calculate(effects, messages, texts, config)
+            lines = await self._calculate(effects, messages, config)
             if lines:
                 added += await self._call(effects, self.lines[0].name, {"expression": lines}, LINES, config)
             return {"messages": added, "lines": lines or "none"}
@@ -162,19 +161,14 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         readers = [(name, (tool.metadata or {}).get("named_in")) for name, tool in self.tools.items()]
         return [(name, arguments) for name, named in readers if named for arguments in named(task) or named(text)]
 
-    async def _calculate(
-        self,
-        effects: Effects,
-        messages: Sequence[BaseMessage],
-        texts: Sequence[str],
-        config: RunnableConfig,
-    ) -> str:
+    async def _calculate(self, effects: Effects, messages: Sequence[BaseMessage], config: RunnableConfig) -> str:
         assert self.lines is not None and self.calculation is not None  # noqa: S101, PT018
         asked = in_lines(self.lines[1], _as_task(messages), self.instructions)
         written = await effects.invoke(self.calculation, asked, config)
         lines = self.lines[1].read(written.text, calculated(config))
         is_none = set(written.text).isdisjoint("=0123456789")
-        needed = unused(lines, texts)
+        texts = [message.text for message in messages if isinstance(message, ToolMessage)]
+        needed = [] if asks_for_order(asked[-1].text) else unused(lines, texts)
         if not needed and (lines or is_none):
             return lines
         words = "\n\n".join([*(quote(UNUSED, text) for text in needed), AS_LINES])

@@ -230,15 +230,5 @@ class PlanInWriting(Generic[S]):
 
 
 def _written(status: Literal["step", "plan", "failed"], usage: Usage, **fields: object) -> Written:
-    blank: Written = {
-        "status": status,
-        "step": {},
-        "plan": [],
-        "problem": None,
-        "faults": [],
-        "written": time.time(),
-        "usage": usage,
-        "started": None,
-        "ended": None,
-    }
-    return {**blank, **fields}  # type: ignore[typeddict-item]
+    blank: dict[str, object] = {"step": {}, "plan": [], "problem": None, "faults": [], "started": None, "ended": None}
+    return cast(Written, {**blank, "status": status, "written": time.time(), "usage": usage, **fields})
