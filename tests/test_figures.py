@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agents.checks import counted, unknown_figures, with_named
+from agents.checks import unknown_figures, with_count, with_named
 from tests.planned import APART, ASK, Team, plan, step
 from tests.tables import each
 
@@ -100,6 +100,8 @@ def test_what_a_task_does_not_name_of_a_list_is_left_out() -> None:
         assert with_named(shop, task) == left
     crew = "The crew has 12 sailors: 5 cooks and stewards, 7 mates and boys."
     assert with_named(crew, "What do rent and food cost each sailor?") == "The crew has 12 sailors."
+    club = "The club has 30 members: 18 women and 12 men. The tax is 9."
+    assert with_named(club, "What does each member pay of the tax?") == "The club has 30 members. The tax is 9."
 
 
 @each(
@@ -114,7 +116,7 @@ def test_what_a_task_does_not_name_of_a_list_is_left_out() -> None:
     ],
 )
 def test_lists_without_figures_are_counted(text: str, count: str | None) -> None:
-    assert counted(text) == (count or text)
+    assert with_count(text) == (count or text)
 
 
 def test_a_plan_with_figures_that_nobody_gave_goes_back_once(call: Any) -> None:

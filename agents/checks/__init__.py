@@ -8,7 +8,7 @@ wanted       words that show what a task may need
 
 from typing import TYPE_CHECKING
 
-from agents.checks.figures import by_figure, counted, figures_in, unknown_figures, unused, with_named
+from agents.checks.figures import by_figure, figures_in, unknown_figures, unused, with_count, with_named
 from agents.checks.guardrails import Check, Guardrails, finding, sent_back
 from agents.checks.wanted import (
     asks_for_figures,
@@ -35,7 +35,6 @@ __all__ = [
     "asks_for_order",
     "asks_for_words",
     "by_figure",
-    "counted",
     "figures_in",
     "finding",
     "names_address",
@@ -44,6 +43,7 @@ __all__ = [
     "sent_back",
     "unknown_figures",
     "unused",
+    "with_count",
     "with_named",
 ]
 

@@ -114,7 +114,7 @@ def with_named(text: str, task: str) -> str:
 
 
 @reads_foreign_text()
-def counted(text: str) -> str:
+def with_count(text: str) -> str:
     """Return `Crew: 3` for `Crew: Jo, Kim and Ravi`, which a small model cannot count; other texts as they are."""
     heading, _, listed = text[:MAX_TEXT].strip().partition(":")
     *first, last = re.split(r"[\n,;]", listed)

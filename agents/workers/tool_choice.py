@@ -23,7 +23,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
 from agents.assignment import message_parts, quote
-from agents.checks import asks_for_figures, asks_for_names, asks_for_order, by_figure, counted, unused, with_named
+from agents.checks import asks_for_figures, asks_for_names, asks_for_order, by_figure, unused, with_count, with_named
 from agents.decisions import Decision
 from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
 from agents.workers.lines import in_lines, lines_of, plainly, with_results
@@ -134,7 +134,7 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
             if asks_for_order(text) and (listed := by_figure(content)):
                 content = f"{content.rstrip()}\n{IN_ORDER}{listed}"
             elif asks_for_figures(task) and not asks_for_order(text):
-                content = with_named(content if asks_for_names(task) else counted(content), task)
+                content = with_named(content if asks_for_names(task) else with_count(content), task)
             added[-1] = added[-1].model_copy(update={"content": content})
         messages = [*value["messages"], *added]
         read = "\n".join(message.text for message in added)
