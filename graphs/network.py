@@ -73,6 +73,7 @@ class Network(Pattern[NetworkState]):
 
     name = "network"
     state_schema: type[Any] = NetworkState
+    record_schema: type[Any] = NetworkState
 
     def __init__(
         self,
@@ -154,7 +155,6 @@ class Network(Pattern[NetworkState]):
         return speakers.under_speakers(messages, self.history)
 
     def take_turn(self, name: str, state: NetworkState, turn: handoffs.Turn) -> Update:
-        """Answer, or pass the floor on."""
         errors = problems_inside(turn["errors"], name)
         update: Update = {"active": name, "errors": errors}
         if self.discussion:
@@ -194,7 +194,6 @@ class Network(Pattern[NetworkState]):
         return None
 
     def turn_failed(self, name: str, state: NetworkState, error: Exception) -> Update:
-        """End with the last words before the failure."""
         failure = problem(name, error)
         ending = speakers.stopped(f"{name!r} failed: {failure['message']}", state["said"])
         return {"ending": ending, "active": name, "errors": [failure]}
@@ -209,11 +208,9 @@ class Network(Pattern[NetworkState]):
         return "answer" if state["ending"] else state["active"]
 
     def spoke(self, state: NetworkState) -> Literal["choose", "answer"]:
-        """Have the next speaker chosen, until one has answered."""
         return "answer" if state["ending"] else "choose"
 
     def conclude(self, state: NetworkState) -> Conclusion:
-        """Answer with the words of the last peer."""
         return state["ending"] or {**speakers.stopped("", state["said"]), "status": RUNNING}
 
     def inside(self) -> dict[str, list[Box]]:

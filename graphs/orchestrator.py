@@ -61,6 +61,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
 
     name = "orchestrator"
     state_schema: type[Any] = OrchestratorState
+    record_schema: type[Any] = OrchestratorState
 
     def __init__(
         self,

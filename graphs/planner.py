@@ -94,6 +94,7 @@ class Planner(Pattern[PlannerState]):
 
     name = "planner"
     state_schema: type[Any] = PlannerState
+    record_schema: type[Any] = PlannerState
     synthesizes = True
 
     def __init__(

@@ -91,6 +91,7 @@ class Router(Pattern[RouterState]):
 
     name = "router"
     state_schema: type[Any] = RouterState
+    record_schema: type[Any] = RouterState
 
     def __init__(
         self,
@@ -149,7 +150,6 @@ class Router(Pattern[RouterState]):
         return [name for name in dict.fromkeys(able) if name in self.agents] if best in self.agents else []
 
     def chosen(self, state: RouterState) -> list[str]:
-        """Go to the chosen agents, or ask the user."""
         return state["route"]["chosen"] or ["clarify"]
 
     def ask_user(self, state: RouterState) -> Update:
@@ -158,7 +158,6 @@ class Router(Pattern[RouterState]):
         return {"messages": [AIMessage(self._question())], "status": "needs_input", "stop_reason": reason}
 
     def ask_person(self, state: RouterState) -> Question:
-        """Ask which agent is meant, and wait."""
         text = self._question()
         return {"action": "clarify_request", "args": {"question": text}, "description": text, "allowed": ["respond"]}
 
@@ -194,7 +193,6 @@ class Router(Pattern[RouterState]):
         return {"merged": merged}
 
     def merging_failed(self, state: RouterState, error: Exception) -> Update:
-        """Answer with the answers one after the other."""
         failure = problem("merge", error)
         return {"errors": [failure], "stop_reason": f"The answers could not be merged: {failure['message']}"}
 
@@ -222,7 +220,6 @@ class Router(Pattern[RouterState]):
         return {"text": text, "message_id": message_id, "status": status, "stop_reason": reason}
 
     def _answered(self, state: RouterState) -> list[RouterReply]:
-        """Return the replies that are not failures, the best candidate's first."""
         chosen = state["route"]["chosen"]
         answered = [reply for reply in state["replies"] if reply["text"] is not None]
         return sorted(answered, key=lambda reply: chosen.index(reply["agent"]))
@@ -236,7 +233,6 @@ class Router(Pattern[RouterState]):
         return next((name for name in order if name not in chosen), None)
 
     def merged(self, state: RouterState) -> str:
-        """Go to the next best candidate, or to the answer."""
         last = state["route"]["chosen"][-1]
         return "answer" if any(reply["agent"] == last for reply in state["replies"]) else last
 

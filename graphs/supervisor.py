@@ -79,6 +79,7 @@ class Supervisor(Pattern[SupervisorT]):
 
     name = "supervisor"
     state_schema: type[Any] = SupervisorState
+    record_schema: type[Any] = SupervisorState
 
     def __init__(
         self,
@@ -106,11 +107,9 @@ class Supervisor(Pattern[SupervisorT]):
         self.reviewing = verdicts.Review(by, criteria=criteria, checks=checks, model=model, review=review)
 
     def opening(self) -> Mapping[str, object]:
-        """Return the revisions that are allowed at first."""
         return {"allowed": self.max_revisions}
 
     def assign(self, state: SupervisorT) -> Assignment:
-        """Give the worker the task, after a rejection with its last version and the feedback."""
         feedback = state["feedback"] or (state["reviews"][-1]["feedback"] if state["reviews"] else "")
         task = self.assignment(state)
         return sent_back(task, state["work"], [feedback]) if feedback else task
@@ -138,11 +137,9 @@ class Supervisor(Pattern[SupervisorT]):
         return {"stop_reason": f"{self.worker.name!r} failed: {failure['message']}", "errors": [failure]}
 
     def worked(self, state: SupervisorState) -> Literal["review", "escalate"]:
-        """Review the work, unless there is nothing new to review."""
         return "escalate" if state["stop_reason"] else "review"
 
     def submit(self, state: SupervisorT) -> Assignment:
-        """Give the reviewer the task and the current work, without earlier verdicts."""
         return self._with(state, {"result": state["work"]})
 
     def take_verdict(self, state: SupervisorState, verdict: verdicts.Verdict) -> Update:
@@ -182,7 +179,6 @@ class Supervisor(Pattern[SupervisorT]):
         return "answer" if state["reviews"][-1]["acceptable"] else "work"
 
     def ask_agent(self, state: SupervisorT) -> Assignment:
-        """Give the case to the agent that takes over."""
         return self._with(state, self._case(state))
 
     def _case(self, state: SupervisorState) -> dict[str, str]:
@@ -194,7 +190,6 @@ class Supervisor(Pattern[SupervisorT]):
         return case
 
     def take_over(self, state: SupervisorState, answer: Answer) -> Update:
-        """Answer with the text of the agent that took over, or its question to the user."""
         messages = self._showing(state, answer["text"], answer.get("message_id"))
         errors = problems_inside(answer["errors"], "escalate")
         ending = {"status": ASKS, "stop_reason": errors[-1]["message"]} if answer["status"] == ASKS else {}
@@ -229,7 +224,6 @@ class Supervisor(Pattern[SupervisorT]):
         return self._ending(state, "partial" if out_of_budget(state["errors"]) else "escalated", state["stop_reason"])
 
     def _ending(self, state: SupervisorState, status: str, reason: str | None) -> Update:
-        """Return the update that ends the run with the best work so far, or the reason."""
         text, message_id = (best["text"], best["message_id"]) if (best := state["best"]) else (reason or "", None)
         return {"status": status, "stop_reason": reason, "messages": self._showing(state, text, message_id)}
 

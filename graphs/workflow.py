@@ -67,6 +67,7 @@ class Workflow(Pattern[WorkflowState]):
 
     name = "workflow"
     state_schema: type[Any] = WorkflowState
+    record_schema: type[Any] = WorkflowState
     request_optional = True
 
     def __init__(
@@ -97,17 +98,15 @@ class Workflow(Pattern[WorkflowState]):
         """Take the steps from the constructor or else from the input, and refuse those that cannot be run."""
         plan = [step.as_dict() for step in self.steps] or state["plan"] or []
         flaws = [] if self.steps else findings(plan, self.agents)
-        if self.steps and state["plan"]:
+        if self.steps and state["plan"] and state["plan"] != plan:
             flaws = ["This workflow has its own steps; pass a plan to a workflow without steps."]
         errors = [{"where": "check", "kind": "InvalidPlanError", "message": flaw} for flaw in flaws]
         return {"plan": plan, "errors": errors}
 
     def checked(self, state: WorkflowState) -> Literal["execute", "__end__"]:
-        """Run the steps only if nothing is wrong with them."""
         return "__end__" if state["errors"] else "execute"
 
     def conclude(self, state: WorkflowState) -> Conclusion:
-        """Answer with the results that no other step uses."""
         flaws = [] if state["steps"] else [error["message"] for error in state["errors"]]
         return conclude_steps(state["steps"], f"The steps cannot be run: {' '.join(flaws)}" if flaws else None)
 
@@ -123,7 +122,6 @@ class Workflow(Pattern[WorkflowState]):
         return graph
 
     def known_tasks(self, value: object) -> Iterable[str]:
-        """Return the tasks of the steps, from the constructor or the input."""
         plan = value.get("plan") if isinstance(value, dict) else None
         items = [*self.steps, *(plan if isinstance(plan, list) else ())]
         return [str(item.get("task") if isinstance(item, Mapping) else getattr(item, "task", "")) for item in items]

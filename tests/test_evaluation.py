@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langgraph.graph import START, MessagesState, StateGraph
 
 from agents import Agent, Settings
 from agents.testing import ScriptedModel
@@ -101,6 +102,17 @@ def test_the_budget_of_all_runs_leaves_cases_for_later() -> None:
     evaluation = evaluate(cases, [agent], name="mine", max_concurrency=1, budget=Settings(max_calls=2))
     assert [outcome["calls"] for outcome in evaluation.outcomes] == [1, 1]
     assert (evaluation.left, evaluation.all_right) == (["mine-clerk-c"], False)
+
+
+def test_a_graph_may_call_something_else_as_a_record_does() -> None:
+    class State(MessagesState):
+        errors: list[str]
+        usage: int
+
+    odd = {"messages": [("ai", "42")], "errors": ["late"], "usage": 7}
+    graph = StateGraph(State).add_node("say", lambda state: odd).add_edge(START, "say")
+    (outcome,) = evaluate([{"id": "a", "request": "How many?", "expect": 42}], {"own": graph}).outcomes
+    assert (outcome["wrong"], outcome["status"], outcome["calls"]) == ([], "completed", 0)
 
 
 def test_a_judge_gives_its_reason_once(tmp_path: Path) -> None:

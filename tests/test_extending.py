@@ -133,6 +133,27 @@ def test_what_follows_a_node_is_replaced_by_a_route() -> None:
     }
 
 
+def test_routes_and_nodes_may_be_async_in_every_form() -> None:
+    letters = Letters()
+
+    async def again(state: Trail) -> Literal["c", "__end__"]:
+        return "c" if len(state["seen"]) < 2 else "__end__"
+
+    class Late:
+        async def __call__(self, state: Trail) -> Any:
+            return {"seen": [*state["seen"], "!"]}
+
+    graph = letters.build().replace_edges("c", again).put_before("answer", "late", Late())
+    assert said(graph) == "cc!"
+
+
+def test_of_two_guards_both_see_what_ends_by_an_edge_that_comes_later() -> None:
+    letters = Letters()
+    graph = letters.build().put_before("answer", "x", letters.visit("x")).put_before("answer", "y", letters.visit("y"))
+    graph.add_node("z", letters.visit("z")).replace_edges("c", "z").add_edge("z", END)
+    assert said(graph) == "czxy"
+
+
 class Billed(RouterState):
     customer: str
 

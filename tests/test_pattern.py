@@ -20,6 +20,7 @@ from graphs import (
     Network,
     Pattern,
     Planner,
+    Router,
     Step,
     Supervisor,
     Workflow,
@@ -120,6 +121,20 @@ def test_a_new_input_runs_the_plan_that_comes_with_it(call: Any) -> None:
     for task in ("old", "new"):
         plan = [Step("a", "echo", task).as_dict()]
         assert call(graph, {"messages": [], "plan": plan}, THREAD)["steps"]["a"]["result"] == task
+
+
+def test_an_earlier_result_with_a_new_message_is_a_new_request(call: Any) -> None:
+    graph = Workflow([Step("a", "ann", "{request}")], agents=[Agent("ann", function=str.upper)]).compile()
+    state = call(graph, {"messages": "one"})
+    state = call(graph, {**state, "messages": [*state["messages"], HumanMessage("two")]})
+    assert [message.text for message in state["messages"]] == ["one", "ONE", "two", "TWO"]
+    assert len(state["worked"]) == len(call(graph, {"messages": "one"})["worked"])
+
+
+def test_a_caller_cannot_pass_what_a_run_has_used() -> None:
+    graph = Router([Agent("ann", function=str.upper)], classifier=lambda text: "ann", model=False).compile()
+    with pytest.raises(ConfigurationError, match="fills 'usage' itself"):
+        graph.invoke({"messages": "x", "usage": {"calls": -100}})
 
 
 def test_threads_do_not_mix(call: Any) -> None:

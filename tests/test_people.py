@@ -5,7 +5,12 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
+from agents import Agent
+from agents.testing import ScriptedModel
+from graphs import Planner
 from graphs.people import Question
 from graphs.people.questions import read_decision, request_for
 from tests.tables import each
@@ -91,3 +96,15 @@ def test_a_request_has_the_forms_of_langchain_and_agent_inbox() -> None:
     assert request["action_request"] == {"action": "act", "args": ARGS}
     assert [name for name, may in request["config"].items() if may] == ["allow_accept", "allow_edit"]
     json.dumps(request)
+
+
+def test_an_answer_that_cannot_be_stored_is_asked_for_again() -> None:
+    edit = {"type": "edit", "edited_action": {"args": {"steps": [{"id": "a", "agent": "w", "task": "t", "x": 2**70}]}}}
+    plan = {"steps": [{"id": "a", "agent": "w", "task": "t", "dependencies": []}]}
+    team = [Agent("w", function=str.upper)]
+    graph = Planner(team, model=ScriptedModel([plan, plan]), approval=True).compile(InMemorySaver())
+    thread: Any = {"configurable": {"thread_id": "1"}}
+    graph.invoke({"messages": "x"}, thread)
+    asked = graph.invoke(Command(resume=json.dumps(edit)), thread)["__interrupt__"][0].value
+    assert "cannot be stored: an integer beyond 64 bits" in asked["description"]
+    assert read("[" * 100_000) is None

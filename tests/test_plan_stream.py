@@ -24,6 +24,7 @@ from graphs.storage import sqlite
 from graphs.storage.fork import copy_run, find_point, fork_points
 from tests.planned import ANSWER, ASK, AT_ONCE, THREAD, plan, step
 from tests.processes import Processes
+from tests.tables import each
 from tests.waiting import PATIENCE
 
 SOUND = plan(step("red"), step("blue", "red"), step("last"))
@@ -196,3 +197,10 @@ def test_steps_are_whole_wherever_the_text_is_cut(steps: list[Any], size: int, a
 
 def test_a_step_that_is_nested_without_end_is_not_read() -> None:
     assert StepReader().feed('{"steps": [' + "[" * 100_000) == []
+
+
+@each("text", ["x" * 300_000, '{"steps": [{"task": "' + "x" * 300_000, '{"steps": [' + "[" * 300_000])
+def test_a_plan_without_end_is_not_read_again_with_each_piece(text: str) -> None:
+    reader = StepReader()
+    assert not any(reader.feed(text[place : place + 50]) for place in range(0, len(text), 50))
+    assert len(reader._text) < 30_000

@@ -1,5 +1,6 @@
 """A run for a person: what goes where, with which exit code, and that it ends when asked to."""
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from agents import Agent
 from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
 from graphs import Planner, Step, Workflow
+from graphs.cli import command
 from graphs.cli.exit_codes import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL
 from graphs.cli.options import Shown
 from graphs.cli.outcome import final_state
@@ -83,6 +85,16 @@ def test_a_graph_that_breaks_is_no_traceback(capsys: pytest.CaptureFixture[str])
     graph = StateGraph(MessagesState).add_node("broken", broken).add_edge(START, "broken").compile()
     assert run(graph, "Do it") == FAILED
     assert "nothing there" in capsys.readouterr().err
+
+
+def test_the_traceback_is_shown_on_request(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from langgraph.graph import START, MessagesState, StateGraph
+
+    monkeypatch.setenv("PODIUM_TRACEBACK", "1")
+    graph = StateGraph(MessagesState).add_node("work", lambda state: 1 / 0).add_edge(START, "work").compile()
+    assert run(graph, "Do it") == FAILED
+    assert "Traceback" in (shown := capsys.readouterr().err)
+    assert "ZeroDivisionError" in shown
 
 
 def test_any_graph_with_messages_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,3 +224,41 @@ def test_a_signal_before_anything_was_finished_is_a_failure(processes: Processes
     assert (done.code, done.out) == (FAILED, "")
     assert "Failed: Interrupted after" in done.told
     assert seconds < ENDS_WITHIN
+
+
+ODD = {
+    "messages": "text",
+    "steps": ["a"],
+    "errors": ["late"],
+    "status": 3,
+    "questions": ["why?"],
+    "usage": 5,
+    "plan": "p",
+}
+
+
+def test_a_graph_of_ones_own_may_use_the_keys_of_a_record_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "odd_keys.py").write_text(
+        f"""
+from typing import Any
+from langgraph.config import get_stream_writer
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+Odd = TypedDict("Odd", dict.fromkeys({list(ODD)}, Any))
+
+def work(state):
+    get_stream_writer()({{"event": "step", "name": "x"}})
+    return {ODD}
+
+graph = StateGraph(Odd).add_node("execute", work).add_edge(START, "execute")
+"""
+    )
+    monkeypatch.setenv("PODIUM_RUNS", str(tmp_path / "runs.sqlite"))
+    monkeypatch.chdir(tmp_path)
+    assert command(["run", "odd_keys:graph", "hi", "--json", "--thread", "t"]) == COMPLETED
+    assert json.loads(capsys.readouterr().out)["errors"] == ["late"]
+    for words in (["runs"], ["show"], ["show", "--json"], ["show", "--html", "-"], ["fork", "t"], ["inbox"], ["prune"]):
+        assert command(words) == COMPLETED, capsys.readouterr().err

@@ -96,6 +96,12 @@ def test_a_turn_with_an_error_has_failed() -> None:
     assert work(result) == [("work", "writer", "failed")]
 
 
+def test_a_step_that_was_abandoned_twice_is_shown_each_time() -> None:
+    failed = {"id": "a", "agent": "w", "status": "failed", "attempts": 1}
+    summary = RunSummary.of({"abandoned": [failed, failed], "steps": {"a": failed}})
+    assert {item.id for item in summary.work} == {"a", "a (abandoned)", "a (abandoned 2)"}
+
+
 def test_a_person_has_no_turn() -> None:
     verdicts, versions = iter([BAD, GOOD]), iter(["Hi", "Dear Ms Lee"])
     judge = Agent("judge", function=lambda: next(verdicts))

@@ -19,6 +19,7 @@ from langgraph_sdk import get_sync_client
 from agents import Agent, ConfigurationError
 from agents.testing import ScriptedModel
 from graphs import Planner
+from graphs.server.token import make_token, server_token, token_file
 from tests.processes import Processes
 from tests.server_process import ROOT, TOKEN, Desk, ServerProcess
 from tests.waiting import PATIENCE
@@ -307,3 +308,14 @@ def test_a_run_goes_on_when_the_server_is_started_again(restarted: dict[str, Any
         *("planner", "one", "three"),
         *("one", "two", "synthesizer"),
     ]
+
+
+def test_a_token_file_that_was_never_written_lets_nobody_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PODIUM_TOKEN", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    token_file().parent.mkdir(parents=True)
+    token_file().touch()
+    with pytest.raises(ConfigurationError, match="no token yet"):
+        server_token()
+    assert len(make_token() or "") > 40
+    assert make_token() == server_token() == token_file().read_text()

@@ -141,7 +141,7 @@ def test_the_command_explains_values_that_make_no_sense(
 ODD_QUESTIONS = [
     {"action_requests": requests, "review_configs": reviews}
     for requests, reviews in [
-        *(([odd], []) for odd in (1, {"args": {}}, {"name": "x"}, {"name": "x", "args": {"steps": [1]}})),
+        *(([odd], []) for odd in (1, {"args": {}}, {"name": "x"})),
         *(([{"name": "x", "args": {}}], odd) for odd in (3, [{"action_name": "x"}], [{"action_name": []}])),
         ([], []),
         ("x", []),

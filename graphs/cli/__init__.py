@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def command(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; an error is a line on stderr, never a traceback."""
+    """Run the command and return its exit code."""
     from graphs.cli import commands
 
     return commands.dispatch(arguments)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
 
-from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED, PARTIAL
+from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED, PARTIAL, TRACEBACK
 from graphs.cli.options import Choices, PatternOption, Request, Shown, Thread
 from graphs.cli.signals import interrupted
 
@@ -117,7 +119,7 @@ def answer(
 
 
 def dispatch(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; an error is a line on stderr, never a traceback."""
+    """Run the command and return its exit code; an error is a line on stderr, an unexpected one with a traceback."""
     tokens = sys.argv[1:] if arguments is None else list(arguments)
     try:
         if misspelt := misspelt_command(tokens):
@@ -166,9 +168,11 @@ def _explained(error: Exception, tokens: Sequence[str]) -> int:
     from agents.runtime import explain
 
     if not isinstance(error, PodiumError):
-        if not any(f"{module}:{word}" in _COMMANDS for module in ("runs", "resume") for word in tokens[:1]):
-            raise error
-        return _complain(f"What is stored cannot be used; it may be damaged. {explain(error)}", FAILED)
+        reads_runs = any(f"{module}:{word}" in _COMMANDS for module in ("runs", "resume") for word in tokens[:1])
+        if os.environ.get(TRACEBACK) or not reads_runs:
+            sys.stderr.write(_escaped("".join(traceback.format_exception(error))))
+        what = f"What is stored cannot be used; it may be damaged ({TRACEBACK}=1 shows where)." if reads_runs else ""
+        return _complain(f"{what} {explain(error)}".strip(), FAILED)
     return _complain(str(error), BAD_USAGE if isinstance(error, ConfigurationError | NoModelError) else FAILED)
 
 

@@ -1,4 +1,6 @@
-"""The exit codes of the command."""
+"""The exit codes of the command, and the environment variable with which unexpected errors show where they arose."""
+
+TRACEBACK = "PODIUM_TRACEBACK"
 
 COMPLETED, FAILED, BAD_USAGE, PARTIAL, NEEDS_INPUT = range(5)
 """An interrupted command is partial at any moment; 130 is left to shells."""

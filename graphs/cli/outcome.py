@@ -10,15 +10,16 @@ from rich.console import Console
 
 from agents.runtime import explain, no_usage, sum_usage
 from graphs.cli.options import Shown
-from graphs.cli.output import plain, print_answer, print_json, say, stderr, stdout
+from graphs.cli.output import print_answer, print_json, say, stderr, stdout
 from graphs.cli.questions import ShownQuestion
-from graphs.engine import StepRecord
+from graphs.engine import StepRecord, record_of
 from graphs.show import LiveState, one_line
 from graphs.storage import State
 
 _MAX_ERRORS = 10
 _FACTS = ("thread_id", "pattern", "request", "started", "ended")
 """Columns of a list of runs, beside the status."""
+_EMPTY: Mapping[str, Any] = {"stop_reason": None, "errors": [], "messages": [], "usage": no_usage(), "steps": {}}
 _INTERNAL = ("assignment", "code", "since_request")
 """Keys of a state that only the graph itself reads."""
 _WITHOUT_STATE = "The graph ended without a state; `podium show` shows what is stored of the run"
@@ -26,20 +27,20 @@ _WITHOUT_STATE = "The graph ended without a state; `podium show` shows what is s
 
 def final_state(live: LiveState, fault: BaseException | None, now: float) -> dict[str, Any]:
     """Return the state a run ended with; of one that was cut short the part that was finished, in the same form."""
-    state: dict[str, Any] = {"stop_reason": None, "errors": [], "messages": [], **live.values}
-    state["usage"] = state.get("usage") or no_usage()
+    record = {**_EMPTY, **record_of(live.values)}
+    state: dict[str, Any] = {**_EMPTY, **live.values}
     questions = [ShownQuestion(item.id, item.value) for item in state.pop("__interrupt__", ())]
     if fault is None:
         if not live.values:
             return {**state, "status": "failed", "stop_reason": _WITHOUT_STATE, "questions": []}
         if not questions:
-            return {"status": "completed", "questions": [], **state}
+            return {**state, "status": record.get("status", "completed"), "questions": []}
         listed = [{"id": question.id, "value": question.value} for question in questions]
         reason = "; ".join(question.headline() for question in questions)
         return {**state, "status": "needs_input", "stop_reason": reason, "questions": listed}
     records = live.records()
     finished = {name: record["result"] or "" for name, record in records.items() if record["status"] == "completed"}
-    counted = state.get("steps", {})
+    counted = record["steps"]
     done = f"{len(finished)} of {len(records)} steps were finished" if records else "no step had begun"
     ending = "Interrupted" if isinstance(fault, KeyboardInterrupt) else f"Broken off ({explain(fault)})"
     uncounted = [record["usage"] for name, record in records.items() if name not in counted]
@@ -50,8 +51,8 @@ def final_state(live: LiveState, fault: BaseException | None, now: float) -> dic
         "stop_reason": f"{ending} after {now - live.began:.0f} s; {done}.",
         "questions": [],
         "steps": {**counted, **records},
-        "usage": sum_usage([state["usage"], *uncounted]),
-        "messages": [*state["messages"], *([AIMessage(results)] if results else [])],
+        "usage": sum_usage([record["usage"], *uncounted]),
+        "messages": [*record["messages"], *([AIMessage(results)] if results else [])],
     }
 
 
@@ -63,8 +64,14 @@ def finished_steps(state: State) -> dict[str, StepRecord]:
 def as_result(state: State) -> dict[str, Any]:
     """Return a stored run in the form of its graph's result, as far as it has come."""
     values = state["values"]
-    steps = {**(values.get("steps") or {}), **finished_steps(state)}
-    return {"questions": state["questions"], **values, "status": state["status"], "steps": steps}
+    steps = {**record_of(values).get("steps", {}), **finished_steps(state)}
+    facts = {"questions": state["questions"], "status": state["status"]}
+    return {**values, **facts, "steps": steps or values.get("steps") or {}}
+
+
+def as_record(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a result with a record's keys in a record's form, whatever its graph may call so."""
+    return {**_EMPTY, **record_of(result), "status": result["status"], "questions": result["questions"]}
 
 
 def run_json(result: Mapping[str, object], stored: State | None) -> Mapping[str, object]:
@@ -76,9 +83,10 @@ def run_json(result: Mapping[str, object], stored: State | None) -> Mapping[str,
 
 def open_questions(state: Mapping[str, Any]) -> list[ShownQuestion]:
     """Return the questions that a run waits for: its interrupts, or the question that it ended with."""
-    questions = [ShownQuestion(item["id"], item["value"]) for item in state.get("questions") or ()]
-    last = state["messages"][-1] if state.get("messages") else None
-    if not questions and state.get("status") == "needs_input" and isinstance(last, AIMessage):
+    record = as_record(state)
+    questions = [ShownQuestion(item["id"], item["value"]) for item in record["questions"]]
+    last = next(reversed(record["messages"]), None)
+    if not questions and record["status"] == "needs_input" and isinstance(last, AIMessage):
         return [ShownQuestion("", last.text)]
     return questions
 
@@ -90,27 +98,26 @@ def print_outcome(
     if shown.as_json:
         print_json(stdout(), run_json(result, stored() if stored else None))
     else:
-        _print_answer(result)
-    _print_verdict(result, stderr())
+        _print_answer(as_record(result))
+    _print_verdict(as_record(result), stderr())
     print_questions(open_questions(result), run, stderr())
 
 
 def _print_answer(state: Mapping[str, Any]) -> None:
     """Print the answer, if there is one; while a person is asked, the last message is a draft."""
-    last = plain(state["messages"][-1]) if state.get("messages") else {"role": "", "content": ""}
-    if state["status"] != "failed" and not state.get("questions") and last["role"] == "assistant":
-        print_answer(stdout(), last["content"])
+    last = next(reversed(state["messages"]), None)
+    if state["status"] != "failed" and not state["questions"] and isinstance(last, AIMessage):
+        print_answer(stdout(), last.text)
 
 
 def _print_verdict(state: Mapping[str, Any], console: Console) -> None:
     """Say how a run ended, unless it was completed, and what went wrong."""
     if state["status"] == "completed":
         return
-    reason = one_line(state.get("stop_reason") or "without a reason")
+    reason = one_line(state["stop_reason"] or "without a reason")
     style = "red" if state["status"] == "failed" else "yellow"
     say(console, f"\n{state['status'].replace('_', ' ').capitalize()}: {reason}", style, wrap=True)
-    errors = [error for error in state.get("errors", ()) if not error.get("recovered")]
-    errors = [error for error in errors if error["message"] not in reason]
+    errors = [error for error in state["errors"] if not error.get("recovered") and error["message"] not in reason]
     for error in errors[:_MAX_ERRORS]:
         say(console, f"- {error['where']}: {one_line(error['message'])}", "dim", wrap=True)
     if len(errors) > _MAX_ERRORS:

@@ -58,11 +58,9 @@ class ShownQuestion:
 
     @property
     def short_id(self) -> str:
-        """The beginning of the id, a hash."""
         return self.id[:_SHORTEST_ID]
 
     def items(self) -> list[Item]:
-        """Return the things to be decided."""
         value = self.value if isinstance(self.value, Mapping) else {}
         if requests := value.get("action_requests"):
             reviews = value.get("review_configs", ())
@@ -73,7 +71,6 @@ class ShownQuestion:
         return [Item(text, text, (), "", lambda choice, text: text)]
 
     def answer(self, decisions: Sequence[Any]) -> Any:
-        """Return the value with which the run is resumed."""
         is_request = isinstance(self.value, Mapping) and "action_requests" in self.value
         return {"decisions": list(decisions)} if is_request else decisions[0]
 
@@ -101,7 +98,6 @@ class ShownQuestion:
         return self.answer([item.decide(choice, text) for item in items])
 
     def hint(self) -> str:
-        """Say in a line how an answer is written."""
         choices = self.items()[0].choices
         if not choices or choices == ("respond",):
             return "answer with a text"
@@ -109,7 +105,6 @@ class ShownQuestion:
         return f"answer with {', '.join(written)}"
 
     def headline(self) -> str:
-        """Say in a line what is asked."""
         return "; ".join(one_line(item.title) for item in self.items())
 
 
@@ -137,9 +132,6 @@ def _action(request: Mapping[str, Any], allowed: tuple[str, ...]) -> Item:
     shown = str(request.get("description") or f"{request['name']} {json.dumps(request['args'], indent=2)}")
     args = request["args"]
     text_only = isinstance(args, Mapping) and [*args] == ["text"]
-    steps = args.get("steps") if isinstance(args, Mapping) else None
-    if isinstance(steps, list):
-        args = {"steps": [_set_fields(step) for step in steps]}
 
     def decide(choice: str, text: str) -> dict[str, Any]:
         if choice != "edit":
@@ -153,25 +145,18 @@ def _action(request: Mapping[str, Any], allowed: tuple[str, ...]) -> Item:
     return Item(shown if allowed == ("respond",) else title, shown, allowed, draft, decide)
 
 
-def _set_fields(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the fields of a step that are not set."""
-    always = ("id", "agent", "task", "dependencies")
-    unset = (None, "all") if step.get("join") == "all" else (None,)
-    return {name: value for name, value in step.items() if name in always or value not in unset}
-
-
 def _json_or_text(text: str) -> object:
     """Read a JSON object or list, as agents' own questions may want one; anything else is the answer as it stands."""
     try:
         return json.loads(text) if text.startswith(("{", "[")) else text
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
 def _data(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AnswerError(f"This is not JSON: {error}") from error
 
 
@@ -248,7 +233,6 @@ def _line(prompt: str, console: Console) -> str:
 
 
 def _edited(text: str) -> str:
-    """Have a text edited in the person's editor."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("notepad" if os.name == "nt" else "vi")
     suffix = ".json" if text.lstrip().startswith("{") else ".txt"
     with tempfile.TemporaryDirectory() as folder:

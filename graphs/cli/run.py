@@ -5,8 +5,10 @@ Progress goes to stderr and the answer to stdout, each with colours and movement
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from functools import partial
@@ -15,9 +17,9 @@ from typing import Any
 from langgraph.types import Command
 
 from agents.errors import StorageError
-from graphs.cli.exit_codes import FAILED, OF_STATUS
+from graphs.cli.exit_codes import FAILED, OF_STATUS, TRACEBACK
 from graphs.cli.options import Shown
-from graphs.cli.outcome import final_state, open_questions, print_outcome
+from graphs.cli.outcome import as_record, final_state, open_questions, print_outcome
 from graphs.cli.output import say, stderr
 from graphs.cli.questions import ask_on_terminal, can_ask
 from graphs.cli.signals import interrupted, note_signal, signals_to
@@ -53,10 +55,12 @@ def run(
             break
         value = resumption(answers)
     print_outcome(state, run=stored_as, shown=shown, stored=stored)
+    if fault and os.environ.get(TRACEBACK):
+        say(stderr(), "".join(traceback.format_exception(fault)))
     if fault and stored_as and not isinstance(fault, StorageError):
         say(stderr(), f"`podium resume {stored_as}` continues it; what was finished is kept.")
     if not shown.quiet:
-        now, steps = time.time(), {**live.records(), **state.get("steps", {})}
+        now, steps = time.time(), {**live.records(), **as_record(state)["steps"]}
         print_timeline(RunSummary.of({**state, "steps": steps}, now), stderr(), began=live.began, until=now)
     return FAILED if isinstance(fault, StorageError) else OF_STATUS.get(state["status"], FAILED)
 

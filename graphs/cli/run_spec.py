@@ -64,11 +64,9 @@ class RunSpec:
 
     @property
     def is_own(self) -> bool:
-        """Whether the graph is one of the user's own."""
         return ":" in self.pattern
 
     def context(self) -> Settings:
-        """Return the settings of the run."""
         return Settings(**self.settings)
 
     def with_choices(self, choices: Choices) -> RunSpec:

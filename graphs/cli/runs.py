@@ -15,7 +15,7 @@ from rich.console import Console
 from agents.errors import ConfigurationError, StorageError
 from graphs import storage as stored
 from graphs.cli.options import AsJson, RunArgument
-from graphs.cli.outcome import as_result, open_questions, print_questions, run_json
+from graphs.cli.outcome import as_record, as_result, open_questions, print_questions, run_json
 from graphs.cli.output import print_json, print_table, say, stdout
 from graphs.cli.questions import ShownQuestion
 from graphs.cli.queued import ACTIVE, jobs, queue, state_of, with_jobs
@@ -88,7 +88,7 @@ def _print_run(state: State, result: dict[str, Any], console: Console) -> None:
         "when": _when(state["started"]) + (f" to {_when(state['ended'])}" if state["ended"] else ""),
         "pattern": state["pattern"],
         "status": state["status"],
-        "reason": one_line(result.get("stop_reason") or ""),
+        "reason": one_line(as_record(result)["stop_reason"] or ""),
         "request": state["request"],
     }
     for name, fact in facts.items():
@@ -101,7 +101,7 @@ def _print_run(state: State, result: dict[str, Any], console: Console) -> None:
             print_table(console, table.head, table.rows)
     print_timeline(RunSummary.of(result), console)
     if state["ended"]:
-        say(console, f"\n{result['messages'][-1].text}")
+        say(console, f"\n{as_record(result)['messages'][-1].text}")
     print_questions(open_questions(result), state["thread_id"], console)
     if state["status"] in ("stopped", "cancelled") or (state["status"] == "failed" and not state["ended"]):
         say(console, f"\nContinue it with: podium resume {state['thread_id']}")
@@ -150,9 +150,9 @@ def prune_command(
     with opened_storage(only_if_there=True) as storage:
         ended = {run["thread_id"]: run["ended"] for run in stored.runs(storage, most=None) if run["ended"]}
         limit = None if older_than is None else datetime.now(UTC) - timedelta(days=older_than)
-        old = [run for run, moment in ended.items() if limit and datetime.fromisoformat(moment) < limit]
+        old = {run for run, moment in ended.items() if limit and datetime.fromisoformat(moment) < limit}
         kept = [run for run in ended if run not in old]
-        storage.prune(old, strategy="delete")
+        storage.prune([*old], strategy="delete")
         storage.prune(kept)
         storage.compact()
     if limit and (there := queue()):

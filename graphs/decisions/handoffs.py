@@ -167,7 +167,6 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
         return {**_turn(clean(_said_beside(messages)), wishes, usage), "message_id": called[0] if called else None}
 
     def _wishes(self, reply: object) -> list[Handoff]:
-        """Read the handoff that a function has returned."""
         if self.agent.function is None or not isinstance(reply, dict) or "to" not in reply:
             return []
         if not isinstance(reply["to"], str):

@@ -31,6 +31,8 @@ S = TypeVar("S", bound=Mapping[str, Any])
 
 _LIST = re.compile(r'"steps"\s*:\s*\[')
 _DECODER = json.JSONDecoder()
+_LONGEST = 20_000
+"""Characters of one step, or before the first, that are read: with each piece all of them are read again."""
 
 
 class StepReader:
@@ -43,6 +45,8 @@ class StepReader:
 
     def feed(self, piece: str) -> list[object]:
         """Return the JSON of the steps that are whole now that another piece has come."""
+        if len(self._text) > _LONGEST:
+            return []
         self._text += self._visible.see(piece)
         if not self._is_in_list:
             if (begin := _LIST.search(self._text)) is None:

@@ -151,7 +151,6 @@ class Discussion:
             self.choose = Node(self.ask_for_speaker, decision, self.take_choice, failed=self.choice_failed)
 
     def ask_for_speaker(self, state: DiscussionState) -> list[BaseMessage]:
-        """Give the model the request and the words so far."""
         return [self.system, question_of(self.assignment(state))]
 
     def take_choice(self, state: DiscussionState, decided: Decided) -> Update:
@@ -165,7 +164,6 @@ class Discussion:
         return {"ending": ending(last, "completed", None)}
 
     def choice_failed(self, state: DiscussionState, error: Exception) -> Update:
-        """End with the words so far."""
         failure = problem(CHOOSE, error)
         end = stopped(f"No speaker was chosen: {failure['message']}", state["said"])
         return {"ending": end, "errors": [failure]}

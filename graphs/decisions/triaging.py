@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.types import Overwrite
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
@@ -61,7 +62,9 @@ class RunPlan(SyncAsyncRunnable[dict[str, Any], dict[str, Any]]):
     async def run(self, effects: Effects, value: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
         assignment: Assignment = value["assignment"]
         messages = [HumanMessage(assignment["task"])]
-        state: dict[str, Any] = await effects.invoke(self.graph, {"messages": messages, **value}, config)
+        asked: dict[str, object] = {"messages": messages, "assignment": assignment}
+        asked |= {key: Overwrite(value[key]) for key in ("plan", "steps") if key in value}
+        state: dict[str, Any] = await effects.invoke(self.graph, asked, config)
         return state
 
 

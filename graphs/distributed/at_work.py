@@ -140,7 +140,6 @@ def _questions(last: CheckpointTuple | None) -> dict[str, str]:
 
 
 def _answers(resume: object, asked: Mapping[str, str]) -> Mapping[str, object]:
-    """Return the answers to open questions, by id."""
     if isinstance(resume, Mapping) and resume and all(map(_QUESTION_ID.fullmatch, resume)):
         return {key: answer for key, answer in resume.items() if key in asked}
     if len(asked) > 1:

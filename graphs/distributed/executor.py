@@ -140,7 +140,6 @@ class RemoteAgent(Agent):
         return copied
 
     async def run(self, effects: Effects, value: Assignment | str, config: RunnableConfig) -> Answer:
-        """Have one assignment done."""
         return cast(Answer, await self._elsewhere(effects, value, config, None))
 
     async def work(

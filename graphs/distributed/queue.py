@@ -132,7 +132,6 @@ class Queue:
         return arguments["thread_id"]
 
     async def aput(self, graph: str, input: object = None, **options: Any) -> str:  # noqa: A002 - as in `put`
-        """Put a run into the queue, as `put` does."""
         return await asyncio.to_thread(self.put, graph, input, **options)
 
     def jobs(self, thread_id: str | None = None) -> list[QueuedRun]:
@@ -173,7 +172,6 @@ class Queue:
                 before = status
 
     def prepare(self) -> None:
-        """Make the queue's tables where they are missing."""
         with connected(self.uri) as connection:
             jobs.make_tables(connection)
 

@@ -210,7 +210,6 @@ class Worker:
             await JobManager.unregister_worker(self._jobs, self._jobs.worker_id)
 
     async def _stay_alive(self, ended: asyncio.Event) -> None:
-        """Send heartbeats, and take over the runs of workers that send none."""
         worker = self._jobs.worker_id
         error = (
             f"Gave up after {self._max_takeovers + 1} workers died or stalled at work on this run, which may be what"
@@ -229,7 +228,6 @@ class Worker:
         raise StorageError("This worker sent no heartbeat for so long that others have struck it off")
 
     async def _ring(self, context: JobContext, /, **arguments: object) -> None:
-        """Put a run that is due."""
         await asyncio.to_thread(self._queue.ring, context.job.id, cast(Arguments, arguments), context.job.priority)
 
     async def _run(self, context: JobContext, /, **stored: object) -> None:

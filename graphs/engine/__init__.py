@@ -1,16 +1,17 @@
 """The base of all patterns. It imports `agents`, and no other room of `graphs`.
 
 Graphs
-pattern              the base class; run_rules: how its runs begin and end
-pattern_graph        the graph that it builds; compiled_pattern: the graph to run
+pattern              the base class, and the graph that it builds; run_rules: how its runs begin and end
+compiled_pattern     the graph to run
 node                 `ask -> agent -> take`, and functions of the state
-state                the state that all patterns share, and how it opens and closes; team: agents by name
+state                the state that all patterns share, and how it opens and closes; record_keys: which of it runs fill
+team                 agents by name
 drawing              drawings with what is inside a node; own_graphs: graphs in modules of the user's, by name
 
 Steps
 steps                the rules of steps, on plain data; plan_check: what is wrong with a plan
 execute              the node that runs steps: each begins when those it depends on have ended
-step_work            the work of one step; step_inputs: what it gets; returning: the form of its result
+step_work            the work of one step, and the form of its result; step_inputs: what it gets
 step_records         what is kept of it; durable_tasks: calls stored before anybody builds on their results
 
 Runs
@@ -29,9 +30,9 @@ from graphs.engine.drawing import Box, each, each_step, renderers
 from graphs.engine.execute import EXECUTE, Execute, StepRun
 from graphs.engine.node import Node, Update
 from graphs.engine.own_graphs import GRAPHS, compiled, load_named
-from graphs.engine.pattern import Pattern
-from graphs.engine.pattern_graph import PatternGraph
+from graphs.engine.pattern import Pattern, PatternGraph
 from graphs.engine.plan_check import findings
+from graphs.engine.record_keys import record_of
 from graphs.engine.state import (
     KEPT,
     RUNNING,
@@ -103,6 +104,7 @@ __all__ = [
     "problems_inside",
     "questions_in",
     "read_plan",
+    "record_of",
     "recovered",
     "renderers",
     "shown_call",

@@ -75,7 +75,6 @@ class Budget(Tally):
             self._open[run_id] = model
 
     def book(self, call: Usage, model: str) -> None:
-        """Add a call that has ended."""
         if not call["input_tokens"] + call["output_tokens"]:
             self._silent = self._silent or model or "a model"
         super().book(call, model)
@@ -89,7 +88,6 @@ class Budget(Tally):
                 self.began -= seconds
 
     def charge(self, usage: Usage) -> None:
-        """Book what was used elsewhere."""
         with self._lock:
             self.usage = add_usage(self.usage, usage)
 
@@ -131,7 +129,6 @@ class Budget(Tally):
             raise self.out_of_time()
 
     def out_of_time(self) -> BudgetError:
-        """Return the error of work that has no seconds left."""
         return BudgetError(f"The budget of {self.limits.max_seconds:g} seconds is used up")
 
 

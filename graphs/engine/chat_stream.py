@@ -107,7 +107,6 @@ def inside(config: RunnableConfig, agent: Agent) -> RunnableConfig:
 
 
 def _visible(event: Any, visible: VisibleText) -> object:
-    """Return an event without thinking in its text."""
     if event["event"] == "content-block-delta" and event["delta"]["type"] == "text-delta":
         return {**event, "delta": {**event["delta"], "text": visible.see(event["delta"]["text"])}}
     if event["event"] == "content-block-finish" and event["content"]["type"] == "text":

@@ -31,9 +31,10 @@ from graphs.engine.changed_code import Fingerprint, check_code, checking, finger
 from graphs.engine.concurrency import RUN_SLOTS, nested_slots
 from graphs.engine.drawing import display, look_into
 from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER, is_nested
+from graphs.engine.record_keys import without_record
 from graphs.engine.run_rules import RunRules
 from graphs.engine.savers import STORAGE, NotesFailures, in_threads, needs_threads, original
-from graphs.engine.state import PatternState, check_keys, open_input
+from graphs.engine.state import PatternState, open_input
 from graphs.engine.thread_lock import thread_lock
 
 ENOUGH_THREADS = 1_000_000
@@ -133,11 +134,11 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         pattern = self.builder.pattern
         if input_ is not None and not isinstance(input_, Command):
             state = self.builder.state_schema
-            asked = input_
+            inputs = self.builder.public_input
+            nested = is_nested(config or {})
+            asked = without_record(input_, state, pattern.record_schema, inputs, is_nested=nested)
             input_ = open_input(asked, state, pattern.opening(), request_optional=pattern.request_optional)
             input_["code"] = self.fingerprint
-            if not is_nested(config or {}):  # a node gets its graph's whole state
-                check_keys(asked, state)
         context = run_context(options.get("context"))
         wanted = (config or {}).get("max_concurrency") or (self.config or {}).get("max_concurrency")
         limit = (config or {}).get("recursion_limit") or (self.config or {}).get("recursion_limit")
@@ -201,7 +202,6 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         return self._redrawn(super().get_graph(config, xray=xray), xray)
 
     async def aget_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
-        """Return the drawing; with `xray` the pattern's steps and agents in it."""
         return self._redrawn(await super().aget_graph(config, xray=xray), xray)
 
     def _redrawn(self, graph: Graph, xray: int | bool) -> Graph:

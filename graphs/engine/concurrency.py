@@ -40,7 +40,6 @@ class Slots:
         self._lock = threading.Lock()
 
     async def take(self, effects: Effects) -> None:
-        """Wait for a slot."""
         await self._take(effects)
         if self.around is not None:
             try:
@@ -68,7 +67,6 @@ class Slots:
             raise
 
     def give(self) -> None:
-        """Give a slot back."""
         if self.around is not None:
             self.around.give()
         self._give()
@@ -89,7 +87,6 @@ class HeldSlot:
         self._lock = threading.Lock()
 
     def give_back(self) -> None:
-        """Give the slot back, once."""
         with self._lock:
             slots, self._slots = self._slots, None
         if slots is not None:

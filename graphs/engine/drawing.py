@@ -127,7 +127,6 @@ def _filled(drawn: Graph, name: str, boxes: Sequence[Box], deeper: int | bool) -
 
 
 def _placed(drawn: Graph, place: str, agent: Agent, deeper: int | bool) -> tuple[str, str]:
-    """Draw an agent and return where the way leads in and out."""
     inner = _graph(agent, deeper)
     if inner is None:
         drawn.add_node(None, place, metadata={"agent": agent.name})

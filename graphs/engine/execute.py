@@ -144,7 +144,6 @@ class StepRun:
             self._begin_if_ready(step)
 
     async def close(self) -> None:
-        """Wait until all steps are done."""
         await self._window.close()
 
     def _begin_if_ready(self, step: Step) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
@@ -20,9 +19,11 @@ from agents.runtime import (
     SyncAsyncRunnable,
     Tally,
     Usage,
+    call,
     current,
     effects_of,
     extended,
+    is_async,
     named,
 )
 from agents.settings import settings
@@ -118,7 +119,6 @@ def counted(function: Callable[..., Any]) -> Callable[..., object]:
 
     The wrapper keeps the signature, by which LangGraph decides what to pass (`config`, `runtime`, `store`, …).
     """
-    is_async = inspect.iscoroutinefunction(function)
 
     @wraps(function)
     async def node(*state: object, **options: object) -> object:
@@ -129,15 +129,13 @@ def counted(function: Callable[..., Any]) -> Callable[..., object]:
             if "config" in options:
                 options["config"] = config
             with current(config):
-                work = partial(function, *state, **options)
-                update = await (effects.coroutine if is_async else effects.function)(work, {})
+                update = await call(effects, partial(function, *state, **options), {}, is_async=is_async(function))
             return _with_usage(update, tally.usage)
 
     return node
 
 
 def _with_usage(update: object, usage: Usage) -> object:
-    """Add the usage to what a node function returned: an update, nothing, or a command."""
     if not usage["calls"]:
         return update
     if update is None:

@@ -16,7 +16,6 @@ class Flaws(list[str]):
     """The flaws of a plan, one sentence each."""
 
     def add(self, wrong: bool, sentence: str) -> None:
-        """Add a sentence if something is wrong."""
         if wrong:
             self.append(sentence)
 

@@ -11,15 +11,11 @@ from graphs.engine.langgraph_internals import namespace_of, parts_of
 
 
 def report(event: str, **fields: object) -> None:
-    """Stream one event: `{"event", "path", "time", ...}`; `path` names the nodes and steps it came through."""
-    get_stream_writer()({"event": event, "path": path(), "time": time.time(), **fields})
+    """Stream one event: `{"event", "path", "time", ...}`; `path` names nodes and steps, as `execute/draft/work`."""
+    path = "/".join(part.split(":")[0] for part in parts_of(namespace_of(get_config())))
+    get_stream_writer()({"event": event, "path": path, "time": time.time(), **fields})
 
 
 def place_in_run(config: RunnableConfig) -> str:
     """Return the checkpoint namespace of the graph in which a node is called; that of the outermost is empty."""
     return namespace_of(config).rpartition("|")[0]
-
-
-def path() -> str:
-    """Return the place of the current call in the run, as `execute/draft/work`."""
-    return "/".join(part.split(":")[0] for part in parts_of(namespace_of(get_config())))

@@ -19,6 +19,8 @@ class RunRules(Generic[StateT]):
     name = "pattern"
     state_schema: type[Any] = PatternState
     """The TypedDict of the graph's state; a subclass may extend it by keys of its own, which are inputs too."""
+    record_schema: type[Any] = PatternState
+    """The part of the state that a run fills itself."""
     synthesizes = False
     """Whether it writes an answer from results; a share of a run's budget is then kept for that."""
     request_optional = False
@@ -33,7 +35,6 @@ class RunRules(Generic[StateT]):
         return {}
 
     def assignment(self, state: StateT) -> Assignment:
-        """Return what this pattern is asked to do."""
         return assignment_of(state, self.history)
 
     def conclude(self, state: StateT) -> Conclusion:

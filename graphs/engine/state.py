@@ -35,6 +35,7 @@ KEPT = object()
 """Marks a state key that outlives a record: `Annotated[str, KEPT]`. All others begin empty with every new input."""
 
 RUNNING = "running"
+STATUSES = ("completed", "partial", "failed", "escalated", "needs_input", RUNNING)
 
 NO_REQUEST = (
     'The request is missing: call the graph with {"messages": "text"}, or with a list that has a message of the user'
@@ -144,24 +145,10 @@ def open_input(
     return {**empty_record(state), **own, "since_request": after, **input_, "messages": messages, "status": RUNNING}
 
 
-def check_keys(input_: object, state: type) -> None:
-    """Check that an input has no key that the pattern's state does not have: it would be dropped.
-
-    Raises:
-        ConfigurationError: It has.
-    """
-    keys = _hints(state)
-    if isinstance(input_, Mapping) and (unknown := [key for key in input_ if key not in keys]):
-        raise ConfigurationError(
-            f"Unknown input {', '.join(map(repr, unknown))}: the state has no such key. Pass your own data"
-            " as the run's context, or subclass the pattern with a state_schema that has the key"
-        )
-
-
 def empty_record(state: type) -> Mapping[str, object]:
     """Return the values of a state that has no record yet; keys with a reducer are overwritten."""
     record: dict[str, Any] = {}
-    for key, hint in _hints(state).items():
+    for key, hint in hints_of(state).items():
         marks = getattr(hint, "__metadata__", ())
         if key in ("messages", "remaining_steps") or KEPT in marks:
             continue
@@ -171,7 +158,8 @@ def empty_record(state: type) -> Mapping[str, object]:
 
 
 @cache
-def _hints(state: type) -> dict[str, Any]:
+def hints_of(state: type) -> dict[str, Any]:
+    """Return the types of a state's keys, with their marks."""
     return get_type_hints(state, include_extras=True)
 
 

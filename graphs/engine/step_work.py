@@ -20,16 +20,16 @@ from langgraph.runtime import get_runtime
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from agents import Agent, AgentError, Assignment, Retry
+from agents import Agent, AgentError, Answer, Assignment, DecisionError, Retry
 from agents.assignment import escaped, put_into
-from agents.runtime import AttemptOutcome, Attempts, Effects, Usage, is_cancelled, named, sum_usage
+from agents.decisions import Form, read_json
+from agents.runtime import AttemptOutcome, Attempts, Effects, SyncAsyncRunnable, Usage, is_cancelled, named, sum_usage
 from graphs.engine.budget import within_budget
 from graphs.engine.chat_stream import inside
 from graphs.engine.concurrency import at_work
 from graphs.engine.durable_tasks import Pending, Tasks, Window, results_of
 from graphs.engine.langgraph_internals import CACHE
 from graphs.engine.progress import report
-from graphs.engine.returning import Returning
 from graphs.engine.savers import check_storage
 from graphs.engine.state import Problem, problem, recovered
 from graphs.engine.step_inputs import StepInputs, inputs_of, value_of
@@ -70,7 +70,6 @@ class StepWork:
         """By which the caller asks that nothing new begins."""
 
     def do(self, step: Step, settled: Mapping[str, StepRecord], begin: Begin) -> _Work:
-        """Return the record of a step whose dependencies have these."""
         inputs = inputs_of(step, settled, self.steps)
         if step.for_each:
             return self._for_each(step, settled[step.for_each], inputs, begin)
@@ -109,7 +108,6 @@ class StepWork:
         return {**record, "started": started, "ended": time()}
 
     def _item(self, step: Step, name: str, inputs: StepInputs, begin: Begin) -> _Work:
-        """Do the work once or, with `until`, round after round."""
         if step.until is None:
             return self._attempt(step, inputs, begin)
         return self._rounds(step, step.until, name, inputs, begin)
@@ -251,3 +249,26 @@ def _failed(step: Step, error: Exception) -> StepRecord:
     why = problem(step.id, error)
     why = {**why, "message": f"Step {step.id!r} failed: {why['message']}"}
     return new_record(step, "failed", error=why["message"], problems=[why])
+
+
+class Returning(SyncAsyncRunnable[Assignment, Answer]):
+    """An agent whose answers have a form: a chat model without one is asked for it, and every answer is validated.
+
+    Raises:
+        DecisionError: An answer is not of the form; the message says where.
+    """
+
+    def __init__(self, agent: Agent, form: type[BaseModel]) -> None:
+        is_asked = agent.takes_tools and agent.response_format is None
+        self.agent = agent.returning(form) if is_asked else agent
+        self.form = Form(form)
+
+    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:
+        answer = await effects.invoke(self.agent, value, config)
+        if answer["status"] == "needs_input":
+            return answer
+        try:
+            data = answer["data"] if answer["data"] is not None else read_json(answer["text"])
+            return {**answer, "data": self.form.read(data)}
+        except DecisionError as error:
+            raise DecisionError(f"the result is not a {self.form.name}: {error}") from error

@@ -53,9 +53,7 @@ _guard = threading.Lock()
 class LocksThreads(Protocol):
     """A checkpointer that locks its threads against other processes."""
 
-    def lock_thread(self, thread_id: str, when_busy: WhenBusy | None = None) -> ThreadLock:
-        """Return the lock of a thread."""
-        ...
+    def lock_thread(self, thread_id: str, when_busy: WhenBusy | None = None) -> ThreadLock: ...
 
 
 class _Outside:

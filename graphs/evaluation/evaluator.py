@@ -21,10 +21,9 @@ from langgraph.graph import StateGraph
 from agents import Agent, AnyAgent, ConfigurationError, NoModelError, PodiumError, Settings, agent_of
 from agents.errors import BudgetError, StorageError
 from agents.runtime import BUDGET, Effects, SyncAsyncRunnable, Tally, explain
-from graphs.engine import GRAPHS, Budget, CompiledPattern, Pattern, compiled, out_of_budget
-from graphs.evaluation.cases import Case, read_cases
+from graphs.engine import GRAPHS, Budget, CompiledPattern, Pattern, compiled, out_of_budget, record_of
+from graphs.evaluation.cases import Case, function_of, read_cases, wrong_in
 from graphs.evaluation.compare import Difference, Outcome, Totals, differences, totals
-from graphs.evaluation.findings import function_of, wrong_in
 from graphs.router import Router
 from graphs.supervisor import Supervisor
 
@@ -47,21 +46,17 @@ class Evaluation:
 
     @property
     def totals(self) -> list[Totals]:
-        """Results of each pattern in all, then by kind."""
         return totals(self.outcomes)
 
     @property
     def differences(self) -> list[Difference]:
-        """Paired differences between the patterns."""
         return differences(self.outcomes)
 
     @property
     def all_right(self) -> bool:
-        """Whether all cases were run and all answers are right."""
         return not self.left and all(outcome["right"] for outcome in self.outcomes)
 
     def as_data(self) -> dict[str, object]:
-        """Return everything as plain data for JSON."""
         return {**vars(self), "totals": self.totals, "differences": self.differences}
 
 
@@ -142,6 +137,7 @@ class _Evaluate(SyncAsyncRunnable[EvaluationJob, Outcome | None]):
         result = await self._result(effects, graph, run, case.request, {"pattern": pattern}, tally)
         if result is None:
             return None
+        result = {**record_of(result), "__interrupt__": result.get("__interrupt__")}
         usage = result.get("usage") or tally.usage
         spent = {
             "calls": usage["calls"],
@@ -205,7 +201,7 @@ class _Evaluate(SyncAsyncRunnable[EvaluationJob, Outcome | None]):
             graph = graph.bind(context=Settings(model=self.settings.model, prices=self.settings.prices))
         try:
             result = await effects.invoke(graph, None if stored.tasks else {"messages": request}, config)
-            used_up = out_of_budget(result.get("errors") or ())
+            used_up = out_of_budget(record_of(result).get("errors", ()))
         except BudgetError:
             used_up = True
         except _ENDING:
@@ -220,7 +216,6 @@ class _Evaluate(SyncAsyncRunnable[EvaluationJob, Outcome | None]):
 
 
 def _answer(result: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Return the answer, and why it cannot be right."""
     last = next(iter(reversed(result.get("messages") or [])), None)
     text = str(last.text) if isinstance(last, AIMessage) else ""
     status = "needs_input" if result.get("__interrupt__") else result.get("status", "completed")

@@ -57,7 +57,12 @@ class AskPerson(SyncAsyncRunnable[Question, HumanDecision]):
     async def run(self, effects: Effects, value: Question, config: RunnableConfig) -> HumanDecision:
         note = ""
         while True:
-            decision = read_decision(clean_data(interrupt_run(request_for(value, note))), value)
+            answer = interrupt_run(request_for(value, note))
+            try:
+                decision: HumanDecision | None = clean_data(read_decision(answer, value))
+            except ValueError as error:
+                note = f"The answer cannot be stored: {error}"
+                continue
             if decision is None:
                 note = f"Answer with a decision of type {_listed(value['allowed'])}."
                 continue
@@ -149,7 +154,7 @@ def _edited(answer: Mapping[str, object], args: Mapping[str, object]) -> dict[st
 
 def _parsed(value: object) -> object:
     """Read JSON that a front end sends as text; other text stays text."""
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
             return json.loads(value)
     return value

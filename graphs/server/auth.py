@@ -106,7 +106,6 @@ class Guard:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on or refuse it."""
         refused = _refused(scope)
         if refused is None:
             await self.app(scope, receive, send)
@@ -137,7 +136,6 @@ class Door(Starlette):
     """The application around LangGraph's: accepts a token in the address instead of the headers."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
         path: str = scope.get("path", "")
         if _TOKEN is not None and path.startswith(IN_ADDRESS):
             start = f"{IN_ADDRESS}{_TOKEN}"

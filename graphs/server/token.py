@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 
+from filelock import FileLock
 from platformdirs import user_data_path
 
 from agents.errors import ConfigurationError
@@ -24,22 +24,29 @@ def server_token() -> str | None:
     """Return the token that clients of this user's server, which was started before, send; None for no token."""
     if (chosen := _chosen()) is not None:
         return None if chosen == NONE else chosen
-    try:
-        return token_file().read_text(encoding="ascii").strip()
-    except OSError as error:
-        raise ConfigurationError("The server has no token yet: start the server once, or set PODIUM_TOKEN") from error
+    if not (stored := _stored()):
+        raise ConfigurationError("The server has no token yet: start the server once, or set PODIUM_TOKEN")
+    return stored
 
 
 def make_token() -> str | None:
     """Return the token that the server asks for, and store a new one if it has none; None for no token."""
-    if _chosen() is None and not token_file().exists():
+    if _chosen() is None:
         file = token_file()
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # another server has just written it
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            os.write(descriptor, secrets.token_urlsafe(32).encode())
-            os.close(descriptor)
+        with FileLock(file.with_suffix(".lock"), mode=0o600):  # of servers that start at once, one writes it
+            if not _stored():
+                file.touch(mode=0o600)
+                file.write_text(secrets.token_urlsafe(32), encoding="ascii")
     return server_token()
+
+
+def _stored() -> str:
+    """Return the token in the file; empty if there is none, as after a server that was killed while it wrote it."""
+    try:
+        return token_file().read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _chosen() -> str | None:

@@ -57,7 +57,6 @@ def draw_graph(graph: object) -> str:
 
 
 def _agents(graph: object) -> dict[str, str]:
-    """Return the agents that are nodes of their own, by node."""
     pattern = getattr(getattr(graph, "builder", None), "pattern", None)
     inside = pattern.inside() if pattern else {}
     return {name: box.agent.name for name, boxes in inside.items() for box in boxes if not box.label}

@@ -104,7 +104,7 @@ class LiveState:
         namespace, mode, chunk = event
         if mode == "values" and not namespace and isinstance(chunk, Mapping):
             self._take_values(chunk)
-        elif mode == "custom" and isinstance(chunk, Mapping) and chunk.get("event") in ("step", "retry"):
+        elif mode == "custom" and isinstance(chunk, Mapping) and {"event", "path", "step"} <= chunk.keys():
             return self._progress(namespace, chunk)
         elif mode == "messages" and isinstance(chunk[0], AIMessageChunk) and chunk[0].text:
             return self._words(*chunk)
@@ -132,13 +132,11 @@ class LiveState:
         return f"{self.path(around)}/{task.name}" if around else task.name
 
     def doing(self) -> str:
-        """Return the names of the nodes and steps that are at work."""
         around = {task.within for task in self.tasks.values()}
         running = [task.name for key, task in self.tasks.items() if task.status == "running" and key not in around]
         return ", ".join(running[:_FEW]) + (f" and {len(running) - _FEW} more" if len(running) > _FEW else "")
 
     def records(self) -> dict[str, StepRecord]:
-        """Return the records of the steps that are inside no other step."""
         return {task.name: task.record for task in self.tasks.values() if task.record and not self._step_around(task)}
 
     def _step_around(self, task: LiveTask) -> LiveTask | None:
@@ -227,7 +225,6 @@ class LiveState:
 
 
 def _recorded(task: LiveTask, record: StepRecord) -> LiveTask:
-    """Return a step with what its record says."""
     return replace(
         task,
         record=record,

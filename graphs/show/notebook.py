@@ -3,7 +3,7 @@
     run = watch(graph, "Compare a bus and a taxi.")   # a table that grows while the graph works
     run                                               # the answer, or why there is none
     run["plan"], run["reviews"], run["steps"], …      # each part of the result is a table
-    run.timeline, run.graph                           # pictures
+    run.timeline, run.graph                           # pictures; their data is in `work`
 
 In a script, without IPython, `watch` draws in the terminal, or writes lines where that is not possible.
 A `Run` is the plain result as a dict; `Run(await graph.ainvoke(…))` shows the result of any other call.
@@ -27,6 +27,7 @@ from rich.text import Text
 from agents.errors import NoModelError
 from agents.models import chat_model, model_name
 from agents.runtime import no_usage, visible
+from graphs.engine import record_of
 from graphs.show import svg
 from graphs.show.background import follow
 from graphs.show.live_state import Change, LiveState
@@ -34,6 +35,7 @@ from graphs.show.markup import html_of, render
 from graphs.show.run_summary import RunSummary, question_text
 from graphs.show.tables import Table, costs, plain_table, table_of
 from graphs.show.terminal import screen
+from graphs.show.turns import Work
 from graphs.show.wording import WAITING, Record, count, duration, look, one_line, signed
 
 _HEAD = ("", "step", "agent", "outcome", "time")
@@ -48,7 +50,6 @@ class Displayed:
     """Shows itself in a notebook, also where it is nested in a dict or list."""
 
     def _mimes(self) -> tuple[str, str]:
-        """Return HTML and plain text."""
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
@@ -64,6 +65,8 @@ class Picture:
     """A picture that shows itself in a notebook."""
 
     svg: str = field(repr=False)
+    work: Sequence[Work] = field(default=(), repr=False)
+    """The work in it as data: agents, times, and what is on the critical path."""
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         return {"image/svg+xml": self.svg, "text/plain": "An SVG picture"}
@@ -112,7 +115,7 @@ class Run(Displayed, dict[str, Any]):
     @property
     def answer(self) -> str:
         """The text that the run ended with."""
-        last = self["messages"][-1] if self.get("messages") else None
+        last = next(reversed(record_of(self).get("messages", [])), None)
         return last.text if isinstance(last, AIMessage) else ""
 
     @property
@@ -123,18 +126,20 @@ class Run(Displayed, dict[str, Any]):
     @property
     def timeline(self) -> Picture:
         """A picture of who worked when, with the critical path."""
-        return Picture(svg.timeline(RunSummary.of(self)))
+        summary = RunSummary.of(self)
+        return Picture(svg.timeline(summary), summary.timed)
 
     @property
     def graph(self) -> Picture:
         """A picture of the steps or turns, and what became of them."""
-        return Picture(svg.steps(RunSummary.of(self)))
+        summary = RunSummary.of(self)
+        return Picture(svg.steps(summary), summary.steps)
 
     def _mimes(self) -> tuple[str, str]:
         reason = one_line(str(self.get("stop_reason") or ""))
         head = ": ".join(filter(None, [signed(self.status), reason]))
         questions = [question_text(interrupt.value) for interrupt in self.get("__interrupt__", ())]
-        used = self.get("usage") or no_usage()
+        used = record_of(self).get("usage") or no_usage()
         tokens = used["input_tokens"] + used["output_tokens"]
         cost = f"{count(used['calls'], 'model call')}, {count(tokens, 'token')}"
         texts = [*questions, *([self.answer] if self.answer else [])]
@@ -143,7 +148,6 @@ class Run(Displayed, dict[str, Any]):
 
 
 def _part(key: str, value: object) -> Any:
-    """Return a value that shows itself; the records in it do too."""
     table = table_of(key, value)
     if not isinstance(value, dict | list) or (value and table is None):
         return value

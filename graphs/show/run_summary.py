@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
@@ -73,12 +74,10 @@ class RunSummary:
 
     @property
     def timed(self) -> list[Work]:
-        """The work that has begun."""
         return [item for item in self.work if item.started is not None]
 
     @property
     def steps(self) -> list[Work]:
-        """The steps; of a pattern without steps its turns."""
         return [item for item in self.work if item.is_step or not self.has_steps]
 
     @property
@@ -88,7 +87,6 @@ class RunSummary:
 
     @property
     def ended(self) -> float:
-        """When the last work ended."""
         return max((item.ended for item in self.work if item.ended is not None), default=self.began)
 
     def most_telling(self, items: Sequence[Work], most: int) -> list[Work]:
@@ -121,10 +119,13 @@ def question_text(value: object) -> str:
 def _steps(records: Sequence[object], around: Sequence[Work], until: float | None) -> list[Work]:
     """Read the records of steps; ids of abandoned ones may have been used again by a later plan."""
     by_id: dict[str, Work] = {}
+    often: Counter[str] = Counter()
     for record in map(mapping, records):
         step = _step(record)
-        if step.id in by_id:
-            by_id[f"{step.id} (abandoned)"] = replace(by_id[step.id], id=f"{step.id} (abandoned)")
+        if before := by_id.get(step.id):
+            often[step.id] += 1
+            name = f"{step.id} (abandoned{f' {often[step.id]}' if often[step.id] > 1 else ''})"
+            by_id[name] = replace(before, id=name)
         by_id[step.id] = step
     graph = {step.id: tuple(name for name in step.after if name in by_id) for step in by_id.values()}
     try:

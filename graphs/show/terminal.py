@@ -114,14 +114,12 @@ def _table(shown: Sequence[LiveTask], now: float, *, wide: bool) -> Table:
 
 
 def _about(task: LiveTask) -> str:
-    """Return what a task is doing or did, in a line."""
     if task.record and (task.ended or not task.written):
         return one_line(task.record["task"])
     return one_line(task.note if task.ended else task.written)
 
 
 def _reason(task: LiveTask, now: float) -> str:
-    """Return why a task was rejected, has failed or is tried again."""
     if task.status == "running" and task.failures:
         again = f" (again in {task.retry_at - now:.0f} s)" if task.retry_at and now < task.retry_at else ""
         return f"attempt {task.failures} failed: {one_line(task.note)}{again}"

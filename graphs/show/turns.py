@@ -38,7 +38,6 @@ class Work:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds at work."""
         return None if self.started is None or self.ended is None else self.ended - self.started
 
 

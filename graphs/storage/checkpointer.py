@@ -139,7 +139,6 @@ class Storage(BaseCheckpointSaver[str]):
         self._write(self._saver.put_writes, config, *arguments, **options)
 
     def delete_thread(self, thread_id: str) -> None:
-        """Delete a thread."""
         self._do(self._saver.delete_thread, thread_id)
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
@@ -154,12 +153,10 @@ class Storage(BaseCheckpointSaver[str]):
                 self._do(self._prune, {"configurable": {"thread_id": thread_id}})
 
     def compact(self) -> None:
-        """Give the space of what was deleted back to the system."""
         if self._compact is not None:
             self._do(self._compact)
 
     def get_next_version(self, current: str | None, channel: None) -> str:
-        """Return the next version of a channel, counted as the saver does."""
         return self._read(lambda: self._saver.get_next_version(current, channel))
 
     aget_tuple, aput, aput_writes, adelete_thread, aprune, _alisted = map(

@@ -15,7 +15,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from agents.errors import ConfigurationError
 from agents.runtime import sum_usage
-from graphs.engine import EXECUTE, Plan, StepRecord
+from graphs.engine import EXECUTE, Plan, StepRecord, record_of
 from graphs.engine import langgraph_internals as internals
 from graphs.storage.checkpointer import Storage
 
@@ -91,7 +91,7 @@ def _steps(root: list[CheckpointTuple], spaces: Mapping[str, list[CheckpointTupl
     namespace = _namespace(before)
     after = [item for item in spaces[namespace] if item.checkpoint["id"] > before.checkpoint["id"]]
     records = _records(before, after)
-    plan = before.checkpoint["channel_values"].get("plan", ())
+    plan = record_of(before.checkpoint["channel_values"]).get("plan", ())
     for step in plan:
         again = _dependents(step["id"], plan)
         kept = {name: record for name, record in records.items() if name not in again}
@@ -104,7 +104,6 @@ def _namespace(checkpoint: CheckpointTuple) -> str:
 
 
 def _around(checkpoint: CheckpointTuple, root: list[CheckpointTuple]) -> CheckpointTuple | None:
-    """Return the outermost graph's checkpoint during which a checkpoint was written."""
     if not _namespace(checkpoint):
         return checkpoint if any(checkpoint is item for item in root) else None
     parent = internals.outermost_checkpoint_id(checkpoint)
@@ -113,10 +112,10 @@ def _around(checkpoint: CheckpointTuple, root: list[CheckpointTuple]) -> Checkpo
 
 def _records(before: CheckpointTuple, after: list[CheckpointTuple]) -> dict[str, StepRecord]:
     """Return the records of the plan's finished steps: in the last state, and of tasks that ended since."""
-    plan = {step["id"] for step in before.checkpoint["channel_values"].get("plan", ())}
+    plan = {step["id"] for step in record_of(before.checkpoint["channel_values"]).get("plan", ())}
     records: dict[str, StepRecord] = {}
     for checkpoint in (before, *after):
-        stored = checkpoint.checkpoint["channel_values"].get("steps") or {}
+        stored = record_of(checkpoint.checkpoint["channel_values"]).get("steps", {})
         # The result of an item of a `for_each` step looks like a record too, but has no times.
         results = [item for item in internals.task_results(checkpoint) if isinstance(item, dict) and item.get("ended")]
         for record in [*stored.values(), *results]:
@@ -126,7 +125,6 @@ def _records(before: CheckpointTuple, after: list[CheckpointTuple]) -> dict[str,
 
 
 def _dependents(step: str, plan: Plan) -> set[str]:
-    """Return a step and all steps that directly or indirectly need it."""
     again = {step}
     while more := {item["id"] for item in plan if again & set(item["dependencies"])} - again:
         again |= more

@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from typing_extensions import TypedDict
 
 from agents.errors import StorageError
-from graphs.engine import StepRecord, is_record, last_request
+from graphs.engine import StepRecord, is_record, last_request, record_of
 from graphs.engine import langgraph_internals as internals
 from graphs.storage.checkpointer import Storage
 
@@ -93,7 +93,7 @@ def inbox(storage: Storage) -> list[Waiting]:
         if run["status"] != "needs_input":
             continue
         checkpoint = _checkpoint(storage, thread_id, last)
-        message: Any = (internals.state_values(checkpoint).get("messages") or [AIMessage("")])[-1]
+        message: Any = (record_of(internals.state_values(checkpoint)).get("messages") or [AIMessage("")])[-1]
         questions = _questions(checkpoint) or [OpenQuestion(id="", value=message.text)]
         waiting += [
             Waiting(**question, thread_id=thread_id, pattern=run["pattern"], request=run["request"])
@@ -110,13 +110,13 @@ def _run(storage: Storage, thread_id: str, first: str, last: str) -> StoredRun:
 
 
 def _short(storage: Storage, last: CheckpointTuple, first: CheckpointTuple) -> StoredRun:
-    values = internals.state_values(last)
+    values = record_of(internals.state_values(last))
     messages = values.get("messages") or []
     # Every graph's output ends in an AIMessage; an input that no node has taken yet may come after it.
     ended = bool(messages) and isinstance(messages[-1], AIMessage) and not internals.awaits_first_node(last)
     metadata: Mapping[str, object] = last.metadata
     thread_id = last.config["configurable"]["thread_id"]
-    status = str(values.get("status")) if ended else "needs_input" if _questions(last) else ""
+    status = values.get("status", "completed") if ended else "needs_input" if _questions(last) else ""
     return {
         "thread_id": thread_id,
         "pattern": str(metadata.get("pattern") or ""),
