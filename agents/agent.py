@@ -272,7 +272,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
                 await self._admit(effects, assignment, own)
                 runnable, asked = await self.worker.job(effects, assignment, own)
                 try:
-                    async for piece, so_far in written(effects, runnable, asked, own, self.worker.is_graph):
+                    async for piece, so_far in written(effects, runnable, asked, own):
                         whole = so_far
                         if piece:
                             yield piece

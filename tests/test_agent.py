@@ -118,6 +118,11 @@ def test_words_stream_as_they_are_written(kind: str) -> None:
     assert deltas == ["TWO", " WORDS!"]
 
 
+def test_an_agent_with_tools_that_end_its_turn_streams_its_answer() -> None:
+    agent = Agent("a", instructions="Shout.", model=SHOUTING).with_tools([add])
+    assert list(agent.stream("two words"))[-1]["text"] == "TWO WORDS!"
+
+
 def test_the_words_of_a_chat_model_as_runnable_stream() -> None:
     assert {"delta": "TWO"} in list(KINDS["chat model"].stream("two words"))
 

@@ -29,6 +29,14 @@ class SpeechlessError(Exception):
         raise RuntimeError("its text cannot be made")
 
 
+class LazyError(Exception):
+    response: Any = {"ResponseMetadata": None}  # noqa: RUF012 - as botocore leaves it where nothing came back
+
+    @property
+    def body(self) -> str:
+        raise RuntimeError("it was not read")
+
+
 class ProviderError(Exception):
     """What the SDKs of providers raise, in the shape that they have in common."""
 
@@ -250,6 +258,7 @@ def test_retry_after_a_date() -> None:
         (ValueError("wrong\nand a secret"), "ValueError: wrong"),
         (RuntimeError(), "RuntimeError"),
         (SpeechlessError(), "SpeechlessError"),
+        (LazyError("gone"), "LazyError: gone"),
         (OSError("Bearer abcdefghij was sent with api_key=abc"), "OSError: *** was sent with ***"),
         (ConnectionError("the coach company: token=abc"), "ConnectionError: the coach company: ***"),
         (TimeoutError("the museum does not answer"), "TimeoutError: the museum does not answer"),

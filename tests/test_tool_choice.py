@@ -7,6 +7,7 @@ import pytest
 from langchain.tools import ToolRuntime
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import StructuredTool, tool
+from langgraph.types import Command
 from pydantic import ValidationError
 
 from agents import Agent, ConfigurationError, DecisionError
@@ -142,6 +143,17 @@ def test_tools_of_servers_and_tools_that_want_the_state_are_called(call: Any) ->
         assert call(Agent("clerk", model=model, tools=[count, served]), "Look at tea.")["text"] == "Fine."
         assert result in model.calls[1].prompt
         assert "#/$defs/noun" not in str(model.calls[0].kwargs)
+
+
+def test_a_tool_that_returns_a_command_is_an_error_for_the_model(call: Any) -> None:
+    @tool
+    def leave(place: str) -> Command[Any]:
+        """Leave."""
+        return Command(goto=place)
+
+    model = unable({"choice": {"tool": "leave", "arguments": {"place": "home"}}}, "Fine.")
+    assert call(Agent("clerk", model=model, tools=[leave]), "Go.")["text"] == "Fine."
+    assert "A tool that returns a Command needs a model that calls tools" in model.calls[1].prompt
 
 
 def test_tools_of_a_provider_need_a_model_that_calls_tools() -> None:

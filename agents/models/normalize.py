@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -147,15 +148,16 @@ def _plain(message: BaseMessage) -> BaseMessage:
 def _in_turn(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """Merge system messages into the first place, and what one role says twice in a row into one message."""
     system = [message for message in messages if isinstance(message, SystemMessage)]
-    turns: list[BaseMessage] = []
+    turns: list[list[BaseMessage]] = []
     for message in (message for message in messages if not isinstance(message, SystemMessage)):
-        if turns and _is_same_turn(turns[-1], message):
-            turns[-1] = turns[-1].model_copy(update={"content": _joined(turns[-1].content, message.content)})
+        if turns and _is_same_turn(turns[-1][-1], message):
+            turns[-1].append(message)
         else:
-            turns.append(message)
-    if turns and not isinstance(turns[0], HumanMessage):
-        turns.insert(0, HumanMessage(EARLIER))
-    return [*([SystemMessage("\n\n".join(message.text for message in system))] if system else []), *turns]
+            turns.append([message])
+    if turns and not isinstance(turns[0][0], HumanMessage):
+        turns.insert(0, [HumanMessage(EARLIER)])
+    rules = [SystemMessage("\n\n".join(message.text for message in system))] if system else []
+    return [*rules, *map(_merged, turns)]
 
 
 def _is_same_turn(message: BaseMessage, following: BaseMessage) -> bool:
@@ -163,8 +165,11 @@ def _is_same_turn(message: BaseMessage, following: BaseMessage) -> bool:
     return message.type == following.type and message.type in ("human", "ai") and not calls
 
 
-def _joined(content: str | list[Block], more: str | list[Block]) -> str | list[Block]:
-    if isinstance(content, str) and isinstance(more, str):
-        return f"{content}\n\n{more}"
-    parts = [[{"type": "text", "text": part}] if isinstance(part, str) else part for part in (content, more)]
-    return [block for part in parts for block in part]
+def _merged(turn: Sequence[BaseMessage]) -> BaseMessage:
+    if len(turn) == 1:
+        return turn[0]
+    content: Any = "\n\n".join(message.text for message in turn)
+    if any(isinstance(message.content, list) for message in turn):
+        parts = [[message.text] if isinstance(message.content, str) else message.content for message in turn]
+        content = [{"type": "text", "text": block} if isinstance(block, str) else block for block in chain(*parts)]
+    return turn[0].model_copy(update={"content": content})

@@ -74,7 +74,9 @@ class VisibleText:
         if not self._is_thinking:
             start = self._held.lstrip().casefold()
             self._is_thinking = start.startswith(_OPENINGS)
-            self._is_answer = bool(start) and not (self._is_thinking or _may_become_mark(start))
+            self._is_answer = bool(start) and not (
+                self._is_thinking or any(mark.startswith(start) for mark in _OPENINGS)
+            )
         if self._is_answer:
             return self._held
         if self._is_thinking and (end := next((mark for mark in _MARK.finditer(self._held) if "/" in mark[0]), None)):
@@ -82,7 +84,3 @@ class VisibleText:
             return self.see("")
         self._held = self._held[-_LONGEST_MARK:] if self._is_thinking else self._held
         return ""
-
-
-def _may_become_mark(start: str) -> bool:
-    return any(opening.startswith(start) for opening in _OPENINGS)

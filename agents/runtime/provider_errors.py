@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from langgraph.errors import EmptyInputError, GraphBubbleUp, InvalidUpdateError
 
 from agents.errors import PodiumError, TransientError
 from agents.runtime.langchain_internals import is_foreign_reply, is_unreadable_reply
-from agents.runtime.sanitize import MAX_SEARCHED, masked, reads_foreign_text, words_of
+from agents.runtime.sanitize import MAX_SEARCHED, attribute_of, masked, reads_foreign_text, words_of
 
 T = TypeVar("T")
 
@@ -187,7 +187,7 @@ def _kind_of(error: BaseException) -> str | None:
     if "ModelError" in names:
         return _refined("server" if getattr(error, "is_retryable", False) else "invalid", 0, error)
     unreadable = is_unreadable_reply(error)
-    if getattr(error, "body", None) or (unreadable and _body(error)):
+    if attribute_of(error, "body") or (unreadable and _body(error)):
         return _refined(_labelled(error), 0, error)
     return ("foreign" if is_foreign_reply(error) else "unreadable") if unreadable else None
 
@@ -232,22 +232,23 @@ def _names(error: BaseException) -> set[str]:
 
 def _status(error: BaseException) -> int:
     """Return the HTTP status of the failure, also where only the body names it; else 0."""
-    response = getattr(error, "response", None)
+    response = attribute_of(error, "response")
     if isinstance(response, Mapping):  # botocore
-        values = [response.get("ResponseMetadata", {}).get("HTTPStatusCode")]
+        values: list[Any] = [(response.get("ResponseMetadata") or {}).get("HTTPStatusCode")]
     else:
         names = ("status_code", "status", "http_status")
-        values = [getattr(holder, name, None) for holder in (error, response) for name in names]
-    values += [getattr(error, "code", None), _body(error).get("code"), _body(error).get("status")]
+        values = [attribute_of(holder, name) for holder in (error, response) for name in names]
+    values += [attribute_of(error, "code"), _body(error).get("code"), _body(error).get("status")]
     return next((int(value) for value in values if re.fullmatch("[45][0-9][0-9]", str(value)[:4])), 0)
 
 
 def _body(error: BaseException) -> Mapping[str, object]:
     """Return the error object that the provider sent, out of whatever it was wrapped in."""
     wrapped = error.args[0] if error.args else None  # langchain-openai: ValueError(error)
-    if isinstance(getattr(error, "body", None), str):
-        return {"message": error.body}  # type: ignore[attr-defined]
-    for value in (*(getattr(error, name, None) for name in ("body", "details", "response")), wrapped):
+    values = [attribute_of(error, name) for name in ("body", "details", "response")]
+    if isinstance(values[0], str):
+        return {"message": values[0]}
+    for value in (*values, wrapped):
         body = value[0] if isinstance(value, list) and value else value
         if isinstance(body, Mapping):
             inner = body.get("error") or body.get("Error")
@@ -267,11 +268,11 @@ def _words(error: BaseException) -> str:
 
 def _headers(error: BaseException) -> dict[str, str]:
     """Return the headers of the provider's reply, with names in lower case."""
-    response = getattr(error, "response", None)
+    response = attribute_of(error, "response")
     if isinstance(response, Mapping):
-        headers: object = response.get("ResponseMetadata", {}).get("HTTPHeaders")
+        headers: Any = (response.get("ResponseMetadata") or {}).get("HTTPHeaders")
     else:
-        headers = getattr(response, "headers", None) or getattr(error, "headers", None)
+        headers = attribute_of(response, "headers") or attribute_of(error, "headers")
     items = headers.items() if hasattr(headers, "items") else ()
     return {str(name).lower(): str(value).strip() for name, value in items}
 

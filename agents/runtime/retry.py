@@ -77,10 +77,6 @@ Pause = Callable[[Effects, float], Coroutine[object, None, None]]
 """Waits for some seconds, or raises what ends the waiting."""
 
 
-async def _sleep(effects: Effects, seconds: float) -> None:
-    await effects.sleep(seconds)
-
-
 OnRetry = Callable[[int, Exception, float], None]
 """Called before each wait with the number of the failed attempt, its error and the seconds to wait."""
 
@@ -104,7 +100,7 @@ class InPlace:
     """Whether a call waits for its turn: an attempt that runs out of time there does not count."""
     timeout: float | None = None
     """Seconds that the attempt around the calls has in all."""
-    pause: Pause = _sleep
+    pause: Pause = lambda effects, seconds: effects.sleep(seconds)
     """Waits before the next attempt."""
     counted: tuple[object, Tally] | None = None
     """The work of the attempt, and what counts its calls."""

@@ -66,7 +66,7 @@ class current:  # noqa: N801 - used as a function; of a generator, every open st
 
     __slots__ = ("config", "token")
 
-    def __init__(self, config: RunnableConfig) -> None:
+    def __init__(self, config: RunnableConfig | None) -> None:
         self.config = config
 
     def __enter__(self) -> None:

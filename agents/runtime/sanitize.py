@@ -85,6 +85,14 @@ def words_of(error: BaseException) -> str:
         return ""
 
 
+def attribute_of(holder: object, name: str) -> Any:
+    """Return an attribute, None also where its class fails to compute it."""
+    try:
+        return getattr(holder, name, None)
+    except Exception:
+        return None
+
+
 def _place(path: Sequence[str | int]) -> str:
     return "".join(f"[{key!r}]" for key in path) or "the top"
 

@@ -10,20 +10,19 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables.config import ensure_config, var_child_runnable_config
+from langchain_core.runnables.config import ensure_config
 from pydantic import PrivateAttr
 
 from agents.errors import ConfigurationError, StorageError
 from agents.models import chat_model, model_name
-from agents.runtime import AnyRunnable, JsonObject, effects_of, is_transient, masked
+from agents.runtime import AnyRunnable, JsonObject, current, effects_of, is_transient, masked
 from agents.testing.conversation import Exchange, as_yaml, asked, kept, load, read, save
 from agents.testing.replies import Call, Reply
 from agents.testing.scripted import ScriptedModel, ScriptError
@@ -157,7 +156,7 @@ class Recording:
     async def _recorded(self, real: AnyRunnable, call: Call, exchange: Exchange) -> Reply:
         effects = effects_of(ensure_config())
         try:
-            with _apart():
+            with current(None):  # hidden from the callbacks, which count and stream the call of the `RecordedModel`
                 answer = await effects.invoke(real, call.messages, None)
         except Exception as error:
             # Neither what a later run may not meet, nor what may quote a key.
@@ -224,16 +223,6 @@ class Recording:
 
 
 _AGAIN = f"If that is meant, record again: set {RECORD}=1 and have access to the model."
-
-
-@contextmanager
-def _apart() -> Iterator[None]:
-    """Hide the real model's call from the callbacks, which count and stream that of the `RecordedModel`."""
-    token = var_child_runnable_config.set(None)
-    try:
-        yield
-    finally:
-        var_child_runnable_config.reset(token)
 
 
 def _asking(real: BaseChatModel, call: Call) -> AnyRunnable:

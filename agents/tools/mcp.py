@@ -103,7 +103,7 @@ class MCPTools:
             if self._tools is None:
                 opened, own = in_run_scope(config)
                 with opened:
-                    session = self._session(cast("RunScope", run_scope(own)))
+                    session = cast("RunScope", run_scope(own)).resource(self, partial(_Session, self))
                 for name, why in self.left_out.items():
                     words = f"The MCP server {self.name!r} has a tool {name} that cannot be used: {why}"
                     if name in (self.only or ()):
@@ -140,15 +140,12 @@ class MCPTools:
         """Call a tool; the failure of a server is text for the model, and the next call starts one that is gone."""
         session = None
         try:
-            session = await asyncio.to_thread(self._session, scope)
+            session = await asyncio.to_thread(scope.resource, self, partial(_Session, self))
             return await asyncio.wrap_future(session.start_call(name, arguments))
         except Exception as error:  # of the protocol, the connection, the process: each library's own
             if session is not None and _is_gone(error):
                 scope.discard(self, session)
             raise ToolException(f"The MCP server {self.name!r} failed: {masked(str(error) or repr(error))}") from error
-
-    def _session(self, scope: RunScope) -> _Session:
-        return scope.resource(self, lambda: _Session(self))
 
 
 class _Session:

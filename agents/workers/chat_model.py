@@ -91,19 +91,16 @@ class ChatModelWorker:
         self.model = as_chat_model(model)
         self.toolsets = [tool for tool in tools if isinstance(tool, Toolset)]
         self.tools = usable_tools([tool for tool in tools if not isinstance(tool, Toolset)])
-        self.response_format = response_format
         self.middleware = tuple(middleware)
         self.inner = tuple(inner)
         self.max_turns = max_turns
         self._tools_end = tools_end and bool(tools)
         self.is_graph = bool(tools or middleware or inner)
-        self._decision = self._decide(attempts=2 if self.is_graph else 3) if response_format else None
+        form: Any = response_format
+        attempts = 2 if self.is_graph else 3
+        self._decision = Decision(form, model=self.model, attempts=attempts, name=name) if form else None
         self._built: tuple[BaseChatModel, Runnable[object, object]] | None = None
         self._lock = threading.Lock()
-
-    def _decide(self, attempts: int) -> Decision:
-        form: Any = self.response_format
-        return Decision(form, model=self.model, attempts=attempts, name=self.name)
 
     def _input(self, assignment: Assignment, model: BaseChatModel) -> object:
         if not self.is_graph:

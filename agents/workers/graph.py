@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from langchain_core.language_models import BaseLanguageModel
-from langchain_core.messages import AIMessageChunk, BaseMessage, BaseMessageChunk, HumanMessage, messages_from_dict
+from langchain_core.messages import AIMessageChunk, BaseMessageChunk, HumanMessage, messages_from_dict
 from langchain_core.runnables import RunnableConfig, RunnableWithFallbacks
 from langchain_core.runnables.base import RunnableBindingBase
 from langgraph.errors import GraphInterrupt
@@ -33,9 +33,9 @@ class GraphWorker:
     def __init__(self, graph: AnyRunnable) -> None:
         self.graph = graph
         self.reports_usage = is_remote = isinstance(graph, PregelProtocol) and not isinstance(graph, Pregel)
-        self.is_graph = isinstance(graph, PregelProtocol) and not is_remote
         inner = _innermost(graph)
         self._is_agent = isinstance(inner, SyncAsyncStream)
+        self.is_graph = isinstance(graph, PregelProtocol) and not is_remote
         self._is_pattern = isinstance(inner, Pregel) and inner.channels.keys() >= _PATTERN
         self._model = inner if isinstance(inner, BaseLanguageModel) else None
         self._runnable = RemoteGraphRun(graph) if is_remote else graph
@@ -58,7 +58,8 @@ class GraphWorker:
         messages = messages_of(assignment, max_tokens=max_history_tokens(self._model))
         if self._model is not None:
             return messages
-        return {"messages": [_with_id(message) for message in messages]}
+        new = [message if message.id else message.model_copy(update={"id": str(uuid4())}) for message in messages]
+        return {"messages": new}
 
 
 class RemoteGraphRun(SyncAsyncRunnable[Any, Any]):
@@ -101,10 +102,11 @@ def newly_written(reply: object, asked: object) -> object:
 
 
 async def written(
-    effects: Effects, runnable: AnyRunnable, asked: object, config: RunnableConfig, is_graph: bool
+    effects: Effects, runnable: AnyRunnable, asked: object, config: RunnableConfig
 ) -> AsyncIterator[tuple[dict[str, str] | None, object]]:
     """Yield what a graph, chat model or chain writes, as `Agent.chunks` does, with all that there is so far."""
     whole: Any = None
+    is_graph = isinstance(_innermost(runnable), Pregel)
     shown, faults, failed = "", in_place(config).faults, 0
     options = {"stream_mode": ["messages", "values"]} if is_graph else {}
     async for chunk in effects.stream(runnable, asked, config, **options):
@@ -130,10 +132,6 @@ def _innermost(runnable: object) -> object:
     while isinstance(runnable, RunnableBindingBase | RunnableWithFallbacks):
         runnable = runnable.runnable if isinstance(runnable, RunnableWithFallbacks) else runnable.bound
     return runnable
-
-
-def _with_id(message: BaseMessage) -> BaseMessage:
-    return message if message.id else message.model_copy(update={"id": str(uuid4())})
 
 
 def _in_form(schema: Any, context: object) -> object:

@@ -37,10 +37,6 @@ _MONEY = re.compile(r"cost|price|pays?|paid|fee|sales|worth", re.IGNORECASE)
 _MEASURE = r"(?:(?:kilo|centi|milli)?(?:met(?:re|er)|gram|lit(?:re|er))s?|k[mg]|miles?|hours?|minutes?|days?|pages?)"
 
 
-def _as_name(label: str) -> str:
-    return "_".join(re.findall(r"\w+", label))[:MAX_LABEL]
-
-
 class CalculationLines:
     """The protocol by which a model without tool calls uses the calculator, as its `metadata["in_lines"]`."""
 
@@ -153,7 +149,7 @@ def _readings(line: str, unnamed: str) -> Iterator[str]:
     label, *sides = re.split(r"(?<![=<>!])=(?!=)", line.strip(" \t-*`$"))
     if not sides:
         return
-    name = _as_name(label) if _LABEL.fullmatch(label.strip()) else unnamed
+    name = "_".join(re.findall(r"\w+", label))[:MAX_LABEL] if _LABEL.fullmatch(label.strip()) else unnamed
     for side in sides if name != unnamed else [label, *_FORMULA_AT_END.findall(label), *sides]:
         for formula in dict.fromkeys((side.strip(), _WITH_UNIT.sub("", side).strip())):
             if formula and "\n" not in formula and not formula.startswith(('"', "'")):

@@ -25,6 +25,7 @@ from pydantic import BaseModel, Field, WithJsonSchema, create_model
 from agents.assignment import message_parts, quote
 from agents.checks import asks_for_figures, asks_for_names, asks_for_order, by_figure, unused, with_count, with_named
 from agents.decisions import Decision
+from agents.errors import ConfigurationError
 from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
 from agents.workers.lines import in_lines, lines_of, plainly, with_results
 from agents.workers.tool_calls import SyncTool, error_message, retried, without_calls
@@ -183,9 +184,12 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         state = {"messages": [asked]}
         try:
             called = await retried(effects, config, lambda: effects.invoke(self.calls, state, config))
-        except BaseException as error:
-            return [asked, error_message(error, asked.tool_calls[0])]
-        return [asked, *called["messages"]]
+        except BaseException as failure:
+            return [asked, error_message(failure, asked.tool_calls[0])]
+        if isinstance(called, dict):
+            return [asked, *called["messages"]]
+        error = ConfigurationError("A tool that returns a Command needs a model that calls tools")
+        return [asked, error_message(error, asked.tool_calls[0])]
 
 
 def _sync(request: ToolCallRequest, call: Callable[[ToolCallRequest], Any]) -> Any:
