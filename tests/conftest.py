@@ -47,6 +47,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Set up a process that runs tests."""
     if session.config.getoption("numprocesses", None):
         return
+    gc.disable()  # until all is imported: what an import makes is hardly ever garbage
     from hypothesis import settings
 
     settings.register_profile("repeatable", deadline=None, database=None, derandomize=True, max_examples=15)
@@ -60,6 +61,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 def group_of(node: str) -> str:

@@ -1,6 +1,8 @@
 """Execute the notebooks in a fresh kernel without a key or a model, and save them with their outputs.
 
 python -m tests.notebooks [notebooks/1_planner.ipynb ...]        all of them if none is named
+
+Jupyter is imported where it is used: every worker of the tests reads this file, and one executes notebooks.
 """
 
 from __future__ import annotations
@@ -12,12 +14,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
-from nbformat import NotebookNode
+if TYPE_CHECKING:
+    from jupyter_client.manager import AsyncKernelManager
+    from nbformat import NotebookNode
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
@@ -42,6 +43,8 @@ def environment(scratch: str) -> dict[str, str]:
 @asynccontextmanager
 async def started_kernel() -> AsyncIterator[AsyncKernelManager]:
     """Start a kernel, which ends with the block."""
+    from jupyter_client.manager import AsyncKernelManager
+
     manager = AsyncKernelManager(kernel_name="python3")
     with TemporaryDirectory() as scratch:
         options = ["--log-level=40"]  # it warns of other users of this machine
@@ -54,6 +57,9 @@ async def started_kernel() -> AsyncIterator[AsyncKernelManager]:
 
 async def execute(path: Path, kernel: AsyncKernelManager) -> NotebookNode:
     """Return a notebook with fresh outputs, with nothing left of what the kernel executed before."""
+    import nbformat
+    from nbclient import NotebookClient
+
     notebook = nbformat.read(path, as_version=4)
     for cell in code(notebook):
         cell.outputs, cell.execution_count = [], None
@@ -96,6 +102,8 @@ def outputs(notebook: NotebookNode) -> Iterator[tuple[Any, Any]]:
 
 
 async def save(path: Path) -> None:
+    import nbformat
+
     async with started_kernel() as kernel:
         nbformat.write(await execute(path, kernel), path)
 

@@ -19,7 +19,6 @@ import httpx2
 import pytest
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
-from mcp.types import CallToolResult, ImageContent, Tool
 
 from agents import Agent, AgentError, ConfigurationError
 from agents.runtime import RunScope, WorkCancelledError, in_run_scope
@@ -95,11 +94,12 @@ def test_a_tool_that_no_provider_accepts_is_left_out_and_named(
     assert list(tools(MCPTools("shop", **broken, only=["price"]), run)) == ["price"]
 
 
-def block(kind: str, data: bytes) -> ImageContent:
-    return ImageContent(mime_type=kind, data=b64encode(data).decode())
-
-
 def test_a_result_holds_only_pictures_that_providers_read_and_not_too_many() -> None:
+    from mcp.types import CallToolResult, ImageContent, Tool  # slow to import: only for the worker of these tests
+
+    def block(kind: str, data: bytes) -> ImageContent:
+        return ImageContent(mime_type=kind, data=b64encode(data).decode())
+
     content: Any
     price = Tool(name="price", input_schema={})
     png = block("image/png", b"\x89PNG" + bytes(100))

@@ -7,10 +7,10 @@ import json
 import re
 import socket
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from tests.notebooks import FOLDER, NOTEBOOKS, ROOT, code, execute, outputs, started_kernel
@@ -19,9 +19,15 @@ from tests.tables import each
 NAMES = ["0_tour", "1_planner", "2_router", "3_workflow", "4_supervisor", "5_network", "6_orchestrator"]
 EACH_HAS = ("What happens on failure", "How to change it")
 TIMES = re.compile(r"\s*\d+(\.\d+)?[ \xa0](ms|s)\b")
-committed = {path.stem: nbformat.read(path, as_version=4) for path in NOTEBOOKS}
 every_run = pytest.mark.parametrize("name", NAMES)
 every = each("name", NAMES)
+
+
+@cache
+def committed(name: str) -> Any:
+    import nbformat
+
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +74,7 @@ def kinds(notebook: Any) -> list[tuple[int, str, list[str]]]:
 
 
 def test_all_are_there() -> None:
-    assert list(committed) == NAMES
+    assert [path.stem for path in NOTEBOOKS] == NAMES
 
 
 @every_run
@@ -78,13 +84,13 @@ def test_nothing_is_written_to_stderr(run: Any) -> None:
 
 @every_run
 def test_is_committed_as_it_runs(run: Any, name: str) -> None:
-    assert kinds(committed[name]) == kinds(run)
-    assert texts(committed[name]) == texts(run)
+    assert kinds(committed(name)) == kinds(run)
+    assert texts(committed(name)) == texts(run)
 
 
 @every
 def test_is_committed_tidy(name: str) -> None:
-    notebook = committed[name]
+    notebook = committed(name)
     assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
     assert all(cell.metadata == {} for cell in notebook.cells)
     assert [cell.id for cell in notebook.cells] == [f"cell-{number}" for number in range(1, len(notebook.cells) + 1)]
@@ -92,14 +98,14 @@ def test_is_committed_tidy(name: str) -> None:
 
 @every
 def test_says_nothing_of_the_machine_it_ran_on(name: str) -> None:
-    text = json.dumps([output for _, output in outputs(committed[name])])
+    text = json.dumps([output for _, output in outputs(committed(name))])
     private = [str(ROOT), str(Path.home()), "/tmp", "site-packages", socket.gethostname()]
     assert [word for word in private if re.search(rf"{re.escape(word)}\b", text)] == []
 
 
 @every
 def test_shows_a_drawing_a_run_and_a_timeline(name: str) -> None:
-    shown = Counter(kind for _, output in outputs(committed[name]) for kind in output.get("data", ()))
+    shown = Counter(kind for _, output in outputs(committed(name)) for kind in output.get("data", ()))
     assert shown["image/svg+xml"]
     assert 0 < shown["text/vnd.mermaid"] < shown["image/svg+xml"]  # pictures of runs have no Mermaid
     assert "image/png" not in shown
@@ -108,34 +114,34 @@ def test_shows_a_drawing_a_run_and_a_timeline(name: str) -> None:
 
 @every
 def test_a_run_leaves_one_output_however_many_pictures_it_drew(name: str) -> None:
-    for cell in code(committed[name]):
+    for cell in code(committed(name)):
         progress = [output for output in cell.outputs if output["output_type"] == "display_data"]
         assert len(progress) == cell.source.count("watch(")
 
 
 @every
 def test_no_output_is_a_wall_of_dict(name: str) -> None:
-    results = [output for _, output in outputs(committed[name]) if output["output_type"] == "execute_result"]
+    results = [output for _, output in outputs(committed(name)) if output["output_type"] == "execute_result"]
     assert [result for result in results if result["data"]["text/plain"].startswith(("{", "["))] == []
 
 
 @each("name", NAMES[1:])
 def test_tells_of_failure_and_change(name: str) -> None:
-    text = "\n".join(cell.source for cell in committed[name].cells if cell.cell_type == "markdown")
+    text = "\n".join(cell.source for cell in committed(name).cells if cell.cell_type == "markdown")
     for heading in EACH_HAS:
         assert f"## {heading}" in text
 
 
 @every
 def test_links_lead_somewhere(name: str) -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", "\n".join(cell.source for cell in committed[name].cells))
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", "\n".join(cell.source for cell in committed(name).cells))
     assert [link for link in links if not (FOLDER / link).exists()] == []
     assert links
 
 
 @every
 def test_uses_public_names_only(name: str) -> None:
-    for cell in code(committed[name]):
+    for cell in code(committed(name)):
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("agents", "graphs"):
                 public = importlib.import_module(node.module or "")
@@ -144,4 +150,4 @@ def test_uses_public_names_only(name: str) -> None:
 
 @every
 def test_is_no_larger_than_a_code_host_shows(name: str) -> None:
-    assert len(json.dumps(committed[name])) < 400_000
+    assert len(json.dumps(committed(name))) < 400_000
