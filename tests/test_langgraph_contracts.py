@@ -2,69 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing
-from functools import partial
-from itertools import chain, pairwise
-from pathlib import Path
-from typing import Annotated, Any
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.runnables import RunnableConfig
 from langgraph.cache.memory import InMemoryCache
-from langgraph.channels import DeltaChannel
-from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.base import id as ids
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.config import get_config
 from langgraph.func import task
-from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
-from typing_extensions import TypedDict
 
 from graphs.engine import langgraph_internals as internals
-
-THREAD: Any = {"configurable": {"thread_id": "t"}}
-
-
-class Count(TypedDict, total=False):
-    count: int
-
-
-@task
-def double(count: int) -> dict[str, int]:
-    return {"doubled": 2 * count}
-
-
-def compiled(*nodes: Any, saver: Any = None, **options: Any) -> Any:
-    graph = StateGraph(Count)
-    for node in nodes:
-        graph.add_node(*node)
-    names = [START, *(name for name, _ in nodes)]
-    for before, after in pairwise(names):
-        graph.add_edge(before, after)
-    return graph.compile(saver, **options)
-
-
-class Log(TypedDict):
-    lines: Annotated[list[str], DeltaChannel(lambda lines, writes: [*lines, *chain(*writes)])]
-
-
-def add(state: Count) -> Count:
-    return {"count": state["count"] + 1}
-
-
-def ask(state: Count) -> Count:
-    done = double(state["count"]).result()
-    return {"count": done["doubled"] + interrupt("How many?")}
+from tests.plain_graphs import THREAD, Count, add, ask, compiled, history
 
 
 def test_a_task_finds_its_namespace_in_its_config() -> None:
@@ -118,10 +73,6 @@ def test_messages_of_a_deeper_namespace_are_streamed_with_subgraphs_only() -> No
     assert [*graph.stream({"count": 0}, stream_mode="messages")] == []
     spaces = {space[-1] for space, _ in graph.stream({"count": 0}, stream_mode="messages", subgraphs=True)}
     assert {space.partition(":")[0] for space in spaces} == {"node"}
-
-
-def history(graph: Any) -> list[CheckpointTuple]:
-    return [*graph.checkpointer.list(THREAD)]
 
 
 def test_the_state_is_in_channels_without_reserved_names() -> None:
@@ -184,175 +135,6 @@ def test_a_nested_graph_names_the_outermost_checkpoint_and_its_depth() -> None:
     nested = [space for space in spaces if space]
     assert [internals.is_nested_once(space) for space in sorted(nested, key=len)] == [True, False]
     assert all(internals.outermost_checkpoint_id(spaces[space]) in outer for space in nested)
-
-
-# SQLite
-
-
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(tmp_path / "runs.sqlite", check_same_thread=False)) as made:
-        yield made
-
-
-def saver(connection: sqlite3.Connection) -> Any:
-    made = internals.sqlite_saver(connection, JsonPlusSerializer())
-    internals.make_sqlite_tables(made, 1)
-    return made
-
-
-def test_sqlite_has_the_tables_and_columns_that_are_read(connection: sqlite3.Connection) -> None:
-    assert internals.sqlite_tables_exist(connection) is False
-    graph = compiled(("add", add), saver=saver(connection))
-    graph.invoke({"count": 1}, THREAD)
-    assert internals.sqlite_tables_exist(connection)
-    ((thread, first, last),) = connection.execute(internals.THREADS).fetchall()
-    assert (thread, last, first) == ("t", history(graph)[0].checkpoint["id"], history(graph)[-1].checkpoint["id"])
-
-
-def test_older_sqlite_tables_are_recognised(connection: sqlite3.Connection) -> None:
-    connection.execute("CREATE TABLE checkpoints (thread_id TEXT, thread_ts TEXT, checkpoint BLOB)")
-    assert internals.sqlite_tables_exist(connection) is None
-
-
-def test_sqlite_goes_without_setup_where_the_tables_are(connection: sqlite3.Connection) -> None:
-    saver(connection)
-    connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_CREATE_TABLE else 0)
-    made = internals.sqlite_saver(connection, JsonPlusSerializer())
-    internals.skip_sqlite_setup(made)
-    assert made.get_tuple(THREAD) is None
-
-
-def test_a_failed_sqlite_transaction_leaves_nothing(connection: sqlite3.Connection) -> None:
-    made = saver(connection)
-    config = {"configurable": {"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": "1"}}
-    connection.execute(
-        "CREATE TRIGGER full BEFORE INSERT ON writes WHEN NEW.idx > 0 BEGIN SELECT RAISE(FAIL, 'x'); END"
-    )
-    with pytest.raises(sqlite3.IntegrityError):
-        made.put_writes(config, [("count", 1), ("count", 2)], "task")
-    assert connection.execute("SELECT COUNT(*) FROM writes").fetchone() == (0,)
-
-
-def test_a_reduced_sqlite_thread_goes_on(connection: sqlite3.Connection) -> None:
-    stateful = compiled(("add", add), saver=True)
-    inner = compiled(("ask", ask))
-    graph = compiled(("stateful", stateful), ("inner", inner), saver=saver(connection))
-    graph.invoke({"count": 1}, THREAD)
-    graph.checkpointer.prune(["t"])
-    assert sorted(item.config["configurable"]["checkpoint_ns"].partition(":")[0] for item in history(graph)) == [
-        *("", "inner", "stateful")
-    ]
-    assert graph.invoke(Command(resume=3), THREAD) == {"count": 7}
-    graph.checkpointer.prune(["t"])
-    assert [item.config["configurable"]["checkpoint_ns"] for item in history(graph)] == ["", "stateful"]
-    assert graph.invoke({"count": 2}, THREAD)["count"] == 3
-
-
-def test_a_thread_with_a_delta_channel_is_not_reduced(connection: sqlite3.Connection) -> None:
-    graph = StateGraph(Log)
-    graph.add_node("write", lambda state: {"lines": [str(len(state["lines"]))]})
-    graph.add_edge(START, "write")
-    made = graph.compile(saver(connection))
-    made.invoke({"lines": ["a"]}, THREAD)
-    with pytest.raises(NotImplementedError):
-        made.checkpointer.prune(["t"])
-    assert made.invoke({"lines": ["b"]}, THREAD)["lines"] == ["a", "1", "b", "3"]
-
-
-def calling(number: int, ran: list[int], asks: int | None = None) -> Any:
-    """Return a graph whose node calls so many tasks, in another order each time; one of them may ask."""
-
-    async def call(place: int) -> int:
-        ran.append(place)
-        return interrupt("?") if place == asks else place
-
-    async def node(state: Count, config: RunnableConfig) -> Count:
-        calls = internals.Calls(config)
-        places = sorted(range(number), reverse=bool(ran))
-        futures = [calls.call(config, f"call {place}", partial(call, place), place)[0] for place in places]
-        await asyncio.wait(futures)
-        return {"count": sum([await future for future in futures])}
-
-    graph = compiled(("node", node), saver=InMemorySaver())
-    graph.stream_eager = True
-    return graph
-
-
-def run_to_end(graph: Any, *, by_id: bool) -> Any:
-    (question,) = asyncio.run(graph.ainvoke({"count": 0}, THREAD))["__interrupt__"]
-    answer = Command(resume={question.id: 100} if by_id else 100)
-    return asyncio.run(graph.ainvoke(answer, THREAD))
-
-
-@pytest.mark.parametrize("by_id", [True, False])
-def test_finished_calls_are_found_by_name_whatever_their_order(by_id: bool) -> None:
-    ran: list[int] = []
-    assert run_to_end(calling(20, ran, asks=7), by_id=by_id) == {"count": sum(range(20)) + 93}
-    assert ran == [*range(20), 7]
-
-
-def test_calls_do_not_look_through_the_calls_and_writes_of_others() -> None:
-    def lines_per_call(number: int) -> float:
-        count = 0
-
-        def note(frame: Any, event: str, argument: Any) -> Any:
-            nonlocal count
-            name = frame.f_code.co_filename
-            count += event == "line"
-            return note if name.endswith(("pregel/_loop.py", "pregel/_algo.py", "pregel/_runner.py")) else None
-
-        graph = calling(number, [], asks=7)
-        before = sys.gettrace()
-        sys.settrace(note)
-        try:
-            run_to_end(graph, by_id=True)
-        finally:
-            sys.settrace(before)
-        return count / number
-
-    assert lines_per_call(160) < 1.2 * lines_per_call(40)
-
-
-def test_a_call_may_call_tasks_of_langgraph_and_interrupt_in_them() -> None:
-    ran: list[str] = []
-
-    @task
-    async def inner(value: str) -> str:
-        ran.append(value)
-        return f"{value}{interrupt('?')}" if value == "b" else value
-
-    async def work() -> str:
-        return await inner("a") + await inner("b")
-
-    async def node(state: Count, config: RunnableConfig) -> Count:
-        return {"count": len(await internals.Calls(config).call(config, "call", work, None)[0])}
-
-    graph = compiled(("node", node), saver=InMemorySaver())
-    graph.stream_eager = True
-    assert run_to_end(graph, by_id=True) == {"count": 5}
-    assert ran == ["a", "b", "b"]
-
-
-@pytest.mark.parametrize("is_announced", [True, False])
-def test_calls_are_listed_in_the_stream_of_tasks(is_announced: bool) -> None:
-    async def work() -> int:
-        return 1
-
-    async def node(state: Count, config: RunnableConfig) -> Count:
-        calls = internals.Calls(config)
-        assert calls.are_shown
-        if is_announced:
-            calls.announce(config, "call", "shown")
-        return {"count": await calls.call(config, "call", work, "shown")[0]}
-
-    async def streamed() -> list[Any]:
-        graph = compiled(("node", node))
-        graph.stream_eager = True
-        return [event async for event in graph.astream({"count": 0}, stream_mode="tasks") if event["name"] == "call"]
-
-    begun, ended = asyncio.run(streamed())
-    assert (begun["input"], ended["result"]) == ((("shown",), {}), {"__return__": 1})
 
 
 @pytest.mark.parametrize("saver", [None, InMemorySaver()])
