@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -24,6 +23,7 @@ from graphs.engine import (
     PatternGraph,
     PatternState,
     Update,
+    added,
     closing,
     each,
     ended_as,
@@ -63,7 +63,7 @@ class RouterState(PatternState):
     """The shared state, the decision, and the answers of the agents that were asked."""
 
     route: Route
-    replies: Annotated[list[RouterReply], operator.add]
+    replies: Annotated[list[RouterReply], added]
     merged: Answer | None
 
 

@@ -25,14 +25,7 @@ if TYPE_CHECKING:
     from agents.models.openai_compatible import openai_chat
     from agents.models.resolve import chat_model, model_name, model_of_run
     from agents.models.thinking import VisibleText, without_thinking
-    from agents.models.wrapped import (
-        as_chat_model,
-        beginning_with,
-        calls_tools,
-        is_same,
-        is_streamed,
-        structured,
-    )
+    from agents.models.wrapped import as_chat_model, beginning_with, calls_tools, is_same, is_streamed, structured
 
 __all__ = [
     "LocalEmbeddings",

@@ -23,16 +23,7 @@ from graphs.engine.durable_tasks import Pending, Tasks, Window, results_of
 from graphs.engine.node import Update
 from graphs.engine.progress import place_in_run, report
 from graphs.engine.step_work import StepWork
-from graphs.engine.steps import (
-    OnFailure,
-    Step,
-    StepRecord,
-    in_words,
-    may_start,
-    new_record,
-    read_plan,
-    reason_to_skip,
-)
+from graphs.engine.steps import OnFailure, Step, StepRecord, in_words, may_start, new_record, read_plan, reason_to_skip
 
 EXECUTE = "execute"
 """The name of the node that runs steps."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
-from functools import wraps
+from functools import cache, wraps
 from inspect import signature
 from typing import Any, Literal, Self, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -34,15 +34,8 @@ class PatternGraph(PatternBuilder[StateT]):
     def __init__(self, pattern: RunRules[StateT], state: type[StateT], *, input_schema: type = Input) -> None:
         if not isinstance(pattern.retry, Retry | None):
             raise ConfigurationError(f"retry must be a Retry, such as Retry(attempts=3), not {pattern.retry!r}")
-        hints = get_type_hints(state, include_extras=True)
-        record = {key: hint for key, hint in hints.items() if key != "remaining_steps"}
-        result = {key: hint for key, hint in record.items() if key not in PRIVATE}
-        super().__init__(
-            state,
-            context_schema=Settings,
-            input_schema=_typed_dict(f"{state.__name__}Input", record),
-            output_schema=_typed_dict(f"{state.__name__}Result", result),
-        )
+        record, result = _input_and_result(state)  # type: ignore[arg-type]
+        super().__init__(state, context_schema=Settings, input_schema=record, output_schema=result)
         self.pattern = pattern
         self.public_input = input_schema
         self.guards = {}
@@ -146,8 +139,12 @@ class Pattern(RunRules[StateT], ABC):
         return Agent(name, description, runnable=self.compile(name=name), examples=examples)
 
 
-def _typed_dict(name: str, keys: Mapping[str, object]) -> type[Any]:
-    return TypedDict(name, keys)  # type: ignore[operator, no-any-return]
+@cache
+def _input_and_result(state: type) -> tuple[type[Any], type[Any]]:
+    hints = get_type_hints(state, include_extras=True)
+    record = {key: hint for key, hint in hints.items() if key != "remaining_steps"}
+    result = {key: hint for key, hint in record.items() if key not in PRIVATE}
+    return TypedDict(f"{state.__name__}Input", record), TypedDict(f"{state.__name__}Result", result)  # type: ignore[operator]
 
 
 def _destinations(path: Callable[..., object]) -> list[str]:

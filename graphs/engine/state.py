@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -13,6 +12,7 @@ from typing import (
     Any,
     NotRequired,
     Required,
+    TypeVar,
     Union,
     cast,
     get_args,
@@ -40,6 +40,13 @@ STATUSES = ("completed", "partial", "failed", "escalated", "needs_input", RUNNIN
 NO_REQUEST = (
     'The request is missing: call the graph with {"messages": "text"}, or with a list that has a message of the user'
 )
+
+SumT = TypeVar("SumT", float, list[Any])
+
+
+def added(before: SumT, new: SumT) -> SumT:
+    """Add, like `operator.add`, whose signature LangGraph would parse from a text for every graph that it builds."""
+    return before + new
 
 
 class Problem(TypedDict):
@@ -89,11 +96,11 @@ class PatternState(Input, _Interrupted):
     """`completed`, `partial`, `failed`, `escalated` or `needs_input`; `running` until then."""
     stop_reason: str | None
     """Why the run ended otherwise than completed, in one sentence."""
-    errors: Annotated[list[Problem], operator.add]
+    errors: Annotated[list[Problem], added]
     usage: Annotated[Usage, add_usage]
-    seconds: Annotated[float, operator.add]
+    seconds: Annotated[float, added]
     """Seconds of work; waiting for a person or for a resume does not count."""
-    worked: Annotated[list[Worked], operator.add]
+    worked: Annotated[list[Worked], added]
     assignment: Assignment | None
     """The assignment of an outer pattern; None where the request is in the messages."""
     since_request: list[AnyMessage]
