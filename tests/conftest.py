@@ -47,6 +47,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Set up a process that runs tests."""
     if session.config.getoption("numprocesses", None):
         return
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
     gc.disable()  # until all is imported: what an import makes is hardly ever garbage
     from hypothesis import settings
 
@@ -122,14 +123,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _some_of(modes: list[str], metafunc: pytest.Metafunc) -> list[str]:
     is_about_modes = metafunc.module.__name__.rpartition(".")[2] in BOTH
     return modes if is_about_modes else [modes[crc32(metafunc.function.__name__.encode()) % len(modes)]]
-
-
-@pytest.fixture(autouse=True)
-def ctrl_c() -> Iterator[None]:
-    """Have Ctrl-C raise, also where the tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

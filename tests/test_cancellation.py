@@ -124,16 +124,17 @@ def test_a_handler_that_only_takes_note_of_a_signal_ends_nothing() -> None:
     def note(number: int, frame: Any) -> None:
         noted.append(number)
 
-    signal.signal(signal.SIGINT, note)
-
     def press(task: str) -> str:
         press_ctrl_c()
         until(lambda: bool(noted))
         return "done"
 
     graph = Workflow([Step("a", "ann", "go"), Step("b", "ann", "go", ["a"])], agents=[Agent("ann", function=press)])
-    assert graph.compile().invoke(ASK)["status"] == "completed"
-    assert signal.getsignal(signal.SIGINT) is note
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        assert graph.compile().invoke(ASK)["status"] == "completed"
+    finally:
+        assert signal.signal(signal.SIGINT, before) is note
 
 
 def test_while_the_caller_works_signals_are_the_callers() -> None:
