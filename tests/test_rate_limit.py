@@ -6,12 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from agents.errors import AgentError, TransientError
+from agents.models import openai_chat
 from agents.runtime import Attempts, Cancellation, Effects, Retry, WorkCancelledError, in_place
 from agents.runtime.background import start_in_background
 from agents.runtime.effects import BackgroundEffects
@@ -152,7 +152,8 @@ class Attempts_inside(Calling):  # noqa: N801
 
 
 def test_models_of_one_address_share_a_gate() -> None:
-    one, same, other = (SimpleNamespace(model_name="m", base_url=url) for url in ("http://a", "http://a", "http://b"))
-    assert rate_limit_of(one) is rate_limit_of(SimpleNamespace(bound=same))
+    one, same, other = (openai_chat("m", base_url=url, api_key="k") for url in ("http://a", "http://a", "http://b"))
+    for wrapped in (same, same.bind(stop=["."]), same.with_fallbacks([other])):
+        assert rate_limit_of(one) is rate_limit_of(wrapped)
     assert rate_limit_of(one) is not rate_limit_of(other)
     assert rate_limit_of(ScriptedModel()) is not rate_limit_of(ScriptedModel())

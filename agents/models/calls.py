@@ -81,7 +81,7 @@ async def call_once(
         except Exception as error:
             if kind := raised_ending(error):
                 raise AgentError(f"Agent {who!r} gave no usable answer. {explain(error)}", kind=kind) from error
-            words = _said(error)
+            words = _words(error)
             is_refused = is_rejection(error) or isinstance(error, ValueError)
             if not _TEMPLATE.search(words) and (is_transient(error) or not is_refused):
                 raise
@@ -96,21 +96,21 @@ async def call_once(
             return reply
 
 
-def _said(error: BaseException) -> str:
+def _words(error: BaseException) -> str:
     """Return what a server said of a request, to search in only."""
     return f"{error} {getattr(error, 'body', '')}"
 
 
 def refuses_form(error: Exception) -> bool:
     """Return whether a server may have refused structured output: most do so by 400, 404 or 422, in many words."""
-    words = _said(error)
+    words = _words(error)
     is_refused = is_rejection(error) and not _NO_MODEL.search(words)
     return isinstance(error, UnstructuredError) or is_refused or _FORM.search(words) is not None
 
 
 def refuses_tools(error: Exception) -> bool:
     """Return whether a server refused a request because its model cannot call tools, not for what is wrong in one."""
-    words = _said(error)
+    words = _words(error)
     return is_rejection(error) and all(form.search(words) for form in (_TOOLS, _UNSUPPORTED))
 
 

@@ -29,9 +29,9 @@ class PerModel(Generic[T]):
         """Return the record of a chat model, a new one if there is none; of one with fallbacks that of the first."""
         while isinstance(model, RunnableBindingBase | RunnableWithFallbacks):
             model = model.runnable if isinstance(model, RunnableWithFallbacks) else model.bound
-        known = getattr(model, "__dict__", {})  # getattr of what a pydantic object does not have is slow
-        urls = [str(known[name]) for name in _URLS if name in known]
-        names = [str(known[name]) for name in _NAMES if name in known]
+        fields = getattr(model, "__dict__", {})  # getattr of what a pydantic object does not have is slow
+        urls = [str(fields[name]) for name in _URLS if name in fields]
+        names = [str(fields[name]) for name in _NAMES if name in fields]
         key = (type(model).__qualname__, *names, *urls) if urls else id(model)
         with self._adding:
             if key not in self._records:

@@ -89,7 +89,7 @@ def calculated(config: RunnableConfig | None) -> Names:
     return Names() if names is None else names
 
 
-def names_for(config: RunnableConfig, known: Mapping[str, float]) -> Names:
-    """Return the names of an assignment that comes with known results; new ones come before those."""
+def names_for(config: RunnableConfig, results: Mapping[str, float]) -> Names:
+    """Return the names of an assignment that comes with results; new ones come before those."""
     names = calculated(config)
-    return (names.new_child(dict(known)) if known else names).new_child()
+    return (names.new_child(dict(results)) if results else names).new_child()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Hashable
-from contextlib import nullcontext
-from typing import Any, Self, TypeVar
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 
@@ -20,7 +20,7 @@ MAX_WORDS = 100_000
 """Characters of these words that are kept, the newest."""
 
 
-class RunScope:
+class RunScope(AbstractContextManager["RunScope"], AbstractAsyncContextManager["RunScope"]):
     """Words and resources that the agents of one run share; `close` ends it."""
 
     def __init__(self) -> None:
@@ -63,14 +63,8 @@ class RunScope:
             del self._resources[key]
         resource.close()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._resources:

@@ -14,9 +14,9 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from agents.errors import TeamFileError
@@ -55,7 +55,7 @@ def _identifier(name: str) -> str:
     return name
 
 
-def _known_tool(name: str) -> str:
+def _tool_name(name: str) -> str:
     if name not in TOOLS and not name.startswith(MCP) and not _FUNCTION.fullmatch(name):
         raise ValueError(f"unknown tool {name!r}; known: {', '.join(TOOLS)}, {MCP}NAME, module:function")
     if name == "web_search" and not can_search():
@@ -63,23 +63,19 @@ def _known_tool(name: str) -> str:
     return name
 
 
-class AgentEntry(BaseModel):
+class AgentEntry(BaseModel, extra="forbid", strict=True):
     """One table `[[agents]]`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Annotated[str, AfterValidator(_identifier)]
     description: str = ""
     instructions: str = ""
     model: str | None = None
-    tools: list[Annotated[str, AfterValidator(_known_tool)]] = []
+    tools: list[Annotated[str, AfterValidator(_tool_name)]] = []
     examples: list[str] = []
 
 
-class ServerEntry(BaseModel):
+class ServerEntry(BaseModel, extra="forbid", strict=True):
     """One table `[mcp.NAME]`: the arguments of `MCPTools`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     command: str | None = None
     args: list[str] = []
@@ -88,11 +84,15 @@ class ServerEntry(BaseModel):
     headers: dict[str, str] = {}
     only: list[str] | None = None
 
+    @model_validator(mode="after")
+    def _has_one_way(self) -> Self:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("an MCP server needs a command or a url, one of both")
+        return self
 
-class TeamFile(BaseModel):
+
+class TeamFile(BaseModel, extra="forbid", strict=True):
     """A whole team file."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     folder: str = "."
     mcp: dict[str, ServerEntry] = {}
@@ -160,8 +160,8 @@ def _in_words(error: ErrorDetails) -> str:
             return f"{key!r} is missing"
         case "extra_forbidden", place:
             kinds: dict[str, type[BaseModel]] = {"agents": AgentEntry, "mcp": ServerEntry}
-            known = kinds.get(str(place[0]) if len(place) > 1 else "", TeamFile).model_fields
-            return f"unknown key {key!r}; known: {', '.join(known)}"
+            allowed = kinds.get(str(place[0]) if len(place) > 1 else "", TeamFile).model_fields
+            return f"unknown key {key!r}; known: {', '.join(allowed)}"
         case "value_error", _:
             return error["msg"].removeprefix("Value error, ")
     wanted = error["type"].removesuffix("_type").replace("model", "table")

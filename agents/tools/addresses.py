@@ -116,8 +116,8 @@ def _admit(config: RunnableConfig, url: str | None) -> None:
 
 def _remember(config: RunnableConfig, result: object) -> object:
     if (scope := run_scope(config)) is not None:
-        known: dict[str, None] = scope.resource(WebTool, dict)
-        known.update(dict.fromkeys(list(addresses_in(str(result)))[: MAX_KNOWN - len(known)]))
+        remembered: dict[str, None] = scope.resource(WebTool, dict)
+        remembered.update(dict.fromkeys(list(addresses_in(str(result)))[: MAX_KNOWN - len(remembered)]))
     return result
 
 

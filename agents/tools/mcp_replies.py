@@ -29,7 +29,7 @@ MAX_RESULT, MAX_PICTURES = 50_000, 10_000_000
 """Characters of a tool's result that are passed on, and of the pictures in it."""
 MAX_BLOCKS = 1_000
 _PICTURES = {"image/png": b"\x89PNG", "image/jpeg": b"\xff\xd8", "image/gif": b"GIF8", "image/webp": b"RIFF"}
-"""How pictures begin that providers read."""
+"""First bytes of the kinds of picture that providers read."""
 MAX_SCHEMA = 100_000
 """Characters and parts of a schema whose references are followed, as LangChain does: a few can mean billions."""
 

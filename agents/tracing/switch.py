@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from functools import cache, cached_property
 from itertools import count
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
@@ -39,14 +40,14 @@ _numbers = count(1)
 _latest: Tracing | None = None
 
 
-class Tracing:
+class Tracing(AbstractContextManager["Tracing"]):
     """Tracing as `trace` switched it on, until `close` or the end of a `with` block."""
 
     def __init__(self, to: SpanExporter | TracerProvider | str | None, *, content: bool) -> None:
         self.content = content
         self._to = to
-        self.made: SDKProvider | None = None
-        """The provider that was made for this, if one was."""
+        self.own_provider: SDKProvider | None = None
+        """The provider that is closed with it; None if it is the application's."""
 
     @cached_property
     def tracer(self) -> OITracer:
@@ -56,7 +57,7 @@ class Tracing:
 
         provider = self._to if isinstance(self._to, api.TracerProvider) else api.get_tracer_provider()
         if not isinstance(self._to, api.TracerProvider | None) or isinstance(provider, api.ProxyTracerProvider):
-            provider = self.made = _sending(self._to)
+            provider = self.own_provider = _sending(self._to)
         hide = not self.content
         config = TraceConfig(
             hide_inputs=hide, hide_outputs=hide, hide_llm_tools=hide, hide_llm_invocation_parameters=hide
@@ -68,11 +69,8 @@ class Tracing:
         global _latest
         if _latest is self:
             _latest = None
-        if self.made is not None:
-            self.made.shutdown()
-
-    def __enter__(self) -> Self:
-        return self
+        if self.own_provider is not None:
+            self.own_provider.shutdown()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -120,8 +118,8 @@ def trace_as_set(environment: Mapping[str, str] = os.environ) -> None:
 
 def flush(seconds: float = 1.0) -> None:
     """Send the spans that have ended, waiting some seconds at most; for a process that ends at once."""
-    if _latest is not None and _latest.made is not None:
-        sending = Thread(target=_latest.made.force_flush, daemon=True)
+    if _latest is not None and _latest.own_provider is not None:
+        sending = Thread(target=_latest.own_provider.force_flush, daemon=True)
         sending.start()
         sending.join(seconds)
 

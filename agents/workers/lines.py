@@ -77,14 +77,14 @@ stand, and only with units that the task names for them. Do not calculate anythi
     def __init__(self, compute: Compute) -> None:
         self.compute = compute
 
-    def wanted(self, task: str, read: str, known: str) -> bool:
+    def wanted(self, task: str, read: str, around: str) -> bool:
         """Return whether a task may need a calculation.
 
         It does with two figures, one of which may be around it: in what was read for it, the request, results of
         others. Number words count too, but "Name two things" has one. Where it asks for a figure, one is enough.
         """
         figures, words = len(_FIGURE.findall(task)), len(_NUMBER_WORD.findall(task))
-        is_around = _FIGURE.search(f"{read}\n{known}") is not None
+        is_around = _FIGURE.search(f"{read}\n{around}") is not None
         if figures > 1 or words > 2 or (figures and (words or is_around)):
             return True
         return (figures + words > 0 or is_around) and asks_for_figures(task)
@@ -93,12 +93,12 @@ stand, and only with units that the task names for them. Do not calculate anythi
         """Return whether a task asks for nothing but figures, so that the results alone do it."""
         return asks_for_figures(task) and not asks_for_words(task)
 
-    def read(self, text: str, known: MutableMapping[str, float]) -> str:
-        """Return the lines of a reply that can be computed with what is known; empty if they only repeat figures.
+    def read(self, text: str, results: MutableMapping[str, float]) -> str:
+        """Return the lines of a reply that can be computed with earlier results; empty if they only repeat figures.
 
         A line may have a label of several words, units, and a result that the model adds: that one is not used.
         """
-        names = dict(known)
+        names = dict(results)
         kept: list[str] = []
         for line in text[:MAX_LINES].splitlines():
             for named in _readings(line.partition("#")[0], f"result_{len(kept) + 1}"):

@@ -127,7 +127,7 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
     async def run(self, effects: Effects, value: MessagesState, config: RunnableConfig) -> Mapping[str, object]:
         text = value["messages"][-1].text
         request, context, task = message_parts(text)
-        said = [message.text for message in value["messages"][:-1]]
+        earlier = [message.text for message in value["messages"][:-1]]
         added: list[BaseMessage] = []
         for number, (name, arguments) in enumerate(self._named_in(task, text)):
             added += await self._call(effects, name, arguments, f"read_{number}", config)
@@ -139,12 +139,12 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
             added[-1] = added[-1].model_copy(update={"content": content})
         messages = [*value["messages"], *added]
         read = "\n".join(message.text for message in added)
-        if self.lines and self.lines[1].wanted(task, read, "\n".join([*said, request, context])):
+        if self.lines and self.lines[1].wanted(task, read, "\n".join([*earlier, request, context])):
             lines = await self._calculate(effects, messages, config)
             if lines:
                 added += await self._call(effects, self.lines[0].name, {"expression": lines}, LINES, config)
             return {"messages": added, "lines": lines or "none"}
-        if (added and ADDRESS not in text) or not self._may_need_tool("\n".join([*said, text])):
+        if (added and ADDRESS not in text) or not self._may_need_tool("\n".join([*earlier, text])):
             return {"messages": added, "lines": ""}
         decided = await effects.invoke(self.decision, [self.system, *without_calls(messages)], config)
         choice = decided["value"]["choice"]
