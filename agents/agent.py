@@ -133,8 +133,8 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         )
 
     def _check(self, is_chat_model: bool) -> None:
-        if not isinstance(self.name, str) or not self.name.isidentifier():
-            raise ConfigurationError(f"Agent name {self.name!r} must be an identifier: letters, digits and _ only")
+        if not isinstance(self.name, str) or not self.name.isidentifier() or self.name.startswith("__"):
+            raise ConfigurationError(f"Agent name {self.name!r} must be an identifier that does not begin with __")
         if not isinstance(self.runnable, Runnable | None) or not (self.function is None or callable(self.function)):
             wrong = type(self.runnable if self.function is None else self.function).__name__
             raise ConfigurationError(

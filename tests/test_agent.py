@@ -225,7 +225,7 @@ def test_a_structured_reply_is_data(call: Any, form: Any) -> None:
     assert json.loads(answer["text"]) == answer["data"]
 
 
-@pytest.mark.parametrize("name", ["", "two words", "1st", "a-b", "a/b", "a.b", "naïve!"])
+@pytest.mark.parametrize("name", ["", "two words", "1st", "a-b", "a/b", "a.b", "naïve!", "__start__"])
 def test_a_name_must_be_an_identifier(name: str) -> None:
     with pytest.raises(ConfigurationError, match="must be an identifier"):
         Agent(name, function=shout)

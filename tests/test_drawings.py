@@ -77,6 +77,14 @@ def test_patterns_in_patterns_are_drawn_with_all_their_agents() -> None:
     assert all(f"{edge.source} -" in mermaid for edge in drawn.edges)
 
 
+def test_each_level_is_drawn_once_however_deep() -> None:
+    agent = ANN
+    for level in range(24):  # drawn twice in each other, the innermost would be drawn 16 million times
+        agent = Workflow([Step("do", agent.name, "{request}")], agents=[agent]).as_agent(f"level_{level}")
+    drawn = Workflow([Step("do", agent.name, "{request}")], agents=[agent]).compile().get_graph(xray=True)
+    assert "ann" in {node.metadata["agent"] for node in drawn.nodes.values() if node.metadata}
+
+
 def test_a_number_of_levels_can_be_drawn() -> None:
     orchestrator = Orchestrator([ANN, BOB], model=ScriptedModel(), review_steps=True).compile()
     one, two, three = (set(orchestrator.get_graph(xray=level).nodes) for level in (1, 2, 3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.runnables.graph import Edge, Graph
 from langgraph.graph import END, START
@@ -94,7 +94,7 @@ def _numbered(name: str) -> Iterator[str]:
 
 def _opened(graph: Graph, name: str, boxes: Sequence[Box], deeper: int | bool) -> Graph:
     """Put boxes in the place of one node, with an edge from and to each where the node had one."""
-    if all(not box.label and _graph(box.agent, deeper) is None for box in boxes):
+    if not any(box.label or _opens(box.agent, deeper) for box in boxes):
         return graph
     drawn = Graph({key: node for key, node in graph.nodes.items() if key != name})
     first, last = _filled(drawn, name, boxes, deeper)
@@ -108,8 +108,8 @@ def _opened(graph: Graph, name: str, boxes: Sequence[Box], deeper: int | bool) -
 def _filled(drawn: Graph, name: str, boxes: Sequence[Box], deeper: int | bool) -> tuple[list[str], list[str]]:
     """Draw the boxes of a node and return where the way leads in and out."""
     if len(boxes) == 1:
-        opened = _graph(boxes[0].agent, deeper) is not None
-        first, last = _placed(drawn, name if opened else f"{name}:{boxes[0].label}", boxes[0].agent, deeper)
+        place = name if _opens(boxes[0].agent, deeper) else f"{name}:{boxes[0].label}"
+        first, last = _placed(drawn, place, boxes[0].agent, deeper)
         return [first], [last]
     ends = {box.label: _placed(drawn, f"{name}:{box.label}", box.agent, deeper) for box in boxes}
     if not any(box.after for box in boxes):
@@ -127,22 +127,23 @@ def _filled(drawn: Graph, name: str, boxes: Sequence[Box], deeper: int | bool) -
 
 
 def _placed(drawn: Graph, place: str, agent: Agent, deeper: int | bool) -> tuple[str, str]:
-    inner = _graph(agent, deeper)
-    if inner is None:
+    if not _opens(agent, deeper):
         drawn.add_node(None, place, metadata={"agent": agent.name})
         return place, place
+    inner = _graph(agent, deeper)
     inner.trim_first_node()
     inner.trim_last_node()
     ends = [node.id for node in drawn.extend(inner, prefix=place) if node]
     return ends[0], ends[-1]
 
 
-def _graph(agent: Agent, deeper: int | bool) -> Graph | None:
-    """Return the drawing of an agent that is a graph of its own; None for all others, and below the last level."""
-    runnable = agent.runnable
-    if not deeper or not isinstance(runnable, CompiledStateGraph):
-        return None
-    inner = runnable.get_graph(xray=deeper)
+def _opens(agent: Agent, deeper: int | bool) -> bool:
+    """Return whether an agent is a graph of its own, drawn above the last level."""
+    return bool(deeper) and isinstance(agent.runnable, CompiledStateGraph)
+
+
+def _graph(agent: Agent, deeper: int | bool) -> Graph:
+    inner = cast("AnyGraph", agent.runnable).get_graph(xray=deeper)
     # LangChain's Mermaid has no group for a lone node in a group: that node is drawn in its group's place.
     groups = {_group(edge) for edge in inner.edges}
     return _renamed(inner, lambda key: key if (place := key.rpartition(":")[0]) in groups else place or key)
