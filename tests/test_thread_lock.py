@@ -135,6 +135,37 @@ def test_code_that_would_wait_for_itself_is_told_so(lock: Lock) -> None:
     asyncio.run(main())
 
 
+def test_a_stream_that_its_reader_leaves_ends_before_its_thread_is_free() -> None:
+    ended: list[str] = []
+
+    async def work(task: str) -> str:
+        try:
+            return await asyncio.sleep(30 if task == "slow" else 0, task)
+        finally:
+            await asyncio.sleep(0.02)
+            ended.append(task)
+
+    steps = [Step("begin", "ann", "quick"), Step("go_on", "ann", "slow", ["begin"])]
+    slow = Workflow(steps, agents=[Agent("ann", function=work)]).compile(InMemorySaver())
+    quick = Workflow([Step("begin", "ann", "quick")], agents=[Agent("ann", function=work)]).compile(slow.checkpointer)
+
+    async def main() -> None:
+        async for event in (stream := slow.astream({"messages": "Go."}, config(), stream_mode="custom")):
+            if event["step"] == "go_on":
+                break
+        await stream.aclose()
+        assert ended == ["quick", "slow"]
+
+        async def leave() -> None:
+            async for _ in slow.astream({"messages": "Go."}, config(), stream_mode="custom"):
+                break
+
+        await leave()
+        assert (await quick.ainvoke({"messages": "Go."}, config()))["status"] == "completed"
+
+    asyncio.run(main())
+
+
 def test_a_run_within_a_run_takes_no_lock_and_on_the_same_thread_it_is_refused() -> None:
     saver = InMemorySaver()
     lock, held = thread_lock(saver, config())

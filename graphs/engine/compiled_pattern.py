@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from copy import copy
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, overload
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
@@ -115,8 +116,10 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
             prepared = caller.cancellation.holding(prepared)
         async with lock, scope:
             try:
-                async for chunk in super().astream(input_, prepared, **options):
-                    yield chunk
+                # Closed here: a stream that its reader leaves would else end after its thread is free for another run.
+                async with aclosing(cast("AsyncGenerator[Any]", super().astream(input_, prepared, **options))) as run:
+                    async for chunk in run:
+                        yield chunk
             except GraphInterrupt as asked:
                 raise _once_each(asked) from None
 

@@ -36,7 +36,7 @@ HELD = "__held_threads"
 """Key of the config's `configurable` with the threads that a run has locked; checkpoints leave it out."""
 
 _PATIENCE = 0.5
-"""Seconds to try before refusing: another process may only be looking whether the thread is locked."""
+"""Seconds to try before refusing: another process may only be looking, or a stream of the same code is being closed."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2
 """Seconds between two attempts."""
 
@@ -90,6 +90,7 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         self._outside = _Outside()
         self._is_holder = False
         self._left = False
+        self._until = 0.0
         self._owner: tuple[int, asyncio.Task[object] | None] = (0, None)
 
     def __enter__(self) -> Self:
@@ -137,9 +138,9 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         Raises:
             ThreadBusyError: Another process has the lock and keeps it.
         """
-        until = time.monotonic() + _PATIENCE
+        self._until = time.monotonic() + _PATIENCE
         pause = _FIRST_PAUSE
-        while self._when_busy == "wait" or time.monotonic() < until:
+        while self._when_busy == "wait" or time.monotonic() < self._until:
             yield pause
             pause = min(pause * 1.5, _LONGEST_PAUSE)
         raise ThreadBusyError(f"Another process is at work on thread {self.key[1]!r}")
@@ -163,6 +164,8 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
                 return True
         (thread, task), (own_thread, own_task) = first._owner, self._owner
         if thread == own_thread and (own_task is None or own_task is task):
+            if own_task is not None and time.monotonic() < self._until:
+                return False  # its reader may have left that stream without closing it, which asyncio does then
             raise ThreadBusyError(
                 f"Thread {self.key[1]!r} is busy with a run of the same code; finish or close that first"
             )
