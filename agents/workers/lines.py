@@ -13,6 +13,7 @@ from typing import ClassVar
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.tools import BaseTool, ToolException
 
+from agents.assignment import message_parts
 from agents.checks import asks_for_figures, asks_for_words, figures_in, unknown_figures
 
 Compute = Callable[[str, MutableMapping[str, float]], str]
@@ -33,6 +34,7 @@ _NUMBER_WORD = re.compile(
 )
 _DIFFERENCE = re.compile(r"(?:abs\()?[^\W\d]\w* ?- ?[^\W\d]\w*\)?")
 _EXTREME = re.compile(r"(?:min|max)\([^\W\d]\w*(?:, ?[^\W\d]\w*)+\)")
+_COMPARES = re.compile(r"\b(?:compar|which|cheaper|less than|more than|difference|versus)", re.IGNORECASE)
 _MONEY = re.compile(r"cost|price|pays?|paid|fee|sales|worth", re.IGNORECASE)
 _MEASURE = r"(?:(?:kilo|centi|milli)?(?:met(?:re|er)|gram|lit(?:re|er))s?|k[mg]|miles?|hours?|minutes?|days?|pages?)"
 
@@ -169,9 +171,18 @@ def lines_of(tool: BaseTool) -> CalculationLines | None:
 def in_lines(lines: CalculationLines, task: str, instructions: str) -> list[BaseMessage]:
     """Return the messages that are asked for lines: first the examples, which a local runtime reads once.
 
+    Those with texts, and those that compare, are only for such tasks: reading all of them takes 20 seconds.
+
     An agent's instructions are for its answer; a small model would follow them here. With figures they are data too.
     """
-    examples = [message for task, reply in lines.examples for message in (HumanMessage(task), AIMessage(reply))]
+    _, context, own = message_parts(task)
+    has_texts, compares = "```" in context + own, _COMPARES.search(task) is not None
+    examples = [
+        message
+        for asked, reply in lines.examples
+        if (has_texts or "```" not in asked) and (compares or not _COMPARES.search(asked))
+        for message in (HumanMessage(asked), AIMessage(reply))
+    ]
     return [*examples, HumanMessage(f"{instructions if figures_in(instructions) else ''}\n\n{task}".strip())]
 
 
@@ -183,9 +194,9 @@ def plainly(results: Mapping[str, str]) -> str:
 def with_results(reply: AIMessage, results: Mapping[str, str], own: Sequence[str]) -> AIMessage:
     """Add the results that an answer leaves out; one with figures that are not its own is replaced by them."""
     rest = [line for line in reply.text.splitlines() if not re.fullmatch(r"\w+ = [-\d.]+", line.strip())]
-    if any(map(str.strip, rest)):  # A small model likes to begin with the lines it has read.
-        reply = reply.model_copy(update={"content": "\n".join(rest).strip()})
-    reply = reply.model_copy(update={"content": _without_wrong_units(reply.text, results)})
+    # A small model likes to begin with the lines it has read.
+    text = "\n".join(rest).strip() or reply.text
+    reply = reply.model_copy(update={"content": _without_wrong_units(text, results)})
     is_distorted = bool(unknown_figures(reply.text, own))
     words = re.sub(r"```.*?(?:```|\Z)", "", reply.text, flags=re.DOTALL)
     left_out = {

@@ -238,8 +238,7 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
         reply = await effects.invoke(self.after_lines, shown, config)
         if isinstance(reply, dict):
             return reply
-        own = [message.text for message in shown[2 * len(self.lines.examples) :]]
-        return {"messages": [with_results(reply, wanted, own)]}
+        return {"messages": [with_results(reply, wanted, [message.text for message in shown[-3:]])]}
 
 
 def _only_reads(task: str) -> bool:
