@@ -54,7 +54,7 @@ def pull(model: str | Weights = DEFAULT, *, progress: OnProgress | None = None) 
     with FileLock(weights.path.with_suffix(".lock")):
         if weights.is_verified:
             return weights.path
-        partial = _partial(weights)
+        partial = weights.path.with_suffix(".partial")
         if weights.path.exists():  # put here by hand, so only its sha256 is to be checked
             weights.path.replace(partial)
         _fetch(weights, partial, progress or (lambda done, total, source: None))
@@ -62,10 +62,6 @@ def pull(model: str | Weights = DEFAULT, *, progress: OnProgress | None = None) 
         partial.replace(weights.path)
         weights.remember()
     return weights.path
-
-
-def _partial(weights: Weights) -> Path:
-    return weights.path.with_suffix(".partial")
 
 
 def _slices(partial: Path) -> Path:

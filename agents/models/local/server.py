@@ -210,9 +210,7 @@ def _server(name: str | None) -> Server:
         raise NoModelError(f"The weights of {name or DEFAULT} are not on this machine: run `{command}`")
     label = path.stem if own_file() else name or DEFAULT
     with _lock:
-        if (path, label, cache_folder()) not in _servers:
-            _servers[path, label, cache_folder()] = Server(path, label)
-        return _servers[path, label, cache_folder()]
+        return _servers.setdefault((path, label, cache_folder()), Server(path, label))
 
 
 def _chat(server: Server, kwargs: dict[str, object]) -> ChatOpenAI:
