@@ -130,7 +130,9 @@ class Planner(Pattern[PlannerState]):
 
     def ask_for_plan(self, state: PlannerState) -> list[BaseMessage]:
         """Give the model the request, and the flaws or the results of its last plan."""
-        messages: list[BaseMessage] = [SystemMessage(self.system), question_of(self.assignment(state))]
+        asked = self.assignment(state)
+        system = SystemMessage(plans.plan_rules(self.system, asked["task"]))
+        messages: list[BaseMessage] = [system, question_of(asked)]
         if state["steps"]:
             messages.append(HumanMessage(plans.replan_text(state["steps"])))
         if corrections := plans.correction_text(state["feedback"], state["flaws"]):
