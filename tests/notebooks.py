@@ -16,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from tests.processes import FROM_LANGSMITH
+
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
     from nbformat import NotebookNode
@@ -34,7 +36,7 @@ def environment(scratch: str) -> dict[str, str]:
         for key, value in os.environ.items()
         if not key.startswith(_OF_OTHERS) and not key.endswith("_API_KEY")
     }
-    own = {"IPYTHONDIR": scratch, "PYTHONWARNINGS": "default", "PYTHONPATH": str(ROOT)}
+    own = {"IPYTHONDIR": scratch, "PYTHONWARNINGS": f"default,{FROM_LANGSMITH}", "PYTHONPATH": str(ROOT)}
     nobody = "http://127.0.0.1:9"  # a proxy that is not there
     alone = {"PODIUM_CACHE": scratch, "HTTP_PROXY": nobody, "HTTPS_PROXY": nobody}
     return {**kept, **own, **alone}

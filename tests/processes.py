@@ -33,7 +33,7 @@ from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 _PAUSE = 0.02
-_FROM_LANGSMITH = "ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning"
+FROM_LANGSMITH = "ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning"
 """With Python 3.14."""
 
 _SERVER = """
@@ -220,7 +220,7 @@ class Processes:
         return stream
 
     def _start_server(self) -> None:
-        command = [sys.executable, "-W", "error", "-W", _FROM_LANGSMITH, "-c", _SERVER, str(self._shared / "processes")]
+        command = [sys.executable, "-W", "error", "-W", FROM_LANGSMITH, "-c", _SERVER, str(self._shared / "processes")]
         start = partial(subprocess.Popen, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self._servers.append(start(command, env=self.environment))
         assert self._servers[-1].stdout
