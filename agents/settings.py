@@ -78,7 +78,8 @@ class Settings:
 
 
 CEILINGS = ("max_calls", "max_tokens", "max_cost", "max_seconds")
-"""Limits that an operator may set for every run, as `PODIUM_MAX_CALLS`; a run may ask for less, not for more."""
+"""Limits that an operator may set for every run, as `PODIUM_MAX_CALLS`, `PODIUM_MAX_TOKENS` or `PODIUM_MAX_SECONDS`; a
+run may ask for less, not for more."""
 PRICES = "PODIUM_PRICES"
 
 

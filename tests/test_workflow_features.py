@@ -135,6 +135,15 @@ def test_a_loop_that_does_not_end_fails_with_its_last_result(call: Any) -> None:
     assert "not done in 2 rounds" in state["stop_reason"]
 
 
+def test_the_test_of_a_loop_may_be_async(call: Any) -> None:
+    async def is_long(text: str) -> bool:
+        return text.endswith("+1+1")
+
+    agent, log = counter()
+    call(graph_of(step("a", until=is_long, **LOOP), agents=[agent]), ASK)
+    assert len(log) == 2
+
+
 def test_items_loop_by_themselves_and_a_broken_test_fails_its_step(call: Any) -> None:
     grow = Agent("grow", function=lambda task, data: [data["item"], *data.get("last_round", [])])
     steps = [

@@ -79,7 +79,6 @@ class NextSpeaker(SyncAsyncRunnable[Mapping[str, object], Decided]):
         self.names = [*names, FINISH]
 
     async def run(self, effects: Effects, value: Mapping[str, object], config: RunnableConfig) -> Decided:
-        """Return the choice in the form that a model's choice has."""
         named = await call(effects, lambda: self.function(value), {}, is_async=is_async(self.function))
         speaker = FINISH if named is None else nearest(str(named), self.names)
         if speaker is None:

@@ -93,7 +93,6 @@ class Window:
         self._ended = effects.signal()
 
     def add(self, begin: Callable[[], Pending]) -> None:
-        """Begin a call, now or when others have ended."""
         self._ready.append(begin)
         self._fill()
 

@@ -180,7 +180,6 @@ class StepRun:
             raise
 
     async def step(self, step: Step, settled: Mapping[str, StepRecord]) -> StepRecord:
-        """Run or skip a step whose dependencies have these records."""
         beginning = _Beginning(step, self.config)
         if (reason := reason_to_skip(step, settled, self.on_failure)) is not None:
             record = new_record(step, "skipped", error=f"Step {step.id!r} was skipped: {reason}")

@@ -251,8 +251,6 @@ class Calls:
 
 
 class _Work(OwnRun[Any, Any]):
-    """The work of a call."""
-
     def __init__(self, name: str) -> None:
         self.name = name
         self.work: Callable[[], Coroutine[Any, Any, Any]]

@@ -23,7 +23,18 @@ from pydantic_core import to_jsonable_python
 from agents import Agent, AgentError, Answer, Assignment, DecisionError, Retry
 from agents.assignment import escaped, put_into
 from agents.decisions import Form, read_json
-from agents.runtime import AttemptOutcome, Attempts, Effects, SyncAsyncRunnable, Usage, is_cancelled, named, sum_usage
+from agents.runtime import (
+    AttemptOutcome,
+    Attempts,
+    Effects,
+    SyncAsyncRunnable,
+    Usage,
+    call,
+    is_async,
+    is_cancelled,
+    named,
+    sum_usage,
+)
 from graphs.engine.budget import within_budget
 from graphs.engine.chat_stream import inside
 from graphs.engine.concurrency import at_work
@@ -34,7 +45,7 @@ from graphs.engine.savers import check_storage
 from graphs.engine.state import Problem, problem, recovered
 from graphs.engine.step_inputs import StepInputs, inputs_of, value_of
 from graphs.engine.step_records import completed, failure, gathered, items_of, last_of, missing_agent
-from graphs.engine.steps import LAST_ROUND, Step, StepRecord, Until, fill_task, is_done, new_record, quoted
+from graphs.engine.steps import LAST_ROUND, Step, StepRecord, Until, fill_task, holds, new_record, quoted
 
 _Work = Coroutine[object, None, StepRecord]
 Begin = Callable[[], None]
@@ -119,22 +130,24 @@ class StepWork:
         while len(rounds) < step.max_rounds:
             place = f"{name}({len(rounds) + 1})"
             work = partial(self._timed, self._attempt, step, inputs, begin)
-            call = self.tasks.call(place, work, {"round": len(rounds) + 1})
-            await self.effects.first([call])
-            rounds += results_of([call])
+            pending = self.tasks.call(place, work, {"round": len(rounds) + 1})
+            await self.effects.first([pending])
+            rounds += results_of([pending])
             last = rounds[-1]
             if last["status"] != "completed":
                 return last_of(step, rounds)
             value, text = value_of(step, last, is_item=True), last["result"] or ""
             try:
                 result = text if value is None else value
-                test = partial(is_done, until, result, text)
-                if test() if isinstance(until, Mapping) else await self.effects.function(test, {}):
+                if holds(until, text) if isinstance(until, Mapping) else await self._passes(until, result):
                     return last_of(step, rounds)
             except Exception as error:
                 return last_of(step, rounds, _failed(step, error))
             inputs = inputs.with_(LAST_ROUND, text, value)
         return last_of(step, rounds, _failed(step, AgentError(f"not done in {step.max_rounds} rounds")))
+
+    def _passes(self, test: Callable[[Any], object], result: object) -> Coroutine[Any, Any, object]:
+        return call(self.effects, partial(test, result), {}, is_async=is_async(test))
 
     async def _attempt(self, step: Step, inputs: StepInputs, begin: Begin) -> StepRecord:
         """Give a step to its agent, and after that has failed for good to its fallback."""

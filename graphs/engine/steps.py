@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, ClassVar, Literal
@@ -25,7 +25,7 @@ SPECIAL = ("request", "item", LAST_ROUND)
 """Placeholders that are not a step: the user's request, the item of a `for_each` step, the last round of a loop."""
 MAX_ITEMS, MAX_ROUNDS = 1000, 5
 
-Until = Callable[[Any], bool] | Mapping[str, str]
+Until = Callable[[Any], bool | Awaitable[bool]] | Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Step:
     returns: type[BaseModel] | None = None
     """The form of the result: a chat model is asked for it, and the next steps get an object in their `data`."""
     until: Until | None = None
-    """Repeat the step until its result fits: a function of the result (object, data or text), or a test as in `when`
-    without `step`. Each round is stored by itself, and the next one gets its result as `last_round`."""
+    """Repeat the step until its result fits: a function of the result (object, data or text), sync or async, or a test
+    as in `when` without `step`. Each round is stored by itself, and the next one gets its result as `last_round`."""
     max_rounds: int = MAX_ROUNDS
     """Rounds before a step with `until` fails."""
     cache: InstanceOf[CachePolicy[Any]] | None = None
@@ -200,15 +200,6 @@ def holds(tests: Mapping[str, str], result: str) -> bool:
         if (test == "contains" and value not in text) or (test == "not_contains" and value in text):
             return False
     return True
-
-
-def is_done(until: Until, result: object, text: str) -> bool:
-    """Tell whether a result ends a loop.
-
-    Raises:
-        Exception: Whatever a function as `until` raises.
-    """
-    return holds(until, text) if isinstance(until, Mapping) else bool(until(result))
 
 
 def _result_of(record: StepRecord | None) -> str:

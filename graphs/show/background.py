@@ -21,8 +21,6 @@ _FAREWELL = 0.3
 
 
 class _Events:
-    """The events of a run, taken on the background loop."""
-
     def __init__(self) -> None:
         # Not a SimpleQueue: a signal at the end of its time-out can make it wait forever.
         self.queue: Queue[tuple[RunEvent, float] | None] = Queue()

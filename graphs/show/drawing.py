@@ -79,7 +79,8 @@ def _hub(edges: Mapping[_Way, bool]) -> tuple[set[str], set[str]]:
     for source, target in edges:
         after.setdefault(source, {source}).add(target)
     best, saved = (set[str](), set[str]()), 0
-    for shared in (after[first] & after[second] for first, second in combinations(after, 2)):
+    wide = [targets for targets in after.values() if len(targets) > 2]
+    for shared in (first & second for first, second in combinations(wide, 2)):
         if len(shared) < 2:
             continue
         sources = {name for name in after if shared <= after[name]}
