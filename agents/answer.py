@@ -144,7 +144,7 @@ def plain_data(name: str, data: object) -> object:
         AgentError: It cannot be; the message says which part of it.
     """
     try:
-        return clean_data(json.loads(json.dumps(to_jsonable_python(data), allow_nan=False)))
+        return clean_data(json.loads(json.dumps(to_jsonable_python(clean_data(data)), allow_nan=False)))
     except (TypeError, ValueError, RecursionError) as error:
         kind = type(data).__name__
         raise AgentError(f"Agent {name!r} returned {kind}, which cannot be stored as JSON: {error}") from error

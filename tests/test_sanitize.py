@@ -19,7 +19,7 @@ from agents.models import without_thinking
 from agents.runtime import clean, clean_data, explain, masked, no_usage, visible
 from agents.runtime.sanitize import FOREIGN_TEXT_READERS, MAX_ERROR
 from agents.testing import ScriptedModel
-from graphs import Supervisor
+from graphs import Network, Planner, Supervisor
 from graphs.storage.serializer import strict
 from tests.tables import each
 
@@ -193,7 +193,7 @@ def test_what_is_just_small_enough_is_kept(result: Any) -> None:
     "worker",
     [
         {"function": lambda task: "a\x00b"},
-        {"function": lambda task: {"a\x00b": ["\ud800"]}},
+        {"function": lambda task: {"a\ud800b": ["\ud800"]}},
         {"model": ScriptedModel("a\x00b")},
         {"runnable": ScriptedModel("a\x00b")},
     ],
@@ -211,6 +211,20 @@ def test_what_databases_refuse_is_replaced_in_the_answer_of_a_pattern() -> None:
     given = {**told, "messages": [AIMessage("\x00")], "errors": errors}
     answer = Agent("a", runnable=RunnableLambda(lambda _: given)).invoke("x")
     assert [answer["text"], *(error["message"] for error in answer["errors"])] == ["\ufffd", "b\ufffdd", "\ufffd"]
+
+
+@pytest.mark.parametrize("pattern", [Network, Planner], ids=["network", "planner"])
+def test_half_a_character_in_a_request_does_not_stop_a_run(pattern: Any) -> None:
+    agent = Agent("ann", instructions="Answer.", model=(model := ScriptedModel("Fine.", repeat=True)))
+    graph = (
+        pattern([agent]) if pattern is Network else Planner([agent], model=ScriptedModel([{"steps": []}], repeat=True))
+    )
+    result = graph.compile().invoke({"messages": "half \ud83d of a smile"})
+    assert (result["status"] in ("completed", "partial"), result["messages"][0].text) == (
+        True,
+        "half \ufffd of a smile",
+    )
+    assert "half \ufffd of a smile" in str(model.calls[-1].messages)
 
 
 class Choice(BaseModel):

@@ -27,7 +27,7 @@ from langgraph.types import Interrupt, Overwrite
 from typing_extensions import TypedDict, is_typeddict
 
 from agents.assignment import Assignment, History, select_history
-from agents.runtime import FailedAttempt, Usage, add_usage, explain, no_usage, provider_words
+from agents.runtime import FailedAttempt, Usage, add_usage, clean_data, explain, no_usage, provider_words
 from graphs.engine.chat_stream import free_id, is_shown
 from graphs.errors import BudgetError, ConfigurationError
 
@@ -185,9 +185,15 @@ def _empty(hint: object) -> object:
 
 def _as_messages(messages: Any) -> list[BaseMessage]:
     try:
-        return convert_to_messages(messages if isinstance(messages, list | tuple) else [messages])
+        read = convert_to_messages(messages if isinstance(messages, list | tuple) else [messages])
+        return [_cleaned(message) for message in read]
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ConfigurationError(f"The input's messages cannot be read: {error}") from error
+
+
+def _cleaned(message: BaseMessage) -> BaseMessage:
+    content = clean_data(message.content)
+    return message if content == message.content else message.model_copy(update={"content": content})
 
 
 def _place_of_request(messages: Sequence[object]) -> int | None:
