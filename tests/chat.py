@@ -1,7 +1,5 @@
 """What the tests of agents that are chat models share: what a model calls, what they ask for, how a run ended."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """A provider on loopback that speaks the dialect it is asked in: OpenAI's two, Anthropic's, Ollama's."""
 
-from __future__ import annotations
-
 import json
 import re
 import threading

@@ -1,7 +1,5 @@
 """Reads the pages of the documentation: their code blocks, links, headings, tables and drawings."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 That one is written by hand, because it is started for nearly every test and the SDK takes a second to import.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """A model endpoint on loopback that plays a whole team: it answers by what the prompt says, and notes who was asked."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

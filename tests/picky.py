@@ -1,7 +1,5 @@
 """A provider that refuses what OpenAI and stricter servers refuse in a history and in tools."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence

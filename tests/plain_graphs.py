@@ -1,7 +1,5 @@
 """Plain LangGraph graphs: what the contract tests try LangGraph itself with."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Any
 

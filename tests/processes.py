@@ -7,8 +7,6 @@
 Each has its own standard streams, environment and folder; a real process also signals, modules, and perhaps a terminal.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import select
@@ -226,7 +224,7 @@ class Processes:
         assert self._servers[-1].stdout
         assert self._servers[-1].stdout.readline() == "ready\n"
 
-    def moved_to(self, folder: Path) -> Processes:
+    def moved_to(self, folder: Path) -> Self:
         """Return the same with another folder."""
         other = copy(self)
         there = {"PODIUM_CACHE": f"{folder}/cache", "PODIUM_RUNS": f"{folder}/runs.sqlite"}

@@ -1,7 +1,5 @@
 """Agents that tests have work elsewhere: workers find them here by name."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

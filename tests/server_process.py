@@ -4,8 +4,6 @@ with ServerProcess(folder, OPENAI_BASE_URL=endpoint.url) as server:
     client = get_client(url=server.url)
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Tables of examples that are one case: each row runs, and all rows that fail are named."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """A person approves, edits or rejects a plan; what was approved runs as it stands."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

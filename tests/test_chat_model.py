@@ -1,7 +1,5 @@
 """Agents that are chat models, over the real wire: what is retried, what is answered, what is no answer."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A model's decision is typed, or there is none."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """The same patterns over the real wires of three providers, by LangChain's packages for them."""
 
-from __future__ import annotations
-
 import base64
 import json
 from typing import Any

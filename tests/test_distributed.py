@@ -1,7 +1,5 @@
 """Steps on other machines: agents of a team whose work is done behind an executor."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re

@@ -3,8 +3,6 @@
 Each fault meets one pattern in one way of running it, and each pattern a fault of both kinds.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from itertools import cycle, islice

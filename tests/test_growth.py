@@ -1,7 +1,5 @@
 """What a step costs does not grow with their number: counted in Python calls and in bytes stored, not in seconds."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import sys

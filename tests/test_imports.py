@@ -1,7 +1,5 @@
 """Importing Podium stays cheap: clients of providers, web pages and local models come when they are first needed."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What graphs/engine/langgraph_internals.py needs of LangGraph beyond its documented interface, item by item."""
 
-from __future__ import annotations
-
 import time
 from itertools import pairwise
 from typing import Any

@@ -1,7 +1,5 @@
 """What the calls of graphs/engine/langgraph_internals.py need of LangGraph's tasks, item by item."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from functools import partial

@@ -1,7 +1,5 @@
 """What graphs/engine/langgraph_internals.py needs of LangGraph's checkpointer for SQLite, item by item."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing

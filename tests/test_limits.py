@@ -1,7 +1,5 @@
 """A budget holds across agents, nested graphs, retries and repairs, and what was done before it ran out is kept."""
 
-from __future__ import annotations
-
 import math
 import time
 from typing import Any

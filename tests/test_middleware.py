@@ -1,7 +1,5 @@
 """LangChain's own middleware around an agent of ours, composed with ours."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Which chat model is chosen, and what is said when none can be."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import importlib.util

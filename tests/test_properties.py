@@ -1,7 +1,5 @@
 """Laws that hold for every plan, every order of answers, and every kill."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

@@ -1,7 +1,5 @@
 """What servers refuse that the API allows: names, histories, options; it is sent another way, and remembered."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any

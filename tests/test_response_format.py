@@ -1,7 +1,5 @@
 """Replies of a form, and models that are wrapped in fallbacks, retries and bound options."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The rules of the house, read from the imports: arrows go down only, and rooms are entered through their face."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

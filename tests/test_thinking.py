@@ -1,7 +1,5 @@
 """Thinking that a model writes into its reply is neither an answer nor streamed, nor sent back."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
