@@ -5,8 +5,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PORT ?= 2024
 REQUEST ?= What do 12 chairs at 45.50 and 4 tables at 120 cost together? Name two things that make an office chair comfortable. Then write a note of two sentences with both.
 
-ENGINE_TESTS := $(wildcard tests/test_workflow*.py tests/test_pattern.py tests/test_steps.py tests/test_langgraph_contracts*.py)
-CORE_TESTS := tests/test_workflow.py tests/test_pattern.py tests/test_steps.py $(wildcard tests/test_langgraph_contracts*.py)
+ENGINE_TESTS := $(wildcard tests/test_workflow*.py tests/test_pattern.py tests/test_node.py tests/test_steps.py tests/test_langgraph_contracts*.py)
+CORE_TESTS := tests/test_workflow.py tests/test_pattern.py tests/test_node.py tests/test_steps.py $(wildcard tests/test_langgraph_contracts*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-oldest test-others docs docs-check check format notebooks tour studio bench clean
