@@ -58,8 +58,8 @@ def test_the_synthesis_has_a_share_of_its_own(call: Any) -> None:
 @pytest.mark.parametrize(
     "limits",
     [
-        {"max_tokens": 320},
-        {"max_cost": 0.0004, "prices": PRICES},
+        {"max_tokens": 250},
+        {"max_cost": 0.0003, "prices": PRICES},
         {"max_seconds": 1e-9},
     ],
 )
