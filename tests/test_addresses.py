@@ -10,6 +10,7 @@ from langchain_core.runnables import RunnableConfig
 
 from agents import Agent
 from agents.runtime import RunScope, in_run_scope
+from agents.runtime.scope import MAX_WORDS
 from agents.testing import Reply, ScriptedModel
 from agents.tools import fetch_page, file_tools
 from agents.tools.addresses import WebTool, addresses_in, is_public
@@ -189,3 +190,10 @@ def test_an_agent_may_open_what_its_program_names(call: Any) -> None:
     steps = [Step("a", "first", "Look."), Step("b", "second", "Read https://b.example", ["a"])]
     call(Workflow(steps, agents=[first, second]).compile(), {"messages": "Go on."})
     assert [model.calls[-1].messages[-1].text for model in (seen, seen_too)] == ["a page", "a page"]
+
+
+def test_words_that_every_step_brings_again_push_no_others_out() -> None:
+    scope = RunScope()
+    for words in ("first", "x" * (MAX_WORDS - 20), "newest", "first"):
+        scope.add_words(words)
+    assert scope.words.endswith("x\nnewest")

@@ -17,6 +17,13 @@ _URLS = ("openai_api_base", "base_url", "anthropic_api_url", "azure_endpoint", "
 """Attributes in which LangChain's chat models keep name and address."""
 
 
+def innermost(runnable: object) -> object:
+    """Return what is in a Runnable with options, retries or fallbacks; of fallbacks the first."""
+    while isinstance(runnable, RunnableBindingBase | RunnableWithFallbacks):
+        runnable = runnable.runnable if isinstance(runnable, RunnableWithFallbacks) else runnable.bound
+    return runnable
+
+
 class PerModel(Generic[T]):
     """One record per model; models that know no URL, such as those for tests, have one for each object."""
 
@@ -27,8 +34,7 @@ class PerModel(Generic[T]):
 
     def of(self, model: object) -> T:
         """Return the record of a chat model, a new one if there is none; of one with fallbacks that of the first."""
-        while isinstance(model, RunnableBindingBase | RunnableWithFallbacks):
-            model = model.runnable if isinstance(model, RunnableWithFallbacks) else model.bound
+        model = innermost(model)
         fields = getattr(model, "__dict__", {})  # getattr of what a pydantic object does not have is slow
         urls = [str(fields[name]) for name in _URLS if name in fields]
         names = [str(fields[name]) for name in _NAMES if name in fields]

@@ -26,13 +26,15 @@ class RunScope(AbstractContextManager["RunScope"], AbstractAsyncContextManager["
     def __init__(self) -> None:
         self.words = ""
         """Texts of the user and of the program around the run: requests, instructions, tasks of a workflow's steps."""
+        self._added: set[int] = set()
         self._resources: dict[Hashable, _Resource] = {}
         self._lock = threading.Lock()
         self._closed = False
 
     def add_words(self, text: str) -> None:
         """Add what the user or the program wrote; never what a model, a tool or a page wrote."""
-        if text and text not in self.words:
+        if text and hash(text) not in self._added:  # each step brings the whole conversation
+            self._added.add(hash(text))
             self.words = f"{self.words}\n{text}"[-MAX_WORDS:]
 
     def resource(self, key: Hashable, make: Callable[[], T]) -> T:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Self
+from contextlib import AbstractContextManager, suppress
+from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
@@ -69,7 +69,7 @@ def _priced(call: Usage, model: str, prices: Prices) -> Usage:
     return {**call, "cost": (call["input_tokens"] * read + call["output_tokens"] * written) / 1e6}
 
 
-class Tally(BaseCallbackHandler):
+class Tally(BaseCallbackHandler, AbstractContextManager["Tally"]):
     """Counts the chat model calls under a config."""
 
     run_inline = True
@@ -83,11 +83,8 @@ class Tally(BaseCallbackHandler):
         self._open: dict[object, str] = {}
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Self:
-        """Note on any error that leaves the block what had been spent before it."""
-        return self
-
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Note on any error that leaves the block what had been spent before it."""
         if not isinstance(error, Exception):
             return
         noted = usage_of(error)

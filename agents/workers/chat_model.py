@@ -120,7 +120,8 @@ class ChatModelWorker:
                 self.tools, self.toolsets = usable_tools([*self.tools, *chain.from_iterable(loaded)]), []
             if self._built is None or not is_same(self._built[0], model):
                 self._built = (model, self._build(model))
-            return self._built[1], self._input(assignment, model)
+            runnable = self._built[1]
+        return runnable, self._input(assignment, model)
 
     def _build(self, model: BaseChatModel) -> Runnable[object, object]:
         offers_tools = calls_tools(model) and not habits_of(model).no_tools

@@ -9,8 +9,7 @@ from uuid import uuid4
 
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.messages import AIMessageChunk, BaseMessageChunk, HumanMessage, messages_from_dict
-from langchain_core.runnables import RunnableConfig, RunnableWithFallbacks
-from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphInterrupt
 from langgraph.pregel import Pregel
 from langgraph.pregel.protocol import PregelProtocol
@@ -20,7 +19,7 @@ from pydantic_core import to_jsonable_python
 
 from agents.assignment import Assignment, messages_of
 from agents.errors import AgentError
-from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, SyncAsyncStream, in_place
+from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, SyncAsyncStream, in_place, innermost
 from agents.settings import context_of_run, max_history_tokens
 
 _PATTERN = frozenset({"messages", "status", "errors", "usage", "assignment"})
@@ -33,7 +32,7 @@ class GraphWorker:
     def __init__(self, graph: AnyRunnable) -> None:
         self.graph = graph
         self.reports_usage = is_remote = isinstance(graph, PregelProtocol) and not isinstance(graph, Pregel)
-        inner = _innermost(graph)
+        inner = innermost(graph)
         self._is_agent = isinstance(inner, SyncAsyncStream)
         self.is_graph = isinstance(graph, PregelProtocol) and not is_remote
         self._is_pattern = isinstance(inner, Pregel) and inner.channels.keys() >= _PATTERN
@@ -106,7 +105,7 @@ async def written(
 ) -> AsyncIterator[tuple[dict[str, str] | None, object]]:
     """Yield what a graph, chat model or chain writes, as `Agent.chunks` does, with all that there is so far."""
     whole: Any = None
-    is_graph = isinstance(_innermost(runnable), Pregel)
+    is_graph = isinstance(innermost(runnable), Pregel)
     shown, faults, failed = "", in_place(config).faults, 0
     options = {"stream_mode": ["messages", "values"]} if is_graph else {}
     async for chunk in effects.stream(runnable, asked, config, **options):
@@ -125,13 +124,6 @@ async def written(
             text = chunk[1][0].text if isinstance(chunk[1][0], AIMessageChunk) else ""
         shown += text
         yield {"delta": text} if text else None, whole
-
-
-def _innermost(runnable: object) -> object:
-    """Return what is in a Runnable with options, retries or fallbacks."""
-    while isinstance(runnable, RunnableBindingBase | RunnableWithFallbacks):
-        runnable = runnable.runnable if isinstance(runnable, RunnableWithFallbacks) else runnable.bound
-    return runnable
 
 
 def _in_form(schema: Any, context: object) -> object:
