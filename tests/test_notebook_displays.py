@@ -25,7 +25,7 @@ from agents.testing import Reply, ScriptedModel
 from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow
 from graphs.show import Run, draw_graph, model_or, watch
 from graphs.show.drawing import for_people
-from graphs.show.live_state import MODES, LiveState
+from graphs.show.live_state import MODES, LiveState, LiveTask
 from graphs.show.notebook import Progress
 from tests.processes import Processes
 from tests.waiting import PATIENCE, until
@@ -241,6 +241,15 @@ def test_progress_is_drawn_over_itself_while_the_run_goes_on(shell: InteractiveS
     assert shown[0].startswith("… at work")
     assert shown[-1].startswith("✓ completed")
     assert run.answer == "done"
+
+
+def test_progress_of_a_large_run_shows_what_is_at_work() -> None:
+    state = LiveState(0.0)
+    for number in range(1000):
+        task = LiveTask(f"s{number}", status="running" if number == 999 else "completed", started=0.0, ended=1.0)
+        state.tasks[str(number)] = task
+    names = [row[1] for row in Progress(state, 2.0).table.rows]
+    assert (len(names), names[-1]) == (200, "s999")
 
 
 def test_watch_works_while_an_event_loop_is_running(shell: InteractiveShell) -> None:

@@ -112,8 +112,11 @@ class LiveState:
             return self._end(chunk, now) if "result" in chunk else self._begin(namespace, chunk, now)
         return None
 
-    def rows(self) -> list[LiveTask]:
-        """Return the tasks worth a line, each followed by those inside it."""
+    def rows(self, most: int | None = None) -> list[LiveTask]:
+        """Return the tasks worth a line, each followed by those inside it.
+
+        Of more than `most`, those at work come first, then failed ones and those to come.
+        """
         inside: dict[str, list[str]] = {}
         for key, task in self.tasks.items():
             inside.setdefault(task.within, []).append(key)
@@ -124,7 +127,10 @@ class LiveState:
                     yield self.tasks[key]
                     yield from below(key)
 
-        return list(below(""))
+        rows = list(below(""))
+        order = {"running": 0, WAITING: 0, "failed": 1, "pending": 2}
+        kept = sorted(range(len(rows)), key=lambda place: order.get(rows[place].status, 3))[:most]
+        return [rows[place] for place in sorted(kept)]
 
     def path(self, task: LiveTask) -> str:
         """Return a task's name with those of the steps that it is inside of: `outer/inner`."""

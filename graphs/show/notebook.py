@@ -42,6 +42,8 @@ _HEAD = ("", "step", "agent", "outcome", "time")
 _INDENT = "\u00a0\u00a0"
 _CELL = 400
 """Characters of a cell; the whole text is in the value itself."""
+_MOST_ROWS = 200
+"""Rows of the table of progress, which is made ten times a second."""
 _LINE = 140
 """Characters of the outcome of a step in the table of progress."""
 
@@ -177,7 +179,7 @@ class Progress(Displayed):
                 one_line(task.note or task.written, _LINE),
                 "" if task.started is None else duration((task.ended or now) - task.started).replace(" ", "\u00a0"),
             )
-            for task in state.rows()
+            for task in state.rows(_MOST_ROWS)
         ]
         self.table = Table(_HEAD, rows)
 

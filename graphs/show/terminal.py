@@ -19,7 +19,7 @@ from graphs.show.live_state import Change, LiveState, LiveTask
 from graphs.show.run_summary import RunSummary
 from graphs.show.tables import costs, plain_table
 from graphs.show.turns import Work
-from graphs.show.wording import WAITING, count, cut, duration, look, one_line
+from graphs.show.wording import count, cut, duration, look, one_line
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAMES_PER_SECOND = 10
@@ -71,7 +71,7 @@ def drawn_live(state: LiveState, now: float, console: Console, *, ended: bool = 
     room = max(2, console.height - _AROUND - 2)  # beside the heading and a line of the answer
     if not ended and len(shown) > room:
         parts.append(Text(f"  … and {len(shown) - room + 1} more", "dim"))
-        shown = _most_telling(shown, room - 1)
+        shown = state.rows(room - 1)
     if shown:
         parts.append(_table(shown, now, wide=console.width >= _NARROW))
     if state.answer and not ended:
@@ -79,13 +79,6 @@ def drawn_live(state: LiveState, now: float, console: Console, *, ended: bool = 
         lines = Text(visible(state.answer[-_TAIL:])).wrap(console, console.width)
         parts += [Text(""), Text("\n").join(lines[-left:])]
     return Group(*parts)
-
-
-def _most_telling(shown: Sequence[LiveTask], room: int) -> list[LiveTask]:
-    """Choose the tasks for which there is room: those at work first, then failed ones and those to come."""
-    order = {"running": 0, WAITING: 0, "failed": 1, "pending": 2}
-    kept = sorted(range(len(shown)), key=lambda place: order.get(shown[place].status, 3))[:room]
-    return [shown[place] for place in sorted(kept)]
 
 
 def _table(shown: Sequence[LiveTask], now: float, *, wide: bool) -> Table:

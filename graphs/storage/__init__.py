@@ -9,9 +9,9 @@ history       stored runs, and the questions that wait for people
 fork          copies of a run that start again at a point
 """
 
-from graphs.storage.checkpointer import Keep, Storage
+from graphs.storage.checkpointer import Storage
 from graphs.storage.fork import ForkPoint, copy_run, find_point, fork_points
-from graphs.storage.history import OpenQuestion, State, StoredRun, Waiting, inbox, runs, state
+from graphs.storage.history import State, StoredRun, Waiting, inbox, runs, state
 from graphs.storage.postgres import connected, connection_pool, postgres
 from graphs.storage.serializer import strict
 from graphs.storage.sqlite import PATH_VARIABLE, default_path, make_private, sqlite
@@ -19,8 +19,6 @@ from graphs.storage.sqlite import PATH_VARIABLE, default_path, make_private, sql
 __all__ = [
     "PATH_VARIABLE",
     "ForkPoint",
-    "Keep",
-    "OpenQuestion",
     "State",
     "Storage",
     "StoredRun",
