@@ -224,17 +224,6 @@ def test_where_there_is_nothing_to_calculate_the_task_is_answered(call: Any) -> 
     assert "none" not in str(model.calls[-1].messages)
 
 
-@each("first", ["none", "a = 20 + 15\nb = 20 + 15"])
-def test_lines_that_use_no_figure_of_a_file_go_back_with_its_text(call: Any, tmp_path: Path, first: str) -> None:
-    (tmp_path / "a.txt").write_text("Inn A: room 20, meals 15.")
-    (tmp_path / "b.txt").write_text("Inn B: room 25, meals 18.")
-    model = unable(first, "a = 20 + 15\nb = 25 + 18\nless = b - a", "A is 8 cheaper: 35.")
-    agent = Agent("clerk", model=model, tools=[*file_tools(tmp_path), calculator])
-    answer = call(agent, "Read a.txt and b.txt. Which inn is cheaper in all, and by how much?")
-    again = model.calls[1].messages[-1].text
-    assert ("Inn A" in again, "Inn B" in again, answer["usage"]["calls"]) == (first == "none", True, 3)
-
-
 def test_what_a_file_lists_is_counted_where_the_task_asks_for_a_figure(call: Any, tmp_path: Path) -> None:
     (tmp_path / "crew.txt").write_text("Crew: Jo, Kim, Ravi.")
     model = unable("each = 90 / 3", "Each pays 30.", "Jo, Kim and Ravi.")

@@ -8,7 +8,7 @@ wanted       words that show what a task may need
 
 from typing import TYPE_CHECKING
 
-from agents.checks.figures import by_figure, figures_in, unknown_figures, unused, with_count, with_named
+from agents.checks.figures import by_figure, figures_in, unknown_figures, with_count, with_named
 from agents.checks.guardrails import Check, Guardrails, finding, sent_back
 from agents.checks.wanted import (
     asks_for_figures,
@@ -42,7 +42,6 @@ __all__ = [
     "names_what_changes",
     "sent_back",
     "unknown_figures",
-    "unused",
     "with_count",
     "with_named",
 ]

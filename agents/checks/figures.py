@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import permutations
 
 from agents.runtime import reads_foreign_text
@@ -83,13 +83,6 @@ def unknown_figures(text: str, sources: Iterable[str], *, derived: bool = True, 
     known = {value for source in sources for value in _known(source)}
     known |= set(_derived(known)) if derived else {value * factor for value in known for factor in (100, 0.01)}
     return [written for written, values in asked.items() if not any(_same(written, value, known) for value in values)]
-
-
-def unused(calculation: str, texts: Sequence[str]) -> list[str]:
-    """Return those of several texts with figures of which a calculation has none."""
-    figures = {text: {value for values in figures_in(text).values() for value in values} for text in texts}
-    used = {value for values in figures_in(calculation).values() for value in values}
-    return [text for text, own in figures.items() if own and used.isdisjoint(own)] if len(figures) > 1 else []
 
 
 def by_figure(text: str) -> str:

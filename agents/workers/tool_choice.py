@@ -23,7 +23,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
 from agents.assignment import message_parts, quote
-from agents.checks import asks_for_figures, asks_for_names, asks_for_order, by_figure, unused, with_count, with_named
+from agents.checks import asks_for_figures, asks_for_names, asks_for_order, by_figure, with_count, with_named
 from agents.decisions import Decision
 from agents.errors import ConfigurationError
 from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
@@ -57,9 +57,8 @@ IN_ORDER = "From most to least: "
 """Before what a file lists, where a task asks for the most or least of it, which a small model does not see."""
 LINES = "lines"
 """The id of a call that the model wrote as lines of text."""
-AS_LINES = "Write the calculation as lines `name = formula`, with figures, names, + - * / and parentheses only."
+AS_LINES = "Write that as lines `name = formula`, with figures, names, + - * / and parentheses only."
 """Without the word `none`, with which a small model would reply."""
-UNUSED = "Not used yet"
 _READING = {"read", "open", "load", "the", "file", "files", "content", "contents", "text", "of", "from", "and"}
 ADDRESS = "://"
 """In a task that names a page too, which is not read without asking."""
@@ -167,15 +166,10 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         asked = in_lines(self.lines[1], _as_task(messages), self.instructions)
         written = await effects.invoke(self.calculation, asked, config)
         lines = self.lines[1].read(written.text, calculated(config))
-        is_none = set(written.text).isdisjoint("=0123456789")
-        texts = [message.text for message in messages if isinstance(message, ToolMessage)]
-        needed = [] if asks_for_order(asked[-1].text) else unused(lines, texts)
-        if not needed and (lines or is_none):
+        if lines or set(written.text).isdisjoint("=0123456789"):
             return lines
-        words = "\n\n".join([*(quote(UNUSED, text) for text in needed), AS_LINES])
-        before = asked if is_none else [*asked, written]
-        written = await effects.invoke(self.calculation, [*before, HumanMessage(words)], config)
-        return self.lines[1].read(written.text, calculated(config)) or lines
+        written = await effects.invoke(self.calculation, [*asked, written, HumanMessage(AS_LINES)], config)
+        return self.lines[1].read(written.text, calculated(config))
 
     async def _call(
         self, effects: Effects, name: str, arguments: dict[str, object], call_id: str, config: RunnableConfig
