@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from langchain_openai import ChatOpenAI
 
 from agents import Agent, ConfigurationError, Retry
 from agents.testing import TRANSIENT_FAULTS, Fault, FaultyProvider, ScriptedModel
@@ -102,6 +103,14 @@ def test_a_fallback_is_asked_after_a_reply_that_is_not_an_answer(fault: str, opt
         *_, (_, state) = (part for part in graph.stream({"messages": "x"}, stream_mode=modes) if part[0] == "values")
     assert answer(state) == ("completed", JSON)
     assert (len(broken.requests), len(provider.requests)) == (1, 1)
+
+
+def test_what_models_with_fallbacks_refuse_is_remembered() -> None:
+    with FaultyProvider(default=JSON, refuses=["response_format"]) as provider:
+        urls = {"base_url": provider.base_url, "api_key": "test"}
+        model = ChatOpenAI(model="remembers", **urls).with_fallbacks([ChatOpenAI(model="other", **urls)])
+        agent = Agent("a", instructions="Work.", model=model, response_format=City)  # type: ignore[arg-type]
+        assert [agent.invoke("x")["usage"]["calls"] for _ in range(2)] == [3, 1]
 
 
 def test_a_wrapped_model_decides_too() -> None:
