@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from agents import Agent
 from agents.testing import LASTING_FAULTS, FaultyProvider
+from graphs import Router
 from graphs.cli import command
 from graphs.cli.exit_codes import BAD_USAGE, COMPLETED, FAILED
+from graphs.storage import sqlite
 from tests.office import PLAN, Office, clean, latest
 from tests.processes import Processes
 from tests.tables import each
@@ -329,6 +332,20 @@ def test_runs_are_pruned(processes: Processes) -> None:
         assert reduced["started"] < shown["ended"]
         assert processes.podium("resume", "open", "--answer", "approve", **office.environment).code == COMPLETED
     assert processes.podium("prune", "--older-than", "0").out == "3 runs deleted, 0 reduced to their result\n"
+
+
+def test_a_run_whose_conversation_goes_on_is_not_pruned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PODIUM_RUNS", str(tmp_path / "runs.sqlite"))
+    graph = Router([Agent("ann", function=str.upper)], classifier=lambda text: "ann", model=False)
+    with sqlite() as storage:
+        for name in ("a", "b"):
+            graph.compile(storage).invoke({"messages": "hi"}, {"configurable": {"thread_id": name}})
+        with storage.lock_thread("a"):
+            assert command(["prune", "--older-than", "0"]) == COMPLETED
+        assert [thread for thread, *_ in storage.threads()] == ["a"]
+    assert capsys.readouterr().out == "1 runs deleted, 0 reduced to their result\n"
 
 
 PRINTING = {"print", "write", "add_row", "Text", "Markdown"}

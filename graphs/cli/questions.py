@@ -225,7 +225,6 @@ def _letters(choices: Sequence[str]) -> dict[str, str]:
 
 
 def _line(prompt: str, console: Console) -> str:
-    """Read a line that is not empty."""
     while True:
         say(console, prompt, "bold", end="")
         if line := input().strip():

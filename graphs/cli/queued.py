@@ -66,9 +66,7 @@ def state_of(storage: Storage, run: str) -> State:
         if job is None:
             raise
         return {**_only_queued(job), "values": outcome, "finished": [], "questions": [], "metadata": {}}
-    if job:
-        return {**state, **_as_queued(state, job), "values": {**state["values"], **outcome}}
-    return state
+    return {**state, **_as_queued(state, job), "values": {**state["values"], **outcome}}
 
 
 def is_queued(state: State) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -150,14 +151,16 @@ def prune_command(
     with opened_storage(only_if_there=True) as storage:
         ended = {run["thread_id"]: run["ended"] for run in stored.runs(storage, most=None) if run["ended"]}
         limit = None if older_than is None else datetime.now(UTC) - timedelta(days=older_than)
-        old = {run for run, moment in ended.items() if limit and datetime.fromisoformat(moment) < limit}
-        kept = [run for run in ended if run not in old]
-        storage.prune([*old], strategy="delete")
-        storage.prune(kept)
+        done: Counter[str] = Counter()
+        for run, moment in ended.items():
+            is_old = limit is not None and datetime.fromisoformat(moment) < limit
+            if not storage.is_locked(run):  # else its conversation goes on
+                storage.prune([run], strategy="delete" if is_old else "keep_latest")
+                done["deleted" if is_old else "reduced"] += 1
         storage.compact()
     if limit and (there := queue()):
         there.prune(limit)
-    say(stdout(), f"{len(old)} runs deleted, {len(kept)} reduced to their result")
+    say(stdout(), f"{done['deleted']} runs deleted, {done['reduced']} reduced to their result")
 
 
 def _when(moment: str) -> str:
