@@ -267,7 +267,7 @@ def test_lines_that_cannot_be_computed_go_back_once(call: Any) -> None:
 
 
 def test_results_that_are_compared_are_compared_in_words(call: Any) -> None:
-    model = unable("first = 2 * 40\nsecond = 3 * 35\ngap = first - second\nbest = min(first, second)", "The first is.")
+    model = unable("first = 2 * 40\nsecond = 3 * 35\ngap = second - first\nbest = min(first, second)", "The first is.")
     answer = call(Agent("clerk", model=model, tools=[calculator]), "2 days at 40 or 3 at 35: which is cheaper?")
     assert "gap = 25 (first is 25 less than second)\nbest = 80 (first)" in model.calls[1].messages[-1].text
     assert answer["text"] == "The first is.\n\ngap: 25 (first is 25 less than second)\nbest: 80 (first)"

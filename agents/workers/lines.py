@@ -139,8 +139,9 @@ def _compared(formula: str, value: str, values: Mapping[str, str]) -> str:
         return value
     if _DIFFERENCE.fullmatch(formula):
         first, second = names[-2:]
-        amount, gap = value.lstrip("-"), float(values[first]) - float(values[second])
-        return f"{amount} ({first} is {amount} {'less' if gap < 0 else 'more'} than {second})" if gap else value
+        less, more = sorted((first, second), key=lambda name: float(values[name]))
+        amount = value.lstrip("-")
+        return value if values[less] == values[more] else f"{amount} ({less} is {amount} less than {more})"
     if _EXTREME.fullmatch(formula):
         return f"{value} ({', '.join(name for name in names[1:] if values[name] == value)})"
     return value
