@@ -259,6 +259,25 @@ def test_lines_are_read_as_a_model_means_them(written: str, read: str) -> None:
     assert calculator.metadata["in_lines"].read(written, {}) == read
 
 
+@each(
+    ("words", "is_kept"),
+    [
+        ("Inn sea is cheaper by 17.", False),
+        ("The inn sea is the cheaper one, by 17.", False),
+        ("Inn sun is cheaper by 17 than inn sea.", True),
+        ("Inn sea is not cheaper: it costs 17 more.", True),
+        ("Inn sea costs more, inn sun is 17 less.", True),
+        ("The cheaper of both is inn sun, by 17.", True),
+        ("By 17 the stay at inn sea is higher; inn sun is lower.", True),
+    ],
+)
+def test_a_comparison_that_contradicts_the_results_is_replaced(call: Any, words: str, is_kept: bool) -> None:
+    model = unable("inn_sun_total = 420 + 98\ninn_sea_total = 395 + 140\ngap = inn_sea_total - inn_sun_total", words)
+    task = "Inn sun: 420 and 98. Inn sea: 395 and 140. Which is cheaper, and by how much?"
+    plain = "gap: 17 (inn sun total is 17 less than inn sea total)"
+    assert call(Agent("clerk", model=model, tools=[calculator]), task)["text"] == (words if is_kept else plain)
+
+
 def test_lines_that_cannot_be_computed_go_back_once(call: Any) -> None:
     model = unable("total = four chairs", SUM, "They cost 180.")
     answer = call(Agent("clerk", model=model, tools=[calculator]), "What do 4 chairs at 45.00 cost?")

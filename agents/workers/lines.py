@@ -35,6 +35,7 @@ _NUMBER_WORD = re.compile(
 _DIFFERENCE = re.compile(r"(?:abs\()?[^\W\d]\w* ?- ?[^\W\d]\w*\)?")
 _EXTREME = re.compile(r"(?:min|max)\([^\W\d]\w*(?:, ?[^\W\d]\w*)+\)")
 _COMPARES = re.compile(r"\b(?:compar|which|cheaper|less than|more than|difference|versus)", re.IGNORECASE)
+_OF_WHAT = re.compile(r"^(?:total|costs?|price)_|_(?:total|costs?|price)\b")
 _MONEY = re.compile(r"cost|price|pays?|paid|fee|sales|worth", re.IGNORECASE)
 _MEASURE = r"(?:(?:kilo|centi|milli)?(?:met(?:re|er)|gram|lit(?:re|er))s?|k[mg]|miles?|hours?|minutes?|days?|pages?)"
 
@@ -198,7 +199,7 @@ def with_results(reply: AIMessage, results: Mapping[str, str], own: Sequence[str
     # A small model likes to begin with the lines it has read.
     text = "\n".join(rest).strip() or reply.text
     reply = reply.model_copy(update={"content": _without_wrong_units(text, results)})
-    is_distorted = bool(unknown_figures(reply.text, own))
+    is_distorted = bool(unknown_figures(reply.text, own)) or _contradicts(reply.text, results)
     words = re.sub(r"```.*?(?:```|\Z)", "", reply.text, flags=re.DOTALL)
     left_out = {
         name: result
@@ -209,6 +210,14 @@ def with_results(reply: AIMessage, results: Mapping[str, str], own: Sequence[str
         return reply
     plain = plainly(left_out)
     return reply.model_copy(update={"content": plain if is_distorted else f"{reply.text}\n\n{plain}"})
+
+
+def _contradicts(text: str, results: Mapping[str, str]) -> bool:
+    """Return whether a text says of the greater of two results that it is less."""
+    greater = [_OF_WHAT.sub("", name) for result in results.values() for name in re.findall(r" than (\w+)\)", result)]
+    names = "|".join(name.replace("_", "[ _]") for name in greater)
+    wrong = rf"\b(?:{names})\s(?:\w+\s)?(?:is|are|costs?)\s(?!not\b)(?:\w+\s)?(?:cheaper|less|lower)\b"
+    return bool(names) and re.search(wrong, text, re.IGNORECASE) is not None
 
 
 def _without_wrong_units(text: str, results: Mapping[str, str]) -> str:
