@@ -76,7 +76,6 @@ class FailedAttempt(NamedTuple):
 Pause = Callable[[Effects, float], Coroutine[object, None, None]]
 """Waits for some seconds, or raises what ends the waiting."""
 
-
 OnRetry = Callable[[int, Exception, float], None]
 """Called before each wait with the number of the failed attempt, its error and the seconds to wait."""
 

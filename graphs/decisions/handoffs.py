@@ -28,7 +28,6 @@ FINISH = "finish"
 HANDOFF_TOOL = "handoff_to_"
 """Beginning of the names of handoff tools; the peer's name follows."""
 
-
 _Result = tuple[str, Mapping[str, object]]
 
 

@@ -42,7 +42,6 @@ _CHECKS = re.compile(
     re.IGNORECASE,
 )
 
-
 _BOTH = re.compile(r"\b(?:both|beide[nmrs]?|les deux|ambos|ambas)\b", re.IGNORECASE)
 _RESULTS = re.compile(r"\b(?:results?|all of (?:it|them|this)|ergebnisse?n?|résultats?|resultados?)\b", re.IGNORECASE)
 
