@@ -40,13 +40,15 @@ from contextlib import suppress
 from importlib import import_module
 from pkgutil import walk_packages
 # What each process would import itself:
-import anyio._backends._asyncio, httpcore2, langchain_openai, openai
-import agents.teams, agents.tools, graphs.cli, graphs.show, graphs.storage, graphs.server.exports
-for package in (agents.teams, agents.tools, graphs.cli, graphs.show, graphs.storage):
+import anyio._backends._asyncio, httpcore2, langchain_openai, langgraph.checkpoint.sqlite.aio, openai, rich.status
+import agents.models, agents.teams, agents.tools, graphs.cli, graphs.show, graphs.storage, graphs.server.exports
+for package in (agents.models, agents.teams, agents.tools, graphs.cli, graphs.show, graphs.storage):
     for module in walk_packages(package.__path__, package.__name__ + "."):
         if not module.name.endswith("__main__"):
             with suppress(ImportError):
                 import_module(module.name)
+agents.teams.team()
+agents.models.openai_chat("none", api_key="none")
 client = openai.OpenAI(api_key="none")
 client.chat.completions, client.beta.chat, client.responses  # each imported when it is first asked for
 
