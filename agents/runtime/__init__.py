@@ -40,14 +40,7 @@ from agents.runtime.run_config import CALCULATED, Names, calculated, current, ex
 from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.scope import RunScope, in_run, in_run_scope, run_scope
 from agents.runtime.sync_async import OwnRun, SyncAsyncRunnable, SyncAsyncStream, effects_of, is_watched
-from agents.runtime.usage import (
-    BUDGET,
-    Tally,
-    charge_earlier,
-    model_called,
-    plausible,
-    usage_of_messages,
-)
+from agents.runtime.usage import BUDGET, Tally, charge_earlier, model_called, plausible, usage_of_messages
 from agents.usage import COUNTS, Usage, add_usage, named, no_usage, sum_usage
 
 __all__ = [

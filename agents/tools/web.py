@@ -10,7 +10,7 @@ import ssl
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated
@@ -41,6 +41,9 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in answers))
 
 
+_certificates = cache(httpx2.create_ssl_context)
+
+
 @dataclass(frozen=True)
 class Fetcher:
     """Fetches the text of a web page, safely; the settings are here to be tested and tightened.
@@ -52,8 +55,8 @@ class Fetcher:
     allowed: Callable[[str], bool] = is_public
     """Whether an IP address may be connected to; all addresses of a host must be allowed."""
     resolve: Callable[[str, int], Awaitable[list[str]]] = resolve
-    tls: Callable[[], ssl.SSLContext] = httpx2.create_ssl_context
-    """Makes the context that certificates are verified with; by default the system's, or SSL_CERT_FILE."""
+    tls: Callable[[], ssl.SSLContext] = _certificates
+    """Makes the context that certificates are verified with; by default the system's, or SSL_CERT_FILE, read once."""
     seconds: float = 20
     """For everything together: name, redirects, download and conversion."""
     max_bytes: int = 2_000_000
