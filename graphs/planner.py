@@ -173,7 +173,9 @@ class Planner(Pattern[PlannerState]):
             reason = f"no sound plan in {self.max_plan_attempts} attempts"
             return {**self._without_plan(state, reason), "errors": [plans.invalid_plan(flaw) for flaw in flaws]}
         if flaws and state["has_begun"]:
-            return {"flaws": flaws, "errors": [plans.flawed_after_begin(flaws, state["steps"])]}
+            kept = f"{' '.join(flaws)} Kept: {', '.join(state['steps'])}; no other step began"
+            why = plans.invalid_plan(f"The plan was flawed after steps had begun: {kept}")
+            return {"flaws": flaws, "errors": [why]}
         if flaws or state["approved"]:
             return {"flaws": flaws}
         invented = plans.made_up(state["plan"], self._sources(state))

@@ -171,9 +171,7 @@ def lines_of(tool: BaseTool) -> CalculationLines | None:
 
 
 def in_lines(lines: CalculationLines, task: str, instructions: str) -> list[BaseMessage]:
-    """Return the messages that are asked for lines: first the examples, which a local runtime reads once.
-
-    Those with texts, and those that compare, are only for such tasks: reading all of them takes 20 seconds.
+    """Return the messages that are asked for lines: first the examples of the task's kind, which a runtime reads once.
 
     An agent's instructions are for its answer; a small model would follow them here. With figures they are data too.
     """

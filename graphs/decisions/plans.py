@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 
 from langchain_core.runnables import RunnableConfig
@@ -122,12 +122,6 @@ def texts_of(assignment: Assignment, steps: Mapping[str, StepRecord]) -> list[st
 def invalid_plan(message: str) -> Problem:
     """Return the record of a flaw with which a plan cannot run."""
     return {"where": "check", "kind": InvalidPlanError.__name__, "message": message}
-
-
-def flawed_after_begin(flaws: Sequence[str], steps: Iterable[str]) -> Problem:
-    """Return the record of a plan that turned out flawed after steps of it had begun."""
-    kept = f"Kept: {', '.join(steps)}; no other step began"
-    return invalid_plan(f"The plan was flawed after steps had begun: {' '.join(flaws)} {kept}")
 
 
 def unknown_figure(where: str, message: str) -> Problem:

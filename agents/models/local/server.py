@@ -135,7 +135,9 @@ class Server(httpx2.Auth):
         )
         try:
             running = Running(self._load(process, settings | limits | ending), key, process.pid)
-            self._write(running)
+            self._file.unlink(missing_ok=True)
+            with open(os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                json.dump(asdict(running), file)
         except BaseException:  # Ctrl-C too
             process.kill()
             process.wait()
@@ -154,11 +156,6 @@ class Server(httpx2.Auth):
             reason = reply.get("error", "the runtime ended at once")
             raise LocalModelError(f"{self.path.name} could not be loaded: {reason}")
         return str(reply["address"])
-
-    def _write(self, running: Running) -> None:
-        self._file.unlink(missing_ok=True)
-        with open(os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(asdict(running), file)
 
     def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response]:
         """Send a request to the running server."""
