@@ -92,10 +92,7 @@ def by_figure(text: str) -> str:
 
 
 def with_named(text: str, task: str) -> str:
-    """Return a text without those of its parts with a figure each that a task does not name, if it names some of them.
-
-    A task that speaks of others or the rest may need all of them.
-    """
+    """Return a text without parts with a figure each that a task does not name, if it names others and not the rest."""
     asked = _words(_FILE_NAME.sub(" ", task))
     parts = {part: words for part in _parts(text) if (words := _words(part))}
     left_out = [part for part, words in parts.items() if asked.isdisjoint(words)]

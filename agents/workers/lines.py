@@ -114,10 +114,8 @@ stand, and only with units that the task names for them. Do not calculate anythi
     def computed(self, lines: str, computed: str) -> dict[str, str]:
         """Return the values by name; differences, least and greatest say of what, which a small model mistakes."""
         formulas = dict(_sides(line) for line in lines.splitlines())
-        is_single = len(formulas) == 1
-        values = (
-            dict.fromkeys(formulas, computed) if is_single else dict(_sides(line) for line in computed.splitlines())
-        )
+        several = dict(map(_sides, computed.splitlines()))
+        values = several if len(formulas) > 1 else dict.fromkeys(formulas, computed)
         return {name: _compared(formulas.get(name, ""), value, values) for name, value in values.items()}
 
     def results(self, lines: str, computed: str) -> dict[str, str]:
@@ -139,8 +137,7 @@ def _compared(formula: str, value: str, values: Mapping[str, str]) -> str:
     if not {*names} - {"abs", "min", "max"} <= values.keys():
         return value
     if _DIFFERENCE.fullmatch(formula):
-        first, second = names[-2:]
-        less, more = sorted((first, second), key=lambda name: float(values[name]))
+        less, more = sorted(names[-2:], key=lambda name: float(values[name]))
         amount = value.lstrip("-")
         return value if values[less] == values[more] else f"{amount} ({less} is {amount} less than {more})"
     if _EXTREME.fullmatch(formula):
@@ -193,9 +190,8 @@ def plainly(results: Mapping[str, str]) -> str:
 
 def with_results(reply: AIMessage, results: Mapping[str, str], own: Sequence[str]) -> AIMessage:
     """Add the results that an answer leaves out; one with figures that are not its own is replaced by them."""
-    rest = [line for line in reply.text.splitlines() if not re.fullmatch(r"\w+ = [-\d.]+", line.strip())]
     # A small model likes to begin with the lines it has read.
-    text = "\n".join(rest).strip() or reply.text
+    text = re.sub(r"^\s*\w+ = [-\d.]+\s*$", "", reply.text, flags=re.MULTILINE).strip() or reply.text
     reply = reply.model_copy(update={"content": _without_wrong_units(text, results)})
     is_distorted = bool(unknown_figures(reply.text, own)) or _contradicts(reply.text, results)
     words = re.sub(r"```.*?(?:```|\Z)", "", reply.text, flags=re.DOTALL)
