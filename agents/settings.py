@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 
 from langgraph.runtime import get_runtime
@@ -143,7 +144,11 @@ def settings_from(context: object) -> Settings:
         return Settings()
     names = {setting.name for setting in fields(Settings)}
     chosen = Settings(**{name: value for name, value in context.items() if name in names})
-    vars(chosen).update({name: value for name, value in context.items() if name not in names})
+    own = {name: value for name, value in context.items() if name not in names}
+    for name in own:
+        if str(name).startswith("max") and (meant := get_close_matches(name, names, 1, 0.85)):
+            raise ConfigurationError(f"{name!r} limits nothing; did you mean {meant[0]!r}?")
+    vars(chosen).update(own)
     return chosen
 
 

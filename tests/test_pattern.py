@@ -29,6 +29,27 @@ ECHO = Agent("echo", "Says the same.", function=lambda task: task)
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 
 
+@pytest.mark.parametrize(
+    ("checkpointer", "input_", "options", "hint"),
+    [
+        (None, {"input": "Go."}, {}, "request goes under 'messages'"),
+        (None, {"messages": "Go."}, {"context": {"max_cals": 3}}, "did you mean 'max_calls'"),
+        (InMemorySaver(), {"messages": "Go."}, {}, "name the thread of the run"),
+    ],
+    ids=["key", "limit", "thread"],
+)
+def test_a_mistaken_call_says_what_to_do(checkpointer: Any, input_: Any, options: Any, hint: str) -> None:
+    graph = Workflow([Step("say", "echo", "Hi")], agents=[ECHO]).compile(checkpointer)
+    with pytest.raises(ConfigurationError, match=hint):
+        graph.invoke(input_, **options)
+
+
+def test_a_pattern_that_is_not_compiled_says_so() -> None:
+    with pytest.raises(AttributeError, match=r"'Planner' object .*compile it first: \.compile\(\)\.invoke"):
+        Planner([ECHO], model=ScriptedModel()).invoke({"messages": "Go."})  # type: ignore[attr-defined]
+    assert not hasattr(Planner([ECHO], model=ScriptedModel()), "route")
+
+
 # The smallest pattern
 
 

@@ -10,7 +10,8 @@ from langchain_core.tools import BaseTool
 
 from agents.errors import ConfigurationError
 from agents.runtime import CALCULATED, names_for
-from agents.tools import TOOLS, calculator, file_tools
+from agents.teams.toml_file import TOOLS
+from agents.tools import calculator, file_tools
 from agents.tools.files import MAX_FILE_BYTES, MAX_LISTED, MAX_MATCHES, MAX_OUTPUT
 from tests.tables import each
 

@@ -14,8 +14,8 @@ from langchain_core.tools import BaseTool, tool
 from agents.agent import Agent
 from agents.errors import TeamFileError
 from agents.runtime import explain
-from agents.teams.toml_file import MCP, AgentEntry, read_team_file
-from agents.tools import TOOLS, MCPTools, can_search
+from agents.teams.toml_file import MCP, TOOLS, AgentEntry, read_team_file
+from agents.tools import MCPTools, can_search
 
 
 def team(*, folder: Path | str | None = None, model: BaseChatModel | str | None = None) -> list[Agent]:

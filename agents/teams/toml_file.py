@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+from langchain_core.tools import BaseTool
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from agents.errors import TeamFileError
 from agents.runtime import install_hint, reads_foreign_text
-from agents.tools import TOOLS, can_search
+from agents.tools import calculator, can_search, fetch_page, file_tools, web_search
 
 Place = tuple[int | str, ...]
 """Path of something in the data: `("agents", 0, "name")`."""
@@ -40,6 +41,13 @@ _AGENT = re.compile(r"""\s*\[\[\s*["']?agents["']?\s*\]\]""")
 _TABLE = re.compile(r"""\s*\[\s*([\w.-]+)\s*\]""")
 _FUNCTION = re.compile(r"[\w.]+:\w+")
 MCP = "mcp."
+TOOLS: dict[str, Callable[[Path], list[BaseTool]]] = {
+    "calculator": lambda _: [calculator],
+    "fetch_page": lambda _: [fetch_page],
+    "files": file_tools,
+    "web_search": lambda _: [web_search],
+}
+"""Makers of Podium's tools by name; each takes the folder that file tools may read."""
 MAX_BYTES = 1_000_000
 """Size of a team file."""
 MAX_AGENTS, MAX_PROBLEMS, MAX_SHOWN = 100, 20, 100

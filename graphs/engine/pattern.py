@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
 from functools import cache, wraps
 from inspect import signature
-from typing import Any, Literal, Self, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from langchain_core.runnables import Runnable
 from langgraph.graph import END, START
@@ -121,6 +121,12 @@ class Pattern(RunRules[StateT], ABC):
     @abstractmethod
     def build(self) -> PatternGraph[StateT]:
         """Return the uncompiled graph."""
+
+    if not TYPE_CHECKING:  # which would take any attribute then
+
+        def __getattr__(self, name: str) -> Never:
+            hint = f"; compile it first: .compile().{name}(…)" if hasattr(CompiledPattern, name) else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Return a copy that shares agents and models: nothing of a pattern changes, and clients cannot be copied."""

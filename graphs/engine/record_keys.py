@@ -39,8 +39,9 @@ def without_record(input_: object, state: type, record: type, inputs: type, *, i
         return input_
     if not is_nested and (unknown := [key for key in input_ if key not in hints_of(state)]):
         raise ConfigurationError(
-            f"Unknown input {', '.join(map(repr, unknown))}: the state has no such key. Pass your own data"
-            " as the run's context, or subclass the pattern with a state_schema that has the key"
+            f"Unknown input {', '.join(map(repr, unknown))}: the state has no such key. The request goes"
+            " under 'messages'. Pass your own data as the run's context, or subclass the pattern with a state_schema"
+            " that has the key"
         )
     filled = [key for key in _filled(record, inputs) if key in input_ and not isinstance(input_[key], Overwrite)]
     if filled and not is_nested and "status" not in input_:

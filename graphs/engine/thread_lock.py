@@ -227,8 +227,14 @@ def thread_lock(
     if is_nested(config):
         saver = configurable.get(CHECKPOINTER)
     saver = original(saver)
-    if thread_id is None or not isinstance(saver, BaseCheckpointSaver):
+    if not isinstance(saver, BaseCheckpointSaver):
         return nullcontext(), config
+    if thread_id is None:
+        if is_nested(config):
+            return nullcontext(), config
+        raise ConfigurationError(
+            'The graph has a checkpointer: name the thread of the run, {"configurable": {"thread_id": "…"}}'
+        )
     chosen: WhenBusy | None = when_busy or configurable.get("when_busy")
     if isinstance(saver, LocksThreads):
         lock = saver.lock_thread(str(thread_id), chosen)
