@@ -44,7 +44,7 @@ _REASONS = {
     "SQLITE_BUSY": "has been locked by another process for more than {wait:g} seconds",
     "SQLITE_FULL": "could not be written: the disk is full; what was stored before is safe, and the run can be resumed",
     "SQLITE_READONLY": "may not be written",
-    "SQLITE_CANTOPEN": "cannot be opened",
+    "SQLITE_CANTOPEN": "cannot be opened; name a file in a folder that may be written",
     "SQLITE_IOERR": "could not be read or written: the disk failed",
 }
 """Explanations of SQLite's errors, by the beginning of their names."""
