@@ -131,8 +131,7 @@ class Planner(Pattern[PlannerState]):
     def ask_for_plan(self, state: PlannerState) -> list[BaseMessage]:
         """Give the model the request, and the flaws or the results of its last plan."""
         asked = self.assignment(state)
-        system = SystemMessage(plans.plan_rules(self.system, asked["task"]))
-        messages: list[BaseMessage] = [system, question_of(asked)]
+        messages: list[BaseMessage] = [SystemMessage(plans.plan_rules(self.system, asked["task"])), question_of(asked)]
         if state["steps"]:
             messages.append(HumanMessage(plans.replan_text(state["steps"])))
         if corrections := plans.correction_text(state["feedback"], state["flaws"]):
@@ -173,9 +172,9 @@ class Planner(Pattern[PlannerState]):
             reason = f"no sound plan in {self.max_plan_attempts} attempts"
             return {**self._without_plan(state, reason), "errors": [plans.invalid_plan(flaw) for flaw in flaws]}
         if flaws and state["has_begun"]:
-            kept = f"{' '.join(flaws)} Kept: {', '.join(state['steps'])}; no other step began"
-            why = plans.invalid_plan(f"The plan was flawed after steps had begun: {kept}")
-            return {"flaws": flaws, "errors": [why]}
+            kept = f"Kept: {', '.join(state['steps'])}; no other step began"
+            why = f"The plan was flawed after steps had begun: {' '.join(flaws)} {kept}"
+            return {"flaws": flaws, "errors": [plans.invalid_plan(why)]}
         if flaws or state["approved"]:
             return {"flaws": flaws}
         invented = plans.made_up(state["plan"], self._sources(state))
