@@ -130,8 +130,7 @@ class Planner(Pattern[PlannerState]):
 
     def ask_for_plan(self, state: PlannerState) -> list[BaseMessage]:
         """Give the model the request, and the flaws or the results of its last plan."""
-        asked = self.assignment(state)
-        messages: list[BaseMessage] = [SystemMessage(plans.plan_rules(self.system, asked["task"])), question_of(asked)]
+        messages: list[BaseMessage] = [SystemMessage(self.system), question_of(self.assignment(state))]
         if state["steps"]:
             messages.append(HumanMessage(plans.replan_text(state["steps"])))
         if corrections := plans.correction_text(state["feedback"], state["flaws"]):

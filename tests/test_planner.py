@@ -9,7 +9,6 @@ from agents import Agent
 from agents.testing import Reply, ScriptedModel
 from agents.tools import calculator
 from graphs import ConfigurationError, Planner, UnknownAgentError
-from graphs.decisions import prompts
 from graphs.decisions.plans import with_named_results
 from tests.planned import ANSWER, APART, ASK, SOUND, Team, plan, statuses, step
 
@@ -103,13 +102,6 @@ def test_examples_of_the_team_make_example_plans() -> None:
     agents = [Agent(name, "", function=str.upper, examples=[f"Ask {name}."]) for name in ("ann", "bob", "cid")]
     system = Planner(agents, model=ScriptedModel()).system
     assert "- ann: Ask ann.\n- bob: Ask bob.\n- cid: Ask cid." in system
-
-
-def test_checked_work_is_explained_only_where_the_request_speaks_of_a_check() -> None:
-    team = Team()
-    team.planner(SOUND, SOUND).batch([{"messages": "Write a letter."}, {"messages": "Write one and have it checked."}])
-    without, explained = sorted(team.model.calls, key=lambda call: len(call.messages[0].text))
-    assert explained.messages[0].text == without.messages[0].text + prompts.PLAN_CHECK
 
 
 def test_the_answer_is_written_from_all_results_quoted() -> None:

@@ -37,18 +37,13 @@ def plan_form(names: Sequence[str]) -> type[BaseModel]:
 
 
 _CHECKS = re.compile(
-    r"((have|get|let)\b.{1,40}\b)?(check|review|proofread|verif|critici[sz]|judge|prüf|vérifi)(ed|ied|d|e|y|en|er|ez)?\b"
+    r"((have|get|let)\b.{1,40}\b)?(check|review|proofread|verif|critici[sz]|judge)(ed|ied|d|e|y)?\b"
     r"|(list|find)\b.*\b(fault|mistake|error)s\b",
     re.IGNORECASE,
 )
 
 _BOTH = re.compile(r"\b(?:both|beide[nmrs]?|les deux|ambos|ambas)\b", re.IGNORECASE)
 _RESULTS = re.compile(r"\b(?:results?|all of (?:it|them|this)|ergebnisse?n?|résultats?|resultados?)\b", re.IGNORECASE)
-
-
-def plan_rules(system: str, request: str) -> str:
-    """Return a planner's instructions, with those for checked work only where the request speaks of a check."""
-    return system + prompts.PLAN_CHECK if _CHECKS.search(request) else system
 
 
 def final_step(plan: Plan) -> Mapping[str, Any] | None:
@@ -141,7 +136,7 @@ def kept_steps(plan: Plan, done: Collection[str]) -> list[dict[str, Any]]:
 
 def plan_text(plan: Plan) -> str:
     """Return a plan as models write it."""
-    return json.dumps({"steps": [briefly(step) for step in plan]}, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps({"steps": [briefly(step) for step in plan]}, ensure_ascii=False)
 
 
 def correction_text(feedback: str, flaws: Sequence[str]) -> str:
