@@ -190,17 +190,14 @@ def test_a_calculation_is_written_as_lines_and_computed(call: Any, tmp_path: Pat
     assert quote("Computed", "chairs = 4\nprice = 45\ntotal = 180") in words.messages[-1].text
 
 
-def test_examples_of_calculations_are_of_the_kind_of_the_task() -> None:
-    model = unable(*[SUM, "Done."] * 3)
+def test_examples_of_calculations_have_texts_where_the_task_has_some() -> None:
+    model = unable(*[SUM, "Done."] * 2)
     agent = Agent("clerk", model=model, tools=[calculator])
     agent.invoke("What do 4 chairs at 45.00 cost?")
-    agent.invoke("Which is cheaper, 4 chairs at 45.00 or 5 at 30.00?")
     agent.invoke({"task": "What do 4 chairs cost?", "context": {"prices": "chair 45.00"}})
-    plain, compared, quoted = (" ".join(message.text for message in call.messages[:-1]) for call in model.calls[::2])
-    assert "cheaper" in compared
-    assert "cheaper" not in plain + quoted
+    plain, quoted = (" ".join(message.text for message in call.messages[:-1]) for call in model.calls[::2])
     assert "```" in quoted
-    assert "```" not in plain + compared
+    assert "```" not in plain
 
 
 @pytest.mark.parametrize(

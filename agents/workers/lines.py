@@ -34,7 +34,6 @@ _NUMBER_WORD = re.compile(
 )
 _DIFFERENCE = re.compile(r"(?:abs\()?[^\W\d]\w* ?- ?[^\W\d]\w*\)?")
 _EXTREME = re.compile(r"(?:min|max)\([^\W\d]\w*(?:, ?[^\W\d]\w*)+\)")
-_COMPARES = re.compile(r"\b(?:compar|which|cheaper|less than|more than|difference|versus)", re.IGNORECASE)
 _OF_WHAT = re.compile(r"^(?:total|costs?|price)_|_(?:total|costs?|price)\b")
 _MONEY = re.compile(r"cost|price|pays?|paid|fee|sales|worth", re.IGNORECASE)
 _MEASURE = r"(?:(?:kilo|centi|milli)?(?:met(?:re|er)|gram|lit(?:re|er))s?|k[mg]|miles?|hours?|minutes?|days?|pages?)"
@@ -173,13 +172,9 @@ def in_lines(lines: CalculationLines, task: str, instructions: str) -> list[Base
     An agent's instructions are for its answer; a small model would follow them here. With figures they are data too.
     """
     _, context, own = message_parts(task)
-    has_texts, compares = "```" in context + own, _COMPARES.search(task) is not None
-    examples = [
-        message
-        for asked, reply in lines.examples
-        if (has_texts or "```" not in asked) and (compares or not _COMPARES.search(asked))
-        for message in (HumanMessage(asked), AIMessage(reply))
-    ]
+    has_texts = "```" in context + own
+    suited = [example for example in lines.examples if has_texts or "```" not in example[0]]
+    examples = [message for asked, reply in suited for message in (HumanMessage(asked), AIMessage(reply))]
     return [*examples, HumanMessage(f"{instructions if figures_in(instructions) else ''}\n\n{task}".strip())]
 
 
