@@ -170,7 +170,7 @@ def test_a_run_within_a_run_takes_no_lock_and_on_the_same_thread_it_is_refused()
     saver = InMemorySaver()
     lock, held = thread_lock(saver, config())
     assert isinstance(lock, ThreadLock)
-    for around, nested in ((saver, config(checkpoint_ns="node:1")), (None, config()), (saver, {}), (saver, held)):
+    for around, nested in ((saver, config(checkpoint_ns="node:1")), (None, config()), (saver, held)):
         assert isinstance(thread_lock(around, nested)[0], nullcontext)
     inner = RunnableLambda(lambda value: thread_lock(saver, config())[0])
     with pytest.raises(ThreadBusyError, match="starts another"):
