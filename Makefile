@@ -19,7 +19,7 @@ demo: .venv/base ## Answer a real request: with your key, or without one with a 
 	$(BIN)/podium --pattern planner "$(REQUEST)"
 	@echo "Next: source .venv/bin/activate; podium runs; podium show RUN --html; make tour"
 
-test: .venv/dev ## Run the tests (no key, no network; about three minutes on two quiet cores)
+test: .venv/dev ## Run the tests (no key, no network; about two minutes on two quiet cores)
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n auto -m "not types"
 
 test-oldest: .venv-oldest/done ## Run the engine's tests with the oldest versions of LangGraph and LangChain admitted
