@@ -190,14 +190,10 @@ def test_a_calculation_is_written_as_lines_and_computed(call: Any, tmp_path: Pat
     assert quote("Computed", "chairs = 4\nprice = 45\ntotal = 180") in words.messages[-1].text
 
 
-def test_examples_of_calculations_have_texts_where_the_task_has_some() -> None:
-    model = unable(*[SUM, "Done."] * 2)
-    agent = Agent("clerk", model=model, tools=[calculator])
-    agent.invoke("What do 4 chairs at 45.00 cost?")
-    agent.invoke({"task": "What do 4 chairs cost?", "context": {"prices": "chair 45.00"}})
-    plain, quoted = (" ".join(message.text for message in call.messages[:-1]) for call in model.calls[::2])
-    assert "```" in quoted
-    assert "```" not in plain
+def test_a_task_without_texts_is_also_shown_when_there_is_nothing_to_calculate() -> None:
+    model = unable("none", "A kettle.")
+    Agent("clerk", model=model, tools=[calculator]).invoke("Describe a kettle of 1.7 litres at 39.90 in 40 words.")
+    assert "none" in [message.text for message in model.calls[0].messages]
 
 
 @pytest.mark.parametrize(

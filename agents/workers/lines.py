@@ -13,7 +13,6 @@ from typing import ClassVar
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.tools import BaseTool, ToolException
 
-from agents.assignment import message_parts
 from agents.checks import asks_for_figures, asks_for_words, figures_in, unknown_figures
 
 Compute = Callable[[str, MutableMapping[str, float]], str]
@@ -167,14 +166,12 @@ def lines_of(tool: BaseTool) -> CalculationLines | None:
 
 
 def in_lines(lines: CalculationLines, task: str, instructions: str) -> list[BaseMessage]:
-    """Return the messages that are asked for lines: first the examples of the task's kind, which a runtime reads once.
+    """Return the messages that are asked for lines: first the examples, which a local runtime reads once.
 
+    All are shown for every task: without the last one, a text to be written is calculated too.
     An agent's instructions are for its answer; a small model would follow them here. With figures they are data too.
     """
-    _, context, own = message_parts(task)
-    has_texts = "```" in context + own
-    suited = [example for example in lines.examples if has_texts or "```" not in example[0]]
-    examples = [message for asked, reply in suited for message in (HumanMessage(asked), AIMessage(reply))]
+    examples = [message for asked, reply in lines.examples for message in (HumanMessage(asked), AIMessage(reply))]
     return [*examples, HumanMessage(f"{instructions if figures_in(instructions) else ''}\n\n{task}".strip())]
 
 
