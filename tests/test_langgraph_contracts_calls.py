@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.config import get_config
 from langgraph.func import task
 from langgraph.types import Command, interrupt
 
@@ -78,6 +79,7 @@ def test_a_call_may_call_tasks_of_langgraph_and_interrupt_in_them() -> None:
         return f"{value}{interrupt('?')}" if value == "b" else value
 
     async def work() -> str:
+        assert "futures" in get_config()["configurable"][internals.CALL].keywords  # as in a task of LangGraph's own
         return await inner("a") + await inner("b")
 
     async def node(state: Count, config: RunnableConfig) -> Count:

@@ -177,9 +177,6 @@ class Calls:
         future.add_done_callback(lambda future: run.close())
         return future, False
 
-    def _call_inside(self, task: object, *arguments: Any, **options: Any) -> object:
-        return self._call.func(task, *arguments, **{**self._call.keywords, **options})
-
     def _accepted(self, config: RunnableConfig, work: Any, shown: object) -> Any:
         from langgraph.pregel._algo import Call
         from langgraph.pregel._call import CACHE as RUNNABLES
@@ -210,7 +207,7 @@ class Calls:
         shown = accepted.input if self._is_watched else None
         config = {**accepted.config, "configurable": values}
         task = self._loop.tasks[accepted.id] = replace(accepted, input=shown, writes=writes, config=config)
-        values[CALL] = partial(self._call_inside, ref(task))  # it may call others
+        values[CALL] = _CallInside(self._call, ref(task))
         return task
 
     async def _run(self, task: Any) -> Any:
@@ -248,6 +245,23 @@ class Calls:
                 loop.checkpoint_pending_writes = whole
         loop.tasks.pop(task.id, None)
         return writes
+
+
+class _CallInside:
+    """That with which a task calls others: `functools.partial` as LangGraph makes it, sharing the node's keywords."""
+
+    __slots__ = ("_call", "args")
+
+    def __init__(self, call: partial[Any], task: ref[Any]) -> None:
+        self._call = call
+        self.args = (task,)
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        return self._call.keywords
+
+    def __call__(self, *arguments: Any, **options: Any) -> object:
+        return self._call.func(*self.args, *arguments, **{**self.keywords, **options})
 
 
 class _Work(OwnRun[Any, Any]):
