@@ -319,3 +319,11 @@ def test_a_token_file_that_was_never_written_lets_nobody_in(monkeypatch: pytest.
         server_token()
     assert len(make_token() or "") > 40
     assert make_token() == server_token() == token_file().read_text()
+
+
+def test_a_token_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PODIUM_TOKEN", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    token_file().mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=r"server-token.*PODIUM_TOKEN"):
+        server_token()

@@ -47,6 +47,8 @@ def _stored() -> str:
         return token_file().read_text(encoding="ascii").strip()
     except FileNotFoundError:
         return ""
+    except OSError as error:
+        raise ConfigurationError(f"The server's token cannot be read: {error}; set PODIUM_TOKEN instead") from error
 
 
 def _chosen() -> str | None:
