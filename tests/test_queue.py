@@ -218,7 +218,7 @@ def test_a_run_goes_on_though_its_worker_died_between_a_nodes_result_and_the_che
     arguments: Any = {"graph": "slow", "thread_id": "cut", "input": encode({"messages": "Do it"}), "context": None}
 
     def work() -> None:
-        job = do_run(graph, 1, arguments, storage=storage, control=RunControl(), note_questions=log, notify=log)
+        job = do_run(graph, 1, arguments, storage=storage, control=RunControl(), query=lambda *_, **__: None)
         asyncio.run(job)
 
     with sqlite(crew.folder() / "runs.sqlite") as storage:

@@ -7,8 +7,10 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -18,7 +20,7 @@ from langgraph.types import Command
 
 from agents.errors import ConfigurationError
 from agents.runtime import masked, start_in_background
-from graphs.distributed.jobs import QUEUE_JOB, Arguments, decode
+from graphs.distributed.jobs import NOTE_ASKED, NOTIFY, QUEUE_JOB, Arguments, channel_of, decode
 from graphs.engine import langgraph_internals as internals
 from graphs.show import LiveState, news
 from graphs.storage import Storage
@@ -29,10 +31,11 @@ _LONGEST_PAYLOAD = 7_900
 """Bytes of a notification; Postgres allows 7,999."""
 _MODES = ["tasks", "custom", "values"]
 _QUESTION_ID = re.compile("[0-9a-f]{32}")
-
-
 _FAREWELL = 3.0
 """Seconds that a cancelled run has to end; a function that blocks cannot be ended."""
+
+Query = Callable[..., Future[list[dict[str, Any]]]]
+"""Starts a statement of `jobs` with its values on the queue's database."""
 
 
 async def in_background(work: Callable[[], Coroutine[object, None, None]]) -> None:
@@ -64,8 +67,7 @@ async def do_run(
     *,
     storage: Storage,
     control: RunControl,
-    note_questions: Callable[[dict[str, str]], None],
-    notify: Callable[[str], object],
+    query: Query,
 ) -> None:
     """Do a run, or the rest of it.
 
@@ -75,8 +77,7 @@ async def do_run(
         arguments: The contents of the job.
         storage: The graph's checkpointer.
         control: Drains the run.
-        note_questions: Stores digests of the questions that the job answers.
-        notify: Sends a payload to those who watch the run.
+        query: Notes what the job answers, and notifies those who watch the run.
 
     Raises:
         WaitsForAnswerError: It is a new message, and the thread waits for an answer.
@@ -92,7 +93,7 @@ async def do_run(
         config = lock.mark(config)
         last = await storage.aget_tuple(config)
         begun = last is not None and last.metadata.get(QUEUE_JOB) == job_id
-        value = None if begun else _input(last, arguments, note_questions)
+        value = None if begun else _input(last, arguments, job_id, query)
         if value is None:
             if last is None:
                 raise ConfigurationError(f"Run {thread!r} does not exist")
@@ -100,20 +101,33 @@ async def do_run(
             if not (await graph.aget_state(config)).tasks:
                 return  # it has ended already; only that was not noted
         options = {"stream_mode": _MODES, "subgraphs": True, "control": control, "context": arguments["context"]}
-        await _followed(graph.astream(value, config, **options), _Lines(notify))
+        await _followed(graph.astream(value, config, **options), partial(query, NOTIFY, channel=channel_of(thread)))
 
 
-async def _followed(events: AsyncIterator[Any], lines: _Lines) -> None:
-    state = LiveState(time.time())
+async def _followed(events: AsyncIterator[Any], notify: Callable[..., object]) -> None:
+    """Notify lines about a run, without keys and not too often; the run does not wait for them, or fail with them."""
+    state, lines, sent = LiveState(time.time()), list[str](), 0.0
     async for event in events:
         if change := state.apply(event, time.time()):
-            lines.add(f"[{time.time() - state.began:6.1f} s] {line}" for line in news(state, change))
-    lines.send()
+            lines += [masked(f"[{time.time() - state.began:6.1f} s] {line}") for line in news(state, change)]
+        if lines and time.monotonic() - sent > _PAUSE:
+            _send(lines, notify)
+            lines, sent = [], time.monotonic()
+    _send(lines, notify)
 
 
-def _input(
-    last: CheckpointTuple | None, arguments: Arguments, note_questions: Callable[[dict[str, str]], None]
-) -> object:
+def _send(lines: Sequence[str], notify: Callable[..., object]) -> None:
+    payload: list[str] = []
+    for line in lines:
+        if len(json.dumps([*payload, line])) > _LONGEST_PAYLOAD:
+            notify(payload=json.dumps(payload))
+            payload = []
+        payload.append(line)
+    if payload:
+        notify(payload=json.dumps(payload))
+
+
+def _input(last: CheckpointTuple | None, arguments: Arguments, job_id: int | None, query: Query) -> object:
     """Return the input of a run whose job has written no checkpoint yet; None to go on."""
     asked = _questions(last)
     if "input" in arguments:
@@ -123,7 +137,7 @@ def _input(
     if "resume" not in arguments:
         return None
     if (before := arguments.get("asked")) is None:
-        note_questions(asked)
+        query(NOTE_ASKED, id=job_id, asked=json.dumps(asked)).result()
     else:  # an earlier worker may have answered, and died when the run asked something else
         asked = {key: digest for key, digest in asked.items() if before.get(key) == digest}
     answers = _answers(arguments["resume"], asked)
@@ -145,28 +159,3 @@ def _answers(resume: object, asked: Mapping[str, str]) -> Mapping[str, object]:
     if len(asked) > 1:
         raise ConfigurationError(f"{len(asked)} questions are open; answer by id: {', '.join(asked)}")
     return dict.fromkeys(asked, resume)
-
-
-class _Lines:
-    """Lines about a run, sent without keys, in notifications that are neither too frequent nor too long."""
-
-    def __init__(self, send: Callable[[str], object]) -> None:
-        self._send = send
-        self._lines: list[str] = []
-        self._sent = 0.0
-
-    def add(self, lines: Iterable[str]) -> None:
-        self._lines += map(masked, lines)
-        if self._lines and time.monotonic() - self._sent > _PAUSE:
-            self.send()
-
-    def send(self) -> None:
-        payload: list[str] = []
-        for line in self._lines:
-            if len(json.dumps([*payload, line])) > _LONGEST_PAYLOAD:
-                self._send(json.dumps(payload))
-                payload = []
-            payload.append(line)
-        if payload:
-            self._send(json.dumps(payload))
-        self._lines, self._sent = [], time.monotonic()

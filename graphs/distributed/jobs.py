@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, LiteralString, cast
 
 from typing_extensions import TypedDict
 
+from agents.errors import ConfigurationError
 from graphs.storage import strict
 
 if TYPE_CHECKING:
@@ -48,23 +49,23 @@ wakes them for new jobs only."""
 
 _JOBS = """
 SELECT DISTINCT ON (args->>'thread_id') id, task_name, status, scheduled_at, args FROM procrastinate_jobs
-WHERE task_name = ANY(%(tasks)s) AND status <> 'succeeded'
+WHERE starts_with(task_name, 'podium.') AND status <> 'succeeded'
     AND (%(thread)s::text IS NULL OR args->>'thread_id' = %(thread)s)
 ORDER BY args->>'thread_id', (status = 'doing') DESC, (status = 'todo') DESC, (task_name = 'podium.run') DESC, id DESC
 """
-_CANCEL = """
+CANCEL = """
 SELECT procrastinate_cancel_job_v1(id, true, task_name = 'podium.timer') AS id FROM procrastinate_jobs
-WHERE task_name = ANY(%(tasks)s) AND args->>'thread_id' = %(thread)s AND status IN ('todo', 'doing')
+WHERE starts_with(task_name, 'podium.') AND args->>'thread_id' = %(thread)s AND status IN ('todo', 'doing')
 """
-_REVIVE = """
+REVIVE = """
 UPDATE procrastinate_jobs SET status = 'todo', abort_requested = false, scheduled_at = NULL, attempts = attempts + 1,
     priority = %(priority)s, args = args || '{"takeovers": 0, "error": ""}'
 WHERE id = (SELECT max(id) FROM procrastinate_jobs WHERE lock = %(thread)s AND task_name = 'podium.run')
     AND status IN ('failed', 'cancelled', 'aborted')
 RETURNING id
 """
-_PRUNE = """
-DELETE FROM procrastinate_jobs WHERE task_name = ANY(%(tasks)s) AND status IN ('failed', 'cancelled', 'aborted')
+PRUNE = """
+DELETE FROM procrastinate_jobs WHERE starts_with(task_name, 'podium.') AND status IN ('failed', 'cancelled', 'aborted')
     AND (args->>'put')::timestamptz < %(before)s
 RETURNING id
 """
@@ -81,7 +82,7 @@ WITH stalled AS (
         args = args || jsonb_build_object('takeovers', (args->>'takeovers')::int + 1)
             || CASE WHEN (args->>'takeovers')::int >= %(most)s
                 THEN jsonb_build_object('error', %(error)s::text) ELSE '{}' END
-    WHERE status = 'doing' AND task_name = ANY(%(tasks)s)
+    WHERE status = 'doing' AND starts_with(task_name, 'podium.')
         AND (worker_id IS NULL OR worker_id IN (SELECT id FROM stalled))
     RETURNING status::text, args->>'thread_id' AS thread_id
 )
@@ -120,6 +121,7 @@ NOTE_ASKED = """
 UPDATE procrastinate_jobs SET args = args || jsonb_build_object('asked', %(asked)s::jsonb) WHERE id = %(id)s
 RETURNING id
 """
+DELETE = "DELETE FROM procrastinate_jobs WHERE id = %(id)s AND status = 'doing' RETURNING id"
 BEAT = "UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = %(worker)s RETURNING id"
 NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"
 
@@ -168,14 +170,13 @@ def make_tables(connection: Connection) -> None:
 
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
-        if not tables_exist(connection):
+        if not _tables_exist(connection):
             connection.execute(SchemaManager.get_schema())
         if _value(connection, "SELECT to_regproc('podium_wake_workers')") is None:
             connection.execute(_WAKE)
 
 
-def tables_exist(connection: Connection) -> bool:
-    """Tell whether the queue was ever used."""
+def _tables_exist(connection: Connection) -> bool:
     return _value(connection, "SELECT to_regclass('procrastinate_jobs')") is not None
 
 
@@ -184,20 +185,16 @@ def _value(connection: Connection, statement: LiteralString) -> Any:
     return next(iter(row.values())) if row else None
 
 
-def insert(
-    connection: Connection,
-    arguments: Arguments,
-    *,
-    priority: int,
-    at: datetime | None = None,
-    schedule: str | None = None,
-) -> None:
-    """Insert a run, or with `at` its timer; `schedule` names a timer that exists once."""
+def insert(connection: Connection, arguments: Arguments, *, priority: int, at: datetime | None = None) -> None:
+    """Insert a run; with `at` its timer, and with a `cron` the next timer of a schedule, of which there is one."""
     from procrastinate.jobs import Job as Row
     from procrastinate.manager import JobManager
     from procrastinate.sync_psycopg_connector import SyncPsycopgConnector
 
-    if schedule:
+    schedule = None
+    if "cron" in arguments:
+        schedule = f"podium cron {arguments['thread_id']}"
+        at = next_time(arguments["cron"], now(connection))
         connection.execute("DELETE FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo'", (schedule,))
     row = Row(
         queue=queue_of(arguments["graph"]),
@@ -211,16 +208,19 @@ def insert(
     JobManager(SyncPsycopgConnector()).defer_job(row, connection=connection)
 
 
-def revive(connection: Connection, thread_id: str, priority: int) -> bool:
-    """Queue the last run of a thread again, if it failed or was cancelled."""
-    return connection.execute(_REVIVE, {"thread": thread_id, "priority": priority}).fetchone() is not None
+def next_time(cron: str, now: datetime) -> datetime:
+    """Return when a schedule is due next.
 
+    Raises:
+        ConfigurationError: It is not one.
+    """
+    from croniter import croniter
 
-def prune(connection: Connection, before: datetime) -> int:
-    """Delete the jobs that failed or were cancelled and were put before some time; return how many."""
-    if not tables_exist(connection):
-        return 0
-    return len(connection.execute(_PRUNE, {"tasks": [RUN, TIMER], "before": before}).fetchall())
+    try:
+        due: datetime = croniter(cron, now).get_next(datetime)
+    except ValueError as error:
+        raise ConfigurationError(f"cron={cron!r} is not a schedule such as '0 8 * * 1-5': {error}") from error
+    return due
 
 
 def now(connection: Connection) -> datetime:
@@ -229,17 +229,14 @@ def now(connection: Connection) -> datetime:
     return time.astimezone(UTC)
 
 
-def delete(connection: Connection, job_id: int | None) -> bool:
-    """Delete a job that is at work, if there still is one."""
-    statement = "DELETE FROM procrastinate_jobs WHERE id = %s AND status = 'doing' RETURNING id"
-    return connection.execute(statement, (job_id,)).fetchone() is not None
+def query(connection: Connection, statement: LiteralString, **values: object) -> list[dict[str, Any]]:
+    """Return the rows of a statement; none where the queue was never used."""
+    return connection.execute(statement, values).fetchall() if _tables_exist(connection) else []
 
 
 def list_jobs(connection: Connection, thread_id: str | None = None) -> list[QueuedRun]:
     """Return the job of each thread that says how it stands, the latest first."""
-    if not tables_exist(connection):
-        return []
-    rows = connection.execute(_JOBS, {"tasks": [RUN, TIMER], "thread": thread_id}).fetchall()
+    rows = query(connection, _JOBS, thread=thread_id)
     return [_job(row) for row in sorted(rows, key=lambda row: row["id"], reverse=True)]
 
 
@@ -256,14 +253,6 @@ def _job(row: Mapping[str, Any]) -> QueuedRun:
         "takeovers": arguments["takeovers"],
         "error": arguments.get("error", ""),
     }
-
-
-def cancel_jobs(connection: Connection, thread_id: str) -> int:
-    """Cancel all jobs of a thread that wait, and ask the workers of those at work to stop; return how many."""
-    if not tables_exist(connection):
-        return 0
-    rows = connection.execute(_CANCEL, {"tasks": [RUN, TIMER], "thread": thread_id}).fetchall()
-    return sum(row["id"] is not None for row in rows)
 
 
 def queue_of(graph: str) -> str:

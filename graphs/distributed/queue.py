@@ -70,7 +70,10 @@ class Queue:
                 "A queue needs a Postgres database: postgresql://user:password@host:5432/database, as its uri or in"
                 f" {PATH_VARIABLE}"
             )
-        self.graphs = _loaded(graphs) if isinstance(graphs, str) else graphs
+        self.graphs: Graphs | None = load_named(graphs) if isinstance(graphs, str) else graphs
+        if not isinstance(self.graphs, Mapping | None):
+            kind = type(self.graphs).__name__
+            raise ConfigurationError(f'{graphs} is a {kind}; a worker needs {{"name": graph, …}}')
         for name in self.graphs or ():
             _check_name(name)
         try:
@@ -120,15 +123,14 @@ class Queue:
             raise ConfigurationError("Name the run that is to go on, as thread_id, and no time: it goes on at once")
         new_id = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
         arguments = _arguments(graph, input, thread_id or new_id, context, cron)
-        schedule = _schedule(arguments["thread_id"]) if cron else None
         priority = ANSWERS_FIRST if goes_on else priority
         with connected(self.uri, pool=self._pool) as connection, connection.transaction():
             now = jobs.now(connection)
             arguments["put"] = now.isoformat()
             wait = delay if isinstance(delay, timedelta | None) else timedelta(seconds=delay)
-            due = next_time(cron, now) if cron else at if wait is None else now + wait
-            if input is not None or not jobs.revive(connection, arguments["thread_id"], priority):
-                jobs.insert(connection, arguments, priority=priority, at=due, schedule=schedule)
+            again = {"thread": arguments["thread_id"], "priority": priority}
+            if input is not None or not jobs.query(connection, jobs.REVIVE, **again):
+                jobs.insert(connection, arguments, priority=priority, at=at if wait is None else now + wait)
         return arguments["thread_id"]
 
     async def aput(self, graph: str, input: object = None, **options: Any) -> str:  # noqa: A002 - as in `put`
@@ -145,12 +147,12 @@ class Queue:
     def cancel(self, thread_id: str) -> int:
         """Cancel all runs of a thread, or a schedule, and return how many; those at work stop within seconds."""
         with connected(self.uri) as connection:
-            return jobs.cancel_jobs(connection, thread_id)
+            return sum(row["id"] is not None for row in jobs.query(connection, jobs.CANCEL, thread=thread_id))
 
     def prune(self, before: datetime) -> int:
         """Forget the runs that failed or were cancelled and were put before some time, and return how many."""
         with connected(self.uri) as connection:
-            return jobs.prune(connection, before)
+            return len(jobs.query(connection, jobs.PRUNE, before=before))
 
     def watch(self, thread_id: str) -> Iterator[str]:
         """Yield lines about a run's progress from now on, until it ends, asks a person or fails."""
@@ -179,7 +181,7 @@ class Queue:
         """Put a run that is due, and the next timer of its schedule, in one transaction with the end of its timer."""
         cron, name = arguments.get("cron"), arguments["thread_id"]
         with connected(self.uri, pool=self._pool) as connection, connection.transaction():
-            if not jobs.delete(connection, timer):
+            if not jobs.query(connection, jobs.DELETE, id=timer):
                 return  # another worker has rung it
             now = jobs.now(connection)
             thread = f"{name}-{now:%Y%m%d-%H%M%S}" if cron else name
@@ -187,8 +189,7 @@ class Queue:
             run.pop("cron", None)
             jobs.insert(connection, run, priority=priority)
             if cron:
-                due = next_time(cron, now)
-                jobs.insert(connection, arguments, priority=priority, at=due, schedule=_schedule(name))
+                jobs.insert(connection, arguments, priority=priority)
 
     @cached_property
     def _pool(self) -> Any:
@@ -199,39 +200,12 @@ class Queue:
         return pool
 
 
-def _loaded(target: str) -> Graphs:
-    graphs = load_named(target)
-    if not isinstance(graphs, Mapping):
-        raise ConfigurationError(f'{target} is a {type(graphs).__name__}; a worker needs {{"name": graph, …}}')
-    return graphs
-
-
-def next_time(cron: str, now: datetime) -> datetime:
-    """Return when a schedule is due next.
-
-    Raises:
-        ConfigurationError: It is not one.
-    """
-    from croniter import croniter
-
-    try:
-        due: datetime = croniter(cron, now).get_next(datetime)
-    except ValueError as error:
-        raise ConfigurationError(f"cron={cron!r} is not a schedule such as '0 8 * * 1-5': {error}") from error
-    return due
-
-
 def _arguments(graph: str, value: object, thread_id: str, context: Any, cron: str | None) -> Arguments:
-    if isinstance(context, Settings):
-        context = asdict(context)
-    arguments: Arguments = {
-        "graph": graph,
-        "thread_id": thread_id,
-        "context": dict(context) if context else None,
-        "request": "",
-        "put": "",
-        "takeovers": 0,
-    }
+    context = asdict(context) if isinstance(context, Settings) else dict(context or {})
+    arguments: Arguments = {"graph": graph, "thread_id": thread_id, "context": context or None}
+    arguments |= {"request": "", "put": "", "takeovers": 0}
+    if cron:
+        arguments["cron"] = cron
     if isinstance(value, str):
         value = {"messages": value}
     try:
@@ -243,8 +217,6 @@ def _arguments(graph: str, value: object, thread_id: str, context: Any, cron: st
         json.dumps(arguments)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"A run for a queue is plain data and messages: {error}") from error
-    if cron:
-        arguments["cron"] = cron
     return arguments
 
 
@@ -254,10 +226,6 @@ def _request(value: object) -> str:
         return ""
     request = last_request(convert_to_messages(messages if isinstance(messages, list) else [messages]))
     return request.text[:_LONGEST_REQUEST]
-
-
-def _schedule(name: str) -> str:
-    return f"podium cron {name}"
 
 
 def _check_name(name: str) -> None:

@@ -127,14 +127,11 @@ def work_on(agent: str, order: bytes) -> bytes:
     return pack(reply)
 
 
-_ASKS = (
-    "Agent {name!r} asks a person, and a question cannot leave a worker: its run there has no thread to wait in."
-    " Keep this agent in the coordinator's process, or have it decide without a person"
-)
-
-
 def _outcome(name: str, order: RemoteAssignment, inside: InPlace, tally: Tally) -> Answer | handoffs.Turn:
-    agent = agent_at(order["place"], name)
+    team = team_at(order["place"])
+    if name not in team:  # coordinator and worker run different code
+        raise UnknownAgentError(f"This worker's {order['place']} has no agent {name!r}, but {', '.join(sorted(team))}")
+    agent = team[name]
     if order["form"] is not None:
         agent = agent.returning(order["form"])
     tools = order["tools"]
@@ -180,7 +177,10 @@ def _in_graph(asked: tuple[Runnable[Assignment, Answer | handoffs.Turn], str, As
     try:
         return cast("Answer | handoffs.Turn", within_budget(job, config).invoke(assignment, config))
     except GraphInterrupt:
-        raise AgentError(_ASKS.format(name=name)) from None
+        raise AgentError(
+            f"Agent {name!r} asks a person, and a question cannot leave a worker: its run there has no thread to wait"
+            " in. Keep this agent in the coordinator's process, or have it decide without a person"
+        ) from None
 
 
 @cache
@@ -192,15 +192,3 @@ def team_at(place: str) -> Mapping[str, Agent]:
     """
     value = load_named(place)
     return team_of(value() if callable(value) else value)
-
-
-def agent_at(place: str, name: str) -> Agent:
-    """Return an agent by name.
-
-    Raises:
-        UnknownAgentError: No agent there has the name: coordinator and worker run different code.
-    """
-    team = team_at(place)
-    if name not in team:
-        raise UnknownAgentError(f"This worker's {place} has no agent {name!r}, but {', '.join(sorted(team))}")
-    return team[name]

@@ -10,11 +10,10 @@ with them its locks, and puts its runs back; they go on from their checkpoints.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -37,7 +36,6 @@ try:
     from procrastinate.jobs import Job as Row
     from procrastinate.jobs import Status
     from procrastinate.manager import JobManager
-    from procrastinate.retry import BaseRetryStrategy, RetryDecision
     from procrastinate.worker import Worker as ProcrastinateWorker
 except ImportError as error:
     raise ConfigurationError(f"A worker needs an extra: {install_hint('queue')}") from error
@@ -58,21 +56,6 @@ _FORGOTTEN = 60.0
 """Seconds for which a stalled worker's row is kept after its runs were taken over."""
 
 
-class _PutBackError(Exception):
-    """The run goes back into the queue; it may be taken again after `seconds`."""
-
-    def __init__(self, reason: str, seconds: float = 0.0) -> None:
-        super().__init__(reason)
-        self.seconds = seconds
-
-
-class _PutBack(BaseRetryStrategy):
-    def get_retry_decision(self, *, exception: BaseException, job: Row) -> RetryDecision | None:
-        if not isinstance(exception, _PutBackError):
-            return None
-        return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=exception.seconds))
-
-
 class _OwnJobs(JobManager):
     """Procrastinate's job manager for one worker, which ends no job that another worker has taken over."""
 
@@ -81,8 +64,8 @@ class _OwnJobs(JobManager):
         self.worker_id = worker_id
         self.failed: dict[int | None, str] = {}
         """By id of a job, why it failed for good; procrastinate would log it, with its input, if it were raised."""
-        self.broken_off: set[int | None] = set()
-        """Jobs that are put back because the storage failed, which counts as a takeover."""
+        self.put_back: dict[int | None, tuple[float, bool]] = {}
+        """By id of a job, after how many seconds it may be taken again, and whether that counts as a takeover."""
 
     async def query(self, statement: str, **values: object) -> list[dict[str, Any]]:
         return await self.connector.execute_query_all_async(statement, **values)
@@ -99,20 +82,17 @@ class _OwnJobs(JobManager):
 
     async def finish_job(self, job: Row, status: Status, delete_job: bool) -> None:
         mine: Mapping[str, object] = {"id": job.id, "worker": self.worker_id}
+        if job.id in self.put_back:
+            seconds, counts = self.put_back.pop(job.id)
+            if counts:
+                await self.query(jobs.COUNT_TAKEOVER, **mine)
+            await self.query(jobs.PUT_BACK, **mine, seconds=seconds)
+            return
         if reason := self.failed.pop(job.id, None):
             status, delete_job = Status.FAILED, False
             await self.query(jobs.NOTE_ERROR, **mine, error=reason)
         channel = jobs.channel_of(str(job.task_kwargs["thread_id"]))
         await self.query(jobs.FINISH_JOB, **mine, status=status.value, delete=delete_job, channel=channel)
-
-    async def retry_job(self, job: Row, retry_at: datetime | None = None, *_: object, **__: object) -> None:
-        mine = {"id": job.id, "worker": self.worker_id}
-        if job.id in self.broken_off:
-            self.broken_off.discard(job.id)
-            await self.query(jobs.COUNT_TAKEOVER, **mine)
-        # Seconds, not a time: it is due by the database's clock.
-        seconds = (retry_at - datetime.now(UTC)).total_seconds() if retry_at else 0.0
-        await self.query(jobs.PUT_BACK, **mine, seconds=seconds)
 
 
 class Worker:
@@ -184,7 +164,7 @@ class Worker:
             raise StorageError(f"Postgres cannot be used: {error.__cause__ or error}") from error
 
     async def _work(self, app: App) -> None:
-        app.task(name=jobs.RUN, pass_context=True, retry=_PutBack())(self._run)
+        app.task(name=jobs.RUN, pass_context=True)(self._run)
         app.task(name=jobs.TIMER, pass_context=True)(self._ring)
         worker: Any = ProcrastinateWorker(
             app,
@@ -217,7 +197,7 @@ class Worker:
         )
         limits = {"seconds": self._takeover_after, "most": self._max_takeovers, "error": error}
         while await self._jobs.query(jobs.BEAT, worker=worker):
-            for freed in await self._jobs.query(jobs.TAKE_OVER, tasks=[jobs.RUN, jobs.TIMER], **limits):
+            for freed in await self._jobs.query(jobs.TAKE_OVER, **limits):
                 what = "put back" if freed["status"] == "todo" else freed["status"]
                 self._report(f"{freed['thread_id']}: {what}, because its worker died or stalled")
             await JobManager.prune_stalled_workers(self._jobs, self._takeover_after + _FORGOTTEN)
@@ -238,55 +218,43 @@ class Worker:
         if self._is_stopping:
             control.request_drain("the worker stops")
         self._report(f"{name}: at work")
+        put_back = partial(self._put_back, job.id, name)
         try:
             await self._at_work(job, arguments, control)
             self._report(f"{name}: done in {time.monotonic() - began:.1f} s")
-        except GraphDrained as drained:
-            raise self._put_back(name, "the worker stops") from drained
+        except GraphDrained:
+            put_back("the worker stops")
         except WaitsForAnswerError as waits:
-            raise self._put_back(name, str(waits), _PUT_OFF) from waits
-        except asyncio.CancelledError as cut:
+            put_back(str(waits), _PUT_OFF)
+        except asyncio.CancelledError:
             if context.abort_reason() is AbortReason.SHUTDOWN:
-                raise self._put_back(name, "cut off: the worker stops") from cut
-            self._report(f"{name}: cancelled")
+                put_back("cut off: the worker stops")
+            else:
+                self._report(f"{name}: cancelled")
             raise
         except Exception as error:
             reason = masked(f"{type(error).__name__}: {error}")
             if isinstance(error, StorageError) and arguments["takeovers"] < self._max_takeovers:
-                self._jobs.broken_off.add(job.id)
-                raise self._put_back(name, reason, _PAUSE) from error
-            self._jobs.failed[job.id] = reason
-            self._report(f"{name}: failed: {reason}")
+                put_back(reason, _PAUSE, counts=True)
+            else:
+                self._jobs.failed[job.id] = reason
+                self._report(f"{name}: failed: {reason}")
         finally:
             self._controls.discard(control)
 
-    def _put_back(self, name: str, reason: str, seconds: float = 0.0) -> _PutBackError:
+    def _put_back(self, job: int | None, name: str, reason: str, seconds: float = 0.0, *, counts: bool = False) -> None:
         self._report(f"{name}: put back: {reason}")
-        return _PutBackError(reason, seconds)
+        self._jobs.put_back[job] = seconds, counts
 
     async def _at_work(self, job: Row, arguments: Arguments, control: RunControl) -> None:
-        loop = asyncio.get_running_loop()
+        loop, graph = asyncio.get_running_loop(), self._graphs[arguments["graph"]]
 
-        def note_questions(asked: dict[str, str]) -> None:
-            note = self._jobs.query(jobs.NOTE_ASKED, id=job.id, asked=json.dumps(asked))
-            asyncio.run_coroutine_threadsafe(note, loop).result()
+        def query(statement: str, **values: object) -> Future[list[dict[str, Any]]]:
+            return asyncio.run_coroutine_threadsafe(self._jobs.query(statement, **values), loop)
 
-        async def notify(payload: str) -> None:
-            with suppress(ConnectorException):  # a run does not fail because its news does not arrive
-                await self._jobs.query(jobs.NOTIFY, channel=jobs.channel_of(arguments["thread_id"]), payload=payload)
-
-        await in_background(  # this loop sends the heartbeats
-            partial(
-                do_run,
-                self._graphs[arguments["graph"]],
-                job.id,
-                arguments,
-                storage=self._storage,
-                control=control,
-                note_questions=note_questions,
-                notify=lambda payload: asyncio.run_coroutine_threadsafe(notify(payload), loop),
-            )
-        )
+        # In the background, because this loop sends the heartbeats.
+        work = partial(do_run, graph, job.id, arguments, storage=self._storage, control=control, query=query)
+        await in_background(work)
 
 
 def _named(uri: str, worker_id: int) -> str:
