@@ -28,7 +28,6 @@ from agents.runtime import (
     extended,
     handlers_of,
     in_place,
-    in_run,
     in_run_scope,
     names_for,
     run_scope,
@@ -166,7 +165,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
 
     def run(self, effects: Effects, value: Asked, config: RunnableConfig) -> Coroutine[Any, Any, Answer]:
         tally = in_place(config).tally_of(self) or Tally(settings().prices)
-        return in_run(config, lambda own: self.work(effects, value, own, tally, lambda reply, usage: None))
+        return self.work(effects, value, config, tally, lambda reply, usage: None)
 
     async def work(
         self,
@@ -178,21 +177,23 @@ class Agent(SyncAsyncStream[Asked, Answer]):
     ) -> Answer | T:
         """Do one assignment; `instead(reply, usage)` may read a worker's reply as something else than an answer."""
         assignment = as_assignment(value)
+        scope, config = in_run_scope(config)
         config, figures = self.configured(config, tally, assignment)
-        with tally:
-            await self._admit(effects, assignment, config)
-            reply = await self.reply(effects, assignment, config, tally)
-            for is_asked_again in (True, False) if self.is_chat_model else (False,):
-                usage = self.spent(reply, tally, config)
-                if (other := instead(reply, usage)) is not None:
-                    return other
-                answer = self.answer(reply, usage)
-                wrong = await self.guardrails.wrong_in_answer(effects, answer["text"], answer["data"], assignment)
-                if not wrong:
-                    return with_figures(answer, figures)
-                if is_asked_again:
-                    reply = await self.reply(effects, sent_back(assignment, answer["text"], wrong), config, tally)
-            raise AgentError(f"The answer of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
+        async with scope:
+            with tally:
+                await self._admit(effects, assignment, config)
+                reply = await self.reply(effects, assignment, config, tally)
+                for is_asked_again in (True, False) if self.is_chat_model else (False,):
+                    usage = self.spent(reply, tally, config)
+                    if (other := instead(reply, usage)) is not None:
+                        return other
+                    answer = self.answer(reply, usage)
+                    wrong = await self.guardrails.wrong_in_answer(effects, answer["text"], answer["data"], assignment)
+                    if not wrong:
+                        return with_figures(answer, figures)
+                    if is_asked_again:
+                        reply = await self.reply(effects, sent_back(assignment, answer["text"], wrong), config, tally)
+                raise AgentError(f"The answer of agent {self.name!r} did not pass: {' '.join(wrong)}", kind="check")
 
     async def _admit(self, effects: Effects, assignment: Assignment, config: RunnableConfig) -> None:
         """Raise if a check of the input does not pass, or if the agent has a memory and the run names no user."""

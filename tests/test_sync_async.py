@@ -38,8 +38,8 @@ def double(number: int) -> int:
 async def call_everything(effects: Effects, value: int) -> list[int]:
     return [
         await effects.invoke(RunnableLambda(double, afunc=async_double), value, None),
-        await effects.function(double, {"number": value}),
-        await effects.coroutine(async_double, {"number": value}),
+        await effects.function(double, value),
+        await effects.coroutine(async_double, value),
     ]
 
 
@@ -53,7 +53,7 @@ def test_a_batch_is_a_batch_of_runs() -> None:
 
 
 async def fail(effects: Effects, value: Any) -> Any:
-    return await effects.coroutine(async_fail, {})
+    return await effects.coroutine(async_fail)
 
 
 async def async_fail() -> None:
@@ -70,14 +70,14 @@ async def read_context(effects: Effects, value: Any) -> list[str]:
         return who.get()
 
     return [
-        await effects.function(who.get, {}),
-        await effects.coroutine(async_who, {}),
+        await effects.function(who.get),
+        await effects.coroutine(async_who),
         await effects.within(PATIENCE, of(effects)),
     ]
 
 
 async def of(effects: Effects) -> str:
-    return await effects.function(who.get, {})
+    return await effects.function(who.get)
 
 
 def test_context_variables_reach_functions_in_any_thread(call: Any) -> None:
@@ -89,7 +89,7 @@ def test_context_variables_reach_functions_in_any_thread(call: Any) -> None:
 
 
 async def hang(effects: Effects, value: threading.Event) -> Any:
-    return await effects.within(0.02, effects.function(value.wait, {"timeout": PATIENCE}))
+    return await effects.within(0.02, effects.function(value.wait, PATIENCE))
 
 
 def test_work_is_given_up_after_its_time() -> None:
@@ -127,7 +127,7 @@ def test_async_work_is_cancelled_after_its_time() -> None:
             seen.append("cancelled")
 
     async def within(effects: Effects, value: Any) -> Any:
-        return await effects.within(0.02, effects.coroutine(never, {}))
+        return await effects.within(0.02, effects.coroutine(never))
 
     with pytest.raises(TimeoutError):
         asyncio.run(Using(within).ainvoke(None))
@@ -135,7 +135,7 @@ def test_async_work_is_cancelled_after_its_time() -> None:
 
 
 async def in_time(effects: Effects, value: Any) -> Any:
-    return await effects.within(PATIENCE, effects.coroutine(async_double, {"number": value}))
+    return await effects.within(PATIENCE, effects.coroutine(async_double, value))
 
 
 def test_work_within_its_time_gives_its_result(call: Any) -> None:
@@ -143,7 +143,7 @@ def test_work_within_its_time_gives_its_result(call: Any) -> None:
 
 
 async def fail_in_time(effects: Effects, value: Any) -> Any:
-    return await effects.within(PATIENCE, effects.coroutine(async_fail, {}))
+    return await effects.within(PATIENCE, effects.coroutine(async_fail))
 
 
 def test_an_error_within_the_time_is_raised(call: Any) -> None:
@@ -204,7 +204,7 @@ def test_async_functions_called_from_threads_share_one_loop() -> None:
         loops.add(id(asyncio.get_running_loop()))
 
     async def work(effects: Effects, value: Any) -> None:
-        await effects.coroutine(note, {})
+        await effects.coroutine(note)
 
     threads = [threading.Thread(target=Using(work).invoke, args=(None,)) for _ in range(5)]
     for thread in threads:
@@ -220,7 +220,7 @@ def test_async_functions_work_on_after_one_was_interrupted(error: type[BaseExcep
         raise error
 
     async def work(effects: Effects, value: Any) -> Any:
-        return await effects.coroutine(value, {})
+        return await effects.coroutine(value)
 
     async def fine() -> str:
         return "fine"

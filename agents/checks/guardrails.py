@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from langgraph.errors import GraphBubbleUp
 
 from agents.assignment import Assignment
 from agents.errors import ConfigurationError, PodiumError
-from agents.runtime import Effects, call, explain, is_async
+from agents.runtime import Effects, call, explain
 
 Check = Callable[..., object]
 """Returns None or True if it passes, else False or what is wrong; may be async.
@@ -57,7 +56,7 @@ async def finding(effects: Effects, check: Check, *arguments: object, **more: ob
     """
     name = getattr(check, "__name__", "check")
     try:
-        verdict = await call(effects, partial(check, *arguments), more, is_async=is_async(check))
+        verdict = await call(effects, check, *arguments, **more)
     except (GraphBubbleUp, PodiumError):
         raise
     except Exception as error:

@@ -160,7 +160,7 @@ async def model_of_run(effects: Effects, own: BaseChatModel | str | None) -> Bas
         usable: BaseChatModel = on_models(wanted, _for_any_loop)
         return usable
     # Finding out may load the local model or ask a server, which must not hold up an event loop.
-    return await effects.function(chat_model, {"model": wanted})
+    return await effects.function(chat_model, wanted)
 
 
 _lock = threading.Lock()

@@ -38,7 +38,7 @@ from agents.runtime.replies import check_reply, is_json
 from agents.runtime.retry import FailedAttempt, InPlace, Retry, in_place, is_exhausted
 from agents.runtime.run_config import CALCULATED, Names, calculated, current, extended, handlers_of, names_for
 from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
-from agents.runtime.scope import RunScope, in_run, in_run_scope, run_scope
+from agents.runtime.scope import RunScope, in_run_scope, run_scope
 from agents.runtime.sync_async import OwnRun, SyncAsyncRunnable, SyncAsyncStream, effects_of, is_watched
 from agents.runtime.usage import BUDGET, Tally, charge_earlier, model_called, plausible, usage_of_messages
 from agents.usage import COUNTS, Usage, add_usage, named, no_usage, sum_usage
@@ -80,7 +80,6 @@ __all__ = [
     "extended",
     "handlers_of",
     "in_place",
-    "in_run",
     "in_run_scope",
     "in_thread",
     "innermost",

@@ -53,7 +53,7 @@ sync_caller: ContextVar[SyncCaller | None] = ContextVar("podium_sync_caller", de
 """None where async code works for an async caller."""
 
 
-async def in_thread(function: Callable[..., T], *arguments: object, **options: object) -> T:
+async def in_thread(function: Callable[..., T], /, *arguments: object, **options: object) -> T:
     """Call a plain function in a thread; of those that asyncio itself starts, there are as few as five."""
     call = partial(copy_context().run, partial(function, *arguments, **options))
     return await run_in_executor(_threads(_level.get()), call)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -36,11 +36,11 @@ class Effects:
         chunks: AsyncIterator[object] = runnable.astream(value, config, **options)
         return chunks
 
-    def function(self, function: Callable[..., T], arguments: Mapping[str, object]) -> _Async[T]:
-        return in_thread(function, **arguments)
+    def function(self, function: Callable[..., T], /, *arguments: object, **options: object) -> _Async[T]:
+        return in_thread(function, *arguments, **options)
 
-    def coroutine(self, function: Callable[..., _Async[T]], arguments: Mapping[str, object]) -> _Async[T]:
-        return function(**arguments)
+    def coroutine(self, function: Callable[..., _Async[T]], /, *arguments: object, **options: object) -> _Async[T]:
+        return function(*arguments, **options)
 
     def sleep(self, seconds: float) -> _Async[None]:
         return asyncio.sleep(seconds)
@@ -116,21 +116,21 @@ class BackgroundEffects(Effects):
         chunks = cast(Generator[object], runnable.stream(value, config, **options))
         end = object()
         try:
-            while (chunk := await self.function(partial(next, chunks, end), {})) is not end:
+            while (chunk := await self.function(next, chunks, end)) is not end:
                 yield chunk
         finally:
             with suppress(ValueError):  # it still works on a chunk that nobody waits for, and closes itself after that
                 await in_thread(chunks.close)
 
-    async def function(self, function: Callable[..., T], arguments: Mapping[str, object]) -> T:
+    async def function(self, function: Callable[..., T], /, *arguments: object, **options: object) -> T:
         self.check()
-        return await super().function(function, arguments)
+        return await super().function(function, *arguments, **options)
 
-    async def coroutine(self, function: Callable[..., _Async[T]], arguments: Mapping[str, object]) -> T:
+    async def coroutine(self, function: Callable[..., _Async[T]], /, *arguments: object, **options: object) -> T:
         self.check()
         token = sync_caller.set(None)
         try:
-            return await self._until_cancelled(function(**arguments))
+            return await self._until_cancelled(function(*arguments, **options))
         finally:
             sync_caller.reset(token)
 
@@ -172,13 +172,11 @@ class _BackgroundEvent(Wakeup):
         await self._effects._until_cancelled(super().wait(seconds))
 
 
-async def call(
-    effects: Effects, function: Callable[..., Any], arguments: Mapping[str, object], *, is_async: bool
-) -> Any:
+async def call(effects: Effects, function: Callable[..., Any], /, *arguments: object, **options: object) -> Any:
     """Call a user's function, sync or async."""
-    result = await (effects.coroutine if is_async else effects.function)(function, arguments)
+    result = await (effects.coroutine if is_async(function) else effects.function)(function, *arguments, **options)
     # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
-    return await effects.coroutine(lambda: result, {}) if inspect.iscoroutine(result) else result
+    return await effects.coroutine(lambda: result) if inspect.iscoroutine(result) else result
 
 
 def is_async(function: Callable[..., object]) -> bool:

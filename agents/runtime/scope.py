@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -107,14 +107,3 @@ def in_run_scope(config: RunnableConfig) -> tuple[RunScope | nullcontext[None], 
         return nullcontext(), config
     scope = RunScope()
     return scope, {**config, "configurable": {**config.get("configurable", {}), _KEY: scope}}
-
-
-def in_run(config: RunnableConfig, work: Callable[[RunnableConfig], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
-    """Do some work in the scope of its run, or in one of its own."""
-    return work(config) if run_scope(config) is not None else _in_run_of_its_own(config, work)
-
-
-async def _in_run_of_its_own(config: RunnableConfig, work: Callable[[RunnableConfig], Coroutine[Any, Any, T]]) -> T:
-    scope, config = in_run_scope(config)
-    async with scope:
-        return await work(config)

@@ -16,7 +16,6 @@ from simpleeval import FunctionNotDefined, NameNotDefined, SimpleEval  # type: i
 
 from agents.runtime import calculated, reads_foreign_text
 from agents.tools.readable_tool import readable_tool
-from agents.workers import CalculationLines
 
 MAX_EXPRESSION = 1000
 """Characters of an expression; a longer one is refused before it is parsed."""
@@ -175,5 +174,5 @@ calculator = readable_tool(
     "A floor takes 4 kg of glue per 100 tiles, at 0.60 a kg. What does it cost for 850 tiles?",
     name="calculator",
     example_arguments={"expression": "4 / 100 * 850 * 0.60"},
-    in_lines=CalculationLines(compute),
+    in_lines=compute,
 )

@@ -12,12 +12,10 @@ Each kind has `await job(effects, assignment, config)`: the Runnable that does t
 from agents.workers.chat_model import MAX_TURNS, ChatModelWorker
 from agents.workers.function import FunctionWorker
 from agents.workers.graph import GraphWorker, newly_written, written
-from agents.workers.lines import CalculationLines
 from agents.workers.tool_calls import Toolset, safe_name
 
 __all__ = [
     "MAX_TURNS",
-    "CalculationLines",
     "ChatModelWorker",
     "FunctionWorker",
     "GraphWorker",

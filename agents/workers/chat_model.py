@@ -86,14 +86,11 @@ class ChatModelWorker:
     ) -> None:
         if max_turns < 1:
             raise ConfigurationError(f"max_turns must be 1 or more, not {max_turns}")
-        self.name = name
-        self.instructions = instructions
+        self.name, self.instructions, self.max_turns = name, instructions, max_turns
         self.model = as_chat_model(model)
         self.toolsets = [tool for tool in tools if isinstance(tool, Toolset)]
         self.tools = usable_tools([tool for tool in tools if not isinstance(tool, Toolset)])
-        self.middleware = tuple(middleware)
-        self.inner = tuple(inner)
-        self.max_turns = max_turns
+        self.middleware, self.inner = tuple(middleware), tuple(inner)
         self._tools_end = tools_end and bool(tools)
         self.is_graph = bool(tools or middleware or inner)
         form: Any = response_format
@@ -103,18 +100,17 @@ class ChatModelWorker:
         self._lock = threading.Lock()
 
     def _input(self, assignment: Assignment, model: BaseChatModel) -> object:
-        if not self.is_graph:
-            assignment = {**assignment, "figures": {}}  # results by name are for a calculator
-        messages = messages_of(assignment, max_tokens=max_history_tokens(model))
-        if not self.is_graph:
-            return messages
+        max_tokens = max_history_tokens(model)
+        if not self.is_graph:  # results by name are for a calculator
+            return messages_of({**assignment, "figures": {}}, max_tokens=max_tokens)
+        messages = messages_of(assignment, max_tokens=max_tokens)
         is_brief = bool(assignment.get("intermediate")) and not self._decision and not calls_tools(model)
         return {"messages": messages, "brief": True} if is_brief else {"messages": messages}
 
     async def job(self, effects: Effects, assignment: Assignment, config: RunnableConfig) -> tuple[AnyRunnable, object]:
         """Return what works with the model of this run, built once per model, and its input; toolsets are loaded."""
         model = await model_of_run(effects, self.model)
-        loaded = [await effects.function(toolset.load, {"config": config}) for toolset in self.toolsets]
+        loaded = [await effects.function(toolset.load, config) for toolset in self.toolsets]
         with self._lock:
             if self.toolsets:
                 self.tools, self.toolsets = usable_tools([*self.tools, *chain.from_iterable(loaded)]), []
@@ -163,8 +159,9 @@ class ChatModelWorker:
 
         rules, last = self.instructions, []
         if self._decision is not None:
+            last = [FormedAnswer(self._decision, FormedReply(self._decision, rules))]
             words = FORM + IN_WORDS.format(schema=json.dumps(self._decision.form.schema))
-            rules, last = f"{rules}\n\n{words}".strip(), [FormedAnswer(self._decision, self.instructions)]
+            rules = f"{rules}\n\n{words}".strip()
         calls = ModelCalls(self.name, self.max_turns)
         middleware = [ToolErrors(), *self.middleware, *self.inner, calls, *last]
         return create_agent(model, self.tools, system_prompt=rules or None, middleware=middleware, name=self.name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine
-from functools import partial
 from inspect import Parameter
 from typing import Any
 
@@ -12,7 +11,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 
 from agents.assignment import Assignment
-from agents.runtime import AnyRunnable, Effects, OwnRun, call, is_async
+from agents.runtime import AnyRunnable, Effects, OwnRun, call
 
 _EXTRAS = ("task", "context", "data", "request", "message", "conversation", "config")
 """Parameters that a function gets by name: those of the assignment, `request` as text and `message` as the user's own
@@ -27,32 +26,24 @@ class FunctionWorker(OwnRun[Assignment, Any]):
 
     def __init__(self, function: Callable[..., object]) -> None:
         self.function = function
-        self._is_async = is_async(function)
         self._takes_task, self._extras = _parameters(function)
 
     async def job(self, effects: Effects, assignment: Assignment, config: RunnableConfig) -> tuple[AnyRunnable, object]:
         return self, assignment
 
     def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Coroutine[Any, Any, Any]:
-        work: Callable[..., Any] = partial(self.function, value["task"]) if self._takes_task else self.function
-        arguments = {name: _argument(name, value, config) for name in self._extras}
-        if self._is_async:
-            return effects.coroutine(work, arguments)
-        return call(effects, work, arguments, is_async=False)
-
-
-def _argument(name: str, assignment: Assignment, config: RunnableConfig) -> object:
-    message = assignment.get("request")
-    if name == "config":
-        return config
-    if name == "request":
-        return message.text if message else ""
-    if name == "message":
-        return message or HumanMessage(assignment["task"])
-    if name == "context":  # results that are data arrive as data
-        data = assignment.get("data", {})
-        return {label: data.get(label, text) for label, text in assignment.get("context", {}).items()}
-    return assignment.get(name, [] if name == "conversation" else {})
+        message, data = value.get("request"), value.get("data", {})
+        extras: dict[str, object] = {
+            "task": value["task"],
+            "context": {label: data.get(label, text) for label, text in value.get("context", {}).items()},
+            "data": data,
+            "request": message.text if message else "",
+            "message": message or HumanMessage(value["task"]),
+            "conversation": value.get("conversation", []),
+            "config": config,
+        }
+        task = [value["task"]] if self._takes_task else []
+        return call(effects, self.function, *task, **{name: extras[name] for name in self._extras})
 
 
 def _parameters(function: Callable[..., object]) -> tuple[bool, list[str]]:

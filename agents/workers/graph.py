@@ -73,14 +73,19 @@ class RemoteGraphRun(SyncAsyncRunnable[Any, Any]):
         self.graph = graph.bind(on_disconnect="cancel")  # so that nothing goes on there once it is cancelled here
 
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Any:
+        # Without the local thread: the server would use one of that id for every assignment, and mix them up. It is
+        # None, not left out, because LangChain would put it back from the config of the run around this one.
+        own: RunnableConfig = {**config, "configurable": {**config.get("configurable", {}), "thread_id": None}}
         try:
-            state = await effects.invoke(self.graph, value, _without_thread(config))
+            state = await effects.invoke(self.graph, value, own)
         except GraphInterrupt as question:
             raise AgentError(
                 "The remote graph waits for a person, which it cannot do as an agent; turn that off"
             ) from question
         except RemoteException as failure:
-            raise AgentError(f"The remote graph failed: {_words_of(failure)}") from None
+            words = failure.args[0] if failure.args else ""
+            words = f"{words.get('error')}: {words.get('message')}" if isinstance(words, dict) else words
+            raise AgentError(f"The remote graph failed: {words}") from None
         except (BadRequestError, NotFoundError, UnprocessableEntityError) as refusal:
             raise AgentError(f"The server refused: {refusal}") from None
         if not isinstance(state, dict) or not isinstance(state.get("messages"), list):
@@ -140,15 +145,3 @@ def _in_form(schema: Any, context: object) -> object:
         return schema(**values) if values else None
     except (TypeError, ValueError):
         return None
-
-
-def _words_of(failure: RemoteException) -> str:
-    """Return a server's words on a failure: `{"error": kind, "message": text}`."""
-    words = failure.args[0] if failure.args else ""
-    return f"{words.get('error')}: {words.get('message')}" if isinstance(words, dict) else str(words)
-
-
-def _without_thread(config: RunnableConfig) -> RunnableConfig:
-    """Leave out the local thread: the server would use one of that id for every assignment, and mix them up."""
-    # None, not left out: LangChain would put it back from the config of the run around this one.
-    return {**config, "configurable": {**config.get("configurable", {}), "thread_id": None}}

@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from typing import ClassVar
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.tools import BaseTool, ToolException
+from langchain_core.tools import ToolException
 
-from agents.checks import asks_for_figures, asks_for_words, figures_in, unknown_figures
+from agents.checks import asks_for_figures, figures_in, unknown_figures
 
 Compute = Callable[[str, MutableMapping[str, float]], str]
+"""A calculator's own function, as its `metadata["in_lines"]`: models without tool calls use it by lines."""
 
 MAX_LINES = 4_000
 """Characters of a reply that are read."""
@@ -38,95 +38,88 @@ _MONEY = re.compile(r"cost|price|pays?|paid|fee|sales|worth", re.IGNORECASE)
 _MEASURE = r"(?:(?:kilo|centi|milli)?(?:met(?:re|er)|gram|lit(?:re|er))s?|k[mg]|miles?|hours?|minutes?|days?|pages?)"
 
 
-class CalculationLines:
-    """The protocol by which a model without tool calls uses the calculator, as its `metadata["in_lines"]`."""
-
-    rules = """Before you answer, write the calculation that the task needs as lines `name = formula`: first the figures
+LINE_RULES = """Before you answer, write the calculation that the task needs as lines `name = formula`: first the figures
 that it needs, with a name that says what each is of and per what; then one formula a line, up to everything that is
 asked. No results, no functions, no units. If there is nothing to calculate, write: none"""
-    examples: ClassVar = [
-        (
-            "A mower takes 3 litres of petrol per 1000 square metres, at 1.90 a litre. What does the petrol for 4500"
-            " square metres cost, and what is left of 40?",
-            "litres_per_1000_m2 = 3\nprice_per_litre = 1.90\narea_m2 = 4500\nbudget = 40\n"
-            "litres = area_m2 / 1000 * litres_per_1000_m2\npetrol_cost = litres * price_per_litre\n"
-            "left = budget - petrol_cost",
-        ),
-        (
-            "Read hire.txt and group.txt. What does each of the group pay for van and boat?"
-            "\n\nhire.txt:\n```\nvan 90.00\nboat 30.00\n```\n\ngroup.txt:\n```\nGroup: 3\n```",
-            "van = 90.00\nboat = 30.00\npeople = 3\ngroup_pays = van + boat\neach_pays = group_pays / people",
-        ),
-        (
-            "A film costs 9 a ticket at the cinema and 4.50 in all at home. Compare both for one viewer and for four.",
-            "cinema_per_viewer = 9\nhome_for_all = 4.50\nviewers = 4\ncinema_for_one = 1 * cinema_per_viewer\n"
-            "home_for_one = 1 * home_for_all\ncinema_for_four = viewers * cinema_per_viewer\n"
-            "home_for_four = 1 * home_for_all",
-        ),
-        (
-            "A sauna asks 14 a visit, or 9 a visit with a card for 45. What do 10 visits cost each way, and which"
-            " way is cheaper?",
-            "visits = 10\nwithout_card_per_visit = 14\nwith_card_per_visit = 9\ncard = 45\n"
-            "without_card = visits * without_card_per_visit\nwith_card = visits * with_card_per_visit + card\n"
-            "difference = without_card - with_card",
-        ),
-        ("By when must guests leave?\n\nrules.txt:\n```\nLeave by 10:00.\nQuiet from 22:00.\n```", "none"),
-    ]
-    use = """All that the task needs is computed. Answer the task in one to three sentences with these figures, as they
+LINE_EXAMPLES = (
+    (
+        "A mower takes 3 litres of petrol per 1000 square metres, at 1.90 a litre. What does the petrol for 4500"
+        " square metres cost, and what is left of 40?",
+        "litres_per_1000_m2 = 3\nprice_per_litre = 1.90\narea_m2 = 4500\nbudget = 40\n"
+        "litres = area_m2 / 1000 * litres_per_1000_m2\npetrol_cost = litres * price_per_litre\n"
+        "left = budget - petrol_cost",
+    ),
+    (
+        "Read hire.txt and group.txt. What does each of the group pay for van and boat?"
+        "\n\nhire.txt:\n```\nvan 90.00\nboat 30.00\n```\n\ngroup.txt:\n```\nGroup: 3\n```",
+        "van = 90.00\nboat = 30.00\npeople = 3\ngroup_pays = van + boat\neach_pays = group_pays / people",
+    ),
+    (
+        "A film costs 9 a ticket at the cinema and 4.50 in all at home. Compare both for one viewer and for four.",
+        "cinema_per_viewer = 9\nhome_for_all = 4.50\nviewers = 4\ncinema_for_one = 1 * cinema_per_viewer\n"
+        "home_for_one = 1 * home_for_all\ncinema_for_four = viewers * cinema_per_viewer\n"
+        "home_for_four = 1 * home_for_all",
+    ),
+    (
+        "A sauna asks 14 a visit, or 9 a visit with a card for 45. What do 10 visits cost each way, and which"
+        " way is cheaper?",
+        "visits = 10\nwithout_card_per_visit = 14\nwith_card_per_visit = 9\ncard = 45\n"
+        "without_card = visits * without_card_per_visit\nwith_card = visits * with_card_per_visit + card\n"
+        "difference = without_card - with_card",
+    ),
+    ("By when must guests leave?\n\nrules.txt:\n```\nLeave by 10:00.\nQuiet from 22:00.\n```", "none"),
+)
+USE_VALUES = """All that the task needs is computed. Answer the task in one to three sentences with these figures, as they
 stand, and only with units that the task names for them. Do not calculate anything again."""
 
-    def __init__(self, compute: Compute) -> None:
-        self.compute = compute
 
-    def wanted(self, task: str, read: str, around: str) -> bool:
-        """Return whether a task may need a calculation.
+def lines_wanted(task: str, read: str, around: str) -> bool:
+    """Return whether a task may need a calculation.
 
-        It does with two figures, one of which may be around it: in what was read for it, the request, results of
-        others. Number words count too, but "Name two things" has one. Where it asks for a figure, one is enough.
-        """
-        figures, words = len(_FIGURE.findall(task)), len(_NUMBER_WORD.findall(task))
-        is_around = _FIGURE.search(f"{read}\n{around}") is not None
-        if figures > 1 or words > 2 or (figures and (words or is_around)):
-            return True
-        return (figures + words > 0 or is_around) and asks_for_figures(task)
-
-    def is_all(self, task: str) -> bool:
-        """Return whether a task asks for nothing but figures, so that the results alone do it."""
-        return asks_for_figures(task) and not asks_for_words(task)
-
-    def read(self, text: str, results: MutableMapping[str, float]) -> str:
-        """Return the lines of a reply that can be computed with earlier results; empty if they only repeat figures.
-
-        A line may have a label of several words, units, and a result that the model adds: that one is not used.
-        """
-        names = dict(results)
-        kept: list[str] = []
-        for line in text[:MAX_LINES].splitlines():
-            for named in _readings(line.partition("#")[0], f"result_{len(kept) + 1}"):
-                with suppress(ToolException):
-                    self.compute(named, names)
-                    kept.append(named)
-                    break
-        return "\n".join(kept) if any(map(_is_formula, kept)) else ""
-
-    def computed(self, lines: str, computed: str) -> dict[str, str]:
-        """Return the values by name; differences, least and greatest say of what, which a small model mistakes."""
-        formulas = dict(_sides(line) for line in lines.splitlines())
-        several = dict(map(_sides, computed.splitlines()))
-        values = several if len(formulas) > 1 else dict.fromkeys(formulas, computed)
-        return {name: _compared(formulas.get(name, ""), value, values) for name, value in values.items()}
-
-    def results(self, lines: str, computed: str) -> dict[str, str]:
-        """Return by name the results that no later formula uses: what the task asks for."""
-        formulas = dict(_sides(line) for line in lines.splitlines())
-        used = {name for formula in formulas.values() for name in re.findall(r"[^\W\d]\w*", formula)}
-        wanted = {name for name, formula in formulas.items() if name not in used and _is_formula(f"{name} = {formula}")}
-        return {name: value for name, value in self.computed(lines, computed).items() if name in wanted}
+    It does with two figures, one of which may be around it: in what was read for it, the request, results of others.
+    Number words count too, but "Name two things" has one. Where it asks for a figure, one is enough.
+    """
+    figures, words = len(_FIGURE.findall(task)), len(_NUMBER_WORD.findall(task))
+    is_around = _FIGURE.search(f"{read}\n{around}") is not None
+    if figures > 1 or words > 2 or (figures and (words or is_around)):
+        return True
+    return (figures + words > 0 or is_around) and asks_for_figures(task)
 
 
-def _sides(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(" = ")
-    return name, value
+def lines_in(text: str, results: Mapping[str, float], compute: Compute) -> str:
+    """Return the lines of a reply that can be computed with earlier results; empty if they only repeat figures.
+
+    A line may have a label of several words, units, and a result that the model adds: that one is not used.
+    """
+    names = dict(results)
+    kept: list[str] = []
+    for line in text[:MAX_LINES].splitlines():
+        for named in _readings(line.partition("#")[0], f"result_{len(kept) + 1}"):
+            with suppress(ToolException):
+                compute(named, names)
+                kept.append(named)
+                break
+    return "\n".join(kept) if any(map(_is_formula, kept)) else ""
+
+
+def values_of(lines: str, computed: str) -> dict[str, str]:
+    """Return the values by name; differences, least and greatest say of what, which a small model mistakes."""
+    formulas, values = _sides(lines), _sides(computed)
+    if len(formulas) == 1:
+        values = dict.fromkeys(formulas, computed)
+    return {name: _compared(formulas.get(name, ""), value, values) for name, value in values.items()}
+
+
+def asked_values(lines: str, computed: str) -> dict[str, str]:
+    """Return by name the results that no later formula uses: what the task asks for."""
+    formulas = _sides(lines)
+    used = {name for formula in formulas.values() for name in re.findall(r"[^\W\d]\w*", formula)}
+    wanted = {name for name, formula in formulas.items() if name not in used and _is_formula(f"{name} = {formula}")}
+    return {name: value for name, value in values_of(lines, computed).items() if name in wanted}
+
+
+def _sides(lines: str) -> dict[str, str]:
+    return {name: value for name, _, value in (line.partition(" = ") for line in lines.splitlines())}
 
 
 def _compared(formula: str, value: str, values: Mapping[str, str]) -> str:
@@ -159,19 +152,13 @@ def _is_formula(line: str) -> bool:
     return _OPERATOR.search(line.partition("=")[2]) is not None
 
 
-def lines_of(tool: BaseTool) -> CalculationLines | None:
-    """Return how a tool's calls are written as lines, if they are."""
-    lines: CalculationLines | None = (tool.metadata or {}).get("in_lines")
-    return lines
-
-
-def in_lines(lines: CalculationLines, task: str, instructions: str) -> list[BaseMessage]:
+def in_lines(task: str, instructions: str) -> list[BaseMessage]:
     """Return the messages that are asked for lines: first the examples, which a local runtime reads once.
 
     All are shown for every task: without the last one, a text to be written is calculated too.
     An agent's instructions are for its answer; a small model would follow them here. With figures they are data too.
     """
-    examples = [message for asked, reply in lines.examples for message in (HumanMessage(asked), AIMessage(reply))]
+    examples = [message for asked, reply in LINE_EXAMPLES for message in (HumanMessage(asked), AIMessage(reply))]
     return [*examples, HumanMessage(f"{instructions if figures_in(instructions) else ''}\n\n{task}".strip())]
 
 

@@ -9,9 +9,7 @@ threads per call, whether or not anything is traced.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
 from typing import Annotated, Any, NotRequired, TypeVar
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ExtendedModelResponse, ModelRequest, ModelResponse
@@ -23,7 +21,7 @@ from langgraph.types import Command
 from agents.decisions import AGAIN, Decision
 from agents.errors import AgentError, DecisionError
 from agents.models import WrittenArguments, beginning_with, call_once, read_reply
-from agents.runtime import Effects, current, effects_of, extended, in_place, run_in_background
+from agents.runtime import AnyRunnable, Effects, current, effects_of, extended, in_place, run_in_background
 from agents.workers.tool_calls import SyncTool, error_message, retried, without_calls
 
 ModelReply = ModelResponse[object]
@@ -116,10 +114,10 @@ class ModelCalls(AgentMiddleware[Any, Any]):
 class FormedAnswer(AgentMiddleware[Any, Any]):
     """Reads the last message as data of a form; where it is not, asks for that with the work before it."""
 
-    def __init__(self, decision: Decision, instructions: str) -> None:
+    def __init__(self, decision: Decision, asking: AnyRunnable) -> None:
         super().__init__()
         self.decision = decision
-        self.rules = [SystemMessage(instructions)] if instructions else []
+        self.asking = asking
 
     def after_agent(self, state: Any, runtime: object) -> dict[str, object]:
         return _in_background(lambda effects: self._form(effects, state["messages"]))
@@ -132,9 +130,8 @@ class FormedAnswer(AgentMiddleware[Any, Any]):
             return {"structured_response": self.decision.read(messages[-1])}
         except DecisionError as error:
             again = HumanMessage(AGAIN.format(mistake=error))
-        asked = [*self.rules, *without_calls(messages), again]
-        data = (await effects.invoke(self.decision, asked, None))["value"]
-        return {"structured_response": data, "messages": [AIMessage(json.dumps(data, ensure_ascii=False))]}
+        asked: dict[str, object] = await effects.invoke(self.asking, [*without_calls(messages), again], None)
+        return asked
 
 
 def _in_background(work: Callable[[Effects], Coroutine[object, None, T]]) -> T:
@@ -142,4 +139,4 @@ def _in_background(work: Callable[[Effects], Coroutine[object, None, T]]) -> T:
 
 
 def _in_thread(effects: Effects, handler: Callable[[Any], T]) -> Callable[[Any], Awaitable[T]]:
-    return lambda asked: effects.function(partial(handler, asked), {})
+    return lambda asked: effects.function(handler, asked)

@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 import unicodedata
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from itertools import count
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -55,15 +55,11 @@ def safe_name(name: str, taken: Collection[str] = ()) -> str:
     """
     plain = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
     safe = re.sub(r"[^a-zA-Z0-9_-]+", "_", plain)[:MAX_NAME]
-    if not re.search(r"[a-zA-Z0-9]", safe) or _is_lost(name, plain):
+    is_lost = plain.endswith("_") and not name.endswith("_")  # the last part: that of a peer in `handoff_to_…`
+    if is_lost or not re.search(r"[a-zA-Z0-9]", safe):
         raise ConfigurationError(f"The tool {name!r} needs a name with ASCII letters; providers refuse others")
     endings = ("" if number == 1 else f"_{number}" for number in count(1))
     return next(new for ending in endings if (new := safe[: MAX_NAME - len(ending)] + ending) not in taken)
-
-
-def _is_lost(name: str, plain: str) -> bool:
-    """Tell a name whose last part, a peer's in `handoff_to_…`, has nothing left of it."""
-    return plain.endswith("_") and not name.endswith("_")
 
 
 def usable_tools(tools: Sequence[Any]) -> list[Any]:
@@ -106,8 +102,7 @@ class SyncTool:
             return self._in_background(call, config)
 
     def _in_background(self, call: object, config: RunnableConfig | None) -> object:
-        asked = {"input": call, "config": config}
-        return run_in_background(lambda: effects_of(ensure_config(config)).coroutine(self.ainvoke, asked))
+        return run_in_background(lambda: effects_of(ensure_config(config)).coroutine(self.ainvoke, call, config))
 
 
 async def retried(effects: Effects, config: RunnableConfig, call: Callable[[], Awaitable[T]]) -> T:
@@ -155,13 +150,10 @@ def without_calls(messages: Sequence[BaseMessage], advice: str | None = None) ->
             calls |= {call["id"] or "": call for call in message.tool_calls}
         elif isinstance(message, ToolMessage):
             call = calls.get(message.tool_call_id, {"name": message.name, "args": {}})
-            plain.append(HumanMessage(_in_words(call, message, advice)))
+            label, usual = ("Failure", NO_RESULT) if message.status == "error" else ("Result", USE_RESULT)
+            label = f"{label} of {call['name']} for {json.dumps(call['args'], ensure_ascii=False)}"
+            words = f"{quote(label, message.text)}\n\n{usual if advice is None else advice}"
+            plain.append(HumanMessage(words.strip()))
         else:
             plain.append(message)
     return plain
-
-
-def _in_words(call: Mapping[str, object], result: ToolMessage, advice: str | None) -> str:
-    label, usual = ("Failure", NO_RESULT) if result.status == "error" else ("Result", USE_RESULT)
-    label = f"{label} of {call['name']} for {json.dumps(call['args'], ensure_ascii=False)}"
-    return f"{quote(label, result.text)}\n\n{usual if advice is None else advice}".strip()

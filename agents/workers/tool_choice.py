@@ -23,11 +23,29 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
 from agents.assignment import message_parts, quote
-from agents.checks import asks_for_figures, asks_for_names, asks_for_order, by_figure, with_count, with_named
+from agents.checks import (
+    asks_for_figures,
+    asks_for_names,
+    asks_for_order,
+    asks_for_words,
+    by_figure,
+    with_count,
+    with_named,
+)
 from agents.decisions import Decision
 from agents.errors import ConfigurationError
 from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, calculated
-from agents.workers.lines import in_lines, lines_of, plainly, with_results
+from agents.workers.lines import (
+    LINE_RULES,
+    USE_VALUES,
+    asked_values,
+    in_lines,
+    lines_in,
+    lines_wanted,
+    plainly,
+    values_of,
+    with_results,
+)
 from agents.workers.tool_calls import SyncTool, error_message, retried, without_calls
 
 CHOOSE_TOOL = """{instructions}
@@ -114,14 +132,15 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self.calls = ToolNode(tools, handle_tool_errors=False, wrap_tool_call=_sync, awrap_tool_call=_async)
-        self.lines = next(((tool, lines) for tool in tools if (lines := lines_of(tool))), None)
-        self.chosen = [tool for tool in tools if not lines_of(tool)]
+        calculators = [tool for tool in tools if "in_lines" in (tool.metadata or {})]
+        self.calculator = calculators[0] if calculators else None
+        self.chosen = [tool for tool in tools if tool not in calculators]
         self.decision = Decision(choice_form(self.chosen), model=model)
         listed = "\n".join(f"- {tool.name}: {next(iter(tool.description.splitlines()), '')}" for tool in self.chosen)
         text = CHOOSE_TOOL.format(instructions=instructions, tools=listed, examples=examples_of(self.chosen))
         self.system = SystemMessage(text.lstrip())
         self.instructions = instructions
-        self.calculation = call(self.lines[1].rules) if self.lines else None
+        self.calculation = call(LINE_RULES)
 
     async def run(self, effects: Effects, value: MessagesState, config: RunnableConfig) -> Mapping[str, object]:
         text = value["messages"][-1].text
@@ -138,10 +157,10 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
             added[-1] = added[-1].model_copy(update={"content": content})
         messages = [*value["messages"], *added]
         read = "\n".join(message.text for message in added)
-        if self.lines and self.lines[1].wanted(task, read, "\n".join([*earlier, request, context])):
-            lines = await self._calculate(effects, messages, config)
+        if self.calculator and lines_wanted(task, read, "\n".join([*earlier, request, context])):
+            lines = await self._lines(effects, messages, self.calculator, config)
             if lines:
-                added += await self._call(effects, self.lines[0].name, {"expression": lines}, LINES, config)
+                added += await self._call(effects, self.calculator.name, {"expression": lines}, LINES, config)
             return {"messages": added, "lines": lines or "none"}
         if (added and ADDRESS not in text) or not self._may_need_tool("\n".join([*earlier, text])):
             return {"messages": added, "lines": ""}
@@ -150,6 +169,12 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         if choice["tool"] != "none":
             added += await self._call(effects, choice["tool"], choice["arguments"], "choice", config)
         return {"messages": added, "lines": ""}
+
+    def after(self, state: MessagesState) -> str:
+        """End where the result of a `return_direct` tool is the answer, or a handoff."""
+        last = state["messages"][-1]
+        tool = self.tools.get(last.name or "") if isinstance(last, ToolMessage) and last.status != "error" else None
+        return END if tool and tool.return_direct else "answer"
 
     def _may_need_tool(self, text: str) -> bool:
         """Return whether any tool may be of use; one that does not say when it is wanted always may."""
@@ -161,15 +186,16 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         readers = [(name, (tool.metadata or {}).get("named_in")) for name, tool in self.tools.items()]
         return [(name, arguments) for name, named in readers if named for arguments in named(task) or named(text)]
 
-    async def _calculate(self, effects: Effects, messages: Sequence[BaseMessage], config: RunnableConfig) -> str:
-        assert self.lines is not None and self.calculation is not None  # noqa: S101, PT018
-        asked = in_lines(self.lines[1], _as_task(messages), self.instructions)
+    async def _lines(
+        self, effects: Effects, messages: Sequence[BaseMessage], calculator: BaseTool, config: RunnableConfig
+    ) -> str:
+        asked, compute = in_lines(_as_task(messages), self.instructions), (calculator.metadata or {})["in_lines"]
         written = await effects.invoke(self.calculation, asked, config)
-        lines = self.lines[1].read(written.text, calculated(config))
+        lines = lines_in(written.text, calculated(config), compute)
         if lines or set(written.text).isdisjoint("=0123456789"):
             return lines
         written = await effects.invoke(self.calculation, [*asked, written, HumanMessage(AS_LINES)], config)
-        return self.lines[1].read(written.text, calculated(config))
+        return lines_in(written.text, calculated(config), compute)
 
     async def _call(
         self, effects: Effects, name: str, arguments: dict[str, object], call_id: str, config: RunnableConfig
@@ -201,11 +227,9 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
     After a calculation it goes on from the lines, so that a local runtime has read the prompt already.
     """
 
-    def __init__(self, tools: Sequence[BaseTool], instructions: str, answering: Callable[[str], AnyRunnable]) -> None:
-        self.lines = next((lines for tool in tools if (lines := lines_of(tool))), None)
-        self.answering = answering(instructions)
+    def __init__(self, instructions: str, answering: Callable[[str], AnyRunnable]) -> None:
         self.instructions = instructions
-        self.after_lines = answering(self.lines.rules) if self.lines else None
+        self.answering, self.after_lines = answering(instructions), answering(LINE_RULES)
 
     async def run(self, effects: Effects, value: ToolChoiceState, config: RunnableConfig) -> dict[str, Any]:
         messages = value["messages"]
@@ -215,20 +239,16 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
         if is_brief and results and _only_reads(task) and all(result.status == "success" for result in results):
             return {"messages": [AIMessage("\n\n".join(result.text for result in results))]}
         # After `none` a small model that still has the rules of lines says `none` again.
-        if self.lines is None or self.after_lines is None or value["lines"] in ("", "none"):
+        if value["lines"] in ("", "none"):
             reply = await effects.invoke(self.answering, without_calls(messages), config)
             return reply if isinstance(reply, dict) else {"messages": [reply]}
-        wanted = self.lines.results(value["lines"], messages[-1].text)
-        if is_brief and self.lines.is_all(task):
+        wanted = asked_values(value["lines"], messages[-1].text)
+        if is_brief and asks_for_figures(task) and not asks_for_words(task):  # the results alone do it
             return {"messages": [AIMessage(f"{task}\n{plainly(wanted)}")]}
-        computed = self.lines.computed(value["lines"], messages[-1].text)
+        computed = values_of(value["lines"], messages[-1].text)
         listed = quote("Computed", "\n".join(f"{name} = {result}" for name, result in computed.items()))
-        asked = "\n\n".join(filter(None, [listed, self.instructions, self.lines.use]))
-        shown = [
-            *in_lines(self.lines, _as_task(messages[:-2]), self.instructions),
-            AIMessage(value["lines"]),
-            HumanMessage(asked),
-        ]
+        asked = HumanMessage("\n\n".join(filter(None, [listed, self.instructions, USE_VALUES])))
+        shown = [*in_lines(_as_task(messages[:-2]), self.instructions), AIMessage(value["lines"]), asked]
         reply = await effects.invoke(self.after_lines, shown, config)
         if isinstance(reply, dict):
             return reply
@@ -243,18 +263,6 @@ def _only_reads(task: str) -> bool:
 
 def _as_task(messages: Sequence[BaseMessage]) -> str:
     return "\n\n".join(message.text for message in without_calls(messages, advice=""))
-
-
-def _after(tools: Sequence[BaseTool]) -> Callable[[MessagesState], str]:
-    """Return the route that ends where the result of a `return_direct` tool is the answer, or a handoff."""
-    direct = {tool.name for tool in tools if tool.return_direct}
-
-    def after_choice(state: MessagesState) -> str:
-        last = state["messages"][-1]
-        is_result = isinstance(last, ToolMessage) and last.name in direct and last.status != "error"
-        return END if is_result else "answer"
-
-    return after_choice
 
 
 class ToolChoiceState(MessagesState, total=False):
@@ -280,9 +288,9 @@ def tool_choice_graph(
 
     With some instructions, `call` makes what calls the model, and `answering` what answers in the agent's form.
     """
-    graph = StateGraph(ToolChoiceState)
-    graph.add_node("choose", Choose(model, tools, instructions, call))
-    graph.add_node("answer", AnswerWithoutTools(tools, instructions, answering))
+    graph, choose = StateGraph(ToolChoiceState), Choose(model, tools, instructions, call)
+    graph.add_node("choose", choose)
+    graph.add_node("answer", AnswerWithoutTools(instructions, answering))
     graph.add_edge(START, "choose")
-    graph.add_conditional_edges("choose", _after(tools), ["answer", END])
+    graph.add_conditional_edges("choose", choose.after, ["answer", END])
     return graph.compile(name=name)

@@ -87,8 +87,8 @@ class _Asked(SyncAsyncRunnable[Assignment, Classified]):
         if isinstance(self.classifier, ModelClassifier):
             return await effects.invoke(self.classifier, value, config)
         if isinstance(self.classifier, EmbeddingClassifier):
-            arguments = {"task": value["task"], "team": self.team, "is_last": self.is_last}
-            return await effects.function(self.classifier.classify, arguments) or _undecided()
+            classify = self.classifier.classify
+            return await effects.function(classify, value["task"], self.team, is_last=self.is_last) or _undecided()
         asked = Agent("classifier", function=lambda task: self._of_user(task))
         tally = Tally(settings().prices)
         with tally:

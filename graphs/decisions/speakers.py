@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from agents import Agent, Assignment, ConfigurationError, Decided, Decision, UnknownAgentError
 from agents.assignment import History, select_history
 from agents.decisions import OneOf, Short, nearest
-from agents.runtime import Effects, SyncAsyncRunnable, call, is_async, no_usage
+from agents.runtime import Effects, SyncAsyncRunnable, call, no_usage
 from graphs.decisions import prompts
 from graphs.decisions.handoffs import FINISH, Turn
 from graphs.decisions.question import question_of
@@ -79,7 +79,7 @@ class NextSpeaker(SyncAsyncRunnable[Mapping[str, object], Decided]):
         self.names = [*names, FINISH]
 
     async def run(self, effects: Effects, value: Mapping[str, object], config: RunnableConfig) -> Decided:
-        named = await call(effects, lambda: self.function(value), {}, is_async=is_async(self.function))
+        named = await call(effects, self.function, value)
         speaker = FINISH if named is None else nearest(str(named), self.names)
         if speaker is None:
             raise UnknownAgentError(f"turns= named {named!r}; known: {', '.join(self.names)}")

@@ -9,7 +9,6 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from copy import copy
-from functools import partial
 from tempfile import NamedTemporaryFile
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
@@ -219,7 +218,7 @@ class Elsewhere(OwnRun[RemoteAssignment, RemoteReply]):
             except Exception as error:
                 raise AgentError(f"What agent {self.agent!r} is asked cannot be sent to a worker: {error}") from error
             # Executors are sync code: some block, or behave differently on an event loop.
-            future = await effects.function(partial(self.workers.submit, self.agent, order), {})
+            future = await effects.function(self.workers.submit, self.agent, order)
             ended = effects.event()
             future.add_done_callback(lambda future: ended.set())
             try:
@@ -229,7 +228,7 @@ class Elsewhere(OwnRun[RemoteAssignment, RemoteReply]):
                 getattr(future, "cancel", lambda: None)()
                 raise
         try:
-            return cast(RemoteReply, unpack(await effects.function(future.result, {})))
+            return cast(RemoteReply, unpack(await effects.function(future.result)))
         except Exception as error:
             if not is_transient(error):
                 raise

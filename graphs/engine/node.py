@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, Generic, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -23,7 +23,6 @@ from agents.runtime import (
     current,
     effects_of,
     extended,
-    is_async,
     named,
 )
 from agents.settings import settings
@@ -129,7 +128,7 @@ def counted(function: Callable[..., Any]) -> Callable[..., object]:
             if "config" in options:
                 options["config"] = config
             with current(config):
-                update = await call(effects, partial(function, *state, **options), {}, is_async=is_async(function))
+                update = await call(effects, function, *state, **options)
             return _with_usage(update, tally.usage)
 
     return node

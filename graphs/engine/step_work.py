@@ -30,7 +30,6 @@ from agents.runtime import (
     SyncAsyncRunnable,
     Usage,
     call,
-    is_async,
     is_cancelled,
     named,
     sum_usage,
@@ -147,7 +146,7 @@ class StepWork:
         return last_of(step, rounds, _failed(step, AgentError(f"not done in {step.max_rounds} rounds")))
 
     def _passes(self, test: Callable[[Any], object], result: object) -> Coroutine[Any, Any, object]:
-        return call(self.effects, partial(test, result), {}, is_async=is_async(test))
+        return call(self.effects, test, result)
 
     async def _attempt(self, step: Step, inputs: StepInputs, begin: Begin) -> StepRecord:
         """Give a step to its agent, and after that has failed for good to its fallback."""
@@ -246,12 +245,12 @@ class Cached:
         self.cache = cache
 
     async def get(self, effects: Effects) -> dict[str, Any] | None:
-        stored: dict[Any, dict[str, Any]] = await effects.function(partial(self.cache.get, [self.key]), {})
+        stored: dict[Any, dict[str, Any]] = await effects.function(self.cache.get, [self.key])
         return stored.get(self.key)
 
     async def set(self, effects: Effects, record: StepRecord) -> None:
         kept = {key: value for key, value in record.items() if key in _KEPT}
-        await effects.function(partial(self.cache.set, {self.key: (kept, self.ttl)}), {})
+        await effects.function(self.cache.set, {self.key: (kept, self.ttl)})
 
 
 def _content(message: BaseMessage | None) -> object:

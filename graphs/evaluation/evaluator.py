@@ -192,7 +192,7 @@ class _Evaluate(SyncAsyncRunnable[EvaluationJob, Outcome | None]):
             "metadata": {**known, "case": digest},
             "callbacks": [tally, *([self.budget] if self.budget else [])],
         }
-        stored = await effects.function(graph.get_state, {"config": {"configurable": {"thread_id": run}}})
+        stored = await effects.function(graph.get_state, {"configurable": {"thread_id": run}})
         if stored.values and (stored.metadata or {}).get("case") != digest:
             raise ConfigurationError(f"The run {run} is of another request or other options; choose a new name")
         if stored.interrupts or (stored.values and not stored.tasks):
@@ -210,7 +210,7 @@ class _Evaluate(SyncAsyncRunnable[EvaluationJob, Outcome | None]):
             reason = str(error) if isinstance(error, PodiumError) else explain(error)
             return {"status": "failed", "stop_reason": reason, "messages": []}
         if used_up:
-            await effects.function(self.storage.delete_thread, {"thread_id": run})
+            await effects.function(self.storage.delete_thread, run)
             return None
         return dict(result)
 
