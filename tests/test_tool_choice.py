@@ -15,7 +15,9 @@ from agents.agent import Answer
 from agents.assignment import quote
 from agents.testing import ScriptedModel
 from agents.tools import calculator, fetch_page, file_tools, web_search
+from agents.tools.arithmetic import compute
 from agents.tools.readable_tool import readable_tool
+from agents.workers.lines import lines_in, lines_wanted
 from agents.workers.tool_calls import without_calls
 from agents.workers.tool_choice import AS_LINES, choice_form
 from tests.tables import each
@@ -248,8 +250,7 @@ def test_instructions_guide_the_answer_and_not_the_lines_unless_they_have_figure
     ],
 )
 def test_lines_are_read_as_a_model_means_them(written: str, read: str) -> None:
-    assert calculator.metadata is not None
-    assert calculator.metadata["in_lines"].read(written, {}) == read
+    assert lines_in(written, {}, compute) == read
 
 
 @each(
@@ -324,8 +325,7 @@ def test_a_task_that_needs_no_tool_is_answered_at_once(call: Any, tmp_path: Path
     ],
 )
 def test_no_calculation_is_dropped(task: str, known: str) -> None:
-    assert calculator.metadata is not None
-    assert calculator.metadata["in_lines"].wanted(task, "", known)
+    assert lines_wanted(task, "", known)
 
 
 def test_results_for_other_agents_need_no_sentence(call: Any) -> None:

@@ -12,7 +12,9 @@ from agents.errors import ConfigurationError
 from agents.runtime import CALCULATED, names_for
 from agents.teams.toml_file import TOOLS
 from agents.tools import calculator, file_tools
+from agents.tools.arithmetic import compute
 from agents.tools.files import MAX_FILE_BYTES, MAX_LISTED, MAX_MATCHES, MAX_OUTPUT
+from agents.workers.lines import asked_values, lines_in
 from tests.tables import each
 
 
@@ -98,9 +100,6 @@ def test_results_are_names_in_later_calculations_of_an_assignment() -> None:
     assert names.maps[0] == {"tax": 20}
 
 
-LINES = calculator.metadata["in_lines"] if calculator.metadata else None
-
-
 @each(
     ("reply", "lines", "results"),
     [
@@ -118,11 +117,10 @@ LINES = calculator.metadata["in_lines"] if calculator.metadata else None
     ],
 )
 def test_reads_a_calculation_written_as_lines(reply: str, lines: str | None, results: dict[str, str]) -> None:
-    assert LINES is not None
-    kept = LINES.read(reply, {})
+    kept = lines_in(reply, {}, compute)
     assert kept == (reply if lines is None else lines)
     if kept:
-        assert LINES.results(kept, calculator.invoke({"expression": kept})) == results
+        assert asked_values(kept, calculator.invoke({"expression": kept})) == results
 
 
 def test_a_wrong_argument_is_explained() -> None:

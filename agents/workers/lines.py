@@ -38,7 +38,8 @@ _MONEY = re.compile(r"cost|price|pays?|paid|fee|sales|worth", re.IGNORECASE)
 _MEASURE = r"(?:(?:kilo|centi|milli)?(?:met(?:re|er)|gram|lit(?:re|er))s?|k[mg]|miles?|hours?|minutes?|days?|pages?)"
 
 
-LINE_RULES = """Before you answer, write the calculation that the task needs as lines `name = formula`: first the figures
+LINE_RULES = """\
+Before you answer, write the calculation that the task needs as lines `name = formula`: first the figures
 that it needs, with a name that says what each is of and per what; then one formula a line, up to everything that is
 asked. No results, no functions, no units. If there is nothing to calculate, write: none"""
 LINE_EXAMPLES = (
@@ -69,7 +70,8 @@ LINE_EXAMPLES = (
     ),
     ("By when must guests leave?\n\nrules.txt:\n```\nLeave by 10:00.\nQuiet from 22:00.\n```", "none"),
 )
-USE_VALUES = """All that the task needs is computed. Answer the task in one to three sentences with these figures, as they
+USE_VALUES = """\
+All that the task needs is computed. Answer the task in one to three sentences with these figures, as they
 stand, and only with units that the task names for them. Do not calculate anything again."""
 
 
