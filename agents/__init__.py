@@ -4,11 +4,12 @@
     worker: a chat model with its tools, a function, or a graph, which may be a pattern of `graphs`
 
 agent            Agent, the worker with a name; conversion: an agent of anything that a user has
+arguments        what they and patterns can be built of
 assignment       what an agent gets, and the messages of it for a chat model; answer: what an agent returns
 settings         what the caller of a run may set
 errors           what can go wrong; usage: model calls, tokens and cost as data
 
-The rooms, each with what it imports of this package beside errors, settings and usage:
+The rooms, each with what it imports of this package beside arguments, errors, settings and usage:
 
 runtime    none                                            how calls run: sync and async, cancellation, retries, usage
 tracing    runtime                                         OpenTelemetry spans of every run

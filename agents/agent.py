@@ -7,13 +7,14 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.store.base import BaseStore
 from pydantic import BaseModel
 
 from agents.answer import Answer, read_answer, usage_of_reply, with_figures
+from agents.arguments import check_arguments
 from agents.assignment import Asked, Assignment, as_assignment, users_words
 from agents.checks import Check, Guardrails, sent_back
 from agents.errors import AgentError, ConfigurationError
@@ -92,6 +93,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         checks: Sequence[Check] = (),
         examples: Sequence[str] = (),
     ) -> None:
+        check_arguments(name, locals())
         self.name: str = name
         self.description = description
         self.examples = tuple(examples)
@@ -104,8 +106,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         self.max_turns = max_turns
         self.response_format, self.memory = response_format, memory
         self.runnable, self.function = runnable, function
-        self.checks = tuple(checks)
-        self._check(bool(instructions or model or tools or middleware or response_format or memory is not None))
+        self.checks = checks
         self._build()
 
     def _build(self) -> None:
@@ -130,21 +131,6 @@ class Agent(SyncAsyncStream[Asked, Answer]):
             max_turns=self.max_turns,
             tools_end=self._tools_end,
         )
-
-    def _check(self, is_chat_model: bool) -> None:
-        if not isinstance(self.name, str) or not self.name.isidentifier() or self.name.startswith("__"):
-            raise ConfigurationError(f"Agent name {self.name!r} must be an identifier that does not begin with __")
-        if not isinstance(self.runnable, Runnable | None) or not (self.function is None or callable(self.function)):
-            wrong = type(self.runnable if self.function is None else self.function).__name__
-            raise ConfigurationError(
-                f"The worker of agent {self.name!r} cannot be a {wrong}; runnable takes a compiled graph or Runnable,"
-                " function a callable, and agent_of makes an agent of a pattern"
-            )
-        if sum((is_chat_model, self.runnable is not None, self.function is not None)) > 1:
-            raise ConfigurationError(
-                f"Agent {self.name!r} must be one of: a chat model (instructions, model, tools, middleware,"
-                " response_format, memory), a runnable, or a function"
-            )
 
     @property
     def is_chat_model(self) -> bool:

@@ -11,7 +11,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 from typing_extensions import TypedDict
 
 from agents.errors import ConfigurationError
-from agents.runtime import reads_foreign_text
+from agents.runtime import is_async, reads_foreign_text
 from agents.settings import HISTORY_TOKENS
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w[\w.\-]*)\}")
@@ -192,9 +192,10 @@ def _quotes(context: Mapping[str, str], request: str) -> list[str]:
 def check_history(history: History) -> History:
     """Return a `history=`; raise a `ConfigurationError` if it is none of the four kinds."""
     is_number = isinstance(history, int) and not isinstance(history, bool) and history >= 0
-    if not (history in ("full", "last") or is_number or callable(history)):
+    if not (history in ("full", "last") or is_number or (callable(history) and not is_async(history))):
         raise ConfigurationError(
-            f"history must be 'full', 'last', a number of messages from 0 up or a function of messages, not {history!r}"
+            "history must be 'full', 'last', a number of messages from 0 up or a sync function of messages, not"
+            f" {history!r}"
         )
     return history
 

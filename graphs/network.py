@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage
 from langgraph.graph import END, START
 
 from agents import Agent, AnyAgent, Assignment, Retry
+from agents.arguments import check_limits, is_list_of
 from agents.assignment import History, check_history, with_task
 from graphs.decisions import handoffs, prompts, speakers
 from graphs.engine import (
@@ -89,17 +90,17 @@ class Network(Pattern[NetworkState]):
         retry: Retry | None = None,
     ) -> None:
         self.agents = team_of(agents)
+        check_limits(1, max_turns=max_turns)
         if reserved := {"answer", speakers.CHOOSE} & self.agents.keys():
             raise ConfigurationError(f"{', '.join(reserved)}: a reserved node name in a Network; rename the agent")
         self.discussion: speakers.Discussion | None = None
         if turns != "handoff":
             self.discussion = speakers.Discussion(self.agents, turns, model, max_turns, self._asked)
         # A model chooses the first speaker too, unless the caller has.
-        self.start = start or (speakers.CHOOSE if turns == "chosen" else next(iter(self.agents)))
+        self.start = start if start is not None else (speakers.CHOOSE if turns == "chosen" else next(iter(self.agents)))
         if self.start != speakers.CHOOSE:
             member(self.start, self.agents, role="start")
-        if max_handoffs < 0 or max_turns < 1:
-            raise ConfigurationError("max_handoffs must be 0 or more, max_turns 1 or more")
+        check_limits(0, max_handoffs=max_handoffs)
         self.history, self.retry = check_history(history), retry
         self.max_handoffs = max_handoffs
         self.links = self._links(links)
@@ -111,6 +112,8 @@ class Network(Pattern[NetworkState]):
             return {name: [] for name in names}
         if links is None:
             return {name: [other for other in names if other != name] for name in names}
+        if not isinstance(links, Mapping) or not all(is_list_of(str, others) for others in links.values()):
+            raise ConfigurationError(f"links must be lists of names, by name, not {links!r:.80}")
         for name, others in links.items():
             for end in (name, *others):
                 member(end, self.agents, role="link")

@@ -80,12 +80,14 @@ class Orchestrator(Supervisor[OrchestratorState]):
         history: History = "full",
         retry: Retry | None = None,
     ) -> None:
+        if not isinstance(planner, Planner | None):
+            raise ConfigurationError(f"planner must be a Planner, not {planner!r:.80}")
         if planner is not None and review_steps:
             raise ConfigurationError("review_steps is for the planner made here; give yours agents that are supervised")
         self.agents = team_of(agents)
         options = {"reviewer": reviewer, "model": model, "retry": retry}
         team = [_supervised(agent, **options) if review_steps else agent for agent in self.agents.values()]
-        self.planner = planner or Planner(team, model=model, retry=retry)
+        self.planner = planner if planner is not None else Planner(team, model=model, retry=retry)
         self.baseline = baseline
         super().__init__(
             _assistant(team, model) if baseline else self.planner.as_agent("planner"),

@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langgraph.graph import END, START
 
 from agents import Agent, Answer, AnyAgent, Assignment, Decided, Decision, Retry
+from agents.arguments import check_limits
 from agents.assignment import History, check_history, escaped
 from agents.settings import settings
 from graphs.decisions import plan_stream, plans, prompts, question_of
@@ -40,7 +41,6 @@ from graphs.engine import (
     team_of,
     under_names,
 )
-from graphs.errors import ConfigurationError
 from graphs.people import AskPerson, HumanDecision, Question, edited_plan, plan_question
 
 
@@ -114,16 +114,16 @@ class Planner(Pattern[PlannerState]):
         history: History = "full",
         retry: Retry | None = None,
     ) -> None:
-        if max_steps < 1 or max_plan_attempts < 1 or max_replans < 0:
-            raise ConfigurationError("max_steps and max_plan_attempts must be 1 or more, max_replans 0 or more")
+        check_limits(1, max_steps=max_steps, max_plan_attempts=max_plan_attempts)
+        check_limits(0, max_replans=max_replans)
         self.agents = team_of(agents)
-        self.fallback = member(fallback or next(iter(self.agents)), self.agents, role="fallback")
+        self.fallback = member(next(iter(self.agents)) if fallback is None else fallback, self.agents, role="fallback")
         self.max_steps, self.max_plan_attempts, self.max_replans = max_steps, max_plan_attempts, max_replans
         self.history, self.retry = check_history(history), retry
         self.system = prompts.PLAN.format(team=describe(self.agents.values()), max_steps=max_steps)
         self.decide = Decision(plans.plan_form(list(self.agents)), model=model, name="planner")
         own = Agent("synthesizer", instructions=prompts.SYNTHESIZE, model=model)
-        self.synthesizer = member(synthesizer, self.agents, role="synthesizer") if synthesizer else own
+        self.synthesizer = member(synthesizer, self.agents, role="synthesizer") if synthesizer is not None else own
         self.approval, self.begin_early, self.always_synthesizes = approval, begin_early, synthesizer is not None
         workers = {self.fallback.name: self.fallback, **self.agents}
         self.execute = Execute(workers, self.assignment, on_failure=on_failure, max_parallel=max_parallel, retry=retry)

@@ -12,6 +12,7 @@ from langgraph.graph import END, START
 from typing_extensions import TypedDict
 
 from agents import Agent, Answer, AnyAgent, Assignment, Retry
+from agents.arguments import check_limits
 from agents.assignment import History, check_history
 from graphs.decisions import Candidate, classifiers, plans, prompts
 from graphs.engine import (
@@ -110,8 +111,9 @@ class Router(Pattern[RouterState]):
         self.agents = team_of(agents)
         if reserved := [name for name in self.agents if name in RESERVED_NAMES]:
             raise ConfigurationError(f"{', '.join(reserved)}: reserved node names in a Router; rename the agents")
-        if not 0 <= threshold <= 1 or max_agents < 1:
-            raise ConfigurationError("threshold must be between 0 and 1, max_agents 1 or more")
+        check_limits(1, max_agents=max_agents)
+        if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+            raise ConfigurationError(f"threshold must be a number from 0 to 1, not {threshold!r:.80}")
         if clarify not in ("message", "human"):
             raise ConfigurationError(f"clarify must be 'message' or 'human', not {clarify!r}")
         self.fallback = member(fallback, self.agents, role="fallback") if fallback is not None else None

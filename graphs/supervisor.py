@@ -11,6 +11,7 @@ from langgraph.graph import END, START
 from typing_extensions import TypeVar
 
 from agents import Agent, Answer, AnyAgent, Assignment, Retry, agent_of
+from agents.arguments import check_limits, is_list_of
 from agents.assignment import History, check_history
 from agents.checks import Check, sent_back
 from graphs.decisions import verdicts
@@ -95,8 +96,9 @@ class Supervisor(Pattern[SupervisorT]):
         history: History = "full",
         retry: Retry | None = None,
     ) -> None:
-        if max_revisions < 0 or not criteria or isinstance(criteria, str):
-            raise ConfigurationError("max_revisions must be 0 or more, and criteria a list of at least one")
+        check_limits(0, max_revisions=max_revisions)
+        if not criteria or not is_list_of(str, criteria):
+            raise ConfigurationError(f"criteria must be a list of texts, at least one, not {criteria!r:.80}")
         if isinstance(escalate, str) and escalate not in ("best", "human"):
             raise ConfigurationError(f"escalate must be 'best', 'human' or an agent, not {escalate!r}")
         self.worker = agent_of(worker)

@@ -81,8 +81,8 @@ class Workflow(Pattern[WorkflowState]):
         retry: Retry | None = None,
     ) -> None:
         self.agents = team_of(agents)
-        self.steps, unreadable = read_plan(items := list(steps))
-        if items and (flaws := unreadable or findings(self.steps, self.agents)):
+        self.steps, unreadable = read_plan(steps)
+        if flaws := unreadable or (findings(self.steps, self.agents) if self.steps else []):
             raise InvalidPlanError(flaws)
         self.history, self.retry = check_history(history), retry
         self.execute = Execute(

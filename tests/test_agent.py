@@ -335,3 +335,28 @@ def test_errors_of_a_function_are_raised_as_they_are(call: Any) -> None:
 
     with pytest.raises(ZeroDivisionError, match="by zero"):
         call(Agent("a", function=fail), "x")
+
+
+@each(
+    ("argument", "value"),
+    [
+        ("tools", ["calculator"]),
+        ("tools", [None]),
+        ("tools", [lambda x: x]),
+        ("tools", add),
+        ("tools", {"add": add}),
+        ("middleware", ["retry"]),
+        ("checks", len),
+        ("examples", "Sum up."),
+        ("examples", [3]),
+        ("description", None),
+        ("instructions", 3),
+        ("max_turns", "3"),
+        ("memory", {}),
+        ("response_format", "json"),
+        ("response_format", Shouter),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_when_the_agent_is_built(argument: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        Agent("a", **{argument: value})

@@ -14,7 +14,7 @@ from langgraph.pregel.remote import RemoteGraph
 
 from agents import Agent, ConfigurationError, agent_of
 from agents.testing import ScriptedModel
-from graphs import Planner, Supervisor
+from graphs import InvalidPlanError, Network, Orchestrator, Planner, Router, Supervisor, Workflow
 from tests.tables import each
 
 MODEL = ScriptedModel("fine")
@@ -109,6 +109,29 @@ def test_anything_else_is_refused_with_what_is_accepted(value: Any, reason: str)
 def test_a_worker_of_another_kind_is_refused(worker: Any) -> None:
     with pytest.raises(ConfigurationError, match="The worker of agent 'a' cannot be a"):
         Agent("a", **worker)
+
+
+TEAM: Any = [ANN, Agent("bo", function=tidy)]
+
+
+@each(
+    "build",
+    [
+        lambda: Planner(TEAM, max_steps="3"),  # type: ignore[arg-type]
+        lambda: Planner(TEAM, synthesizer=[]),  # type: ignore[arg-type]
+        lambda: Router(TEAM, threshold="high"),  # type: ignore[arg-type]
+        lambda: Workflow(None, agents=TEAM),  # type: ignore[arg-type]
+        lambda: Workflow(agents=TEAM, max_parallel=1.5),  # type: ignore[arg-type]
+        lambda: Supervisor(ANN, checks=len),  # type: ignore[arg-type]
+        lambda: Supervisor(ANN, criteria=3),  # type: ignore[arg-type]
+        lambda: Network(TEAM, links=["ann"]),  # type: ignore[arg-type]
+        lambda: Network(TEAM, max_turns=True),
+        lambda: Orchestrator(TEAM, planner=ANN),  # type: ignore[arg-type]
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_when_the_pattern_is_built(build: Any) -> None:
+    with pytest.raises((ConfigurationError, InvalidPlanError)):
+        build()
 
 
 WORKERS: list[Any] = [

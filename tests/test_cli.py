@@ -158,6 +158,24 @@ def test_a_bad_team_file_is_refused_with_its_line(tmp_path: Path, capsys: pytest
     assert f"{file}:3: unknown tool 'saw'" in capsys.readouterr().err
 
 
+def test_a_ceiling_that_cannot_be_read_is_noticed_before_anything_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PODIUM_RUNS", str(tmp_path / "runs.sqlite"))
+    monkeypatch.setenv("PODIUM_MODEL", "nonsense")  # which would be noticed next
+    monkeypatch.setenv("PODIUM_MAX_CALLS", "abc")
+    assert command(["Go"]) == BAD_USAGE
+    assert "PODIUM_MAX_CALLS" in capsys.readouterr().err
+
+
+def test_no_columns_are_taken_for_the_usual_number(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "0")
+    assert command(["team"]) == COMPLETED
+    assert "calculator" in capsys.readouterr().out
+
+
 def test_a_request_may_begin_with_a_minus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

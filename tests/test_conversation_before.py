@@ -89,8 +89,12 @@ def test_history_may_be_a_number_or_a_function(history: Any, seen: list[str]) ->
     assert seen_by(MAKERS["workflow"], history) == seen
 
 
+async def later(messages: list[Any]) -> list[Any]:
+    return messages
+
+
 @each("pattern", MAKERS)
-@each("history", ["brief", -1, True])
+@each("history", ["brief", -1, True, later])
 def test_any_other_history_is_refused(pattern: str, history: Any) -> None:
     with pytest.raises(ConfigurationError, match="history must be 'full', 'last', a number"):
         MAKERS[pattern](Agent("web", function=str), history=history)

@@ -82,7 +82,7 @@ def test_a_check_that_is_broken_says_so(call: Any, check: Any) -> None:
 
 
 def test_what_is_not_a_function_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="checks must be functions"):
+    with pytest.raises(ConfigurationError, match="checks must be a list of functions"):
         Agent("a", checks=["short"])  # type: ignore[list-item]
 
 

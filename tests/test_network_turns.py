@@ -189,8 +189,8 @@ def test_peers_may_be_called_as_keys_and_tools_are(call: Any, name: str) -> None
         ({"links": {"ann": ["eve"]}}, UnknownAgentError, "link 'eve'"),
         ({"links": {"ann": ["ann"]}}, ConfigurationError, "'ann' is linked to itself"),
         ({"turns": "random"}, ConfigurationError, "turns must be 'handoff', 'round_robin', 'chosen' or a function"),
-        ({"max_handoffs": -1}, ConfigurationError, "max_handoffs must be 0 or more"),
-        ({"max_turns": 0}, ConfigurationError, "max_turns 1 or more"),
+        ({"max_handoffs": -1}, ConfigurationError, "max_handoffs must be a whole number"),
+        ({"max_turns": 0}, ConfigurationError, "max_turns must be a whole number"),
     ],
 )
 def test_a_network_put_together_wrongly_is_refused(options: Any, error: Any, message: str) -> None:

@@ -157,3 +157,23 @@ def test_models_of_one_address_share_a_gate() -> None:
         assert rate_limit_of(one) is rate_limit_of(wrapped)
     assert rate_limit_of(one) is not rate_limit_of(other)
     assert rate_limit_of(ScriptedModel()) is not rate_limit_of(ScriptedModel())
+
+
+def test_a_waiter_on_a_blocked_loop_holds_no_other_up() -> None:
+    gate, waits, free = RateLimit(), threading.Event(), threading.Event()
+    gate.refused(time.monotonic(), 0.1)
+
+    async def block() -> float:
+        waiting = asyncio.ensure_future(gate.enter(Effects(), 1))
+        await asyncio.sleep(0)
+        waits.set()
+        free.wait(PATIENCE)
+        return await waiting
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(asyncio.run, block())
+        assert waits.wait(PATIENCE)
+        others = [pool.submit(asyncio.run, gate.enter(Effects(), number)) for number in (2, 3)]
+        entered = [other.result(PATIENCE) for other in others]
+        free.set()
+        assert first.result(PATIENCE) > max(entered)

@@ -132,7 +132,7 @@ def test_patterns_import_only_the_patterns_they_are_made_of() -> None:
     assert found <= PATTERN_IMPORTS
 
 
-@each("top, common", [("agents", {"errors", "settings", "usage"}), ("graphs", {"errors"})])
+@each("top, common", [("agents", {"arguments", "errors", "settings", "usage"}), ("graphs", {"errors"})])
 def test_rooms_import_what_the_house_says_of_them(top: str, common: set[str]) -> None:
     rows = [re.split(r"  +", line) for line in (ast.get_docstring(parsed(top)) or "").splitlines()]
     stated = {row[0]: set(row[1].split(", ")) - {*common, "none"} for row in rows if len(row) == 3}

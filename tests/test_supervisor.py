@@ -241,9 +241,9 @@ def test_a_question_of_the_worker_to_the_user_is_not_reviewed(call: Any) -> None
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"max_revisions": -1}, "max_revisions must be 0 or more"),
-        ({"criteria": []}, "a list of at least one"),
-        ({"criteria": "It rhymes."}, "a list of at least one"),
+        ({"max_revisions": -1}, "max_revisions must be a whole number"),
+        ({"criteria": []}, "criteria must be a list"),
+        ({"criteria": "It rhymes."}, "criteria must be a list"),
         ({"escalate": "somebody"}, "must be 'best', 'human' or an agent, not 'somebody'"),
         ({"reviewer": critic(), "review": lambda task, work, context: GOOD}, "excludes reviewer="),
         ({"review": critic()}, "review= takes a function"),

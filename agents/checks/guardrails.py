@@ -30,9 +30,9 @@ class Guardrails:
     def __init__(self, checks: Sequence[Check]) -> None:
         self.of_input: list[Check] = []
         self.of_answer: list[tuple[Check, list[str]]] = []
+        if isinstance(checks, str) or not isinstance(checks, Sequence) or not all(map(callable, checks)):
+            raise ConfigurationError(f"checks must be a list of functions, not {checks!r:.80}")
         for check in checks:
-            if not callable(check):
-                raise ConfigurationError(f"checks must be functions, not {type(check).__name__}")
             names = _parameters(check)
             if names == ["assignment"]:
                 self.of_input.append(check)

@@ -17,9 +17,10 @@ from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
+from agents.arguments import check_limits
 from agents.decisions.forms import Form
 from agents.decisions.json_replies import read_object
-from agents.errors import ConfigurationError, DecisionError, EmptyReplyError
+from agents.errors import DecisionError, EmptyReplyError
 from agents.models import (
     UnstructuredError,
     as_chat_model,
@@ -80,8 +81,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         name: str = "",
         whole: bool = False,
     ) -> None:
-        if attempts < 1:
-            raise ConfigurationError(f"A decision needs at least one attempt, not {attempts}")
+        check_limits(1, attempts=attempts)
         self.form = Form(form)
         self.model = as_chat_model(model)
         self.attempts = attempts

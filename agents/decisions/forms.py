@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function
 
@@ -80,8 +81,14 @@ class Form:
     """
 
     def __init__(self, form: Any) -> None:
-        self._adapter = None if isinstance(form, dict) else TypeAdapter[Any](form)
-        described = form if self._adapter is None else self._adapter.json_schema()
+        try:
+            self._adapter = None if isinstance(form, dict) else TypeAdapter[Any](form)
+            described = form if self._adapter is None else self._adapter.json_schema()
+        except (PydanticUserError, PydanticUndefinedAnnotation) as error:
+            raise ConfigurationError(
+                "A reply's form is a pydantic model, a TypedDict, a dataclass or the JSON schema of an object, not"
+                f" {form!r:.80}: {error.message}"
+            ) from error
         self.name = str(form.get("title", "")) if self._adapter is None else str(getattr(form, "__name__", form))
         if described.get("type", "object") != "object":
             raise ConfigurationError(f"A reply's form must describe an object, not {self.name or described}")

@@ -75,13 +75,13 @@ class Wakeup:
     """Wakes one waiting coroutine; any thread may set it, also before anybody waits."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
 
     def set(self) -> None:
         """Wake the coroutine, now or when it waits next."""
         with suppress(RuntimeError):  # the loop has been closed, with all that waited on it
-            self._loop.call_soon_threadsafe(self._event.set)
+            self.loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self, seconds: float | None = None) -> None:
         """Wait until the event is set, or for some seconds."""

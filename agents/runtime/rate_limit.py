@@ -11,7 +11,9 @@ import threading
 import time
 from bisect import insort
 from collections import deque
+from dataclasses import dataclass
 from itertools import count
+from operator import attrgetter
 
 from agents.runtime.effects import Effects, Wakeup
 from agents.runtime.per_model import PerModel
@@ -31,7 +33,18 @@ MIN_INTERVAL = 0.01
 JITTER = 1.1
 """Waits are longer by up to this factor, so that processes that were refused together do not come back together."""
 
+MISSED = 0.5
+"""Seconds after which a call has missed its turn."""
+
 _tickets = count()
+
+
+@dataclass(eq=False)
+class _Place:
+    """A place in the line."""
+
+    ticket: int
+    wakeup: Wakeup
 
 
 class RateLimit:
@@ -48,30 +61,34 @@ class RateLimit:
         self._interval = 0.0
         """Seconds between the starts of two calls; 0: no pace."""
         self._starts: deque[float] = deque(maxlen=MAX_STARTS)
-        self._line: list[tuple[int, Wakeup]] = []
+        self._line: list[_Place] = []
 
     async def enter(self, effects: Effects, ticket: int) -> float:
         """Wait for a call's turn; return the clock time of its start.
 
-        Nobody polls: the first in the line sleeps until the gate opens, and wakes the next one as it enters.
+        Nobody polls: the first in the line sleeps until the gate opens, and wakes the next one as it enters. The first
+        of each other event loop wakes a little later, and passes those who missed their turn: their loop is blocked.
         """
         with self._lock:
             if not self._line and self._wait() <= 0:
                 return self._start()
-            mine = (ticket, effects.event())
-            insort(self._line, mine, key=lambda place: place[0])
+            mine = _Place(ticket, effects.event())
+            insort(self._line, mine, key=attrgetter("ticket"))
         try:
             while True:
                 with self._lock:
-                    wait = self._wait() if self._line[0] is mine else None
+                    wait = self._wait_of(mine)
                     if wait is not None and wait <= 0:
+                        for late in self._line[: self._line.index(mine)]:
+                            late.ticket = new_ticket()
+                        self._line.sort(key=attrgetter("ticket"))
                         return self._start()
-                await mine[1].wait(wait)
+                await mine.wakeup.wait(wait)
         finally:
             with self._lock:
                 self._line.remove(mine)
-                if self._line:
-                    self._line[0][1].set()
+                for place in {place.wakeup.loop: place for place in reversed(self._line)}.values():
+                    place.wakeup.set()
 
     def wait(self) -> float:
         """Return the seconds until the gate opens."""
@@ -105,6 +122,13 @@ class RateLimit:
             self._opens = max(self._opens, now + wait * random.uniform(1.0, JITTER))  # noqa: S311
             self._closed = now
             return self._passed > started
+
+    def _wait_of(self, mine: _Place) -> float | None:
+        """Return the seconds until a place may enter; None if another of its loop is before it."""
+        first = next(place for place in self._line if place.wakeup.loop is mine.wakeup.loop)
+        if first is not mine:
+            return None
+        return self._wait() + (0 if mine is self._line[0] else MISSED)
 
     def _wait(self) -> float:
         return self._opens - time.monotonic()

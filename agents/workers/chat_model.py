@@ -14,6 +14,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel
 
+from agents.arguments import check_limits
 from agents.assignment import Assignment, messages_of
 from agents.decisions import IN_WORDS, Decision
 from agents.errors import ConfigurationError
@@ -84,8 +85,7 @@ class ChatModelWorker:
         max_turns: int = MAX_TURNS,
         tools_end: bool = False,
     ) -> None:
-        if max_turns < 1:
-            raise ConfigurationError(f"max_turns must be 1 or more, not {max_turns}")
+        check_limits(1, max_turns=max_turns)
         self.name, self.instructions, self.max_turns = name, instructions, max_turns
         self.model = as_chat_model(model)
         self.toolsets = [tool for tool in tools if isinstance(tool, Toolset)]

@@ -70,7 +70,7 @@ def usable_tools(tools: Sequence[Any]) -> list[Any]:
     usable: list[Any] = []
     taken: set[str] = set()
     for item in tools:
-        tool = item if isinstance(item, BaseTool | dict) else as_tool(item)
+        tool = item if isinstance(item, BaseTool | dict) else _as_tool(item)
         if isinstance(tool, BaseTool):
             name = safe_name(tool.name, taken)
             taken.add(name)
@@ -81,6 +81,18 @@ def usable_tools(tools: Sequence[Any]) -> list[Any]:
                 tool = tool.model_copy(update={"name": name, "description": about})
         usable.append(tool)
     return usable
+
+
+def _as_tool(function: object) -> BaseTool:
+    if not callable(function):
+        raise ConfigurationError(
+            "Tools are LangChain's, functions with type hints and a docstring, or those of a server (MCPTools), not"
+            f" {function!r:.80}"
+        )
+    try:
+        return as_tool(function)
+    except Exception as error:  # the signature, its hints and pydantic raise errors of their own
+        raise ConfigurationError(f"{function!r:.80} cannot be a tool: {error}") from error
 
 
 class SyncTool:

@@ -121,6 +121,8 @@ def answer(
 def dispatch(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; an error is a line on stderr, an unexpected one with a traceback."""
     tokens = sys.argv[1:] if arguments is None else list(arguments)
+    if not os.environ.get("COLUMNS", "80").strip("0"):  # in no columns rich would print nothing
+        del os.environ["COLUMNS"]
     try:
         if misspelt := misspelt_command(tokens):
             return _complain(misspelt, BAD_USAGE)

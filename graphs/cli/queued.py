@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from agents.errors import ConfigurationError, StorageError
+from agents.settings import Settings, capped
 from graphs import storage as stored
 from graphs.cli.exit_codes import FAILED, OF_STATUS
 from graphs.cli.options import PATTERNS, AsJson, Choices, RunArgument, Shown, TeamFileOption
@@ -109,6 +110,7 @@ def worker_command(
 ) -> None:
     """Do the runs that are put into the queue of the database that PODIUM_RUNS names, until SIGTERM or Ctrl-C."""
     sys.path.insert(0, str(Path.cwd()))
+    capped(Settings())  # a ceiling that cannot be read would fail every run
     queue = Queue(graphs=graphs or _team_graphs(team_file))
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # it logs inputs
     from graphs.distributed import Worker

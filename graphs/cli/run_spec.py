@@ -15,6 +15,7 @@ from langchain_core.language_models import BaseChatModel
 from agents import Agent, ConfigurationError, Settings
 from agents.errors import StorageError
 from agents.models import model_name
+from agents.settings import capped
 from agents.teams import load_team, team
 from graphs.cli.options import PATTERNS, Choices
 from graphs.engine import Pattern, compiled, load_named
@@ -98,7 +99,8 @@ class RunSpec:
         return load_team(self.team, model=model)
 
     def check(self) -> None:
-        """Refuse a team file that cannot be used, before anything slow begins."""
+        """Refuse a team file or an operator's ceiling that cannot be used, before anything slow begins."""
+        capped(self.context())
         if self.team:
             self.agents(None)
 

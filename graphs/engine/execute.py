@@ -16,6 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphInterrupt
 
 from agents import Agent, Assignment, ConfigurationError, Retry
+from agents.arguments import check_limits
 from agents.runtime import Effects, SyncAsyncRunnable, WorkCancelledError, is_cancelled, sum_usage
 from graphs.engine.budget import take_over
 from graphs.engine.chat_stream import begin_call, end_call
@@ -52,8 +53,8 @@ class Execute(SyncAsyncRunnable[Any, Update]):
     ) -> None:
         if on_failure not in get_args(OnFailure):
             raise ConfigurationError(f"on_failure must be one of {', '.join(get_args(OnFailure))}, not {on_failure!r}")
-        if max_parallel is not None and max_parallel < 1:
-            raise ConfigurationError(f"max_parallel must be at least 1 or None, not {max_parallel}")
+        if max_parallel is not None:
+            check_limits(1, max_parallel=max_parallel)
         self.agents = agents
         self.assignment = assignment
         self.on_failure = on_failure
@@ -116,6 +117,8 @@ class StepRun:
         self._settled = dict(finished)
         self._missing: dict[str, int] = {}
         """By step that has not begun, how many dependencies have not ended."""
+        self._answered: set[str] = set()
+        """Steps of which a dependency has completed."""
         self._dependents: dict[str, list[Step]] = {}
         self._futures: dict[str, Pending] = {}
         self._window = Window(effects, self._go_on)
@@ -128,6 +131,8 @@ class StepRun:
             self._order.append(step.id)
             awaited = {name for name in step.dependencies if name not in self._settled}
             self._missing[step.id] = len(awaited)
+            if any(_has_completed(self._settled[name]) for name in {*step.dependencies} - awaited):
+                self._answered.add(step.id)
             for name in awaited:
                 self._dependents.setdefault(name, []).append(step)
             self.tasks.announce(step.id, step.as_dict)
@@ -138,11 +143,10 @@ class StepRun:
         await self._window.close()
 
     def _begin_if_ready(self, step: Step) -> None:
-        if step.id not in self._missing or (self._missing[step.id] and step.join == "all"):
-            return
-        settled = {name: self._settled[name] for name in step.dependencies if name in self._settled}
-        if may_start(step, settled):
+        missing = self._missing.get(step.id)
+        if missing is not None and may_start(step, self._settled, missing, step.id in self._answered):
             del self._missing[step.id]
+            settled = {name: self._settled[name] for name in step.dependencies if name in self._settled}
             self._window.add(partial(self._begin, step, settled))
 
     def _begin(self, step: Step, settled: Mapping[str, StepRecord]) -> Pending:
@@ -158,6 +162,8 @@ class StepRun:
             for step in self._dependents.pop(record["id"], ()):
                 if step.id in self._missing:
                     self._missing[step.id] -= 1
+                    if _has_completed(record):
+                        self._answered.add(step.id)
                     self._begin_if_ready(step)
 
     def ended(self, record: StepRecord) -> None:
@@ -191,6 +197,10 @@ class StepRun:
             end_call(self.config, step.agent, beginning.call, text, failed=bool(record["error"]))
         report("step", **{key: record[key] for key in _REPORTED}, step=step.id)  # type: ignore[literal-required]
         return record
+
+
+def _has_completed(record: StepRecord) -> bool:
+    return record["status"] == "completed"
 
 
 class _Beginning:

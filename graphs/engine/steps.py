@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, ClassVar, Literal
@@ -161,12 +161,17 @@ def new_record(step: Step, status: str = "pending", **known: Any) -> StepRecord:
     return {**blank, **known}  # type: ignore[typeddict-item]
 
 
-def may_start(step: Step, settled: Mapping[str, StepRecord]) -> bool:
-    """Tell whether a step has waited for enough of its dependencies."""
-    needed = list(step.dependencies)
-    if step.join == "any" and any(record["status"] == "completed" for record in settled.values()):
-        needed = [name for name in needed if name in (step.for_each, (step.when or {}).get("step"))]
-    return all(name in settled for name in needed)
+def may_start(step: Step, settled: Collection[str], missing: int, is_answered: bool) -> bool:
+    """Tell whether a step has waited for enough of its dependencies.
+
+    Args:
+        step: The step.
+        settled: Ids of steps that have ended.
+        missing: How many of its dependencies have not ended.
+        is_answered: Whether any of them has completed.
+    """
+    needed = {step.for_each, (step.when or {}).get("step")} - {None}
+    return not missing or (step.join == "any" and is_answered and all(name in settled for name in needed))
 
 
 def reason_to_skip(step: Step, settled: Mapping[str, StepRecord], on_failure: OnFailure) -> str | None:

@@ -19,6 +19,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import StateGraph
 
 from agents import Agent, AnyAgent, ConfigurationError, NoModelError, PodiumError, Settings, agent_of
+from agents.arguments import check_limits
 from agents.errors import BudgetError, StorageError
 from agents.runtime import BUDGET, Effects, SyncAsyncRunnable, Tally, explain
 from graphs.engine import GRAPHS, Budget, CompiledPattern, Pattern, compiled, out_of_budget, record_of
@@ -119,8 +120,9 @@ class _Evaluate(SyncAsyncRunnable[EvaluationJob, Outcome | None]):
             function_of(check)
         # Case by case, so that an evaluation that was cut short compares the same cases.
         self.jobs: list[EvaluationJob] = [(pattern, case) for case in read for pattern in self.graphs]
-        if not self.jobs or max_concurrency < 1:
-            raise ConfigurationError("An evaluation needs at least one pattern and a max_concurrency of 1 or more")
+        check_limits(1, max_concurrency=max_concurrency)
+        if not self.jobs:
+            raise ConfigurationError("An evaluation needs at least one pattern")
 
     def evaluation(self, outcomes: Sequence[Outcome | None]) -> Evaluation:
         left = [self.id_of(job) for job, outcome in zip(self.jobs, outcomes, strict=True) if outcome is None]
