@@ -5,10 +5,13 @@ from io import BytesIO, StringIO, TextIOWrapper
 from typing import Any
 
 import pytest
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from rich.console import Console
 
-from graphs import Step
+from agents import Agent
+from graphs import Step, Workflow
 from graphs.engine import new_record
+from graphs.show import watch
 from graphs.show.live_state import Change, LiveState, LiveTask
 from graphs.show.run_summary import RunSummary
 from graphs.show.terminal import drawn_live, news, print_timeline, timeline_lines
@@ -151,3 +154,14 @@ def test_the_cost_is_told_by_agent_and_in_all() -> None:
         "in all 3 3,600 90",
         "Tokens read and written; cost in all: 0.5",
     ]
+
+
+def test_ipython_in_a_terminal_is_not_a_notebook(capsys: pytest.CaptureFixture[str]) -> None:
+    shell = TerminalInteractiveShell.instance(simple_prompt=True)
+    try:
+        shell.history_manager.enabled = False
+        watch(Workflow([Step("one", "shout", "hi")], agents=[Agent("shout", function=str.upper)]).compile(), "Go")
+    finally:
+        TerminalInteractiveShell.clear_instance()
+    done = capsys.readouterr()
+    assert (done.out, done.err.count("one: running (shout)")) == ("", 1)

@@ -5,7 +5,7 @@
     run["plan"], run["reviews"], run["steps"], …      # each part of the result is a table
     run.timeline, run.graph                           # pictures; their data is in `work`
 
-In a script, without IPython, `watch` draws in the terminal, or writes lines where that is not possible.
+Outside of notebooks `watch` draws in the terminal, or writes lines where that is not possible.
 A `Run` is the plain result as a dict; `Run(await graph.ainvoke(…))` shows the result of any other call.
 """
 
@@ -216,7 +216,8 @@ def watch(graph: object, value: object, config: RunnableConfig | None = None, *,
 def _progress(state: LiveState, ending: Callable[[], str]) -> Iterator[Callable[[list[Change]], object]]:
     """Show progress in the cell that is running, else on stderr; at last with how the run has ended."""
     notebook: Any = sys.modules.get("IPython")  # in a notebook it was imported long ago, in a script it may be missing
-    if notebook and notebook.get_ipython():
+    shell = notebook and notebook.get_ipython()
+    if shell and "Terminal" not in type(shell).__name__:  # IPython in a terminal cannot replace what it has shown
         handle = notebook.display.display(Progress(state, state.began), display_id=True)
         try:
             yield lambda changes: handle.update(Progress(state, time.time()))
