@@ -44,5 +44,9 @@ def test_the_command_starts_without_langgraph() -> None:
 
 
 def test_an_extra_is_installed_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone = Path(__file__).parents[1]
+    monkeypatch.chdir(clone)
+    assert install_hint("web") == "pip install -e '.[web]'"
+    assert install_hint("web", tmp_path) == f"pip install -e '{clone}[web]'"
     monkeypatch.chdir(tmp_path)
-    assert install_hint("web") == f"pip install -e '{Path(__file__).parents[1]}[web]'"
+    assert install_hint("web") == f"pip install -e '{clone}[web]'"

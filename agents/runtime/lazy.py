@@ -37,9 +37,9 @@ def lazily(package: str) -> Callable[[str], object]:
     return load
 
 
-def install_hint(extra: str) -> str:
-    """Return the command that installs an extra: in a clone, from any folder, or of the package."""
-    clone, here = Path(__file__).resolve().parents[2] / "pyproject.toml", Path("pyproject.toml")
+def install_hint(extra: str, place: Path | str = "") -> str:
+    """Return the command that installs an extra of the package, or of its clone, as typed in a place."""
+    clone, here = Path(__file__).resolve().parents[2] / "pyproject.toml", Path(place, "pyproject.toml")
     if not clone.exists():
         return f"pip install 'podium[{extra}]'"
     folder = "." if here.exists() and here.samefile(clone) else clone.parent

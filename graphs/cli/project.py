@@ -44,7 +44,7 @@ def new_command(
     steps = [] if folder.resolve() == Path.cwd() else [f"cd {folder}"]
     steps.append("pip install pytest && python -m pytest")
     steps += [f'podium run {module}:graph "Compare a bus and a taxi for 10 km"', "podium show"]
-    steps.append(f"{install_hint('studio')} && langgraph dev  # LangGraph Studio")
+    steps.append(f"{install_hint('studio', folder)} && langgraph dev  # LangGraph Studio")
     activate = Path(sys.prefix, "bin", "activate")
     if which("podium") is None and activate.exists():
         steps.insert(0, f"source {activate}  # for python and podium")
