@@ -130,8 +130,11 @@ class Supervisor(Pattern[SupervisorT]):
             return {**update, "status": ASKS, "stop_reason": errors[-1]["message"]}
         if not state["work"]:
             return update
-        unchanged = "The work did not change after feedback" if _same(answer["text"], state["work"]) else None
-        return {**update, "revisions": state["revisions"] + 1, "stop_reason": unchanged}
+        update["revisions"] = state["revisions"] + 1
+        if not _same(answer["text"], state["work"]):
+            return {**update, "stop_reason": None}
+        unchanged = "The work did not change after feedback"
+        return {**update, "stop_reason": errors[-1]["message"] if out_of_budget(errors) else unchanged}
 
     def work_failed(self, state: SupervisorState, error: Exception) -> Update:
         """Escalate: there is nothing new to review."""

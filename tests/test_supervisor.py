@@ -11,7 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent, as_requested
 from agents.testing import Reply, ScriptedModel
-from graphs import ConfigurationError, Router, Supervisor
+from graphs import ConfigurationError, Router, Step, Supervisor, Workflow
 from tests.supervised import ASK, GOOD, THREAD, bad, critic, ended, endless, part, supervised, worker
 
 # Review, revise, accept
@@ -122,6 +122,14 @@ def test_unchanged_work_ends_the_loop_without_another_review(call: Any) -> None:
     state = call(supervised(worker("a  poem", "a poem\n"), critic(bad())), ASK)
     assert ended(state) == ("escalated", "a  poem")
     assert (state["stop_reason"], len(state["reviews"])) == ("The work did not change after feedback", 1)
+
+
+def test_work_that_no_budget_was_left_to_change_ends_with_that_reason(call: Any) -> None:
+    think = Agent("think", instructions="Think.", model=ScriptedModel("Hm."))
+    steps = [Step("think", "think", "Think"), Step("text", "writer", "Write", ["think"])]
+    work = Workflow(steps, agents=[think, worker("a poem", "a poem")], on_failure="continue")
+    state = call(supervised(work, critic(bad())), ASK, context={"max_calls": 1})
+    assert (state["status"], "The budget of 1 model calls" in state["stop_reason"]) == ("partial", True)
 
 
 def test_repeated_feedback_of_a_reviewer_ends_the_loop(call: Any) -> None:
