@@ -176,8 +176,8 @@ def judge(steps: Mapping[str, StepRecord], stop_reason: str | None) -> tuple[str
         return status, f"Step {step_id!r} ended as {why['kind']}: {why['message']}"
     reason = stop_reason or failed[0]["error"]
     if len(failed) > 1:
-        reasons = "; ".join(str(record["error"]) for record in failed[1:MOST_REASONS])
-        reason = f"{len(failed)} of {len(steps)} steps failed; the first: {failed[0]['error']}; then: {reasons}"
+        first, *others = (str(record["error"]).rstrip(".") for record in failed[:MOST_REASONS])
+        reason = f"{len(failed)} of {len(steps)} steps failed; the first: {first}; then: {'; '.join(others)}"
     return ("partial" if done else "failed"), reason
 
 
