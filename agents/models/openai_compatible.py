@@ -14,7 +14,9 @@ from httpx2 import Auth
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai.chat_models.base import BaseChatOpenAI
 
+from agents.errors import NoModelError
 from agents.models.http_clients import shared_clients
+from agents.runtime import masked
 
 MODEL_TIMEOUT_SECONDS = 120.0
 """For one answer of a remote model, or for the silence between two pieces of a streamed one."""
@@ -96,21 +98,23 @@ def first_model(base_url: str, api_key: str, *, loading_seconds: float = LOADING
     """Ask a server for its models and take the first; wait while it answers 503, because it is loading.
 
     Raises:
-        openai.OpenAIError: The server does not answer, or still answers 503 after `loading_seconds`.
-        LookupError: It lists no model.
+        NoModelError: The server cannot be reached, names no model, or still answers 503 after `loading_seconds`.
     """
     deadline, wait = time.monotonic() + loading_seconds, 0.25
-    with openai.OpenAI(base_url=base_url, api_key=api_key, timeout=LOOKUP_SECONDS, max_retries=0) as client:
-        while True:
-            try:
-                models = client.models.list().data
-                break
-            except openai.InternalServerError as error:
-                if error.status_code != 503 or time.monotonic() + wait > deadline:
-                    raise
-            log.info("%s is loading its model; asking again in %g s", base_url, wait)
-            time.sleep(wait)
-            wait = min(2 * wait, 4.0)
-    if not models:
-        raise LookupError("it lists no model")
-    return models[0].id
+    try:
+        with openai.OpenAI(base_url=base_url, api_key=api_key, timeout=LOOKUP_SECONDS, max_retries=0) as client:
+            while True:
+                try:
+                    return next(iter(client.models.list().data)).id
+                except openai.InternalServerError as error:
+                    if error.status_code != 503 or time.monotonic() + wait > deadline:
+                        raise
+                log.info("%s is loading its model; asking again in %g s", base_url, wait)
+                time.sleep(wait)
+                wait = min(2 * wait, 4.0)
+    except openai.APIConnectionError as error:
+        unreachable = f"{masked(base_url)} cannot be reached; check OPENAI_BASE_URL, and whether a server runs there"
+        raise NoModelError(unreachable) from error
+    except (openai.OpenAIError, StopIteration, ValueError) as error:
+        reason = str(error) or "it lists no model"
+        raise NoModelError(f"Set OPENAI_MODEL: {masked(base_url)} names no model ({reason})") from error

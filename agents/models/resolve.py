@@ -15,7 +15,7 @@ from langchain_core.language_models import BaseChatModel
 from agents.errors import ConfigurationError, NoModelError
 from agents.models import local
 from agents.models.wrapped import on_models
-from agents.runtime import Effects, install_hint, masked
+from agents.runtime import Effects, install_hint
 from agents.settings import settings
 
 DEFAULT_OPENAI_MODEL = "gpt-5.4-mini"
@@ -26,8 +26,6 @@ NOTHING_CONFIGURED = f"""\
 No chat model. Set PODIUM_MODEL=provider:model and the provider's key (for example anthropic:… and ANTHROPIC_API_KEY),
 or OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server (OPENAI_MODEL chooses the model),
 or install the local model: {install_hint("local")} && podium model pull"""
-
-Environment = frozenset[tuple[str, str]]
 
 
 def chat_model(model: BaseChatModel | str | None = None) -> BaseChatModel:
@@ -46,9 +44,14 @@ def chat_model(model: BaseChatModel | str | None = None) -> BaseChatModel:
     if model is not None and not isinstance(model, str):
         return model
     if setting := model or os.environ.get("PODIUM_MODEL"):
-        return _named(setting)
+        provider, _, name = setting.partition(":")
+        if provider == "local":
+            return local.local_model(name or None)
+        if not name:
+            raise ConfigurationError(f"{setting!r} names no model; write provider:model, or local")
+        return _shared(provider, name)
     if os.environ.get("OPENAI_API_KEY") or _base_url():
-        return _shared("openai", "", _environment("openai"))
+        return _shared("openai", "")
     if local.available():
         return local.local_model()
     raise NoModelError(NOTHING_CONFIGURED)
@@ -62,52 +65,30 @@ def model_name(model: BaseChatModel) -> str:
     return type(model).__name__
 
 
-def _named(setting: str) -> BaseChatModel:
-    provider, _, name = setting.partition(":")
-    if provider == "local":
-        return local.local_model(name or None)
-    if not name:
-        raise ConfigurationError(f"{setting!r} names no model; write provider:model, or local")
-    return _shared(provider, name, _environment(provider))
-
-
-def _environment(provider: str) -> Environment:
-    """Collect the variables that the provider may read, so that a changed key or address gives a new model."""
-    return frozenset(
-        (key, value)
-        for key, value in os.environ.items()
-        if key.startswith(provider.partition("_")[0].upper())
-        or key.endswith(("_API_KEY", "_BASE_URL", "_API_BASE", "_ENDPOINT"))
-        or key.upper().endswith("_PROXY")
-    )
-
-
-def _shared(provider: str, name: str, environment: Environment) -> BaseChatModel:
+def _shared(provider: str, name: str) -> BaseChatModel:
+    """Return one model for the same variables that the provider may read: a changed key or address gives a new one."""
+    own, endings = provider.partition("_")[0].upper(), ("_API_KEY", "_BASE_URL", "_API_BASE", "_ENDPOINT", "_PROXY")
+    read = {key: value for key, value in os.environ.items() if key.startswith(own) or key.upper().endswith(endings)}
     with _lock:
-        return _build(provider, name, environment)
+        return _build(provider, name, frozenset(read.items()))
 
 
 @lru_cache(maxsize=32)
-def _build(provider: str, name: str, environment: Environment) -> BaseChatModel:
+def _build(provider: str, name: str, environment: frozenset[tuple[str, str]]) -> BaseChatModel:
     """Build what `_shared` keeps; `environment` is only part of the key."""
     if provider == "openai":
         return _openai(name)
     try:
-        return _without_retries(provider, name)
+        from langchain.chat_models import init_chat_model
+
+        model = init_chat_model(name, model_provider=provider)
+        if "max_retries" in type(model).model_fields:  # the retries of its class would multiply with ours
+            model = init_chat_model(name, model_provider=provider, max_retries=0)
+        return _for_any_loop(model)
     except ImportError as error:
         raise NoModelError(f"{provider}:{name} cannot be used yet. {error}") from error
     except ValueError as error:
         raise ConfigurationError(f"{provider}:{name} cannot be used: {error}") from error
-
-
-def _without_retries(provider: str, name: str) -> BaseChatModel:
-    """Build a provider's model; without its class's own retries, if it has any, for they would multiply with ours."""
-    from langchain.chat_models import init_chat_model
-
-    model = init_chat_model(name, model_provider=provider)
-    if "max_retries" in type(model).model_fields:
-        model = init_chat_model(name, model_provider=provider, max_retries=0)
-    return _for_any_loop(model)
 
 
 def _for_any_loop(model: BaseChatModel) -> BaseChatModel:
@@ -121,7 +102,7 @@ def _for_any_loop(model: BaseChatModel) -> BaseChatModel:
 
 
 def _openai(name: str) -> BaseChatModel:
-    from agents.models.openai_compatible import PLACEHOLDER_KEY, openai_chat
+    from agents.models.openai_compatible import PLACEHOLDER_KEY, first_model, openai_chat
 
     base_url = _base_url()
     custom = base_url is not None and urlsplit(base_url).hostname != OPENAI_HOST
@@ -130,27 +111,12 @@ def _openai(name: str) -> BaseChatModel:
         raise NoModelError(f"openai:{name} needs OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server")
     name = name or os.environ.get("OPENAI_MODEL") or ""
     if not name:
-        name = _first_model(base_url, key or PLACEHOLDER_KEY) if base_url and custom else DEFAULT_OPENAI_MODEL
+        name = first_model(base_url, key or PLACEHOLDER_KEY) if base_url and custom else DEFAULT_OPENAI_MODEL
     return openai_chat(name, base_url=base_url, api_key=key or PLACEHOLDER_KEY)
 
 
 def _base_url() -> str | None:
     return os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE") or None
-
-
-def _first_model(base_url: str, key: str) -> str:
-    import openai
-
-    from agents.models.openai_compatible import first_model
-
-    try:
-        return first_model(base_url, key)
-    except openai.APIConnectionError as error:
-        raise NoModelError(
-            f"{masked(base_url)} cannot be reached; check OPENAI_BASE_URL, and whether a server runs there"
-        ) from error
-    except (openai.OpenAIError, LookupError, ValueError) as error:
-        raise NoModelError(f"Set OPENAI_MODEL: {masked(base_url)} names no model ({error})") from error
 
 
 async def model_of_run(effects: Effects, own: BaseChatModel | str | None) -> BaseChatModel:

@@ -6,6 +6,7 @@ repeated for it. Work in which a tool has begun is never repeated.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -68,7 +69,8 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
             own = cancellation.holding(counted) if cancellation else counted
             inside.in_line = False
             try:
-                reply = await effects.within(self.timeout, effects.invoke(self.work, value, own))
+                async with asyncio.timeout(self.timeout):
+                    reply = await effects.invoke(self.work, value, own)
             except GraphInterrupt as asked:  # LangGraph raises a question of a nested graph's task twice
                 raise GraphInterrupt(tuple({question.id: question for question in asked.args[0]}.values())) from None
             except (GraphBubbleUp, StorageError, ChangedCodeError):
@@ -76,7 +78,8 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
             except Exception as error:
                 if cancellation:
                     cancellation.cancel()  # the thread of an attempt that timed out lives on
-                spent.append(_spent(error, tally))
+                cut_off = tally.cut_off() if isinstance(error, TimeoutError) else tally.usage
+                spent.append(usage_of(error) or cut_off)  # the time-out of an attempt carries no note of its cost
                 if inside.has_acted or tally.tools_ran or is_exhausted(error):
                     return self._outcome(inside, spent, error=error)
                 inside.note_place_in_line(error)
@@ -90,17 +93,6 @@ class Attempts(SyncAsyncRunnable[object, AttemptOutcome]):
     def _outcome(
         self, inside: InPlace, spent: Sequence[Usage], reply: object = None, error: Exception | None = None
     ) -> AttemptOutcome:
-        last = error and _timed(error, self.timeout)
-        return AttemptOutcome(reply, last, inside.attempts, sum_usage(spent), tuple(inside.faults))
-
-
-def _spent(error: Exception, tally: Tally) -> Usage:
-    """Return what an attempt had cost when it failed; the time-out of an attempt carries no note of it."""
-    return usage_of(error) or (tally.cut_off() if isinstance(error, TimeoutError) else tally.usage)
-
-
-def _timed(error: Exception, timeout: float | None) -> Exception:
-    """Return an error that gives the time limit, in place of a bare `TimeoutError`."""
-    if isinstance(error, TimeoutError) and not str(error) and timeout is not None:
-        return TimeoutError(f"no answer within {timeout:g} s")
-    return error
+        if isinstance(error, TimeoutError) and not str(error) and self.timeout is not None:
+            error = TimeoutError(f"no answer within {self.timeout:g} s")
+        return AttemptOutcome(reply, error, inside.attempts, sum_usage(spent), tuple(inside.faults))

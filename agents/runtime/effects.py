@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Generator
-from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -49,26 +49,9 @@ class Effects:
         """Return an event that any thread may set."""
         return Wakeup()
 
-    def signal(self) -> Any:
-        """Return a future for `first`, which only code on the same loop may set."""
-        return asyncio.get_running_loop().create_future()
-
     async def first(self, pending: Collection[Any]) -> None:
         """Wait until one of some futures is done; no future is cancelled, no error raised."""
         await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-
-    def within(self, seconds: float | None, work: _Async[T]) -> _Async[T]:
-        """Do some work, raising `TimeoutError` after so many seconds (None: no limit)."""
-        return work if seconds is None else _within(seconds, work)
-
-    def slots(self, number: int | None) -> AbstractAsyncContextManager[object]:
-        """Return a semaphore that admits so many at once (None: all)."""
-        return nullcontext() if number is None else asyncio.Semaphore(number)
-
-
-async def _within(seconds: float, work: _Async[T]) -> T:
-    async with asyncio.timeout(seconds):
-        return await work
 
 
 class Wakeup:

@@ -9,7 +9,6 @@ from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
-from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
 
@@ -38,31 +37,19 @@ Prices = Mapping[str, Sequence[float]]
 NO_PRICES: Prices = {}
 
 
-def usage_of_call(response: LLMResult, model: str, prices: Prices) -> Usage:
-    """Return what one finished call has cost, with the tokens that its provider reported."""
-    generations = (generation for choices in response.generations for generation in choices)
-    messages = (generation.message for generation in generations if isinstance(generation, ChatGeneration))
-    usages = [_reported(message.usage_metadata) for message in messages if isinstance(message, AIMessage)]
-    tokens = sum_usage({**usage, "agents": {}} for usage in usages)
-    return _priced({**tokens, "calls": 1}, model, prices)
-
-
 def usage_of_messages(messages: Iterable[object], prices: Prices) -> Usage:
     """Return what the calls have cost whose replies are among some messages, as far as their providers reported it."""
-    total = no_usage()
-    for message in messages:
-        if isinstance(message, AIMessage) and message.usage_metadata:
-            call: Usage = {**no_usage(), **_reported(message.usage_metadata), "calls": 1}
-            total = add_usage(total, _priced(call, str(message.response_metadata.get("model_name") or ""), prices))
-    return total
+    replies = [message for message in messages if isinstance(message, AIMessage) and message.usage_metadata]
+    return sum_usage(_usage([reply], str(reply.response_metadata.get("model_name") or ""), prices) for reply in replies)
 
 
-def _reported(metadata: UsageMetadata | None) -> Tokens:
-    reported: UsageMetadata = metadata or {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
-    return _plausible({**reported, "cached_tokens": reported.get("input_token_details", {}).get("cache_read")})
-
-
-def _priced(call: Usage, model: str, prices: Prices) -> Usage:
+def _usage(replies: Iterable[object], model: str, prices: Prices) -> Usage:
+    """Return what one call has cost, with the tokens that its provider reported."""
+    reported = [reply.usage_metadata for reply in replies if isinstance(reply, AIMessage) and reply.usage_metadata]
+    tokens = [
+        {**counts, "cached_tokens": counts.get("input_token_details", {}).get("cache_read")} for counts in reported
+    ]
+    call: Usage = {**sum_usage({**_plausible(part), "agents": {}} for part in tokens), "calls": 1}
     if not prices:
         return call
     read, written = prices.get(model) or prices.get("*") or (0.0, 0.0)
@@ -99,9 +86,11 @@ class Tally(BaseCallbackHandler, AbstractContextManager["Tally"]):
             self._open[run_id] = model_called(about)
 
     def on_llm_end(self, response: LLMResult, *, run_id: object = None, **about: object) -> None:
+        generations = (generation for choices in response.generations for generation in choices)
+        replies = (generation.message for generation in generations if isinstance(generation, ChatGeneration))
         with self._lock:
             model = self._open.pop(run_id, "")
-            self.book(usage_of_call(response, model, self.prices), model)
+            self.book(_usage(replies, model, self.prices), model)
 
     def on_llm_error(self, error: BaseException, *, run_id: object = None, **about: object) -> None:
         """Add a call that failed; its provider may have charged for it."""

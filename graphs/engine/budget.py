@@ -6,6 +6,7 @@ call starts; what is running may finish, and a synthesis may use a share that is
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -149,7 +150,8 @@ class Timed(SyncAsyncRunnable[object, object]):
         self.budget.check_time(reserved=self.reserved)
         try:
             left = self.budget.seconds_left(reserved=self.reserved)
-            return await effects.within(left, effects.invoke(self.work, value, config))
+            async with asyncio.timeout(left):
+                return await effects.invoke(self.work, value, config)
         except TimeoutError:
             self.budget.check_time(reserved=self.reserved)
             raise

@@ -90,7 +90,7 @@ class Window:
         self._ready: deque[Callable[[], Pending]] = deque()
         self._open = 0
         self._error: Exception | None = None
-        self._ended = effects.signal()
+        self._ended = asyncio.get_running_loop().create_future()
 
     def add(self, begin: Callable[[], Pending]) -> None:
         self._ready.append(begin)
@@ -110,7 +110,7 @@ class Window:
 
     async def _until_ended(self, effects: Effects) -> None:
         while self._open or self._ready:
-            self._ended = effects.signal()
+            self._ended = asyncio.get_running_loop().create_future()
             await effects.first([self._ended])
 
     def _fill(self, ended: Pending | None = None) -> None:

@@ -6,9 +6,10 @@ call, made when its dependencies have ended; until then it costs no more than it
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any, get_args
 
@@ -89,7 +90,8 @@ class Execute(SyncAsyncRunnable[Any, Update]):
         records: Mapping[str, StepRecord] = value.get("steps") or {}
         is_final = bool(value.get("has_begun"))  # they belong to this plan, not to one before it
         finished = {name: record for name, record in records.items() if is_final or record["status"] == "completed"}
-        run = StepRun(self, effects, effects.slots(self.max_parallel), finished, self.assignment(value), config)
+        slots = nullcontext() if self.max_parallel is None else asyncio.Semaphore(self.max_parallel)
+        run = StepRun(self, effects, slots, finished, self.assignment(value), config)
         for record in finished.values():
             run.ended(record)
         return run
