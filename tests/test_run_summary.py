@@ -67,8 +67,8 @@ def test_every_agent_has_one_row_of_costs_with_its_seconds_and_tokens(pattern: s
     costs = RunSummary.of(result).costs
     assert sorted(cost.agent for cost in costs) == sorted(agents)
     assert all(cost.seconds is not None for cost in costs)
-    assert sum(cost.calls for cost in costs) == result["usage"]["calls"]
-    assert sum(cost.read for cost in costs) == result["usage"]["input_tokens"]
+    assert sum(cost.usage["calls"] for cost in costs) == result["usage"]["calls"]
+    assert sum(cost.usage["input_tokens"] for cost in costs) == result["usage"]["input_tokens"]
 
 
 def test_outcomes_of_turns_are_those_of_the_record() -> None:

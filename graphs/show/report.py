@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from agents.runtime import plausible
 from graphs.show import svg
 from graphs.show.markup import html_of, render
 from graphs.show.run_summary import RunSummary
 from graphs.show.tables import costs, decisions, table_of
-from graphs.show.turns import mapping, text
+from graphs.show.turns import text
 from graphs.show.wording import Record, duration, look, one_line
 
 _LONGEST_HEADING = 90
@@ -25,14 +26,13 @@ def page(result: Record) -> str:
     A stored run's `thread_id`, `pattern`, `started` and `questions` are shown too.
     """
     summary = RunSummary.of(result)
-    usage = mapping(result.get("usage"))
     return render(
         "page.html.j2",
         summary=summary,
         heading=one_line(summary.request, _LONGEST_HEADING) or "A run without a request",
         origin=[part for part in ("Podium", *_origin(result)) if part],
         stop_reason=text(result.get("stop_reason")),
-        facts=list(_facts(result, summary, usage)),
+        facts=list(_facts(result, summary)),
         answer=html_of(summary.answer),
         timelines=[svg.timeline(summary, width) for width in (svg.WIDTH, _PHONE)],
         graphs=[svg.steps(summary, in_a_row) for in_a_row in (_WIDE, _NARROW)],
@@ -52,15 +52,16 @@ def _origin(result: Record) -> Iterator[str]:
         return
 
 
-def _facts(result: Record, summary: RunSummary, usage: Record) -> Iterator[tuple[str, str]]:
+def _facts(result: Record, summary: RunSummary) -> Iterator[tuple[str, str]]:
     if isinstance(seconds := result.get("seconds"), int | float):
         yield "worked", duration(seconds)
     if summary.timed:
         yield "first to last", duration(summary.ended - summary.began)
     if summary.has_steps:
         yield "steps done", f"{sum(step.status == 'completed' for step in summary.steps)} of {len(summary.steps)}"
+    usage = plausible(result.get("usage"))
     for name, key in (("model calls", "calls"), ("tokens read", "input_tokens"), ("tokens written", "output_tokens")):
-        if isinstance(number := usage.get(key), int) and number:
+        if number := usage[key]:  # type: ignore[literal-required]
             yield name, f"{number:,}"
-    if isinstance(cost := usage.get("cost"), int | float):
-        yield "cost", f"{cost:.4g}"
+    if "cost" in usage:
+        yield "cost", f"{usage['cost']:.4g}"

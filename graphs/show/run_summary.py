@@ -7,26 +7,21 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple
 
 from langchain_core.messages import convert_to_messages
 
-from agents.runtime import COUNTS, visible
+from agents.runtime import Usage, add_usage, no_usage, plausible, visible
 from graphs.show.turns import Work, listed, mapping, text, turns
 from graphs.show.wording import STOPPED, Record, look
 
 
-@dataclass(frozen=True)
-class AgentCost:
-    """The cost of one agent, with all agents inside it; seconds only where its times are recorded."""
+class AgentCost(NamedTuple):
+    """The usage of one agent, with all agents inside it; seconds only where its times are recorded."""
 
     agent: str
-    calls: int = 0
-    read: int = 0
-    written: int = 0
-    cached: int = 0
-    """Those of `read` that came from the provider's prompt cache."""
+    usage: Usage
     seconds: float | None = None
-    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,7 @@ def _steps(records: Sequence[object], around: Sequence[Work], until: float | Non
 
 
 def _step(record: Record) -> Work:
-    usage, error = mapping(record.get("usage")), text(record.get("error"))
+    usage, error = plausible(record.get("usage")), text(record.get("error"))
     status = text(record.get("status")) or "pending"
     problems = [mapping(problem) for problem in listed(record.get("problems"))]
     return Work(
@@ -157,7 +152,7 @@ def _step(record: Record) -> Work:
         task=text(record.get("task")),
         result=text(record.get("result")),
         note=error,
-        tokens=sum(int(usage.get(key) or 0) for key in COUNTS[1:]),
+        tokens=usage["input_tokens"] + usage["output_tokens"],
         problems=tuple(
             f"{text(problem.get('where'))}: {text(problem.get('message'))}"
             for problem in problems
@@ -185,23 +180,18 @@ def _critical(work: Sequence[Work]) -> set[str]:
     return path
 
 
-def _costs(usage: Record, work: Iterable[Work]) -> tuple[AgentCost, ...]:
-    costs: dict[str, AgentCost] = {}
-    for name, spent in usage.items():
+def _costs(shares: Record, work: Iterable[Work]) -> tuple[AgentCost, ...]:
+    spent: dict[str, Usage] = {}
+    for name, share in shares.items():
         agent = name.partition("/")[0]
-        so_far = costs.get(agent, AgentCost(agent))
-        calls, read, written = (int(mapping(spent).get(key) or 0) for key in COUNTS)
-        cost = mapping(spent).get("cost")
-        costs[agent] = replace(
-            so_far,
-            calls=so_far.calls + calls,
-            read=so_far.read + read,
-            written=so_far.written + written,
-            cached=so_far.cached + int(mapping(spent).get("cached_tokens") or 0),
-            cost=so_far.cost if cost is None else (so_far.cost or 0.0) + cost,
-        )
+        spent[agent] = add_usage(spent.get(agent), plausible(share))
+    seconds: dict[str, float] = {}
     for item in work:
         if item.seconds is not None:
-            so_far = costs.get(item.agent, AgentCost(item.agent))
-            costs[item.agent] = replace(so_far, seconds=(so_far.seconds or 0.0) + item.seconds)
-    return tuple(sorted(costs.values(), key=lambda cost: (-(cost.read + cost.written), -(cost.seconds or 0.0))))
+            seconds[item.agent] = seconds.get(item.agent, 0.0) + item.seconds
+
+    def weight(cost: AgentCost) -> tuple[int, float]:
+        return cost.usage["input_tokens"] + cost.usage["output_tokens"], cost.seconds or 0.0
+
+    costs = [AgentCost(agent, spent.get(agent, no_usage()), seconds.get(agent)) for agent in {**spent, **seconds}]
+    return tuple(sorted(costs, key=weight, reverse=True))

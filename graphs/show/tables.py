@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from agents.runtime import visible
+from agents.runtime import COUNTS, sum_usage, visible
 from graphs.show.run_summary import AgentCost, RunSummary
 from graphs.show.wording import Record, cut, duration, signed
 
@@ -73,16 +73,16 @@ def decisions(result: Record) -> list[tuple[str, Table]]:
 
 def costs(summary: RunSummary) -> Table:
     """Return calls, tokens and seconds by agent, functions included, and in all."""
-    agents = summary.costs
-    sums = [sum(numbers) for numbers in zip(*((cost.calls, cost.read, cost.written) for cost in agents), strict=True)]
+    total = sum_usage(cost.usage for cost in summary.costs)
     rows = [
-        (cost.agent, f"{cost.calls:,}", f"{cost.read:,}", f"{cost.written:,}", _seconds(cost.seconds))
-        for cost in [*agents, AgentCost("in all", *sums)]
+        (agent, *(f"{usage[name]:,}" for name in COUNTS), "" if seconds is None else f"{seconds:.2f}")  # type: ignore[literal-required]
+        for agent, usage, seconds in [*summary.costs, AgentCost("in all", total)]
     ]
-    price = sum(cost.cost or 0.0 for cost in agents)
-    cached = sum(cost.cached for cost in agents)
-    notes = ["Tokens read and written", f"{cached:,} read from a prompt cache" if cached else ""]
-    note = "; ".join(filter(None, [*notes, f"cost in all: {price:.4g}" if price else ""]))
+    note = "Tokens read and written"
+    if cached := total.get("cached_tokens"):
+        note += f"; {cached:,} read from a prompt cache"
+    if price := total.get("cost"):
+        note += f"; cost in all: {price:.4g}"
     return Table(("agent", "calls", "read", "written", "seconds"), rows, note)
 
 
@@ -96,10 +96,6 @@ def plain_table(table: Table, longest: int) -> str:
         are_numbers = all(cell[:1].isdigit() or not cell for cell in column[1:])
         padded.append([cell.rjust(width) if are_numbers else cell.ljust(width) for cell in column])
     return "\n".join("  ".join(cells).rstrip() for cells in zip(*padded, strict=True))
-
-
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.2f}"
 
 
 def _table(key: str, value: Any) -> Table | None:
