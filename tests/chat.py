@@ -1,15 +1,38 @@
-"""What the tests of agents that are chat models share: what a model calls, what they ask for, how a run ended."""
+"""What the tests of agents share: what they answer in turn, what a model calls, how a run ended."""
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 from pydantic import BaseModel
 
-from agents import Retry
+from agents import Agent, Retry
 from agents.testing import Reply
 
 AT_ONCE = Retry(wait=0)
+
+
+class LimitedError(Exception):
+    """A rate limit, as SDKs raise it."""
+
+    def __init__(self, seconds: str) -> None:
+        super().__init__("too many requests")
+        self.status_code = 429
+        self.response = SimpleNamespace(status_code=429, headers={"Retry-After": seconds})
+
+
+def in_turn(name: str, *replies: Any) -> Agent:
+    """Make an agent that returns or raises one reply after the other."""
+    left = iter(replies)
+
+    def answer(task: str) -> Any:
+        reply = next(left)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    return Agent(name, function=answer)
 
 
 def calling(name: str, /, **args: Any) -> Reply:

@@ -5,6 +5,7 @@ from typing import Any
 
 from agents import Agent, Retry
 from graphs import Supervisor
+from tests.chat import in_turn
 
 ASK = {"messages": "Write a haiku."}
 AT_ONCE = Retry(wait=0)
@@ -20,19 +21,6 @@ def part(met: int, feedback: str) -> Any:
     """Return a rejection with so many criteria of four met."""
     judged = [{"criterion": str(number), "met": number < met, "evidence": "e"} for number in range(4)]
     return {"criteria": judged, "feedback": feedback}
-
-
-def in_turn(name: str, *replies: Any) -> Agent:
-    """Make an agent that returns or raises one reply after the other."""
-    left = iter(replies)
-
-    def answer(task: str) -> Any:
-        reply = next(left)
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
-
-    return Agent(name, function=answer)
 
 
 def worker(*replies: Any) -> Agent:

@@ -10,7 +10,7 @@ from langgraph.types import Command
 
 from agents import Agent, Settings
 from agents.testing import ScriptedModel
-from graphs import Orchestrator, Planner, Step
+from graphs import Planner, Step
 from graphs.people.approvals import plan_question
 from graphs.storage import sqlite
 
@@ -122,10 +122,6 @@ def test_the_settings_of_a_run_can_ask_for_approval(call: Any) -> None:
     assert "__interrupt__" in call(case.graph, ASK, THREAD, context=Settings(approval=True))
 
 
-def test_nobody_is_asked_unless_it_is_wanted(call: Any) -> None:
-    assert call(Case(plan(step("a")), approval=False).graph, ASK, THREAD)["status"] == "completed"
-
-
 def test_a_person_may_answer_tomorrow(tmp_path: Path) -> None:
     with sqlite(tmp_path / "runs.sqlite") as saver:
         Case(plan(step("a")), saver=saver).graph.invoke(ASK, THREAD)
@@ -133,20 +129,6 @@ def test_a_person_may_answer_tomorrow(tmp_path: Path) -> None:
         case = Case(saver=saver)
         assert case.graph.invoke(Command(resume="approve"), THREAD)["status"] == "completed"
     assert (case.done, case.model.calls) == (["do a"], [])
-
-
-def test_the_question_is_streamed() -> None:
-    chunks = list(Case(plan(step("a"))).graph.stream(ASK, THREAD, stream_mode="updates"))
-    assert "__interrupt__" in chunks[-1]
-
-
-def test_an_orchestrator_asks_too(call: Any) -> None:
-    triage = {"reason": "", "small": False, "agent": "worker"}
-    model = ScriptedModel([triage, plan(step("a"))])
-    agent = Agent("worker", function=lambda task: task)
-    planner = Planner([agent], model=model, approval=True)
-    graph = Orchestrator([agent], planner=planner, model=model).compile(InMemorySaver())
-    assert question(call(graph, ASK, THREAD)) == "a (worker): do a"
 
 
 def test_the_wish_for_approval_stays_with_the_run(call: Any) -> None:

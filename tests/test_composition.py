@@ -115,6 +115,31 @@ def test_a_question_of_a_tool_is_listed_once_and_its_answer_goes_to_the_tool(cal
     assert call(outer, Command(resume="red"), THREAD)["messages"][-1].text == "a chair in red"
 
 
+# A second request in a thread
+
+
+def record(value: Any) -> Any:
+    """Leave out messages and their ids, times, and numbers of tokens, which depend on the conversation before."""
+    if isinstance(value, list):
+        return [record(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    left_out = ("messages", "started", "ended", "seconds", "input_tokens", "output_tokens", "message_id", "work_id")
+    return {key: record(item) for key, item in value.items() if key not in left_out}
+
+
+@pytest.mark.parametrize("make", PATTERNS)
+def test_after_a_failed_request_the_next_one_has_the_record_that_it_would_have_alone(call: Any, make: Make) -> None:
+    is_ill = [True]
+    agent = Agent("leaf", "Answers.", function=lambda task: fail(task) if is_ill else "the answer")
+    graph = make(agent, team_model()).compile(InMemorySaver())
+    assert call(graph, ASK, THREAD)["status"] == "failed"
+    is_ill.clear()
+    state = call(graph, ASK, THREAD)
+    assert record(state) == record(call(make(agent, team_model()).compile(), ASK))
+    assert [message.text for message in state["messages"] if message.type == "human"] == [ASK["messages"]] * 2
+
+
 # How an inner pattern ended
 
 

@@ -1,11 +1,8 @@
 """The caller's `max_concurrency` for a whole run, and what the patterns in a user's own graph share."""
 
-import asyncio
 import operator
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import pytest
@@ -17,40 +14,7 @@ from agents import Agent, Settings
 from agents.testing import ScriptedModel
 from graphs import Pattern, Router, Supervisor, Workflow
 from graphs.engine import PatternGraph, PatternState
-from tests.waiting import until
-from tests.workflows import ASK, THREAD, graph_of, step
-
-
-class Counter:
-    """Counts how many calls are at work at once, of which none ends before as many as expected were, and all calls."""
-
-    def __init__(self, expected: int = 1) -> None:
-        self.expected = expected
-        self.now = self.peak = self.calls = 0
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        with self._lock:
-            self.now += 1
-            self.calls += 1
-            self.peak = max(self.peak, self.now)
-        yield
-        with self._lock:
-            self.now -= 1
-
-    def blocking(self, task: str) -> str:
-        with self.working():
-            until(lambda: self.peak >= self.expected)
-            time.sleep(0.005)  # for more than are allowed
-        return f"{task} is done"
-
-    async def waiting(self, task: str) -> str:
-        with self.working():
-            while self.peak < self.expected:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-            await asyncio.sleep(0.005)
-        return f"{task} is done"
+from tests.workflows import ASK, THREAD, Counter, graph_of, step
 
 
 @pytest.fixture(params=["plain", "async"])

@@ -215,16 +215,6 @@ def test_a_nested_graph_gets_the_context_in_the_form_it_declares(call: Any) -> N
     assert seen == [Caller("bo")]
 
 
-def test_settings_of_an_outer_graph_count_in_a_pattern_inside(call: Any) -> None:
-    model = ScriptedModel("x")
-    steps = [Step(name, "a", "x") for name in ("one", "two", "three")]
-    outer = StateGraph(MessagesState, context_schema=Settings)
-    outer.add_node("pattern", Workflow(steps, agents=[Agent("a", model=model)]).compile())
-    outer.add_edge(START, "pattern")
-    call(outer.compile(), {"messages": "x"}, context=Settings(max_calls=2))
-    assert len(model.calls) == 2
-
-
 @dataclass(frozen=True)
 class Mine(Settings):
     user_id: str = ""

@@ -7,7 +7,6 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
-from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, Send
 
 from agents import Agent, AgentError, EmptyReplyError
@@ -214,13 +213,6 @@ def test_a_function_hands_over_by_a_dict(call: Any, said: Any, handoff: Any) -> 
     assert take(call, Agent("ann", function=lambda task: said))["handoff"] == handoff
 
 
-def test_an_async_function_hands_over_too(call: Any) -> None:
-    async def hand_over(task: str) -> dict[str, str]:
-        return TO_BOB
-
-    assert take(call, Agent("ann", function=hand_over))["handoff"] == TO_BOB
-
-
 @pytest.mark.parametrize("to", [None, 5, ["bob"]])
 def test_a_function_must_name_one_peer(call: Any, to: Any) -> None:
     with pytest.raises(AgentError, match="which is not a name"):
@@ -248,13 +240,6 @@ def test_a_command_to_the_graph_around_is_a_handoff(call: Any, goto: Any, to: st
     turn = take(call, going(goto))
     assert (turn["handoff"], turn["usage"]["calls"]) == ({"to": to, "task": "", "reason": ""}, 1)
     assert [item["to"] for item in turn["ignored"]] == ignored
-
-
-def test_a_graph_of_ones_own_hands_over_by_a_command(call: Any) -> None:
-    built = StateGraph(MessagesState)
-    built.add_node("leave", lambda state: Command(goto="bob", graph=Command.PARENT))
-    built.add_edge(START, "leave")
-    assert take(call, Agent("ann", runnable=built.compile()))["handoff"] == {"to": "bob", "task": "", "reason": ""}
 
 
 # What else a turn tells

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
-from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from agents import Agent, Retry
@@ -19,7 +18,6 @@ from tests import roles
 MET = {"evidence": "it is so", "met": True}
 VERDICT = {"criteria": {"criterion_1": MET, "criterion_2": MET}, "feedback": ""}
 SENT_BACK = {"criteria": {"criterion_1": MET, "criterion_2": {"evidence": "", "met": False}}, "feedback": "Longer."}
-Replies = dict[str, Any]
 
 
 def model(**replies: Any) -> ScriptedModel:
@@ -254,12 +252,6 @@ def test_a_draft_stays_in_sight_while_it_is_reviewed_until_another_replaces_it()
     assert seen == [[], ["A first try"], ["A first try"], ["A second, longer try"], *[["A second, longer try"]] * 2]
 
 
-def test_an_agents_answer_stays_in_sight_to_the_end() -> None:
-    events = run(GRAPHS["router"]().compile(), {"messages": "Do it"}, "invoke")
-    seen = [[message.text for message in chunk["messages"][1:]] for mode, chunk in events if mode == "values"]
-    assert seen == [[], [], *[["The writer's words"]] * 3]
-
-
 def test_the_best_version_replaces_a_later_draft() -> None:
     worse = {"criteria": {name: {"evidence": "", "met": False} for name in VERDICT["criteria"]}, "feedback": "No."}
     works = Agent("writer", instructions="Write.", model=ScriptedModel(["Good", "Bad"]))
@@ -271,24 +263,6 @@ def test_a_reviewer_with_tools_does_not_stream_its_verdict_word_by_word() -> Non
     events = run(with_a_tool_using_reviewer().compile(), {"messages": "Do it"}, "invoke", subgraphs=True)
     pieces = [chunk[0] for mode, chunk in events if mode == "messages" and isinstance(chunk[0], AIMessageChunk)]
     assert "".join(piece.text for piece in pieces) == "The writer's words"
-
-
-def repeating() -> Pattern:
-    """A supervisor whose worker says the same in every run."""
-    works = ScriptedModel("The same words", repeat=True)
-    return Supervisor(
-        Agent("writer", instructions="W", model=works), model=ScriptedModel(Reply(data=VERDICT), repeat=True)
-    )
-
-
-def test_each_turn_of_a_thread_adds_its_own_messages() -> None:
-    graph = repeating().compile(InMemorySaver())
-    options: Any = {"config": {"configurable": {"thread_id": "1"}}}
-    for question in ("Do it", "Do it again"):
-        state = run(graph, {"messages": question}, "invoke", **options)[-1][1]
-    kinds = [type(message) for message in state["messages"]]
-    assert kinds == [HumanMessage, AIMessage, HumanMessage, AIMessage]
-    assert len({message.id for message in state["messages"]}) == len(kinds)
 
 
 def test_an_id_that_the_thread_has_already_is_not_used_again() -> None:

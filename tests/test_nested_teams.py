@@ -20,12 +20,7 @@ from tests.nested import (
     THREAD,
     WELL,
     chosen,
-    leaf,
-    network,
-    planner,
     reject,
-    supervisor,
-    team_model,
     workflow,
 )
 
@@ -72,16 +67,6 @@ def test_a_planner_of_supervised_writers_and_a_router(call: Any) -> None:
         "careful_writer/reviewer": 2,
     }
     assert state["usage"]["calls"] == len(model.calls) == 6
-
-
-def test_four_levels_deep(call: Any) -> None:
-    model = team_model()
-    agent = leaf(model)
-    for make in (supervisor, workflow, network):
-        agent = make(agent, model).as_agent("leaf", "Answers.")
-    state = call(planner(agent, model).compile(), ASK)
-    assert (state["status"], state["messages"][-1].text) == ("completed", "the answer")
-    assert set(state["usage"]["agents"]) == {"planner", "leaf/leaf/leaf/leaf", "leaf/leaf/leaf/reviewer"}
 
 
 def test_inner_runs_at_once_do_not_mix(call: Any) -> None:

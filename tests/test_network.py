@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.tools import tool
 
 from agents import Agent
 from agents.testing import Reply, ScriptedModel
@@ -20,10 +19,6 @@ def test_the_first_peer_answers(call: Any) -> None:
     state = run(call, says("ann", "hello"), says("bob", "never"))
     assert outcome(state) == ("completed", "ann", "hello")
     assert (state["handoffs"], state["stop_reason"], state["errors"]) == ([], None, [])
-
-
-def test_another_peer_can_be_the_first(call: Any) -> None:
-    assert outcome(run(call, says("ann", "a"), says("bob", "b"), start="bob"))[1:] == ("bob", "b")
 
 
 KINDS: dict[str, Callable[[Any], Agent]] = {
@@ -86,13 +81,6 @@ def test_a_peer_that_speaks_twice_has_two_labels(call: Any) -> None:
     assert seen[1] == {"ann": "(to bob: r1)", "bob": "(to ann: r2)", "ann_2": "(to bob: r3)"}
 
 
-def test_the_last_history_leaves_only_task_and_request_in_the_prompt(call: Any) -> None:
-    model = ScriptedModel(["done"])
-    run(call, says("ann", to("bob", "add them")), Agent("bob", model=model), history="last")
-    (prompt,) = [message.text for message in model.calls[0].messages]
-    assert prompt == "Request, for orientation:\n```\nthe request\n```\n\nYour task: add them"
-
-
 # Unknown peers
 
 
@@ -138,19 +126,6 @@ def test_one_handoff_of_a_turn_wins_and_the_others_are_reported(call: Any) -> No
     assert state["handoffs"][0]["ignored"] == [to("bob", "add")]
 
 
-def test_what_a_tool_beside_a_handoff_returned_reaches_the_next_peer(call: Any) -> None:
-    @tool
-    def look_up(order: int) -> str:
-        """Look up an order."""
-        return f"order {order} is lost"
-
-    reply = hands("bob", beside=[{"name": "look_up", "args": {"order": 5}}])
-    ann = Agent("ann", model=ScriptedModel([reply]), tools=[look_up])
-    state = run(call, ann, Agent("bob", function=lambda task, context: context))
-    assert (state["active"], state["usage"]["calls"]) == ("bob", 1)
-    assert json.loads(text(state)) == {"ann": "look_up: order 5 is lost\n(to bob: because)"}
-
-
 # Limits
 
 
@@ -177,10 +152,6 @@ def test_handoffs_are_limited(call: Any, most: int) -> None:
     assert state["active"] == "ab"[most % 2]
 
 
-def test_answering_is_not_a_handoff(call: Any) -> None:
-    assert outcome(run(call, says("ann", to("bob")), says("bob", "b"), max_handoffs=1))[0] == "completed"
-
-
 def test_what_was_said_before_a_stop_is_the_partial_answer(call: Any) -> None:
     ann = Agent("ann", model=ScriptedModel([hands("bob", "x", text="So far: 41."), hands("bob", "x")]))
     state = run(call, ann, says("bob", to("ann", "y")))
@@ -204,19 +175,3 @@ def test_a_known_peer_off_the_links_is_refused(call: Any) -> None:
     state = run(call, says("ann", to("bob"), "alone"), says("bob", "b"), links={"bob": ["ann"]})
     assert (text(state), way(state)) == ("alone", ["ann>bob refused"])
     assert state["errors"][0]["message"] == "'ann' may hand over to nobody, not to 'bob'"
-
-
-def test_models_without_tool_calls_hand_over_by_one_decision(call: Any) -> None:
-    choice = {"choice": {"tool": "handoff_to_bob", "arguments": {"task": "add", "reason": "numbers"}}}
-    models = [
-        ScriptedModel(script, profile={"tool_calling": False})
-        for script in ([choice], [{"choice": {"tool": "none"}}, "3"])
-    ]
-    state = run(call, *(Agent(name, model=model) for name, model in zip(("ann", "bob"), models, strict=True)))
-    assert (outcome(state), state["usage"]["calls"]) == (("completed", "bob", "3"), 3)
-
-
-def test_a_plain_chat_model_is_a_peer_that_answers(call: Any) -> None:
-    model = ScriptedModel(["I am a model."])
-    state = run(call, says("ann", to("bob", "say who you are")), Agent("bob", runnable=model))
-    assert (outcome(state), model.calls[0].tools) == (("completed", "bob", "I am a model."), [])

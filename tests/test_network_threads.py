@@ -3,14 +3,11 @@
 from typing import Any
 
 from langchain.agents import create_agent
-from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import Command, interrupt
 
 from agents import Agent
-from agents.testing import Reply, ScriptedModel
+from agents.testing import ScriptedModel
 from graphs import Network, Step, Workflow, handoff_tool
 from tests.networks import ASK, THREAD, hands, outcome, run, says, text, to, way
 
@@ -52,12 +49,6 @@ def test_a_thread_whose_peer_is_gone_begins_with_the_first(call: Any) -> None:
     assert outcome(state) == ("completed", "ann", "a")
 
 
-def test_a_whole_conversation_can_be_passed_at_once(call: Any) -> None:
-    talk = [HumanMessage("Hi."), AIMessage("Hello."), {"role": "user", "content": "What is it?"}]
-    state = run(call, Agent("ann", function=lambda task: task), ask={"messages": talk})
-    assert text(state) == "What is it?"
-
-
 # Failures and nesting
 
 
@@ -72,25 +63,6 @@ def test_a_failing_peer_leaves_what_was_said_before(call: Any) -> None:
     ann = Agent("ann", model=ScriptedModel([hands("bob", text="It is about 41.")]))
     state = run(call, ann, says("bob", ValueError("no idea")))
     assert (state["status"], text(state)) == ("partial", "It is about 41.")
-
-
-def test_a_peer_may_ask_a_person_in_between(call: Any) -> None:
-    bob = Agent("bob", function=lambda task: f"{task}: {interrupt('Which?')}")
-    graph = Network([says("ann", to("bob")), bob]).compile(InMemorySaver())
-    assert call(graph, ASK, THREAD)["__interrupt__"][0].value == "Which?"
-    assert outcome(call(graph, Command(resume="blue"), THREAD)) == ("completed", "bob", "go on: blue")
-
-
-def test_peers_of_langgraph_swarm_hand_over_as_they_are(call: Any) -> None:
-    @tool
-    def transfer_to_bob() -> Command[Any]:
-        """Ask Bob."""
-        return Command(goto="bob", graph=Command.PARENT, update={"active_agent": "bob", "messages": []})
-
-    model = ScriptedModel([Reply(tool_calls=[{"name": "transfer_to_bob", "args": {}}])])
-    ann = Agent("ann", runnable=create_agent(model, [transfer_to_bob]))
-    state = run(call, ann, Agent("bob", function=lambda task: f"bob: {task}"))
-    assert (outcome(state), way(state)) == (("completed", "bob", "bob: the request"), ["ann>bob"])
 
 
 def test_a_graph_that_remembers_hands_over_once_per_wish(call: Any) -> None:

@@ -146,15 +146,6 @@ def test_a_planned_request_is_answered_from_its_steps_and_reviewed_once(call: An
     assert (len(asked(model, "step")), len(asked(model, "final"))) == (0, 1)
 
 
-def test_a_reviewed_step_is_sent_back_before_others_build_on_it(call: Any) -> None:
-    facts = iter(["dry", "it is wet"])
-    finder = Agent("finder", function=lambda task: next(facts))
-    model = model_of(step=[bad("Wrong."), GOOD, GOOD], plan=IN_A_ROW)
-    state = call(orchestrator(model, finder, WRITER, review_steps=True), ASK)
-    assert (state["steps"]["facts"]["result"], state["status"]) == ("it is wet", "completed")
-    assert len(asked(model, "step")) == 3
-
-
 def test_a_reviewed_step_that_is_never_accepted_is_an_error_but_goes_on(call: Any) -> None:
     drafts = iter("ab")
     finder = Agent("finder", function=lambda task: next(drafts))
@@ -163,12 +154,6 @@ def test_a_reviewed_step_that_is_never_accepted_is_an_error_but_goes_on(call: An
     reason = {"kind": "escalated", "message": "Not accepted after 1 revisions: Still wrong."}
     assert {"where": "plan/facts/finder", **reason} in state["errors"]
     assert (state["status"], len(asked(model, "final"))) == ("completed", 1)
-
-
-def test_a_planner_of_ones_own_plans(call: Any) -> None:
-    model = model_of(plan=[TWO_STEPS, ONE_STEP])
-    state = call(orchestrator(model, max_steps=1), ASK)
-    assert (state["status"], list(state["steps"])) == ("completed", ["poem"])
 
 
 # The final review
@@ -212,20 +197,6 @@ def test_a_small_answer_that_is_rejected_goes_back_to_its_agent_and_then_is_plan
     ]
     assert seen[1] == {"feedback": "Add facts.", "last_version": "poem 1"}
     assert list(state["steps"]) == ["facts", "poem"]
-
-
-def test_an_answer_rejected_to_the_end_is_escalated(call: Any) -> None:
-    model = model_of(final=[bad("Add sources."), bad("Add names.")], plan=[FACTS, ONE_STEP], answer=["one", "two"])
-    state = call(orchestrator(model), ASK)
-    assert ended(state) == ("escalated", "one")
-    assert state["stop_reason"] == "Not accepted after 1 revisions: Add names."
-
-
-def test_checks_come_before_the_final_review(call: Any) -> None:
-    model = model_of(answer=["ONE", "two"], plan=[TWO_STEPS, {"steps": [step("more", "finder")]}])
-    state = call(orchestrator(model, checks=[str.islower]), ASK)
-    assert ended(state) == ("completed", "two")
-    assert (len(asked(model, "final")), state["reviews"][0]["by"]) == (1, "checks")
 
 
 @pytest.mark.parametrize("final", ["Fine!", Reply(error=ValueError("boom"))], ids=["free text", "exception"])
@@ -276,23 +247,6 @@ def test_a_person_approves_the_plan_of_a_planner_of_ones_own(call: Any) -> None:
 # What fails on the way
 
 
-def test_a_plan_whose_steps_all_fail_is_a_failure(call: Any) -> None:
-    model = model_of(plan=ONE_STEP)
-    state = call(orchestrator(model, FINDER, ILL, max_replans=0), ASK)
-    assert ended(state) == ("failed", state["stop_reason"])
-    assert state["stop_reason"].startswith("The plan failed: Step 'poem' failed with agent 'writer'")
-    assert [error["where"] for error in state["errors"]] == ["plan/poem"]
-    assert (state["steps"]["poem"]["status"], asked(model, "final")) == ("failed", [])
-
-
-def test_a_question_of_the_only_step_goes_to_the_user(call: Any) -> None:
-    desk = Router([FINDER], classifier=lambda text: [], model=False).as_agent("writer")
-    model = model_of(plan=ONE_STEP)
-    state = call(orchestrator(model, FINDER, desk), ASK)
-    assert (state["status"], asked(model, "final")) == ("needs_input", [])
-    assert state["messages"][-1].text.startswith("I am not sure who can help")
-
-
 def test_an_accepted_answer_from_part_of_the_steps_stays_partial(call: Any) -> None:
     state = call(orchestrator(model_of(), FINDER, ILL, max_replans=0), ASK)
     assert ended(state) == ("partial", "the answer")
@@ -315,13 +269,6 @@ def test_nothing_works_without_a_model_and_the_reason_is_clear(call: Any) -> Non
 
 
 # What it costs, and where
-
-
-def test_a_second_message_in_a_thread_has_a_record_of_its_own(call: Any) -> None:
-    graph = orchestrator(model_of(triage=[LARGE, SMALL]), checkpointer=InMemorySaver())
-    assert list(call(graph, ASK, THREAD)["steps"]) == ["facts", "poem"]
-    state = call(graph, {"messages": "Now an ode."}, THREAD)
-    assert (state["status"], state["steps"], state["plan"], len(state["reviews"])) == ("completed", {}, [], 1)
 
 
 # The baseline

@@ -114,13 +114,6 @@ def test_a_caller_cannot_pass_what_a_run_has_used() -> None:
         graph.invoke({"messages": "x", "usage": {"calls": -100}})
 
 
-def test_threads_do_not_mix(call: Any) -> None:
-    graph = Echoing().compile(InMemorySaver())
-    for name in ("a", "b"):
-        state = call(graph, {"messages": name}, {"configurable": {"thread_id": name}})
-        assert [message.text for message in state["messages"]] == [name, name]
-
-
 def test_a_pattern_is_an_agent(call: Any) -> None:
     agent = Echoing().as_agent("echo", "Says the same.", examples=["Say hi."])
     answer = call(agent, "hello")
@@ -132,11 +125,6 @@ def test_interrupts_before_a_node_work_as_in_every_graph(call: Any) -> None:
     graph = Echoing().compile(InMemorySaver(), interrupt_before=["repeat"])
     assert call(graph, {"messages": "x"}, THREAD)["status"] == "running"
     assert call(graph, None, THREAD)["status"] == "completed"
-
-
-def test_a_config_may_be_kept_with_the_graph(call: Any) -> None:
-    graph = Echoing().compile().with_config(tags=["t"], max_concurrency=2, metadata={"a": 1})
-    assert call(graph, {"messages": "x"})["status"] == "completed"
 
 
 def test_copies_of_an_agent_and_of_a_compiled_pattern_work_as_the_original(call: Any) -> None:
@@ -199,23 +187,6 @@ def test_a_run_without_a_final_status_fails_with_a_reason(call: Any) -> None:
         call(Plain(status="running").as_agent("plain"), "x")
 
 
-def guard(state: Any) -> dict[str, Any]:
-    leaked = [record["id"] for record in state["steps"].values() if "secret" in (record["result"] or "")]
-    if not leaked:
-        return {}
-    return {"status": "failed", "stop_reason": "guarded", "messages": [AIMessage("No.")]}
-
-
-@pytest.mark.parametrize("steps", ["a", "ab"])
-def test_a_guard_before_the_answer_sees_every_plan(call: Any, steps: str) -> None:
-    ann = Agent("ann", function=lambda task: "the secret")
-    plan = {"steps": [{"id": name, "agent": "ann", "task": name, "dependencies": []} for name in steps]}
-    graph = Planner([ann], model=ScriptedModel([plan, "The secret is out."])).build()
-    graph.put_before("answer", "guard", guard)
-    state = call(graph.compile(), {"messages": "hi"})
-    assert (state["status"], state["messages"][-1].text) == ("failed", "No.")
-
-
 class Ending(Plain):
     """A route that goes on though the run has ended."""
 
@@ -261,16 +232,6 @@ PATTERNS = {
     "planner": Planner([ECHO], model=ScriptedModel(Reply(data={"steps": []}), repeat=True)),
     "echoing": Echoing(),
 }
-
-
-@pytest.mark.parametrize("name", PATTERNS)
-def test_studio_can_show_the_forms_of_input_output_and_settings(name: str) -> None:
-    graph = PATTERNS[name].compile()
-    assert "messages" in graph.get_input_jsonschema()["properties"]
-    assert "assignment" not in graph.get_input_jsonschema()["properties"]
-    assert "status" in graph.get_output_jsonschema()["properties"]
-    assert "assignment" not in graph.get_output_jsonschema()["properties"]
-    assert "model" in graph.get_context_jsonschema()["properties"]
 
 
 @pytest.mark.parametrize("mode", ["values", "updates", "custom", "messages", "debug", "tasks", "checkpoints"])

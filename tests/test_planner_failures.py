@@ -131,15 +131,6 @@ def test_an_answer_that_only_repeats_the_request_is_asked_for_again(call: Any) -
     assert state["usage"]["agents"]["synthesizer"] == {"calls": 2, "input_tokens": 100, "output_tokens": 10}
 
 
-def test_when_every_answer_repeats_the_request_the_results_are_given(call: Any) -> None:
-    team = Team()
-    state = call(team.planner(plan(step("red"), step("blue")), *[ECHO] * 3), ASK)
-    assert state["messages"][-1].text == "## red\n\n[do red]\n\n## blue\n\n[do blue]"
-    assert (state["status"], len(team.model.calls)) == ("partial", 4)
-    assert "only repeated the request" in state["stop_reason"]
-    assert (state["errors"][0]["where"], state["errors"][0]["kind"]) == ("synthesize", "EmptyReplyError")
-
-
 def test_a_run_in_which_everything_fails_has_failed(call: Any) -> None:
     team = Team()
     state = call(team.planner(plan(step("a", task="fail"), step("b", task="fail")), max_replans=0), ASK)

@@ -18,7 +18,7 @@ from agents.runtime.effects import BackgroundEffects
 from agents.runtime.rate_limit import RateLimit, rate_limit_of
 from agents.runtime.sync_async import SyncAsyncRunnable
 from agents.testing import ScriptedModel
-from tests.test_retry import LimitedError
+from tests.chat import LimitedError
 from tests.waiting import PATIENCE
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,19 +11,11 @@ from langgraph.errors import GraphInterrupt
 
 from agents.errors import AgentError, ConfigurationError, EmptyReplyError, TransientError
 from agents.runtime import Attempts, Retry, no_usage
+from tests.chat import LimitedError
 from tests.tables import each
 from tests.waiting import PATIENCE
 
 AT_ONCE = Retry(wait=0)
-
-
-class LimitedError(Exception):
-    """A rate limit, as SDKs raise it."""
-
-    def __init__(self, seconds: str) -> None:
-        super().__init__("too many requests")
-        self.status_code = 429
-        self.response = SimpleNamespace(status_code=429, headers={"Retry-After": seconds})
 
 
 def replies(*script: Any) -> RunnableLambda[Any, Any]:

@@ -1,25 +1,18 @@
 """A router that asks several agents at once, routers in other graphs, and how one is built."""
 
-import json
 from typing import Any
 
 import pytest
-from langchain.agents import create_agent
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command, interrupt
 
-from agents import Agent
 from agents.errors import PodiumError
 from agents.testing import Reply, ScriptedModel
-from graphs import ConfigurationError, Network, Router, Step, Workflow
+from graphs import ConfigurationError, Router
 from tests.routed import (
     ASK,
     BILLING,
-    BUST,
     HELP,
     SPORTS,
     TEAM,
-    THREAD,
     WEATHER,
     agent,
     by_function,
@@ -29,7 +22,6 @@ from tests.routed import (
     text,
 )
 from tests.tables import each
-from tests.workflows import meeting
 
 # Several at once
 
@@ -48,12 +40,6 @@ def test_several_agents_are_asked_and_their_answers_merged(call: Any) -> None:
     prompt = model.calls[1].prompt
     assert prompt.index("weather: the request") < prompt.index("billing: the request")
     assert {name: item["calls"] for name, item in state["usage"]["agents"].items()} == {"classifier": 1, "merger": 1}
-
-
-def test_several_agents_work_at_the_same_time(call: Any) -> None:
-    wait, _ = meeting(3)
-    team = [Agent(name, function=wait) for name in "abc"]
-    assert by_function(call, ["a", "b", "c"], agents=team, multiple=True)["status"] == "completed"
 
 
 @pytest.mark.parametrize(("most", "asked"), [(1, ["weather"]), (2, ["weather", "billing"])])
@@ -104,61 +90,10 @@ def test_without_a_model_the_answers_follow_each_other(call: Any) -> None:
 # Nesting
 
 
-def network(name: str, agents: list[Agent], **options: Any) -> Agent:
-    return Network(agents, **options).as_agent(name, "Peers.")
-
-
-def test_status_errors_and_usage_of_a_pattern_come_through(call: Any) -> None:
-    writer = Agent("writer", model=ScriptedModel(["text"]))
-    steps = Workflow([Step("a", "writer", "x"), Step("b", "bust", "y")], agents=[writer, BUST])
-    state = by_function(call, "inner", agents=[steps.as_agent("inner"), BILLING])
-    assert state["status"] == "partial"
-    assert state["stop_reason"].startswith("'inner' ended as partial: Step 'b' failed with agent")
-    assert state["errors"][0]["where"] == "inner/b"
-    assert state["usage"]["agents"]["inner/writer"]["calls"] == 1
-
-
-def test_a_failed_pattern_hands_over_to_the_next_best(call: Any) -> None:
-    state = by_function(call, {"inner": 0.9, "billing": 0.8}, agents=[network("inner", [BUST]), BILLING])
-    assert outcome(state) == ("completed", ["inner", "billing"], "billing: the request")
-    assert state["errors"][0]["where"] == "inner"
-
-
 def test_a_question_of_an_inner_router_reaches_the_user(call: Any) -> None:
     inner = Router([WEATHER, SPORTS], classifier=lambda text: None, model=False).as_agent("inner")
     state = by_function(call, "inner", agents=[inner, BILLING])
     assert (state["status"], "- sports: For sports." in text(state)) == ("needs_input", True)
-
-
-def test_an_agent_of_several_that_needs_input_says_so(call: Any) -> None:
-    inner = Router([WEATHER], classifier=lambda text: None, model=False).as_agent("inner")
-    state = by_function(call, ["billing", "inner"], agents=[inner, BILLING], multiple=True)
-    assert state["status"] == "needs_input"
-    assert state["stop_reason"].startswith("'inner' ended as needs_input: No agent suits the request")
-
-
-def test_an_agent_may_ask_a_person_in_between(call: Any) -> None:
-    asks = Agent("asks", function=lambda task: f"You said {interrupt('Which one?')}.")
-    graph = Router([asks], classifier=lambda text: "asks", model=False).compile(InMemorySaver())
-    assert call(graph, ASK, THREAD)["__interrupt__"][0].value == "Which one?"
-    assert outcome(call(graph, Command(resume="blue"), THREAD)) == ("completed", ["asks"], "You said blue.")
-
-
-def test_agents_with_tools_are_agents_too(call: Any) -> None:
-    def balance() -> str:
-        """Look up the balance."""
-        return "3 euros"
-
-    replies = [Reply(tool_calls=[{"name": "balance", "args": {}}]), "You have 3 euros."]
-    clerk = Agent("clerk", runnable=create_agent(ScriptedModel(replies), [balance]))
-    state = by_function(call, "clerk", agents=[clerk])
-    assert (text(state), state["usage"]["agents"]["clerk"]["calls"]) == ("You have 3 euros.", 2)
-
-
-def test_the_state_is_plain_json(call: Any) -> None:
-    state = route(call, {"broken": 0.9, "billing": 0.8}, fallback=HELP, multiple=True)
-    record = {key: value for key, value in state.items() if key != "messages"}
-    assert json.loads(json.dumps(record)) == record
 
 
 # Building

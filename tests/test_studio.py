@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from langgraph.graph.state import CompiledStateGraph
 
-from agents.testing import FaultyProvider
 from tests.tables import each
 
 ROOT = Path(__file__).parents[1]
@@ -64,15 +63,3 @@ def test_exports_are_built_in_no_time_without_a_key(monkeypatch: pytest.MonkeyPa
     began = time.process_time()
     spec.loader.exec_module(module_from_spec(spec))
     assert time.process_time() - began < MOST_SECONDS
-
-
-MET = {"evidence": "There is one.", "met": True}
-ACCEPTED = json.dumps({"criteria": {"criterion_1": MET, "criterion_2": MET}, "feedback": ""})
-
-
-def test_a_graph_runs_on_the_plain_dict_that_studio_sends(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with FaultyProvider(["a haiku", ACCEPTED]) as provider:
-        monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
-        monkeypatch.setenv("OPENAI_MODEL", "test")
-        state = call(graph("supervisor"), {"messages": [{"role": "user", "content": "Write a haiku."}]})
-    assert (state["status"], state["messages"][-1].text) == ("completed", "a haiku")

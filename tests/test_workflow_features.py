@@ -16,6 +16,7 @@ from agents.testing import Reply, ScriptedModel
 from agents.tools import calculator
 from graphs import InvalidPlanError, Planner, Step, Workflow
 from graphs.storage import sqlite
+from tests.chat import in_turn
 from tests.workflows import ASK, THREAD, field, graph_of, statuses, step
 
 
@@ -187,22 +188,9 @@ def test_a_nested_pattern_uses_the_cache_around_it_and_a_key_may_be_chosen(call:
 
 
 def test_a_failure_is_not_cached(call: Any) -> None:
-    graph = Workflow([step("a", agent="fail", cache=CachePolicy())], agents=[_once_failing()]).compile(
-        cache=InMemoryCache()
-    )
+    agent = in_turn("fail", ValueError("no"), "yes")
+    graph = Workflow([step("a", agent="fail", cache=CachePolicy())], agents=[agent]).compile(cache=InMemoryCache())
     assert [call(graph, ASK)["status"] for _ in range(2)] == ["failed", "completed"]
-
-
-def _once_failing() -> Agent:
-    replies = iter([ValueError("no"), "yes"])
-
-    def work(task: str) -> Any:
-        reply = next(replies)
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
-
-    return Agent("fail", function=work)
 
 
 # Bounds

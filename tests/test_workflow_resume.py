@@ -13,33 +13,14 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.config import get_config
 from langgraph.types import Command, interrupt
-from pydantic import BaseModel
 
-from agents import Agent, AgentError
+from agents import Agent
 from agents.runtime import is_cancelled
-from agents.testing import Reply, ScriptedModel
-from graphs import Planner, UnknownAgentError, Workflow
+from graphs import Workflow
 from tests.waiting import PATIENCE, until
-from tests.workflows import ASK, ECHO, FAIL, THREAD, fail, field, graph_of, statuses, step
+from tests.workflows import ASK, ECHO, FAIL, THREAD, graph_of, statuses, step
 
 # Threads, kills and questions
-
-
-def test_the_next_message_of_a_thread_starts_a_new_record(call: Any) -> None:
-    picky = Agent("picky", function=lambda task: task if task != "one" else fail(task))
-    graph = graph_of(step("a", agent="picky", task="{request}"), agents=[picky], checkpointer=InMemorySaver())
-    first = call(graph, {"messages": "one"}, THREAD)
-    second = call(graph, {"messages": "two"}, THREAD)
-    assert (first["status"], len(first["errors"])) == ("failed", 1)
-    assert (second["status"], second["errors"], second["stop_reason"]) == ("completed", [], None)
-    assert [message.text for message in second["messages"]][::3] == ["one", "two"]
-
-
-def test_usage_is_that_of_the_last_message(call: Any) -> None:
-    ann = Agent("ann", model=ScriptedModel(Reply("x", usage=(1, 1))))
-    graph = graph_of(step("a", agent="ann"), agents=[ann], checkpointer=InMemorySaver())
-    call(graph, ASK, THREAD)
-    assert call(graph, ASK, THREAD)["usage"]["calls"] == 1
 
 
 def killing(error: type[BaseException]) -> tuple[Agent, list[str]]:
@@ -169,16 +150,6 @@ def test_parallel_questions_are_asked_together_and_answered_by_id(call: Any) -> 
     assert (state["steps"]["b"]["result"], len(log)) == ("do q1: DO Q1", 4)
 
 
-def test_questions_may_be_answered_one_at_a_time(call: Any) -> None:
-    ask, log = asker()
-    graph = graph_of(step("p", agent="ask"), step("q", agent="ask"), agents=[ask], checkpointer=InMemorySaver())
-    first, second = call(graph, ASK, THREAD)["__interrupt__"]
-    left = call(graph, Command(resume={first.id: "yes"}), THREAD)["__interrupt__"]
-    assert [item.id for item in left] == [second.id]
-    state = call(graph, Command(resume={second.id: "no"}), THREAD)
-    assert (field(state, "result"), len(log)) == ({"p": "do p: yes", "q": "do q: no"}, 2)
-
-
 def test_the_questions_of_items_are_asked_together(call: Any) -> None:
     ask, log = asker()
     each = step("q", "a", for_each="a", agent="ask", task="{item}")
@@ -189,21 +160,7 @@ def test_the_questions_of_items_are_asked_together(call: Any) -> None:
     assert (state["steps"]["q"]["data"], len(log)) == (["x: X", "y: Y"], 2)
 
 
-def test_questions_outlast_the_process(tmp_path: Path) -> None:
-    def graph(saver: Any) -> Any:
-        return graph_of(step("a"), step("q", "a", agent="ask"), agents=[asker()[0]], checkpointer=saver)
-
-    with SqliteSaver.from_conn_string(str(tmp_path / "runs.db")) as saver:
-        asked = graph(saver).invoke(ASK, THREAD)
-    with SqliteSaver.from_conn_string(str(tmp_path / "runs.db")) as saver:
-        assert statuses(graph(saver).invoke(answers(asked), THREAD)) == "a:completed q:completed"
-
-
 # Patterns in patterns
-
-
-class AnyPlan(BaseModel):
-    steps: list[dict[str, Any]]
 
 
 def test_what_went_wrong_inside_is_told_with_its_place(call: Any) -> None:
@@ -220,18 +177,3 @@ def test_a_killed_run_goes_on_inside_a_nested_pattern() -> None:
         graph.invoke(ASK, THREAD)
     assert graph.invoke(None, THREAD)["status"] == "completed"
     assert log == ["do a", "do b", "do kill", "do kill", "do c"]
-
-
-def test_an_agent_error_inside_a_step_keeps_its_kind(call: Any) -> None:
-    def give_up(task: str) -> str:
-        raise AgentError("too hard")
-
-    state = call(graph_of(step("a", agent="quit"), agents=[Agent("quit", function=give_up)]), ASK)
-    assert state["errors"] == [
-        {"where": "a", "kind": "AgentError", "message": "Step 'a' failed with agent 'quit': too hard"}
-    ]
-
-
-def test_an_unknown_agent_is_one_kind_of_configuration_error() -> None:
-    with pytest.raises(UnknownAgentError, match="known: echo"):
-        Planner([ECHO], fallback="eve")

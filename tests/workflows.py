@@ -3,11 +3,14 @@
 import asyncio
 import json
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from agents import Agent, Retry
 from graphs import Step, Workflow
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 ASK = {"messages": "the request"}
 AT_ONCE = Retry(wait=0)
@@ -64,3 +67,36 @@ def meeting(number: int) -> tuple[Any, Any]:
         return task
 
     return wait, wait_async
+
+
+class Counter:
+    """Counts how many calls are at work at once, of which none ends before as many as expected were, and all calls."""
+
+    def __init__(self, expected: int = 1) -> None:
+        self.expected = expected
+        self.now = self.peak = self.calls = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        with self._lock:
+            self.now += 1
+            self.calls += 1
+            self.peak = max(self.peak, self.now)
+        yield
+        with self._lock:
+            self.now -= 1
+
+    def blocking(self, task: str) -> str:
+        with self.working():
+            until(lambda: self.peak >= self.expected)
+            time.sleep(0.005)  # for more than are allowed
+        return f"{task} is done"
+
+    async def waiting(self, task: str) -> str:
+        with self.working():
+            async with asyncio.timeout(PATIENCE):
+                while self.peak < self.expected:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+            await asyncio.sleep(0.005)
+        return f"{task} is done"
