@@ -47,6 +47,20 @@ EXPLAINED = [
     ("1,250 grams", "1250 g are 1.25 kg."),
     ("240,000 people", "About 240 thousand."),
     ("The city has 1,234,567 people.", "About 1.2 million, exactly 1,234,567."),
+    ("Who was Mozart?", "He (1756-1791) was born on 27 January 1756 and died in 1791."),
+    ("quand", "Le 14 juillet à 20 h 15, le 18 octobre à 18h30."),
+    ("Wann?", "Am 24. Dezember um 18 Uhr, im 20. Jahrhundert."),
+    ("What is where?", "See RFC 2616, page 214, rooms 112 and 204; HTTP/1.1 since Python 3.12."),
+    ("Phone?", "Call +49 30 901820, 555-0199 or (555) 123-4567."),
+    ("Fifteen people each pay two hundred and fifty.", "15 people pay 3,750, 250 each."),
+    ("zweihundertfünfzig Gäste, vingt-cinq, treinta y dos", "250, 25, 32"),
+    ("2 1/2 hours, and a third of 90", "150 minutes, and 30"),
+    ("A budget of 50k, 30kg", "50,000 and 30 kg"),
+    ("30% are red, 35% blue.", "70% are not red, 35% neither."),
+    ("238 with 19% tax", "200 without"),
+    ("from 9:15 to 11:45", "2.5 hours, 150 minutes"),
+    ("5 miles at 68 °F", "8 km at 20 °C"),
+    ("Hotel 360, train 89, budget 900", "Together 449, so 451 are left."),
 ]
 INVENTED = [
     (CHAIRS, "In all 1,174 euros.", "1,174"),
@@ -74,6 +88,10 @@ INVENTED = [
     ("Write about our shop.", "We have served 25,000 guests.", "25,000"),
     ("The lamp has 9 watts and costs 24.90.", "The lamp has 9 watts and costs 29.90.", "29.90"),
     ("A hall of 14 by 22 metres", "It has 380 square metres.", "380"),
+    ("May: 45 sold", "In May 54 were sold.", "54"),
+    ("40 marbles for 400 in money", "48 marbles for money 450", ["48", "450"]),
+    ("A load of 30kg", "A load of 38kg", "38kg"),
+    ("fifteen chairs for two hundred guests", "15 chairs for 350 guests", "350"),
 ]
 
 
@@ -83,8 +101,8 @@ def test_explained_figures_raise_no_alarm(source: str, text: str) -> None:
 
 
 @each(("source", "text", "figure"), INVENTED)
-def test_figures_from_nowhere_are_noticed(source: str, text: str, figure: str) -> None:
-    assert unknown_figures(text, [source]) == [figure]
+def test_figures_from_nowhere_are_noticed(source: str, text: str, figure: str | list[str]) -> None:
+    assert unknown_figures(text, [source]) == ([figure] if isinstance(figure, str) else figure)
 
 
 def test_what_a_task_does_not_name_of_a_list_is_left_out() -> None:
