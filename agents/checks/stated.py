@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from agents.assignment import Assignment
 from agents.checks.guardrails import INSTEAD
@@ -106,27 +107,25 @@ def limits(request: str) -> Iterator[TextCheck]:
     """Check limits of words, sentences, characters and items: `at most 60 words`, `in two sentences`."""
     for unit, names in _UNITS.items():
         words = rf"(?:{names})\b"
-        for match in re.finditer(
-            rf"\b{_MOST}\s+{_N}\s+(?:\w+\s)?{words}|\b{_N}\s+{words}\s+{_MOST_AFTER}", request, re.IGNORECASE
-        ):
-            yield _limit(unit, 0, _number(match[1] or match[2]), request.replace(match[0], ""))
+        most = rf"\b{_MOST}\s+{_N}\s+(?:\w+\s)?{words}|\b{_N}\s+{words}\s+{_MOST_AFTER}"
+        for match in re.finditer(most, request, re.IGNORECASE):
+            yield partial(_limit, unit, 0, _number(match[1] or match[2]), request.replace(match[0], ""))
         for match in re.finditer(rf"\b{_LEAST}\s+{_N}\s+{words}", request, re.IGNORECASE):
-            yield _limit(unit, _number(match[1]), 0)
+            yield partial(_limit, unit, _number(match[1]), 0, "")
         if unit == "sentences":
             exact = rf"\b(?:in|of|with|exactly|genau|en|mit)\s+(?:exactly |exactement )?{_N}\s+(?:\w+\s)?{words}"
+            several = rf"{words}\s+(?:each|per|for)\b|\beach\b|\bper\b|\bthen\b"
             found = list(re.finditer(exact, request, re.IGNORECASE))
-            if len(found) == 1 and not re.search(
-                rf"{words}\s+(?:each|per|for)\b|\beach\b|\bper\b|\bthen\b", request, re.IGNORECASE
-            ):
-                yield _limit(unit, _number(found[0][1]), _number(found[0][1]))
+            if len(found) == 1 and not re.search(several, request, re.IGNORECASE):
+                yield partial(_limit, unit, _number(found[0][1]), _number(found[0][1]), "")
 
 
 def words(request: str) -> Iterator[TextCheck]:
     """Check words to avoid and to use that are quoted: `do not use the words 'best' and 'perfect'`."""
     for match in _AVOID.finditer(request):
-        yield _without(re.findall(_QUOTED, match[1]))
+        yield partial(_without, re.findall(_QUOTED, match[1]))
     for match in _USE.finditer(request):
-        yield _containing(re.findall(_QUOTED, match[1]), "It must use")
+        yield partial(_containing, re.findall(_QUOTED, match[1]), "It must use")
 
 
 def form(request: str) -> Iterator[TextCheck]:
@@ -141,7 +140,7 @@ def language(request: str) -> Iterator[TextCheck]:
     named = {match[1].casefold() for match in _IN_LANGUAGE.finditer(request)}
     wanted = [name for name, (others, _) in _LANGUAGES.items() if named & {name.casefold(), *others.split("|")}]
     if len(wanted) == 1:
-        yield _in_language(wanted[0])
+        yield partial(_in_language, wanted[0])
 
 
 def facts(request: str) -> Iterator[TextCheck]:
@@ -154,7 +153,7 @@ def facts(request: str) -> Iterator[TextCheck]:
         if re.search(limit, sentence, re.IGNORECASE):
             rest = _AVOID.sub(" ", re.sub(limit, " ", sentence, flags=re.IGNORECASE))
             if figures := [figure.rstrip(".,:") for figure in _FACT.findall(rest)]:
-                yield _containing(figures, "It leaves out")
+                yield partial(_containing, figures, "It leaves out")
 
 
 RULES: Sequence[StatedRule] = (words, form, language, facts, limits)
@@ -184,18 +183,15 @@ def _number(written: str) -> int:
     return _NUMBERS.get(written.casefold()) or int(written)
 
 
-def _limit(unit: str, least: int, most: int, request: str = "") -> TextCheck:
-    def limit(text: str) -> str | None:
-        number = _count(unit, text)
-        if most and number > most:
-            shorter = without_spare_sentences(text, request, lambda rest: _count(unit, rest) <= most)
-            advice = f"{INSTEAD}\n\n{shorter}" if shorter else "Make it shorter."
-            return f"It has {number} {unit}, but at most {most} are allowed. {advice}"
-        if number < least:
-            return f"It has {number} {unit}, but at least {least} are asked for."
-        return None
-
-    return limit
+def _limit(unit: str, least: int, most: int, request: str, text: str) -> str | None:
+    number = _count(unit, text)
+    if most and number > most:
+        shorter = without_spare_sentences(text, request, lambda rest: _count(unit, rest) <= most)
+        advice = f"{INSTEAD}\n\n{shorter}" if shorter else "Make it shorter."
+        return f"It has {number} {unit}, but at most {most} are allowed. {advice}"
+    if number < least:
+        return f"It has {number} {unit}, but at least {least} are asked for."
+    return None
 
 
 def without_spare_sentences(text: str, request: str, fits: Callable[[str], bool]) -> str:
@@ -232,20 +228,14 @@ def _count(unit: str, text: str) -> int:
     return len(_SENTENCE.findall(_NOT_SENTENCES.sub("", text))) or 1
 
 
-def _without(avoided: Sequence[str]) -> TextCheck:
-    def without(text: str) -> str | None:
-        used = [word for word in avoided if _has_word(text, word)]
-        return f"It must not use: {', '.join(used)}. Say it in other words." if used else None
-
-    return without
+def _without(avoided: Sequence[str], text: str) -> str | None:
+    used = [word for word in avoided if _has_word(text, word)]
+    return f"It must not use: {', '.join(used)}. Say it in other words." if used else None
 
 
-def _containing(needed: Sequence[str], complaint: str) -> TextCheck:
-    def containing(text: str) -> str | None:
-        missing = [word for word in needed if not _has_word(text, word) and not _in_other_form(text, word)]
-        return f"{complaint}: {', '.join(missing)}. Put that in." if missing else None
-
-    return containing
+def _containing(needed: Sequence[str], complaint: str, text: str) -> str | None:
+    missing = [word for word in needed if not _has_word(text, word) and not _in_other_form(text, word)]
+    return f"{complaint}: {', '.join(missing)}. Put that in." if missing else None
 
 
 def _has_word(text: str, word: str) -> bool:
@@ -256,26 +246,19 @@ def _in_other_form(text: str, figure: str) -> bool:
     """Return whether a figure is there as people write it elsewhere: `5 pm` for 17:00, `24,90`, `1 250`, `1,250.00`."""
     hour, colon, minutes = figure.partition(":")
     if colon and hour.isdigit():
-        return (
-            re.search(
-                rf"\b{int(hour) % 12 or 12}(?::{minutes})? ?[ap]\.?m|\b{hour}[.h ]{minutes}?", text, re.IGNORECASE
-            )
-            is not None
-        )
+        in_words = rf"\b{int(hour) % 12 or 12}(?::{minutes})? ?[ap]\.?m|\b{hour}[.h ]{minutes}?"
+        return re.search(in_words, text, re.IGNORECASE) is not None
     digits = re.sub(r"\D", "", figure)
     squeezed = re.sub(r"(?<=\d)[.,' \u00a0\u202f](?=\d)", "", text)
     short = digits[:-2] if re.search(r"[.,]00$", figure) else digits
     return bool(digits) and re.search(rf"(?<!\d)(?:{digits}|{short})(?:00)?(?!\d)", squeezed) is not None
 
 
-def _in_language(wanted: str) -> TextCheck:
-    def in_language(text: str) -> str | None:
-        found = re.findall(r"[^\W\d_]+", text.casefold())
-        frequent = {name: sum(word in common.split() for word in found) for name, (_, common) in _LANGUAGES.items()}
-        is_other = max(frequent.values()) > 1 + 2 * frequent[wanted]
-        return f"Write it in {wanted}." if is_other else None
-
-    return in_language
+def _in_language(wanted: str, text: str) -> str | None:
+    found = re.findall(r"[^\W\d_]+", text.casefold())
+    frequent = {name: sum(word in common.split() for word in found) for name, (_, common) in _LANGUAGES.items()}
+    is_other = max(frequent.values()) > 1 + 2 * frequent[wanted]
+    return f"Write it in {wanted}." if is_other else None
 
 
 def _is_json(text: str) -> str | None:

@@ -19,12 +19,12 @@ from agents.models.thinking import answer_only
 from agents.models.wrapped import without_stream_usage
 from agents.runtime import (
     AnyRunnable,
-    PerModel,
     check_reply,
     explain,
     is_json,
     is_rejection,
     is_transient,
+    per_model,
     raised_ending,
 )
 
@@ -53,12 +53,8 @@ class Habits:
     """Whether it refused requests that offer tools."""
 
 
-_habits = PerModel(Habits)
-
-
-def habits_of(model: object) -> Habits:
-    """Return the habits of a model's server, to be read and corrected."""
-    return _habits.of(model)
+habits_of = per_model(Habits)
+"""Return the habits of a model's server, to be read and corrected."""
 
 
 async def call_once(

@@ -32,7 +32,7 @@ from agents.runtime.background import (
 from agents.runtime.cancellation import Cancellation, WorkCancelledError, cancellations_of, is_cancelled
 from agents.runtime.effects import AnyRunnable, Effects, call, is_async
 from agents.runtime.lazy import install_hint, lazily
-from agents.runtime.per_model import PerModel, innermost
+from agents.runtime.per_model import innermost, per_model
 from agents.runtime.provider_errors import evidence, explain, is_rejection, is_transient, provider_words, raised_ending
 from agents.runtime.replies import check_reply, is_json
 from agents.runtime.retry import FailedAttempt, InPlace, Retry, in_place, is_exhausted
@@ -57,7 +57,6 @@ __all__ = [
     "JsonObject",
     "Names",
     "OwnRun",
-    "PerModel",
     "Retry",
     "RunScope",
     "SyncAsyncRunnable",
@@ -98,6 +97,7 @@ __all__ = [
     "named",
     "names_for",
     "no_usage",
+    "per_model",
     "plausible",
     "provider_words",
     "raised_ending",

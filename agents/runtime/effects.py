@@ -42,22 +42,27 @@ class Effects:
     def coroutine(self, function: Callable[..., _Async[T]], /, *arguments: object, **options: object) -> _Async[T]:
         return function(*arguments, **options)
 
-    def sleep(self, seconds: float) -> _Async[None]:
-        return asyncio.sleep(seconds)
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        return self.until(asyncio.sleep(seconds))
 
     def event(self) -> Wakeup:
         """Return an event that any thread may set."""
-        return Wakeup()
+        return Wakeup(self)
 
     async def first(self, pending: Collection[Any]) -> None:
         """Wait until one of some futures is done; no future is cancelled, no error raised."""
-        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        await self.until(asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED))
+
+    def until(self, work: Awaitable[T]) -> Awaitable[T]:
+        """Wait for something; in the background a cancellation ends the waiting."""
+        return work
 
 
 class Wakeup:
     """Wakes one waiting coroutine; any thread may set it, also before anybody waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, effects: Effects) -> None:
+        self._effects = effects
         self.loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
 
@@ -69,7 +74,7 @@ class Wakeup:
     async def wait(self, seconds: float | None = None) -> None:
         """Wait until the event is set, or for some seconds."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), seconds)
+            await self._effects.until(asyncio.wait_for(self._event.wait(), seconds))
         self._event.clear()
 
 
@@ -113,21 +118,11 @@ class BackgroundEffects(Effects):
         self.check()
         token = sync_caller.set(None)
         try:
-            return await self._until_cancelled(function(*arguments, **options))
+            return await self.until(function(*arguments, **options))
         finally:
             sync_caller.reset(token)
 
-    async def sleep(self, seconds: float) -> None:
-        await self._until_cancelled(super().sleep(seconds))
-
-    def event(self) -> Wakeup:
-        return _BackgroundEvent(self)
-
-    async def first(self, pending: Collection[Any]) -> None:
-        await self._until_cancelled(super().first(pending))
-
-    async def _until_cancelled(self, work: Awaitable[T]) -> T:
-        """Wait for something; a cancellation ends the waiting."""
+    async def until(self, work: Awaitable[T]) -> T:
         loop, task, is_waiting = asyncio.get_running_loop(), asyncio.current_task(), True
 
         def end() -> None:
@@ -144,15 +139,6 @@ class BackgroundEffects(Effects):
                 raise
             finally:
                 is_waiting = False
-
-
-class _BackgroundEvent(Wakeup):
-    def __init__(self, effects: BackgroundEffects) -> None:
-        super().__init__()
-        self._effects = effects
-
-    async def wait(self, seconds: float | None = None) -> None:
-        await self._effects._until_cancelled(super().wait(seconds))
 
 
 async def call(effects: Effects, function: Callable[..., Any], /, *arguments: object, **options: object) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from langchain_core.runnables import RunnableWithFallbacks
 from langchain_core.runnables.base import RunnableBindingBase
@@ -24,24 +24,26 @@ def innermost(runnable: object) -> object:
     return runnable
 
 
-class PerModel(Generic[T]):
-    """One record per model; models that know no URL, such as those for tests, have one for each object."""
+def per_model(make: Callable[[], T]) -> Callable[[object], T]:
+    """Return a function of a chat model that returns its record, a new one if there is none.
 
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._records: dict[Hashable, T] = {}
-        self._adding = threading.Lock()
+    Of a model with fallbacks it is that of the first. Models that know no URL, such as those for tests, have one for
+    each object.
+    """
+    records: dict[Hashable, T] = {}
+    adding = threading.Lock()
 
-    def of(self, model: object) -> T:
-        """Return the record of a chat model, a new one if there is none; of one with fallbacks that of the first."""
+    def record_of(model: object) -> T:
         model = innermost(model)
         fields = getattr(model, "__dict__", {})  # getattr of what a pydantic object does not have is slow
         urls = [str(fields[name]) for name in _URLS if name in fields]
         names = [str(fields[name]) for name in _NAMES if name in fields]
         key = (type(model).__qualname__, *names, *urls) if urls else id(model)
-        with self._adding:
-            if key not in self._records:
-                self._records[key] = self._make()
+        with adding:
+            if key not in records:
+                records[key] = make()
                 if not urls:
-                    weakref.finalize(model, self._records.pop, key, None)
-            return self._records[key]
+                    weakref.finalize(model, records.pop, key, None)
+            return records[key]
+
+    return record_of

@@ -16,7 +16,7 @@ from itertools import count
 from operator import attrgetter
 
 from agents.runtime.effects import Effects, Wakeup
-from agents.runtime.per_model import PerModel
+from agents.runtime.per_model import per_model
 
 PACE_WINDOW = 1.0
 """Seconds, at least, over which the calls that a server accepted are counted to estimate its rate."""
@@ -145,9 +145,5 @@ def new_ticket() -> int:
     return next(_tickets)
 
 
-_gates = PerModel(RateLimit)
-
-
-def rate_limit_of(model: object) -> RateLimit:
-    """Return the gate of a chat model."""
-    return _gates.of(model)
+rate_limit_of = per_model(RateLimit)
+"""Return the gate of a chat model."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, TypeVar
@@ -73,7 +73,7 @@ class FailedAttempt(NamedTuple):
     """False for a refusal by a rate limit that let other calls of the model pass: that is waiting, not an attempt."""
 
 
-Pause = Callable[[Effects, float], Coroutine[object, None, None]]
+Pause = Callable[[Effects, float], Awaitable[None]]
 """Waits for some seconds, or raises what ends the waiting."""
 
 OnRetry = Callable[[int, Exception, float], None]

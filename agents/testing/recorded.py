@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,7 +24,7 @@ from agents.models import chat_model, model_name
 from agents.runtime import AnyRunnable, JsonObject, current, effects_of, is_transient, masked
 from agents.testing.conversation import Exchange, as_yaml, asked, kept, load, read, save
 from agents.testing.replies import Call, Reply
-from agents.testing.scripted import ScriptedModel, ScriptError
+from agents.testing.scripted import Script, ScriptedModel, ScriptError
 
 RECORD = "PODIUM_RECORD"
 """The environment variable that has every `RecordedModel` record again: `1`."""
@@ -122,26 +121,22 @@ class RecordedModel(ScriptedModel):
             raise missed from error
 
 
-class Recording:
-    """The conversation of a `RecordedModel`, being recorded or replayed; one object for all copies of the model."""
+class Recording(Script):
+    """The conversation of a `RecordedModel`, being recorded or replayed."""
 
     def __init__(self, path: Path, real: BaseChatModel | None, volatile: Sequence[str]) -> None:
-        self.calls: list[Call] = []
+        super().__init__(())
         self.missed: RecordingError | None = None
         """The first prompt that the file did not hold."""
         self._path = path
         self._real = real
         self._volatile = re.compile("|".join(f"(?:{pattern})" for pattern in volatile)) if volatile else None
-        self._lock = Lock()
         if real is None:
             self.conversation = load(path)
         else:
             abilities = {name: able for name, able in (real.profile or {}).items() if isinstance(able, bool)}
             self.conversation = {"model": model_name(real), "profile": abilities, "exchanges": []}
         self._left = [(self._key(exchange), exchange) for exchange in self.conversation["exchanges"]]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Recording:
-        return self
 
     def next(self, call: Call) -> object:
         """Replay a call, or return a coroutine that records it."""

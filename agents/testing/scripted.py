@@ -11,7 +11,7 @@ from functools import partial
 from itertools import cycle
 from operator import itemgetter
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
@@ -35,15 +35,6 @@ class ScriptError(PodiumError, AssertionError):
     """The script has no reply for a call; never retried, because the test is wrong."""
 
 
-class Source(Protocol):
-    """Source of a model's replies; one object for all copies of a model."""
-
-    calls: list[Call]
-
-    def next(self, call: Call) -> object:
-        """Record the call and return its reply, or an awaitable of it."""
-
-
 class ScriptedModel(BaseChatModel):
     """Answer from a script: a list in the order of the calls, a function of the messages, or a dict by the prompt.
 
@@ -55,7 +46,7 @@ class ScriptedModel(BaseChatModel):
 
     model_name: str = "scripted"
 
-    _script: Source = PrivateAttr()
+    _script: Script = PrivateAttr()
 
     def __init__(self, script: object = (), *, repeat: bool = False, default: object = None, **fields: Any) -> None:
         """`repeat` starts a list over when it has run out; `default` answers whatever the script does not."""
@@ -133,9 +124,9 @@ async def _reply(reply: object) -> Reply:
 
 
 class Script:
-    """The replies that are left, and the calls that were made."""
+    """The replies that are left, and the calls that were made; one object for all copies of a model."""
 
-    def __init__(self, script: object, *, repeat: bool, default: object) -> None:
+    def __init__(self, script: object, *, repeat: bool = False, default: object = None) -> None:
         self.calls: list[Call] = []
         self._lock = Lock()
         self._rules = dict(script) if isinstance(script, Mapping) else {"": script}

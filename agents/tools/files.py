@@ -102,23 +102,20 @@ class Folder:
     def named_in(self, text: str) -> list[dict[str, str]]:
         """Return the arguments of `read_file` for each file that a text names, as it is called here."""
         names = dict.fromkeys(match[0] for match in _FILE_NAME.finditer(text[:MAX_OUTPUT]))
-        return [{"path": name} for name in names if self._has(name)][:MAX_NAMED]
-
-    def _has(self, name: str) -> bool:
-        try:
-            return self._inside(name).is_file()
-        except ToolException:
-            return False
+        return [{"path": name} for name in names if (file := self._found(name)) and file.is_file()][:MAX_NAMED]
 
     def _inside(self, path: str) -> Path:
+        if file := self._found(path):
+            return file
+        raise ToolException(f"{path!r} does not exist here. Use a name as list_files gives it.")
+
+    def _found(self, path: str) -> Path | None:
         try:
             file = (self.root / path.strip()).resolve()
-            inside = file.relative_to(self.root)
-            if not any(part.startswith(".") for part in inside.parts) and file.exists():
-                return file
+            is_hidden = any(part.startswith(".") for part in file.relative_to(self.root).parts)
+            return file if not is_hidden and file.exists() else None
         except (ValueError, OSError, RuntimeError):  # outside; a NUL or too long a name; a loop of links
-            pass
-        raise ToolException(f"{path!r} does not exist here. Use a name as list_files gives it.")
+            return None
 
     def _files(self, start: Path) -> Iterator[Path]:
         if start.is_file():
@@ -126,11 +123,7 @@ class Folder:
         for folder, folders, names in os.walk(start):
             folders[:] = sorted(name for name in folders if name[0] != "." and name not in SKIPPED_FOLDERS)
             for name in sorted(names):
-                try:
-                    file = self._inside(str(Path(folder, name)))
-                except ToolException:
-                    continue
-                if name[0] != "." and file.is_file():
+                if name[0] != "." and (file := self._found(str(Path(folder, name)))) and file.is_file():
                     yield Path(folder, name)
 
     def _name(self, file: Path) -> str:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 from langchain_core.tracers.base import BaseTracer
 from langchain_core.tracers.schemas import Run
-from openinference.instrumentation import OITracer
+from openinference.instrumentation import OITracer, TraceConfig
 from openinference.instrumentation.langchain._tracer import OpenInferenceTracer
-from opentelemetry.trace import StatusCode
+from opentelemetry import trace as api
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider as SDKProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import StatusCode, TracerProvider
 
 _OUTERMOST, _MARK, _LOOP = "outermost", "mark", "loop"
 """Names that are not shown: the outermost run, the pattern's number, and whether this is in an agent's own loop."""
 
+_TRACES_PATH = "/v1/traces"
 _HIDDEN = (_OUTERMOST, _MARK, _LOOP)
 
 
@@ -29,14 +36,50 @@ def _without_content(method: str) -> Callable[..., Run]:
     return report
 
 
-class SwitchedOn(Protocol):
-    """Destination of the spans, and whether prompts, answers and messages of errors may be in them."""
+class Tracing(AbstractContextManager["Tracing"]):
+    """Tracing as `trace` switched it on, until `close` or the end of a `with` block."""
 
-    content: bool
+    def __init__(self, to: SpanExporter | TracerProvider | str | None, *, content: bool) -> None:
+        self.content = content
+        self.is_on = True
+        self._to = to
+        self.own_provider: SDKProvider | None = None
+        """The provider that is closed with it; None if it is the application's."""
 
-    @property
+    @cached_property
     def tracer(self) -> OITracer:
-        """The tracer that makes them."""
+        """The tracer of the caller's provider, the application's or one made here, chosen when a run begins."""
+        provider = self._to if isinstance(self._to, TracerProvider) else api.get_tracer_provider()
+        if not isinstance(self._to, TracerProvider | None) or isinstance(provider, api.ProxyTracerProvider):
+            provider = self.own_provider = _sending(self._to)
+        hide = not self.content
+        config = TraceConfig(
+            hide_inputs=hide, hide_outputs=hide, hide_llm_tools=hide, hide_llm_invocation_parameters=hide
+        )
+        return OITracer(provider.get_tracer("podium"), config=config)
+
+    def close(self) -> None:
+        """Switch it off and send what is left, unless the provider is the application's."""
+        self.is_on = False
+        if self.own_provider is not None:
+            self.own_provider.shutdown()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _sending(to: Any) -> SDKProvider:
+    """Make a provider whose spans are sent in batches, the last one when the process ends."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    if isinstance(to, str):
+        to = OTLPSpanExporter(to if to.rstrip("/").endswith(_TRACES_PATH) else to.rstrip("/") + _TRACES_PATH)
+    resource = Resource.create()
+    if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
+        resource = resource.merge(Resource({SERVICE_NAME: "podium"}))
+    provider = SDKProvider(resource=resource)
+    provider.add_span_processor(BatchSpanProcessor(to or OTLPSpanExporter()))
+    return provider
 
 
 class Spans(OpenInferenceTracer):
@@ -52,7 +95,7 @@ class Spans(OpenInferenceTracer):
         _without_content, ("on_chain_error", "on_llm_error", "on_tool_error")
     )
 
-    def __init__(self, latest: Callable[[], SwitchedOn | None], pattern: str) -> None:
+    def __init__(self, latest: Callable[[], Tracing | None], pattern: str) -> None:
         super().__init__(None, False)  # type: ignore[arg-type]  # the tracer is chosen when a run begins
         self._latest = latest
         self._pattern = pattern
