@@ -16,9 +16,8 @@ from graphs import Planner, Step, Workflow
 from graphs.cli import command
 from graphs.cli.exit_codes import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL
 from graphs.cli.options import Shown
-from graphs.cli.outcome import final_state
 from graphs.cli.output import plain
-from graphs.cli.run import run
+from graphs.cli.run import final_state, run
 from graphs.engine import new_record
 from graphs.show import LiveState
 from graphs.show.live_state import LiveTask

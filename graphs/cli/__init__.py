@@ -2,16 +2,15 @@
 
 commands    every command, the rest is loaded when one runs; options: what commands share; signals: Ctrl-C, and the end
 
-A run: start -> run_spec -> run -> outcome
+A run: start -> run_spec -> run
 start       from a request to a graph at work
 run_spec    everything that a run is built from, stored beside it
-run         a run for a person: live, then its outcome
-outcome     answer, verdict, open questions, timeline, JSON; output: all that is printed; exit_codes
+run         a run for a person: live, then answer, verdict, open questions, timeline, JSON
+output      all that is printed; exit_codes
 questions   questions to people, answered in writing or at the terminal
 
 Other commands
-runs        stored runs: lists, one of them, pages, questions, pruning
-resume      going on with a stored run, or a copy of it
+runs        stored runs: lists, one of them, pages, questions, pruning, going on with one or a copy of it
 queued      the queue's runs and workers
 evaluate    `podium eval`
 models      `podium model`

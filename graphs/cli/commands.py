@@ -56,11 +56,11 @@ _COMMANDS = {
     "runs:runs": "List the stored runs, newest first.",
     "runs:show": "Show a stored run: its plan, steps, reviews, route, handoffs, errors, cost and answer.",
     "runs:inbox": "List the questions of all stored runs that wait for a person.",
-    "resume:resume": "Go on with a run that was killed or interrupted, or that waits for a person.",
+    "runs:resume": "Go on with a run that was killed or interrupted, or that waits for a person.",
     "queued:watch": "Follow a run of the queue from any machine, and print its answer.",
     "queued:cancel": "Cancel a run of the queue that waits or is at work, or a schedule.",
     "queued:worker": "Do the runs of the queue, until SIGTERM or Ctrl-C.",
-    "resume:fork": "Start a copy of a run again from a point; what was finished before it is kept.",
+    "runs:fork": "Start a copy of a run again from a point; what was finished before it is kept.",
     "evaluate:eval": "Run patterns on cases with known answers: is orchestration worth it?",
     "runs:prune": "Reduce stored runs that have ended to their result; they can then no longer be forked.",
 }
@@ -170,7 +170,7 @@ def _explained(error: Exception, tokens: Sequence[str]) -> int:
     from agents.runtime import explain
 
     if not isinstance(error, PodiumError):
-        reads_runs = any(f"{module}:{word}" in _COMMANDS for module in ("runs", "resume") for word in tokens[:1])
+        reads_runs = any(f"runs:{word}" in _COMMANDS for word in tokens[:1])
         if os.environ.get(TRACEBACK) or not reads_runs:
             sys.stderr.write(_escaped("".join(traceback.format_exception(error))))
         what = f"What is stored cannot be used; it may be damaged ({TRACEBACK}=1 shows where)." if reads_runs else ""

@@ -20,7 +20,7 @@ from graphs.cli.options import PATTERNS, AsJson, Choices, Flag
 from graphs.cli.output import print_json, print_table, say, stderr, stdout
 from graphs.cli.run_spec import RunSpec
 from graphs.cli.runs import AsHtml, write_page
-from graphs.cli.start import check_name, new_id, opened_storage, ready
+from graphs.cli.start import opened_storage, ready, run_id
 from graphs.evaluation import Evaluation, Outcome, case_of_run, evaluate, evaluation_page, read_cases, tables
 from graphs.show import one_line
 from graphs.storage import Storage
@@ -52,7 +52,7 @@ def eval_command(
     specs = _specs(pattern, choices)
     model = None if all(spec.is_own for spec in specs.values()) else ready(choices.model, quiet=quiet)
     with opened_storage() as storage:
-        name = check_name(name) if name else new_id(storage)
+        name = run_id(storage, name)
         if not quiet:
             say(stderr(), f"evaluation {name}; if it is interrupted, --name {name} goes on with it", "dim")
         evaluation = evaluate(

@@ -147,10 +147,9 @@ def _action(request: Mapping[str, Any], allowed: tuple[str, ...]) -> Item:
 
 def _json_or_text(text: str) -> object:
     """Read a JSON object or list, as agents' own questions may want one; anything else is the answer as it stands."""
-    try:
-        return json.loads(text) if text.startswith(("{", "[")) else text
-    except (ValueError, RecursionError):
-        return text
+    with suppress(AnswerError):
+        return _data(text) if text.startswith(("{", "[")) else text
+    return text
 
 
 def _data(text: str) -> object:

@@ -19,8 +19,8 @@ from agents.settings import Settings, capped
 from graphs import storage as stored
 from graphs.cli.exit_codes import FAILED, OF_STATUS
 from graphs.cli.options import PATTERNS, AsJson, Choices, RunArgument, Shown, TeamFileOption
-from graphs.cli.outcome import as_result, print_outcome
 from graphs.cli.output import say, stderr, stdout
+from graphs.cli.run import as_result, print_outcome
 from graphs.cli.run_spec import RunSpec
 from graphs.cli.signals import SIGNALS, end
 from graphs.cli.start import opened_storage, ready

@@ -1,4 +1,4 @@
-"""The commands that list, show and prune stored runs."""
+"""The commands on stored runs: they list, show and prune them, go on with one, or start a copy of it again."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,15 +16,16 @@ from rich.console import Console
 
 from agents.errors import ConfigurationError, StorageError
 from graphs import storage as stored
-from graphs.cli.options import AsJson, RunArgument
-from graphs.cli.outcome import as_record, as_result, open_questions, print_questions, run_json
-from graphs.cli.output import print_json, print_table, say, stdout
-from graphs.cli.questions import ShownQuestion
-from graphs.cli.queued import ACTIVE, jobs, queue, state_of, with_jobs
-from graphs.cli.run_spec import origin_of
-from graphs.cli.start import opened_storage
+from graphs.cli.exit_codes import COMPLETED, NEEDS_INPUT
+from graphs.cli.options import AsJson, Choices, RunArgument, Shown
+from graphs.cli.output import print_json, print_table, say, stderr, stdout
+from graphs.cli.questions import ShownQuestion, ask_on_terminal, can_ask, read_answers
+from graphs.cli.queued import ACTIVE, is_queued, jobs, put_again, queue, state_of, with_jobs
+from graphs.cli.run import as_record, as_result, open_questions, print_questions, resumption, run_json
+from graphs.cli.run_spec import RunSpec, origin_of
+from graphs.cli.start import begin, opened_storage, run_id
 from graphs.show import RunSummary, decisions, is_page, one_line, page, print_timeline, table_of
-from graphs.storage import State
+from graphs.storage import ForkPoint, State
 
 AsHtml = Annotated[
     list[str] | None,
@@ -40,6 +42,16 @@ _MAX_DAYS = 100_000
 _HEAD = 2_000
 """Characters of a file that tell what it is."""
 _NOT_IN_NAMES = re.compile(r"[^\w.\-]+")
+Answers = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="Answer to its question: approve, reject:why, edit:@file, respond:text, JSON or a text; ID=… where several"
+        " are open.",
+        negative="",
+        show_default=False,
+        allow_leading_hyphen=True,
+    ),
+]
 
 
 def runs_command(
@@ -83,8 +95,9 @@ def show_command(run: RunArgument | None = None, /, *, as_json: AsJson = False, 
 
 
 def _print_run(state: State, result: dict[str, Any], console: Console) -> None:
+    run = state["thread_id"]
     facts = {
-        "run": state["thread_id"],
+        "run": run,
         "origin": origin_of(state["metadata"]),
         "when": _when(state["started"]) + (f" to {_when(state['ended'])}" if state["ended"] else ""),
         "pattern": state["pattern"],
@@ -103,9 +116,9 @@ def _print_run(state: State, result: dict[str, Any], console: Console) -> None:
     print_timeline(RunSummary.of(result), console)
     if state["ended"]:
         say(console, f"\n{as_record(result)['messages'][-1].text}")
-    print_questions(open_questions(result), state["thread_id"], console)
+    print_questions(open_questions(result), run, console)
     if state["status"] in ("stopped", "cancelled") or (state["status"] == "failed" and not state["ended"]):
-        say(console, f"\nContinue it with: podium resume {state['thread_id']}")
+        say(console, f"\nContinue it with: podium resume {run}")
 
 
 def write_page(run: str, report: str, named: Sequence[str]) -> None:
@@ -165,3 +178,92 @@ def prune_command(
 
 def _when(moment: str) -> str:
     return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}" if moment else ""
+
+
+def resume_command(
+    run: RunArgument,
+    /,
+    *,
+    answer: Answers = (),
+    choices: Choices = Choices(),  # noqa: B008 - frozen
+    shown: Shown = Shown(),  # noqa: B008 - frozen
+) -> int:
+    """Go on with a run that was killed or interrupted, or that waits for a person."""
+    with opened_storage(only_if_there=True) as storage:
+        state = state_of(storage, run)
+        if is_queued(state):
+            _check_open(state)
+            if (value := _input(state, answer, must_answer=True)) is ...:
+                return NEEDS_INPUT
+            put_again(run, state["pattern"], value)
+            return COMPLETED
+        with storage.lock_thread(run, "refuse") as lock:
+            state = stored.state(storage, run)
+            _check_open(state)
+            spec = RunSpec.of(run, state["metadata"], choices)
+            # A run that has ended with a question has nothing to do without an answer; others ask again.
+            if (value := _input(state, answer, must_answer=state["ended"] is not None)) is ...:
+                return NEEDS_INPUT
+            return begin(spec, value, shown, storage=storage, lock=lock, run=run, before=state)
+
+
+def _check_open(state: State) -> None:
+    run, status = state["thread_id"], state["status"]
+    if status in ACTIVE and is_queued(state):
+        raise ConfigurationError(f"The run {run} is {status} already; `podium watch {run}` follows it")
+    if state["ended"] and status != "needs_input":
+        raise ConfigurationError(
+            f"The run {run} has ended ({status}); `podium show {run}` shows it,"
+            f" `podium fork {run}` lists from where it can start again"
+        )
+
+
+def _input(state: State, written: Sequence[str], *, must_answer: bool) -> object:
+    """Return the input with which a run goes on: the answers to its questions, None without any, `...` for not now."""
+    run, questions = state["thread_id"], open_questions(as_result(state))
+    if written and not questions:
+        raise ConfigurationError(f"The run {run} waits for no answer; leave --answer out to go on with it")
+    if written:
+        return resumption(read_answers(questions, written))
+    if not questions or not must_answer:
+        return None
+    if can_ask() and (answers := ask_on_terminal(questions, stderr(), {})) is not None:
+        return resumption(answers)
+    print_questions(questions, run, stderr(), answer_shown=False)
+    return ...
+
+
+def fork_command(
+    run: RunArgument,
+    /,
+    *,
+    at: Annotated[str | None, Parameter(help="The step or node that runs again; without it they are listed.")] = None,
+    choices: Choices = Choices(),  # noqa: B008 - frozen
+    shown: Shown = Shown(),  # noqa: B008 - frozen
+) -> int:
+    """Start a copy of a run again from a point; what was finished before it keeps its results."""
+    with opened_storage(only_if_there=True) as storage:
+        state = stored.state(storage, run)
+        points = stored.fork_points(storage, run)
+        if at is None:
+            rows = [(point.name, point.kind, _rerun(point)) for point in points]
+            print_table(stdout(), ("at", "kind", "runs again"), rows)
+            say(stdout(), f"\nStart a copy of the run again with: podium fork {run} --at …")
+            return COMPLETED
+        point = stored.find_point(points, at)
+        spec = replace(RunSpec.of(run, state["metadata"], choices), origin=f"copy of {run} from {at} on")
+        spec.check()  # nothing is copied for a team that cannot be used
+        name = run_id(storage)
+        stored.copy_run(storage, point, name, spec.metadata())
+        if not shown.quiet:
+            kept = ", ".join(point.kept) or "everything before it"
+            say(stderr(), f"copied {run} to {name}, from {at} on; kept: {kept}", "dim")
+        with storage.lock_thread(name, "refuse") as lock:
+            copied = stored.state(storage, name)
+            return begin(spec, None, shown, storage=storage, lock=lock, run=name, before=copied)
+
+
+def _rerun(point: ForkPoint) -> str:
+    if point.kind == "node":
+        return "it and everything after it"
+    return ", ".join(dict.fromkeys([point.name, *point.rerun])) + ", and the answer"

@@ -21,8 +21,8 @@ from agents.errors import ConfigurationError, StorageError
 from agents.models import chat_model, model_name
 from graphs import storage as stores
 from graphs.cli.options import Choices, Flag, Request, Shown, TeamFileOption, Thread
-from graphs.cli.outcome import finished_steps
 from graphs.cli.output import print_table, say, stderr, stdout
+from graphs.cli.run import finished_steps
 from graphs.cli.run import run as run_graph
 from graphs.cli.run_spec import RunSpec
 from graphs.engine import CompiledPattern, ThreadLock
@@ -44,7 +44,7 @@ def ask(request: str | None, pattern: str | None, choices: Choices, thread: Thre
     if thread.no_store:
         return begin(new.with_choices(choices), value, shown)
     with opened_storage() as storage:
-        run = check_name(thread.thread) if thread.thread else new_id(storage)
+        run = run_id(storage, thread.thread)
         with storage.lock_thread(run, "refuse") as lock:
             before = _find(storage, run)
             spec = _continued(run, before, pattern, choices) if before else new.with_choices(choices)
@@ -87,25 +87,20 @@ def opened_storage(*, only_if_there: bool = False) -> Iterator[Storage]:
         yield storage
 
 
-def new_id(storage: Storage) -> str:
-    """Return an id that no stored run has."""
-    while True:
-        run = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
-        if _find(storage, run) is None:
-            return run
+def run_id(storage: Storage, name: str | None = None) -> str:
+    """Return a name for stored runs, if it can be one; without a name, an id that no stored run has."""
+    if name and not _NAME.fullmatch(name):
+        raise ConfigurationError(f"{name!r} cannot name a run; use letters, digits, '-', '_' and '.'")
+    while not name:
+        new = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
+        name = new if _find(storage, new) is None else None
+    return name
 
 
 def _find(storage: Storage, run: str) -> State | None:
     if storage.get_tuple({"configurable": {"thread_id": run}}) is None:
         return None
     return stores.state(storage, run)
-
-
-def check_name(name: str) -> str:
-    """Return a name for stored runs, if it can be one."""
-    if not _NAME.fullmatch(name):
-        raise ConfigurationError(f"{name!r} cannot name a run; use letters, digits, '-', '_' and '.'")
-    return name
 
 
 def begin(

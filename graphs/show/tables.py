@@ -42,14 +42,8 @@ _COLUMNS: Mapping[str, Columns] = {
     "chosen": (("shape", "shape"), ("agent", "agent"), ("calls", "calls"), ("tokens", "tokens"), ("reason", "reason")),
     "ruling": (("ruling", "type"), ("text", "text"), ("feedback", "feedback")),
 }
-_DECISIONS = (
-    ("Triage", "triage"),
-    ("Chosen", "chosen"),
-    ("Route", "route"),
-    ("Plan", "plan"),
-    ("Handoffs", "handoffs"),
-    ("Said", "said"),
-)
+_DECISIONS = ("triage", "chosen", "route", "plan", "handoffs", "said")
+"""Keys of decisions in the order they are made."""
 
 
 def table_of(key: str, value: object) -> Table | None:
@@ -64,7 +58,7 @@ def table_of(key: str, value: object) -> Table | None:
 def decisions(result: Record) -> list[tuple[str, Table]]:
     """Return the decisions of a run in the order they were made, each with its title."""
     reviews = result.get("reviews")
-    parts = [(title, table_of(key, result.get(key))) for title, key in _DECISIONS]
+    parts = [(key.capitalize(), table_of(key, result.get(key))) for key in _DECISIONS]
     for number, review in enumerate(reviews if isinstance(reviews, list) else (), 1):
         parts.append((f"Review {number}", table_of("review", review)))
     parts.append(("Ruling of a person", table_of("ruling", result.get("ruling"))))
