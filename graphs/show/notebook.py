@@ -32,10 +32,9 @@ from graphs.show import svg
 from graphs.show.background import follow
 from graphs.show.live_state import Change, LiveState
 from graphs.show.markup import html_of, render
-from graphs.show.run_summary import RunSummary, question_text
+from graphs.show.run_summary import RunSummary, Work, question_text
 from graphs.show.tables import Table, costs, plain_table, table_of
 from graphs.show.terminal import screen
-from graphs.show.turns import Work
 from graphs.show.wording import WAITING, Record, count, duration, look, one_line, signed
 
 _HEAD = ("", "step", "agent", "outcome", "time")
