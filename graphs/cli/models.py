@@ -25,8 +25,8 @@ from graphs.orchestrator import Orchestrator
 from graphs.planner import Planner
 
 SUM = "What do 2 chairs at 30 and a table at 50 cost?"
-PLAN = {"steps": [{"id": "sum", "task": SUM, "agent": "analyst"}]}
-CHOICE = {"agent": "analyst", "small": True}
+SUM_PLAN = {"steps": [{"id": "sum", "task": SUM, "agent": "analyst"}]}
+SUM_CHOICE = {"agent": "analyst", "small": True}
 
 
 def pull_command(
@@ -48,17 +48,21 @@ def pull_command(
                 progress=lambda done, total, source: bars.update(bar, completed=done, total=total, description=source),
             )
     if available(name):
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=stderr()) as bars:
-            bar = bars.add_task("reading the team's instructions in advance, once", total=None)
-            prepare(stable_prompts(), name, progress=lambda done, total: bars.update(bar, completed=done, total=total))
+        _read_prompts(name)
     say(stdout(), f"{name} is there: {path}")
+
+
+def _read_prompts(name: str) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr()) as bars:
+        bar = bars.add_task("reading the team's instructions in advance, once", total=None)
+        prepare(stable_prompts(), name, progress=lambda done, total: bars.update(bar, completed=done, total=total))
 
 
 def stable_prompts() -> list[list[BaseMessage]]:
     """Return what comes before the request in the prompts of a planner, an orchestrator and a calculation."""
     prompts: list[list[BaseMessage]] = []
-    for pattern, decision in ((Planner, PLAN), (Orchestrator, CHOICE)):
+    for pattern, decision in ((Planner, SUM_PLAN), (Orchestrator, SUM_CHOICE)):
         model = ScriptedModel([decision, "total = 2 * 30 + 50"], default="110", profile=PROFILE)
         pattern(team(model=model), model=model).compile().invoke({"messages": SUM})
         prompts += [list(call.messages[:-1]) for call in model.calls[:2]]
