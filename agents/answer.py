@@ -1,4 +1,4 @@
-"""Answers: what an agent returns, read from whatever its worker gave back."""
+"""Answers: what an agent returns, read from the reply of its worker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ANSWER = frozenset({"text", "data", "status", "errors", "usage"})
 MAX_FIGURES = 40
 """Named results that an answer passes on, the latest."""
 _EXACT = 2**53
-"""Larger whole numbers become floats: storages and JSON readers know no others."""
+"""Larger whole numbers become floats, as in storages and JSON readers."""
 
 
 class Answer(TypedDict):
@@ -88,7 +88,7 @@ def read_answer(name: str, reply: object, usage: Usage, direct: Collection[str] 
         check_reply(message, name, calls=False)
         return {**_completed(message.text, None, usage), "message_id": message.id}
     if reply is None or (isinstance(reply, str) and not reply.strip()):
-        raise AgentError(f"Agent {name!r} returned nothing", kind="empty")
+        raise AgentError(f"Agent {name!r} returned nothing; an answer is text or data", kind="empty")
     if isinstance(reply, str):
         return _completed(reply, None, usage)
     return _from_data(name, reply, usage)

@@ -47,7 +47,7 @@ _RESULTS = re.compile(r"\b(?:results?|all of (?:it|them|this)|ergebnisse?n?|rés
 
 
 def final_step(plan: Plan) -> Mapping[str, Any] | None:
-    """Return the step that all others lead to, whose result answers the request; None if there is none.
+    """Return the step that all others lead to, whose result answers the request; None without such a step.
 
     A last step that only checks is not an answer: its result is a list of faults.
     """
@@ -156,7 +156,7 @@ def briefly(step: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def result_text(record: StepRecord) -> str:
-    """Return a step's result, or why there is none."""
+    """Return a step's result, or why it is missing."""
     if record["status"] == "completed":
         return record["result"] or ""
     return prompts.MISSING.format(what=record["task"], why=record["error"])
@@ -180,7 +180,7 @@ class Draft(TypedDict):
 
 
 def synthesis_of(assignment: Assignment, plan: Plan, records: Sequence[StepRecord]) -> Assignment:
-    """Return the assignment of writing the answer from the results, or why there is none.
+    """Return the assignment of writing the answer from the results, and the reasons for missing ones.
 
     Where the last of them would be the answer, or checks it, the answer is sent back with what is wrong with it.
     """

@@ -1,4 +1,4 @@
-"""Whether orchestration is worth it: patterns on cases whose right answers are known.
+"""Comparisons of patterns on cases whose right answers are known: whether orchestration is worth it.
 
 cases       a case, files of cases, and what is wrong with an answer
 evaluator   every pattern on every case: in parallel, within a budget, stored

@@ -1,7 +1,7 @@
 """A run in a notebook: `watch` runs a graph with live progress and returns a `Run` that shows itself.
 
     run = watch(graph, "Compare a bus and a taxi.")   # a table that grows while the graph works
-    run                                               # the answer, or why there is none
+    run                                               # the answer, or what went wrong
     run["plan"], run["reviews"], run["steps"], …      # each part of the result is a table
     run.timeline, run.graph                           # pictures; their data is in `work`
 
