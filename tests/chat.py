@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from agents import Agent, Retry
-from agents.testing import Reply
+from agents.testing import Reply, ScriptedModel
 
 AT_ONCE = Retry(wait=0)
 
@@ -37,6 +37,11 @@ def in_turn(name: str, *replies: Any) -> Agent:
 
 def calling(name: str, /, **args: Any) -> Reply:
     return Reply(tool_calls=[{"name": name, "args": args, "id": "call_1"}])
+
+
+def unable(*script: Any) -> ScriptedModel:
+    """Make a model that cannot call tools."""
+    return ScriptedModel(list(script), profile={"tool_calling": False})
 
 
 def answer(state: Any) -> tuple[str, str]:

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import gzip
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
+
+from tests.loopback import Handler, Loopback
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
-class Collector:
+class Collector(Loopback):
     """Keeps every span that it is sent."""
 
+    daemon_threads = False
+
     def __init__(self) -> None:
+        super().__init__(_Handler)
         self.requests: list[ExportTraceServiceRequest] = []
         self.paths: list[str] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = False
-        self._server.collector = self  # type: ignore[attr-defined]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def spans(self) -> list[Any]:
@@ -46,32 +41,16 @@ class Collector:
             if attribute.key == "service.name"
         }
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+class _Handler(Handler):
+    server: Collector
 
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
+    def serve(self, body: bytes) -> None:
         from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
-        body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        collector: Collector = self.server.collector  # type: ignore[attr-defined]
-        collector.paths.append(self.path)
-        collector.requests.append(trace_service_pb2.ExportTraceServiceRequest.FromString(body))
+        self.server.paths.append(self.path)
+        self.server.requests.append(trace_service_pb2.ExportTraceServiceRequest.FromString(body))
         content = trace_service_pb2.ExportTraceServiceResponse().SerializeToString()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/x-protobuf")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Keep the tests' output quiet."""
+        self.answer(content, {"Content-Type": "application/x-protobuf"})

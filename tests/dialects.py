@@ -2,10 +2,8 @@
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel
@@ -13,45 +11,36 @@ from langchain_core.messages import HumanMessage
 
 from agents.testing import Call, Reply
 from agents.testing.scripted import Script, as_reply
+from tests.loopback import Handler, Loopback
 from tests.waiting import PATIENCE
 
 Json = dict[str, Any]
 
 
-class Dialects:
+class Dialects(Loopback):
     """Answers `POST` in the dialect of its path from a script as `ScriptedModel` takes; JSON replies are texts."""
 
+    daemon_threads = False
+
     def __init__(self, script: Any, **options: Any) -> None:
+        super().__init__(_Handler)
         self.script = Script(script, **{"repeat": False, "default": None, **options})
         self.requests: list[Json] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.provider = self
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def model(self, dialect: str) -> BaseChatModel:
         """Return a chat model of LangChain's package for a dialect."""
-        url = f"http://127.0.0.1:{self._server.server_port}"
         if dialect == "anthropic":
             from langchain_anthropic import ChatAnthropic
 
-            fields: Any = {"model_name": "m", "base_url": url, "api_key": "test", "max_retries": 0}
+            fields: Any = {"model_name": "m", "base_url": self.url, "api_key": "test", "max_retries": 0}
             return ChatAnthropic(**fields)
         if dialect == "ollama":
             from langchain_ollama import ChatOllama
 
-            return ChatOllama(model="m", base_url=url)
+            return ChatOllama(model="m", base_url=self.url)
         from agents.models import openai_chat
 
-        return openai_chat("m", base_url=f"{url}/v1", api_key="test", use_responses_api=dialect == "responses")
+        return openai_chat("m", base_url=f"{self.url}/v1", api_key="test", use_responses_api=dialect == "responses")
 
     def reply_to(self, request: Json) -> Reply:
         self.requests.append(request)
@@ -59,18 +48,13 @@ class Dialects:
         return reply if reply.data is None else Reply(json.dumps(reply.data))
 
 
-class _Server(ThreadingHTTPServer):
-    provider: Dialects
-    daemon_threads = False
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+class _Handler(Handler):
+    server: Dialects
     timeout = PATIENCE
 
-    def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        reply = self.server.provider.reply_to(request)
+    def serve(self, body: bytes) -> None:
+        request = json.loads(body)
+        reply = self.server.reply_to(request)
         events, whole = DIALECTS[self.path.split("?")[0]](reply)
         is_ollama = self.path == "/api/chat"
         if is_ollama:
@@ -82,14 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send("application/json", json.dumps(whole))
 
     def _send(self, kind: str, body: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body.encode())))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Keep the tests' output quiet."""
+        self.answer(body.encode(), {"Content-Type": kind})
 
 
 def words(text: str) -> Iterator[str]:

@@ -33,81 +33,7 @@ ROOT = Path(__file__).parent.parent
 _PAUSE = 0.02
 FROM_LANGSMITH = "ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning"
 """With Python 3.14."""
-
-_SERVER = """
-import gc, json, os, select, socket, sys, traceback
-from contextlib import suppress
-from importlib import import_module
-from pkgutil import walk_packages
-# What each process would import itself:
-import anyio._backends._asyncio, httpcore2, langchain_openai, langgraph.checkpoint.sqlite.aio, openai, rich.status
-import agents.models, agents.teams, agents.tools, graphs.cli, graphs.show, graphs.storage, graphs.server.exports
-for package in (agents.models, agents.teams, agents.tools, graphs.cli, graphs.show, graphs.storage):
-    for module in walk_packages(package.__path__, package.__name__ + "."):
-        if not module.name.endswith("__main__"):
-            with suppress(ImportError):
-                import_module(module.name)
-agents.teams.team()
-agents.models.openai_chat("none", api_key="none")
-client = openai.OpenAI(api_key="none")
-client.chat.completions, client.beta.chat, client.responses  # each imported when it is first asked for
-
-def become(order):
-    listening.close()
-    os.setsid()
-    for number, path in enumerate(order["streams"]):
-        flags = os.O_RDONLY if number == 0 else os.O_WRONLY
-        os.dup2(os.open(path, os.O_RDWR if path.startswith("/dev/") else flags), number)
-    sys.stdin, sys.stdout, sys.stderr = (open(number, mode, closefd=False) for number, mode in enumerate('rww'))
-    os.environ.clear()
-    os.environ.update(order["environment"])
-    os.chdir(order["folder"])
-    try:
-        if order["script"]:
-            exec(order["script"], {"__name__": "__main__"})
-        else:
-            graphs.cli.main(order["arguments"])
-    except SystemExit as ended:
-        return ended.code or 0
-    except BaseException:
-        traceback.print_exc()
-        return 99
-    return 0
-
-def end(code):
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(code)
-
-def answer(order):
-    if child := order.get("poll"):
-        done, status = os.waitpid(child, os.WNOHANG)
-        return os.waitstatus_to_exitcode(status) if done else "at work"
-    return os.fork() or end(become(order))
-
-gc.freeze()  # what is never collected is never copied either
-listening = socket.socket(socket.AF_UNIX)
-with suppress(FileNotFoundError):
-    os.unlink(sys.argv[1])
-listening.bind(sys.argv[1])
-listening.listen()
-print("ready", flush=True)
-clients = {}
-while True:
-    for ready in select.select([listening, *clients], [], [])[0]:
-        if ready is listening:
-            client = listening.accept()[0]
-            clients[client] = client.makefile("rw")
-            print("ready", file=clients[client], flush=True)
-        elif order := clients[ready].readline():
-            print(answer(json.loads(order)), file=clients[ready], flush=True)
-        else:
-            clients.pop(ready).close()
-            ready.close()
-    if not clients:
-        break
-listening.close()
-"""
+_SERVE = "import sys; from tests.fork_server import serve; serve(sys.argv[1])"
 
 
 @dataclass(frozen=True)
@@ -220,7 +146,7 @@ class Processes:
         return stream
 
     def _start_server(self) -> None:
-        command = [sys.executable, "-W", "error", "-W", FROM_LANGSMITH, "-c", _SERVER, str(self._shared / "processes")]
+        command = [sys.executable, "-W", "error", "-W", FROM_LANGSMITH, "-c", _SERVE, str(self._shared / "processes")]
         start = partial(subprocess.Popen, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self._servers.append(start(command, env=self.environment))
         assert self._servers[-1].stdout

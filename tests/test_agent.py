@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -15,8 +15,6 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from agents import Agent, AgentError, ConfigurationError, Settings
-from agents.agent import Answer
-from agents.assignment import quote
 from agents.testing import Reply, ScriptedModel
 from agents.workers import MAX_TURNS
 from tests.tables import each
@@ -84,7 +82,6 @@ KINDS = {
     "lambda of text": Agent("a", runnable=RunnableLambda(lambda state: shout(state["messages"][-1].text))),
     "function": Agent("a", function=shout),
     "async function": Agent("a", function=shout_later),
-    "lambda": Agent("a", function=lambda task: shout(task)),
     "partial": Agent("a", function=partial(end, "!")),
     "async partial": Agent("a", function=partial(end_later, "!")),
     "object": Agent("a", function=Shouter()),
@@ -112,19 +109,10 @@ def test_every_kind_of_worker_streams_the_same_answer(agent: Agent) -> None:
         assert "".join(delta["delta"] for delta in deltas) in ("", "TWO WORDS!")
 
 
-@pytest.mark.parametrize("kind", ["role", "role with tools", "create_agent"])
+@pytest.mark.parametrize("kind", ["role", "role with tools", "create_agent", "chat model"])
 def test_words_stream_as_they_are_written(kind: str) -> None:
     deltas = [chunk["delta"] for chunk in KINDS[kind].stream("two words") if "delta" in chunk]
     assert deltas == ["TWO", " WORDS!"]
-
-
-def test_an_agent_with_tools_that_end_its_turn_streams_its_answer() -> None:
-    agent = Agent("a", instructions="Shout.", model=SHOUTING).with_tools([add])
-    assert list(agent.stream("two words"))[-1]["text"] == "TWO WORDS!"
-
-
-def test_the_words_of_a_chat_model_as_runnable_stream() -> None:
-    assert {"delta": "TWO"} in list(KINDS["chat model"].stream("two words"))
 
 
 def test_a_stream_may_be_left_early() -> None:
@@ -183,22 +171,6 @@ def test_extras_are_empty_where_nothing_was_given() -> None:
 ADDING = Reply(tool_calls=[{"name": "add", "args": {"a": 1, "b": 2}}])
 
 
-def test_tools_are_used(call: Any) -> None:
-    model = ScriptedModel([ADDING, "It is 3."])
-    assert call(Agent("a", instructions="Count.", model=model, tools=[add]), "1 + 2?")["text"] == "It is 3."
-    assert model.calls[0].messages[0] == SystemMessage("Count.")
-    assert model.calls[1].messages[-1].text == "3"
-
-
-def test_plain_functions_are_tools(call: Any) -> None:
-    def double(number: int) -> int:
-        """Double a number."""
-        return 2 * number
-
-    model = ScriptedModel([Reply(tool_calls=[{"name": "double", "args": {"number": 4}}]), "8"])
-    assert call(Agent("a", model=model, tools=[double]), "?")["text"] == "8"
-
-
 def test_a_tool_loop_is_stopped(call: Any) -> None:
     model = ScriptedModel(ADDING)
     with pytest.raises(AgentError, match=f"'a' gave no answer in {MAX_TURNS} model calls") as caught:
@@ -215,14 +187,6 @@ def test_a_tool_loop_is_stopped_in_a_stream_and_in_an_outer_run_with_a_higher_li
 def test_as_many_turns_as_allowed_are_fine() -> None:
     model = ScriptedModel([ADDING] * (MAX_TURNS - 1) + ["done"])
     assert Agent("a", model=model, tools=[add]).invoke("x")["text"] == "done"
-
-
-@pytest.mark.parametrize("form", [Weather, Weather.model_json_schema()])
-def test_a_structured_reply_is_data(call: Any, form: Any) -> None:
-    model = ScriptedModel([{"city": "Rome", "degrees": 30}])
-    answer = call(Agent("a", model=model, response_format=form), "Weather?")
-    assert answer["data"] == {"city": "Rome", "degrees": 30}
-    assert json.loads(answer["text"]) == answer["data"]
 
 
 @pytest.mark.parametrize("name", ["", "two words", "1st", "a-b", "a/b", "a.b", "naïve!", "__start__"])
@@ -250,27 +214,6 @@ def test_an_agent_is_one_kind_of_worker(kinds: Any) -> None:
 def test_the_config_of_the_caller_reaches_the_worker() -> None:
     graph = graph_of(lambda state, config: {"messages": [AIMessage(str(config["metadata"]["mine"]))]})
     assert Agent("a", runnable=graph).invoke("x", {"metadata": {"mine": 7}})["text"] == "7"
-
-
-def test_a_chat_model_is_told_context_request_and_task(call: Any) -> None:
-    model = ScriptedModel("fine")
-    call(Agent("a", instructions="Be brief.", model=model), ASSIGNMENT)
-    (asked,) = [call.messages for call in model.calls]
-    assert asked[0] == SystemMessage("Be brief.")
-    assert quote("a", "A") in asked[1].text
-
-
-def test_a_task_with_braces_reaches_a_chat_model_unchanged() -> None:
-    model = ScriptedModel("fine")
-    Agent("a", model=model).invoke("Explain {{x}}, {request} and {y}")
-    assert model.calls[0].prompt == "Explain {{x}}, {request} and {y}"
-
-
-def test_an_agent_works_in_a_node_of_a_users_graph(call: Any) -> None:
-    def node(state: MessagesState) -> Any:
-        return {"messages": [AIMessage(KINDS["role"].invoke(state["messages"][-1].text)["text"])]}
-
-    assert call(graph_of(node), {"messages": "hello"})["messages"][-1].text == "HELLO!"
 
 
 class TaskState(TypedDict, total=False):
@@ -327,14 +270,6 @@ def test_a_graph_with_the_settings_of_a_run_uses_its_model(monkeypatch: pytest.M
 def test_building_an_agent_needs_no_model() -> None:
     agent = Agent("a", "For nothing.", instructions="Work.", examples=["One."])
     assert (agent.name, agent.description, agent.examples) == ("a", "For nothing.", ("One.",))
-
-
-def test_errors_of_a_function_are_raised_as_they_are(call: Any) -> None:
-    def fail(task: str) -> Answer:
-        raise ZeroDivisionError("by zero")
-
-    with pytest.raises(ZeroDivisionError, match="by zero"):
-        call(Agent("a", function=fail), "x")
 
 
 @each(

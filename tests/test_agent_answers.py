@@ -97,13 +97,6 @@ def test_a_reply_that_is_no_answer_is_an_error(call: Any, as_: str, reply: Reply
     assert caught.value.kind == kind
 
 
-@each(("reply", "kind"), NO_ANSWERS)
-def test_a_streamed_reply_that_is_no_answer_is_an_error(reply: Reply, kind: str) -> None:
-    with pytest.raises(AgentError) as caught:
-        list(Agent("writer", model=ScriptedModel(reply)).stream("x"))
-    assert caught.value.kind == kind
-
-
 def test_a_graph_without_messages_gave_no_answer() -> None:
     with pytest.raises(AgentError, match="ended without a new message"):
         Agent("a", runnable=RunnableLambda(lambda state: {"messages": []})).invoke("x")

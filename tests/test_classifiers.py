@@ -1,7 +1,6 @@
 """Classifiers rank a team for a request, each in its way, and pass on what they are not sure of."""
 
 import asyncio
-import copy
 import functools
 import math
 from typing import Any
@@ -9,31 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.errors import GraphInterrupt
 
-from agents import Agent, Retry
 from agents.testing import ScriptedModel
-from graphs import ConfigurationError, EmbeddingClassifier, Router
+from graphs import ConfigurationError, EmbeddingClassifier
 from graphs.decisions.classifiers import Classify, ModelClassifier
+from tests.classified import ASK, TEAM, Letters, candidates, classify
 from tests.tables import each
-
-BILLING = Agent("billing", "Bills and refunds.", function=str, examples=["Where is my refund?", "A", "Never shown"])
-WEATHER = Agent("weather", "Rain and sun.", function=str)
-TEAM = [BILLING, WEATHER]
-ASK = "Where is my money?"
-AT_ONCE = Retry(wait=0)
-
-
-def classify(call: Any, *classifiers: Any, task: str = ASK, before: Any = (), team: Any = TEAM) -> Any:
-    asked = {"task": task, "request": HumanMessage(task), "conversation": list(before)}
-    return call(Classify(classifiers, team, model=False, threshold=0.5, retry=AT_ONCE), asked)
-
-
-def candidates(ranking: Any) -> dict[str, float]:
-    return {candidate["agent"]: candidate["confidence"] for candidate in ranking["candidates"]}
-
 
 # Functions
 
@@ -150,101 +132,6 @@ def test_the_form_shown_to_a_model_has_only_the_teams_names() -> None:
     assert schema["$defs"]["Ranked"]["properties"]["agent"]["enum"] == ["billing", "weather", "none"]
 
 
-# Embeddings
-
-
-class Letters(Embeddings):
-    """Counts letters, so that texts are as similar as the letters in them."""
-
-    def __init__(self) -> None:
-        self.documents: list[list[str]] = []
-
-    def embed_query(self, text: str) -> list[float]:
-        return [float(text.count(letter)) for letter in "abcdef"]
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        self.documents.append(texts)
-        return [self.embed_query(text) for text in texts]
-
-
-def agents(**examples: str) -> list[Agent]:
-    return [Agent(name, description, function=str, examples=["f"]) for name, description in examples.items()]
-
-
-def by_letters(call: Any, text: str, team: Any, **options: Any) -> Any:
-    classifier = EmbeddingClassifier(Letters(), **{"threshold": 0.6, "margin": 0.1, "sharpness": 20, **options})
-    return classify(call, classifier, task=text, team=team)
-
-
-def sure(ranking: Any) -> list[str]:
-    return [name for name, confidence in candidates(ranking).items() if confidence >= 0.5]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("aaa", ["one"]), ("bbb", ["two"]), ("acc", []), ("ab", []), ("cd", []), ("", [])],
-    ids=["near one", "near the other", "not so near", "near both", "near nobody", "nothing"],
-)
-def test_embeddings_name_who_is_near_and_ahead(call: Any, text: str, expected: list[str]) -> None:
-    assert sure(by_letters(call, text, agents(one="a", two="b"))) == expected
-
-
-def test_what_is_near_nobody_is_passed_on_to_the_model_and_without_one_to_nobody(call: Any) -> None:
-    team, near = agents(one="a", two="b"), EmbeddingClassifier(Letters())
-    model = ModelClassifier(team, ScriptedModel([{"reason": "", "candidates": [{"agent": "two", "confidence": 0.9}]}]))
-    assert classify(call, near, model, task="cd", team=team)["decided_by"] == "model"
-    assert sure(classify(call, near, task="cd", team=team)) == []
-
-
-def test_less_similarity_is_enough_where_no_model_follows() -> None:
-    assert (
-        EmbeddingClassifier(Letters()).confidence(0.25)
-        < 0.5
-        < EmbeddingClassifier(Letters()).confidence(0.25, is_last=True)
-    )
-
-
-def test_several_may_be_meant_where_no_lead_is_asked_for() -> None:
-    ranking = by_letters(Classify.invoke, "ab", agents(one="a", two="b", three="c"), margin=0)
-    assert sure(ranking) == ["one", "two"]
-
-
-@pytest.mark.parametrize(
-    ("description", "examples", "score"),
-    [
-        ("d", [], 1.0),
-        ("D: d, a. A.", [], (math.sqrt(0.5) + 1) / 2),
-        ("a", ["b", "dd"], 0.5),
-        ("", ["b", "d"], (2 / math.sqrt(7) + 1) / 2),
-        ("a", [], 0.0),
-        ("", [], 2 / math.sqrt(7)),
-        ("D", ["B"], 1.0),
-    ],
-)
-def test_an_agent_is_as_near_as_its_description_and_its_nearest_words(
-    description: str, examples: list[str], score: float
-) -> None:
-    agent = Agent("add_be", description, function=str, examples=examples)
-    assert EmbeddingClassifier(Letters()).scores("D", [agent])["add_be"] == pytest.approx(score)
-
-
-def test_the_teams_utterances_are_embedded_once(call: Any) -> None:
-    letters = Letters()
-    classifier = EmbeddingClassifier(letters)
-    for _ in range(3):
-        classify(call, classifier)
-    assert letters.documents == [["bills and refunds", "where is my refund?", "a", "never shown", "rain and sun"]]
-
-
-def test_the_threshold_is_a_confidence_of_one_half() -> None:
-    classifier = EmbeddingClassifier(Letters(), threshold=0.4, sharpness=1000)
-    assert [classifier.confidence(similarity) for similarity in (-1.0, 0.4, 1.0)] == [0.0, 0.5, 1.0]
-
-
-def test_one_agent_alone_has_nobody_to_be_ahead_of() -> None:
-    assert candidates(by_letters(Classify.invoke, "a", agents(one="a"))) == {"one": 0.9997}
-
-
 # Chains
 
 
@@ -300,11 +187,6 @@ def test_an_interrupt_is_not_a_failure(call: Any) -> None:
 
     with pytest.raises(GraphInterrupt):
         classify(call, ask, async_rule)
-
-
-def test_a_router_with_embeddings_can_be_copied_deeply() -> None:
-    router = copy.deepcopy(Router(TEAM, classifier=Letters(), model=False))
-    assert router.compile().invoke({"messages": "Bills and refunds."})["route"]["chosen"] == ["billing"]
 
 
 @pytest.mark.parametrize("wrong", ["model", None, 3, Own])

@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from agents.models.local import available, describe_download, find, local_model,
 from agents.models.local.download import DownloadError
 from agents.models.local.server import LocalModelError
 from agents.models.local.weights import Weights
+from tests.loopback import Handler, Loopback
 
 CONTENT = bytes(range(256)) * 40
 WEIGHTS = Weights(
@@ -33,7 +33,7 @@ WEIGHTS = Weights(
 needs_runtime = pytest.mark.skipif(find_spec("xllamacpp") is None, reason="podium[local] is not installed")
 
 
-class Files(ThreadingHTTPServer):
+class Files(Loopback):
     """Serves `content` with ranges, and remembers which were asked for."""
 
     content = CONTENT
@@ -41,24 +41,18 @@ class Files(ThreadingHTTPServer):
     """Bytes after which an answer breaks off."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
+        super().__init__(Answer)
         self.ranges: list[str] = []
 
 
-class Answer(BaseHTTPRequestHandler):
+class Answer(Handler):
     server: Files
 
-    def do_GET(self) -> None:
+    def serve(self, body: bytes) -> None:
         start = int(re.findall(r"\d+", self.headers["Range"])[0])
         self.server.ranges.append(self.headers["Range"])
         body = self.server.content[start:]
-        self.send_response(206)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: self.server.break_after])
-
-    def log_message(self, *args: object) -> None:
-        pass
+        self.answer(body[: self.server.break_after], {"Content-Length": str(len(body))}, 206)
 
 
 @pytest.fixture(autouse=True)
@@ -74,12 +68,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
     with Files() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def write_wheels(folder: Path, content: bytes = CONTENT, parts: int = WEIGHTS.parts) -> None:

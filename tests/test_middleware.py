@@ -8,12 +8,9 @@ from langchain.agents.middleware import (
     HumanInTheLoopMiddleware,
     ModelCallLimitMiddleware,
     ModelFallbackMiddleware,
-    ModelRetryMiddleware,
     PIIMiddleware,
     SummarizationMiddleware,
-    TodoListMiddleware,
     ToolCallLimitMiddleware,
-    ToolRetryMiddleware,
 )
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
@@ -59,15 +56,6 @@ def test_a_long_conversation_is_summarised(call: Any) -> None:
     assert "They spoke of rain." in provider.requests[0]["messages"][1]["content"]
 
 
-def test_a_to_do_list_is_a_tool_beside_the_agents_own(call: Any) -> None:
-    todo = {"todos": [{"content": "Look up", "status": "in_progress"}]}
-    with FaultyProvider([Reply(tool_calls=[{"name": "write_todos", "args": todo}]), LOOKING, "Wet."]) as provider:
-        model = provider.chat_model()
-        agent = Agent("a", instructions="Help.", model=model, tools=[look_up], middleware=[TodoListMiddleware()])
-        assert ask(call, agent)["text"] == "Wet."
-    assert {tool["function"]["name"] for tool in provider.requests[0]["tools"]} == {"write_todos", "look_up"}
-
-
 @pytest.mark.parametrize(("decision", "told"), [("approve", "rain is wet"), ("reject", "No need.")])
 def test_a_person_decides_on_a_tool_call(call: Any, decision: str, told: str) -> None:
     model = ScriptedModel([LOOKING, "Done."])
@@ -108,23 +96,6 @@ def test_a_fallback_takes_over_when_our_retries_are_used_up(call: Any) -> None:
         agent = Agent("a", model=broken.chat_model(), tools=[look_up], middleware=[fallback], instructions="Help.")
         assert ask(call, agent)["text"] == "Wet."
     assert (len(broken.requests), len(provider.requests)) == (6, 2)
-
-
-def test_tools_are_retried_by_langchains_middleware_before_their_error_is_an_answer(call: Any) -> None:
-    tried: list[str] = []
-
-    def fetch(page: str) -> str:
-        """Fetch a page."""
-        tried.append(page)
-        if len(tried) < 3:
-            raise OSError("gone")
-        return "here"
-
-    fetching = Reply(tool_calls=[{"name": "fetch", "args": {"page": "p"}, "id": "1"}])
-    model = ScriptedModel([fetching, "Read."])
-    retry = ToolRetryMiddleware(max_retries=2, initial_delay=0, jitter=False, on_failure="error")
-    agent = Agent("a", model=model, tools=[fetch], middleware=[retry])
-    assert (ask(call, agent)["text"], len(tried), model.calls[1].messages[-1].text) == ("Read.", 3, "here")
 
 
 class Report(BaseModel):
@@ -179,12 +150,6 @@ def test_middleware_goes_with_an_agent_into_a_network(call: Any) -> None:
     peers = [Agent("a", model=model, middleware=[noting]), Agent("b", function=str.upper)]
     assert call(Network(peers).compile(), {"messages": "hi"})["messages"][-1].text == "T"
     assert noting.notes == ["model"]
-
-
-def test_retries_of_langchain_wrap_ours(call: Any) -> None:
-    model = ScriptedModel([*[ConnectionError("gone")] * 3, "fine"])
-    retry: Any = ModelRetryMiddleware(max_retries=1, initial_delay=0, jitter=False)
-    assert ask(call, Agent("a", instructions="Help.", model=model, middleware=[retry]))["text"] == "fine"
 
 
 def test_tools_and_middleware_need_a_model_that_calls_tools() -> None:

@@ -8,7 +8,6 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from agents.testing import Fault, FaultyProvider
 from graphs import Step, Workflow
 from graphs.show.run_summary import RunSummary
 from graphs.show.tables import costs
+from tests.loopback import Handler, Loopback
 
 REPLY = {
     "id": "1",
@@ -46,22 +46,21 @@ REPLY = {
 needs_runtime = pytest.mark.skipif(find_spec("xllamacpp") is None, reason="podium[local] is not installed")
 
 
-class Provider(ThreadingHTTPServer):
+class Provider(Loopback):
     """Keeps connections open, as real servers do, and counts them and the requests."""
 
-    daemon_threads = True
     models: tuple[str, ...] = ("first", "second")
     loading = 0
     """Questions for the models that are answered 503 before the first answer."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Answer)
         self.connections = 0
         self.requests = 0
-        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+        self.url += "/v1"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Answer(Handler):
     server: Provider
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # headers and body in one packet
@@ -70,28 +69,18 @@ class Handler(BaseHTTPRequestHandler):
         self.server.connections += 1
         super().setup()
 
-    def do_GET(self) -> None:
-        if self.server.loading:
+    def serve(self, body: bytes) -> None:
+        if self.command == "POST":
+            self.server.requests += 1
+            self.send(REPLY)
+        elif self.server.loading:
             self.server.loading -= 1
-            self.answer({"error": {"message": "Loading model", "code": 503}}, 503)
+            self.send({"error": {"message": "Loading model", "code": 503}}, 503)
         else:
-            self.answer({"object": "list", "data": [{"id": name, "object": "model"} for name in self.server.models]})
+            self.send({"object": "list", "data": [{"id": name, "object": "model"} for name in self.server.models]})
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.requests += 1
-        self.answer(REPLY)
-
-    def answer(self, body: dict[str, object], status: int = 200) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: object) -> None:
-        pass
+    def send(self, body: dict[str, object], status: int = 200) -> None:
+        self.answer(json.dumps(body).encode(), status=status)
 
 
 @pytest.fixture(autouse=True)
@@ -104,12 +93,8 @@ def _nothing_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
     with Provider() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_an_instance_is_taken_as_it_is() -> None:

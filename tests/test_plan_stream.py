@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -20,10 +18,8 @@ from agents import Agent
 from agents.testing import ScriptedModel
 from graphs import Planner
 from graphs.decisions.plan_stream import StepReader
-from graphs.storage import sqlite
 from graphs.storage.fork import copy_run, find_point, fork_points
 from tests.planned import ANSWER, ASK, AT_ONCE, THREAD, plan, step
-from tests.processes import Processes
 from tests.tables import each
 from tests.waiting import PATIENCE
 
@@ -141,25 +137,6 @@ def test_a_run_that_is_killed_while_its_plan_is_written_repeats_nothing_that_is_
     assert (state["status"], list(state["steps"])) == ("completed", ["red", "blue", "last"])
     assert {"do red", "do more"}.isdisjoint(again.tasks)
     assert "These steps of your plan have begun" in again.model.calls[0].prompt
-
-
-def be_killed(file: str) -> None:
-    """Begin a run that is stored in a file, and kill this process when the first of its steps is done."""
-    with sqlite(file) as saver:
-        run = Run(SOUND, saver=saver)
-        run.wait_for("blue", lambda: os.kill(os.getpid(), signal.SIGKILL) is None)
-        run.graph.invoke(ASK, THREAD)
-
-
-def test_a_process_that_is_killed_while_a_plan_is_written_repeats_nothing_that_is_done(processes: Processes) -> None:
-    file = processes.folder / "runs.db"
-    killed = processes.start(script=f"from tests.test_plan_stream import be_killed; be_killed({str(file)!r})").wait()
-    assert killed.code == -signal.SIGKILL, killed.told
-    with sqlite(file) as saver:
-        again = Run(plan(step("blue", "red"), step("last")), ANSWER, saver=saver)
-        state = again.graph.invoke(None, THREAD)
-    assert (state["status"], list(state["steps"])) == ("completed", ["red", "blue", "last"])
-    assert "do red" not in again.tasks  # blue needs it, so its result was stored when blue began
 
 
 def test_a_run_whose_steps_began_early_is_forked_at_a_step(call: Any) -> None:

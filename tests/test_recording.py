@@ -152,30 +152,10 @@ def test_what_differs_from_run_to_run_is_no_change(tmp_path: Path) -> None:
 @each(
     "text",
     [
-        *(
-            "",
-            " ",
-            "\n",
-            "two\nlines",
-            "ends\n",
-            "\n\nbegins",
-            "  indented\n  text",
-            "trailing \n space",
-            "tab\tand\r\nCR",
-        ),
-        *(
-            "yes",
-            "1",
-            "null",
-            "# no comment",
-            "- no: list",
-            "'\"",
-            "Grüße 🎭 日本",
-            "\x07\x85\u2028\ufeff",
-            "{x}",
-            "---\n...",
-        ),
-        *('{"a": [1, 2.0, null], "ü": "x\\ny"}', '{"a":1}', '{ "a" : 1 }', '{"a": 1, "a": 2}', "[1]", "3"),
+        *("", " ", "\n", "two\nlines", "ends\n", "\n\nbegins", "  indented\n  text", "trailing \n space"),
+        *("tab\tand\r\nCR", "yes", "1", "null", "# no comment", "- no: list", "'\"", "Grüße 🎭 日本", "---\n..."),
+        *("\x07\x85\u2028\ufeff", "{x}", '{"a": [1, 2.0, null], "ü": "x\\ny"}', '{"a":1}', '{ "a" : 1 }'),
+        *('{"a": 1, "a": 2}', "[1]", "3"),
     ],
 )
 def test_texts_are_replayed_as_they_were(tmp_path: Path, text: str) -> None:
@@ -288,16 +268,6 @@ def test_the_environment_has_it_record_anew(tmp_path: Path, monkeypatch: pytest.
     assert RecordedModel(file, no_model, record=False).invoke("x").text == "new"
 
 
-def test_the_same_conversation_gives_the_same_file(call: Any, tmp_path: Path) -> None:
-    texts = set()
-    for name in ("one.yaml", "two.yaml"):
-        model = RecordedModel(tmp_path / name, ScriptedModel(lambda messages: messages[-1].text.upper()))
-        clerk = Agent("clerk", instructions="You reckon.", tools=[add], model=model)
-        assert call(clerk, "Hello")["text"] == "HELLO"
-        texts.add((tmp_path / name).read_text())
-    assert len(texts) == 1
-
-
 def test_calls_at_once_are_all_recorded(tmp_path: Path) -> None:
     file = tmp_path / "many.yaml"
     prompts = [f"prompt {number}" for number in range(40)]
@@ -310,9 +280,6 @@ def test_calls_at_once_are_all_recorded(tmp_path: Path) -> None:
 def test_a_recording_needs_a_file_or_a_model(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"A model to record to .*none\.yaml"):
         RecordedModel(tmp_path / "none.yaml")
-    (tmp_path / "other.yaml").write_text("exchanges: [{prompt: 3}]")
-    with pytest.raises(ConfigurationError, match=r"other\.yaml holds no recorded conversation"):
-        RecordedModel(tmp_path / "other.yaml")
 
 
 def test_the_page_shows_the_file_that_its_example_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,8 +291,8 @@ def test_the_page_shows_the_file_that_its_example_writes(tmp_path: Path, monkeyp
     assert (tmp_path / "recordings" / "haiku.yaml").read_text() == shown
 
 
-@each("text", ["exchanges: " + "[" * 1000, "- a list", "exchanges: [{}]", "{"])
+@each("text", ["exchanges: " + "[" * 1000, "- a list", "exchanges: [{}]", "exchanges: [{prompt: 3}]", "{"])
 def test_a_file_that_is_no_recording_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "other.yaml").write_text(text)
-    with pytest.raises(ConfigurationError, match="holds no recorded conversation"):
+    with pytest.raises(ConfigurationError, match=r"other\.yaml holds no recorded conversation"):
         RecordedModel(tmp_path / "other.yaml")

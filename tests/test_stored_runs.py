@@ -1,4 +1,4 @@
-"""Stored runs read without their graphs: listed, shown, explained where they cannot be read."""
+"""Stored runs read without their graphs: listed, shown, pruned, explained where they cannot be read."""
 
 import json
 import sqlite3
@@ -16,6 +16,8 @@ from graphs.cli.questions import ShownQuestion
 from graphs.errors import StorageError
 from graphs.storage import runs, sqlite, state
 from graphs.storage.serializer import CompressingSerializer
+from tests.office import Office
+from tests.processes import Processes
 from tests.test_storage import config, execute, two_steps
 
 
@@ -163,9 +165,26 @@ def test_what_is_no_text_where_a_text_belongs_is_explained(file: Path) -> None:
         runs(saver)
 
 
-def test_a_state_can_be_printed_as_json(file: Path) -> None:
-    with sqlite(file) as saver:
-        two_steps().compile(saver).invoke({"messages": "go"}, config())
-        shown = state(saver, "t")
-    del shown["values"]["messages"]
-    assert json.loads(json.dumps(shown))["values"]["status"] == "completed"
+def test_runs_are_pruned(processes: Processes) -> None:
+    with Office() as office:
+        for name in ("old", "new"):
+            processes.podium("Do it", "--pattern", "planner", "--thread", name, **office.environment)
+        processes.podium("Do it", "--approve", "--pattern", "planner", "--thread", "open", **office.environment)
+        shown = json.loads(processes.podium("show", "new", "--json").out)
+        size = (processes.folder / "runs.sqlite").stat().st_size
+        assert processes.podium("prune").out == "0 runs deleted, 2 reduced to their result\n"
+        assert (processes.folder / "runs.sqlite").stat().st_size < size
+        reduced = json.loads(processes.podium("show", "new", "--json").out)
+        assert {**reduced, "started": shown["started"]} == shown
+        assert reduced["started"] < shown["ended"]
+        assert processes.podium("resume", "open", "--answer", "approve", **office.environment).code == COMPLETED
+    assert processes.podium("prune", "--older-than", "0").out == "3 runs deleted, 0 reduced to their result\n"
+
+
+def test_a_run_whose_conversation_goes_on_is_not_pruned(file: Path, processes: Processes) -> None:
+    with sqlite(file) as storage:
+        for name in ("a", "b"):
+            two_steps().compile(storage).invoke({"messages": "hi"}, config(name))
+        with storage.lock_thread("a"):
+            assert processes.podium("prune", "--older-than", "0").out == "1 runs deleted, 0 reduced to their result\n"
+        assert [thread for thread, *_ in storage.threads()] == ["a"]

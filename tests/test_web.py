@@ -3,10 +3,8 @@
 import asyncio
 import gzip
 import ssl
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import anyio
@@ -16,37 +14,33 @@ from langchain_core.tools import ToolException
 
 from agents.tools import can_search, fetch_page, fetch_tool, web_search
 from agents.tools.web import Fetcher, results_text
+from tests.loopback import Handler, Loopback
 from tests.tables import each
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 Reply = tuple[int, dict[str, str], bytes]
 
 
-class Website(ThreadingHTTPServer):
+class Website(Loopback):
     """Serves what a test puts under `pages`; keeps what it was asked."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Answer)
         self.pages: dict[str, Reply] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
-        self.url = f"http://127.0.0.1:{self.server_port}"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Answer(Handler):
     server: Website
     drip: ClassVar[bytes] = b"X-Slow: 1\r\n"
 
-    def do_GET(self) -> None:
+    def serve(self, body: bytes) -> None:
         self.server.requests.append((self.path, dict(self.headers)))
         if self.path == "/slow":
             self.never_end()
             return
         status, headers, content = self.server.pages.get(self.path, (404, HTML, b""))
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
+        self.answer(content, headers, status)
 
     def never_end(self) -> None:
         """Send a header line now and then: every single read is quick, the whole never ends."""
@@ -58,16 +52,11 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:  # the reader left
             self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Stay quiet."""
-
 
 @pytest.fixture
 def site() -> Iterator[Website]:
     with Website() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
-        server.shutdown()
 
 
 def anything(_: str) -> bool:

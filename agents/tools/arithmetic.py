@@ -24,7 +24,10 @@ MAX_BITS = 4_000
 
 
 def _bounded(compute: Callable[..., object]) -> Callable[..., int | float]:
-    return lambda *operands: _number(compute(*map(_number, operands)))
+    def bounded(*operands: object) -> int | float:
+        return _number(compute(*map(_number, operands)))
+
+    return bounded
 
 
 def _number(value: object) -> int | float:
