@@ -9,7 +9,7 @@ ENGINE_TESTS := $(wildcard tests/test_workflow*.py tests/test_pattern.py tests/t
 CORE_TESTS := tests/test_workflow.py tests/test_pattern.py tests/test_node.py tests/test_steps.py $(wildcard tests/test_langgraph_contracts*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest test-others docs docs-check check format notebooks tour studio bench clean
+.PHONY: help demo test test-local test-oldest test-others docs docs-check check format notebooks tour studio bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ demo: .venv/base ## Answer a real request: with your key, or without one with a 
 
 test: .venv/dev ## Run the tests (no key, no network; about two minutes on two quiet cores)
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n auto -m "not types"
+
+test-local: .venv/dev .venv/local ## Run the tests of the local model, if its weights are on this machine
+	$(BIN)/python -m pytest -q -m local_model tests/test_local.py
 
 test-oldest: .venv-oldest/done ## Run the engine's tests with the oldest versions of LangGraph and LangChain admitted
 	.venv-oldest/bin/python -m pytest -q -p no:cacheprovider $(ENGINE_TESTS)

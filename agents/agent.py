@@ -210,7 +210,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         return isinstance(worker, ChatModelWorker) and not tally.tools_ran and worker.does_without_tools(error)
 
     def answer(self, reply: object, usage: Usage) -> Answer:
-        """Turn whatever a worker gave back into an answer, or raise why it is not one."""
+        """Read an answer from a worker's reply, or raise why it is not one."""
         return read_answer(self.name, reply, usage, {tool.name for tool in self.tools if tool.return_direct})
 
     def spent(self, reply: object, tally: Tally, config: RunnableConfig) -> Usage:

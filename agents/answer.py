@@ -1,4 +1,4 @@
-"""Answers: what an agent returns, read from whatever its worker gave back."""
+"""Answers: what an agent returns, read from the reply of its worker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ANSWER = frozenset({"text", "data", "status", "errors", "usage"})
 MAX_FIGURES = 40
 """Named results that an answer passes on, the latest."""
 _EXACT = 2**53
-"""Larger whole numbers become floats: storages and JSON readers know no others."""
+"""Larger whole numbers become floats, as in storages and JSON readers."""
 
 
 class Answer(TypedDict):
@@ -79,14 +79,16 @@ def read_answer(name: str, reply: object, usage: Usage, direct: Collection[str] 
         return cast("Answer", {**reply, "usage": usage})
     if isinstance(reply, dict) and reply.get("__interrupt__"):
         raise AgentError(f"Agent {name!r} asks a person; let it work in a pattern compiled with a checkpointer")
+    if isinstance(reply, BaseMessage):
+        reply = {"messages": [reply]}
     if isinstance(reply, dict) and isinstance(reply.get("messages"), list):
         if (data := reply.get("structured_response")) is not None:
             return _from_data(name, data, usage)
-        return _from_message(name, _last(name, reply["messages"], direct), usage)
-    if isinstance(reply, BaseMessage):
-        return _from_message(name, _last(name, [reply], direct), usage)
+        message = _last(name, reply["messages"], direct)
+        check_reply(message, name, calls=False)
+        return {**_completed(message.text, None, usage), "message_id": message.id}
     if reply is None or (isinstance(reply, str) and not reply.strip()):
-        raise AgentError(f"Agent {name!r} returned nothing", kind="empty")
+        raise AgentError(f"Agent {name!r} returned nothing; an answer is text or data", kind="empty")
     if isinstance(reply, str):
         return _completed(reply, None, usage)
     return _from_data(name, reply, usage)
@@ -103,11 +105,6 @@ def _last(name: str, messages: list[BaseMessage], direct: Collection[str]) -> AI
         raise EmptyReplyError(f"Agent {name!r} ended with the result of a tool instead of an answer: {last.text:.200}")
     end = "without a new message" if last is None else f"with a {type(last).__name__}"
     raise AgentError(f"Agent {name!r} ended {end}; an answer is a new AIMessage with content", kind="empty")
-
-
-def _from_message(name: str, message: AIMessage, usage: Usage) -> Answer:
-    check_reply(message, name, calls=False)
-    return {**_completed(message.text, None, usage), "message_id": message.id}
 
 
 def _from_data(name: str, data: object, usage: Usage) -> Answer:

@@ -1,4 +1,4 @@
-"""Assignments: what an agent gets as data, how it melts into messages for a chat model, and how words are quoted."""
+"""Assignments: what an agent gets as data, how that becomes messages for a chat model, and how words are quoted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Assignment(TypedDict, total=False):
     template: str
     """The task before `{request}` and `{label}` were filled in; chat models get those as fenced data instead.
 
-    It counts only while it gives the task, so that code that changes the task need not change it too.
+    It is ignored unless filling it in gives the task, so that code may change the task alone.
     """
     context: dict[str, str]
     """The results this task depends on, as text, by step id or a label such as `best_version` or `feedback`."""
@@ -128,7 +128,7 @@ def quote_conversation(messages: Sequence[BaseMessage]) -> str:
 
 
 def messages_of(assignment: Assignment, *, max_tokens: int = HISTORY_TOKENS) -> list[BaseMessage]:
-    """Melt an assignment for a chat model: the conversation in its roles, then one message.
+    """Write an assignment as messages for a chat model: the conversation in its roles, then one message.
 
     That message holds request, context and task, and the pictures and files of the request. What differs least between
     calls comes first, for prompt caches. Text alone is a plain string.

@@ -1,4 +1,4 @@
-"""Settings that the caller of a run may choose without building the graph again: LangGraph's runtime context."""
+"""Per-run settings, passed as LangGraph's runtime context, and the ceilings that operators set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from langgraph.runtime import get_runtime
 from agents.errors import ConfigurationError
 
 HISTORY_TOKENS = 4000
-"""Tokens of a conversation that a model gets of whose context window nothing is known."""
+"""Limit of the conversation before a request, in tokens, for a model whose profile does not name its context window."""
 
 _LIMITS = ("max_calls", "max_tokens", "max_cost", "max_seconds", "max_history_tokens")
 
@@ -31,7 +31,7 @@ class Settings:
 
     model: str = field(
         default="",
-        metadata={"description": "Chat model as provider:model for all that name none of their own; empty: default."},
+        metadata={"description": "Chat model as provider:model, where an agent or pattern has none; empty: default."},
     )
     approval: bool = field(default=False, metadata={"description": "Have a person approve each plan before it runs."})
     max_calls: int = field(default=0, metadata={"description": "Model calls in the whole run; 0: no limit."})
@@ -80,8 +80,8 @@ class Settings:
 
 
 CEILINGS = ("max_calls", "max_tokens", "max_cost", "max_seconds")
-"""Limits that an operator may set for every run, as `PODIUM_MAX_CALLS`, `PODIUM_MAX_TOKENS` or `PODIUM_MAX_SECONDS`; a
-run may ask for less, not for more."""
+"""Limits of an operator for every run, as `PODIUM_MAX_CALLS`, `PODIUM_MAX_TOKENS`, `PODIUM_MAX_SECONDS`, or with prices
+`PODIUM_MAX_COST`; a run may ask for less, not for more."""
 PRICES = "PODIUM_PRICES"
 
 

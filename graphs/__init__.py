@@ -4,7 +4,7 @@
     node: ask(state) -> agent -> take(state, reply) -> update; route: state -> next node; the last node is `answer`
 
 planner, router, workflow, supervisor, network, orchestrator: the patterns, a file each. An orchestrator is a supervisor
-whose worker is a planner; the others do not import each other. errors: the tree of all errors.
+whose worker is one agent or a planner; the others do not import each other. errors: the tree of all errors.
 
 The rooms, each with what it imports of this package:
 

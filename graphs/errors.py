@@ -11,7 +11,7 @@
     ├── BudgetError                  the run's budget is used up, so no new call is made
     ├── StorageError                 what was done cannot be stored or read back; ends a run at once
     ├── ThreadBusyError              another run works on the same thread of the same storage
-    ├── AgentError                   an agent gave no usable answer (refused, filtered, cut off, in circles)
+    ├── AgentError                   an agent gave no usable answer (refused, cut off, in circles, rejected by a check)
     │   └── EmptyReplyError          ... nothing at all; also a TransientError
     └── TransientError               may succeed the next time, so it is retried
 

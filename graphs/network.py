@@ -127,7 +127,7 @@ class Network(Pattern[NetworkState]):
             own = {tool.removeprefix(handoffs.HANDOFF_TOOL) for tool in tools}
             if beyond := own - set(self.links[name]):
                 raise ConfigurationError(
-                    f"Agent {name!r} has a tool for handing over to {', '.join(beyond)}, to which it has no link"
+                    f"Agent {name!r} has a tool to hand over to {', '.join(beyond)}; add that link, or remove the tool"
                 )
 
     def assign(self, name: str, state: NetworkState) -> Assignment:

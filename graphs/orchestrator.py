@@ -1,4 +1,4 @@
-"""The whole: triage -> one agent -> check | plan -> review -> (feedback) agent | plan | escalate -> answer."""
+"""An orchestrator: triage -> one agent -> check | plan -> review -> (feedback) agent | plan | escalate -> answer."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         baseline: Answer with a single agent that has all tools of the team, to see what orchestration adds and costs.
 
     Raises:
-        ConfigurationError: As `Planner` and `Supervisor` do; or `review_steps` comes with a planner of your own.
+        ConfigurationError: As in `Planner` and `Supervisor`, or `review_steps` comes with a planner of your own.
     """
 
     name = "orchestrator"
@@ -83,7 +83,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         if not isinstance(planner, Planner | None):
             raise ConfigurationError(f"planner must be a Planner, not {planner!r:.80}")
         if planner is not None and review_steps:
-            raise ConfigurationError("review_steps is for the planner made here; give yours agents that are supervised")
+            raise ConfigurationError("review_steps= excludes planner=; put your planner's agents into supervisors")
         self.agents = team_of(agents)
         options = {"reviewer": reviewer, "model": model, "retry": retry}
         team = [_supervised(agent, **options) if review_steps else agent for agent in self.agents.values()]
@@ -138,7 +138,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         return {"errors": [problem("agent", error)]}
 
     def delegated(self, state: OrchestratorState) -> Literal["check", "review", "plan", "escalate"]:
-        """Judge the agent's answer; plan the request if there is none."""
+        """Judge the agent's answer; plan the request if the agent failed."""
         if not state["work"]:
             return "plan"
         if state["stop_reason"]:

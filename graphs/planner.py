@@ -242,12 +242,12 @@ class Planner(Pattern[PlannerState]):
         return "answer" if has_answer and not again else "synthesize"
 
     def ask_for_answer(self, state: PlannerState) -> Assignment:
-        """Give the synthesizer the request and every result, or why there is none."""
+        """Give the synthesizer the request and every result; in place of a missing one the reason."""
         dropped = state["abandoned"] if state["stop_reason"] else []
         return plans.synthesis_of(self.assignment(state), state["plan"], [*dropped, *state["steps"].values()])
 
     def take_answer(self, state: PlannerState, answer: Answer) -> Update:
-        """Keep the answer; figures in it that come from nowhere are noted in `errors`."""
+        """Keep the answer; figures in it that nothing explains are noted in `errors`."""
         draft, errors = plans.draft_of(answer, self._sources(state))
         return {"draft": draft, "errors": errors}
 

@@ -63,15 +63,15 @@ class Supervisor(Pattern[SupervisorT]):
 
     Args:
         worker: Does the work.
-        reviewer: Judges it: a chat model with a role, or an agent with a typed verdict (see `graphs.decisions.Review`);
-            None for the default chat model.
-        review: Your own review in place of the three below: (task, work, context) -> a verdict, sync or async.
+        reviewer: Judges it: a chat model with instructions, or an agent with a typed verdict (see
+            `graphs.decisions.Review`); None for `model`.
+        review: Your own review in place of reviewer and criteria: (task, work, context) -> a verdict, sync or async.
         criteria: Sentences that must all be true of acceptable work.
         checks: Functions of the text that run before any model is asked; they return None or what to change.
         max_revisions: Times the work is sent back before it is escalated.
         escalate: `best`: return the best so far, status `escalated`. `human`: ask a person by an interrupt (needs a
             checkpointer). An agent: it takes over, with the best so far and the last feedback.
-        model: For a reviewer that has none of its own.
+        model: For a reviewer that has none of its own; None for the default chat model.
         history, retry: As in `Workflow`.
 
     Raises:
@@ -137,7 +137,7 @@ class Supervisor(Pattern[SupervisorT]):
         return {**update, "stop_reason": errors[-1]["message"] if out_of_budget(errors) else unchanged}
 
     def work_failed(self, state: SupervisorState, error: Exception) -> Update:
-        """Escalate: there is nothing new to review."""
+        """Escalate: nothing new can be reviewed."""
         failure = problem("work", error)
         return {"stop_reason": f"{self.worker.name!r} failed: {failure['message']}", "errors": [failure]}
 

@@ -1,4 +1,4 @@
-"""Assignments: tasks are filled in, words quoted, conversations cut, and all of it melts into messages."""
+"""Assignments: tasks are filled in, words quoted, conversations cut, and all of it becomes messages."""
 
 from typing import Any
 

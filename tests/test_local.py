@@ -14,11 +14,15 @@ from typing import Any
 
 import httpx2
 import pytest
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from agents.models.local import available, find, local_model
-from agents.models.local.server import TIMEOUT_SECONDS, Running, Server, _chat
+from agents.models.local import PROFILE, available, find, local_model, prepare
+from agents.models.local.server import SLOTS, TIMEOUT_SECONDS, Running, Server, chat, server_of
 from agents.models.local.server_process import wait_until_idle
-from agents.testing import FaultyProvider
+from agents.teams import team
+from agents.testing import FaultyProvider, ScriptedModel
+from graphs import Planner
+from graphs.cli.models import SUM, stable_prompts
 from graphs.show.notebook import model_or
 from tests.loopback import Handler, Loopback
 from tests.processes import Processes
@@ -51,14 +55,14 @@ def replies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         environment.setenv("PODIUM_MODEL_FILE", str(path))
         environment.setenv("PODIUM_CACHE", str(folder))
         server = Server(path, path.stem)
-        server._file.parent.mkdir()
+        server.file.parent.mkdir()
         with FaultyProvider(EARLIER) as earlier:
             server._write(Running(earlier.base_url.removesuffix("/v1"), "key", os.getpid()))
             model = local_model(max_tokens=2)
             before = model.invoke("Hi").text
         after = {"sync": model.invoke("Hi").text, "async": asyncio.run(model.ainvoke("Hi")).text}
-        yield {"before": before, **after, "file": str(server._file)}
-        os.kill(json.loads(server._file.read_text())["process"], signal.SIGTERM)
+        yield {"before": before, **after, "file": str(server.file)}
+        os.kill(json.loads(server.file.read_text())["process"], signal.SIGTERM)
 
 
 @pytest.fixture
@@ -156,7 +160,7 @@ def test_a_model_that_reads_its_prompt_for_minutes_is_waited_for(
 ) -> None:
     monkeypatch.setenv("PODIUM_CACHE", str(tmp_path))
     (tmp_path / "model.gguf").touch()
-    assert _chat(Server(tmp_path / "model.gguf", "slow"), {}).stream_chunk_timeout == TIMEOUT_SECONDS
+    assert chat(Server(tmp_path / "model.gguf", "slow"), {}).stream_chunk_timeout == TIMEOUT_SECONDS
 
 
 def test_a_server_is_idle_once_no_request_is_at_work_and_its_counters_stand_still() -> None:
@@ -174,3 +178,39 @@ def test_a_server_is_idle_once_no_request_is_at_work_and_its_counters_stand_stil
         wait_until_idle(server.url, "key", idle_seconds=0.5)
     assert len(looks) > len(stands)
     assert set(looks) == {"Bearer key"}
+
+
+def beginning(word: str) -> list[BaseMessage]:
+    return [SystemMessage(f"You are a {word}. " + f"Every {word} is brief, and answers with one word. " * 3)]
+
+
+@real
+def test_a_server_that_starts_has_read_the_prompts_prepared_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: Processes
+) -> None:
+    monkeypatch.setenv("PODIUM_MODEL_FILE", str(find()))
+    monkeypatch.setenv("PODIUM_CACHE", str(tmp_path))
+    beginnings = [beginning(word) for word in ("gardener", "carpenter", "painter")]
+    assert len(beginnings) > SLOTS
+    prepare(beginnings)
+    server = server_of(None)
+    assert server.look_up() is None
+    (server.prompts / "damaged.bin").write_text("not a state of the runtime")
+    model = local_model(max_tokens=1)
+    for prompt in beginnings:
+        usage = model.invoke([*prompt, HumanMessage("Hello")]).usage_metadata
+        assert usage is not None
+        assert usage["input_tokens"] - usage["input_token_details"]["cache_read"] < 20
+    os.kill(json.loads(server.file.read_text())["process"], signal.SIGTERM)
+    prepare(beginnings[:1])
+    assert len(list(server.prompts.iterdir())) == 1
+
+
+def test_the_prompts_that_are_read_in_advance_are_those_of_the_default_team() -> None:
+    prepared = stable_prompts()
+    request = "What do 4 pens at 9 cost?"
+    plan = {"steps": [{"id": "pens", "task": request, "agent": "analyst"}]}
+    model = ScriptedModel([plan, "total = 4 * 9"], default="36", profile=PROFILE)
+    Planner(team(model=model), model=model).compile().invoke({"messages": request})
+    assert [list(call.messages[:-1]) in prepared for call in model.calls[:2]] == [True, True]
+    assert not any(SUM in message.text for prompt in prepared for message in prompt)

@@ -84,6 +84,8 @@ def test_a_last_step_gets_the_results_that_it_speaks_of(task: str, added: list[s
     first, second = ({"id": name, "task": "", "dependencies": []} for name in ("red", "blue"))
     last = {"id": "note", "task": task, "dependencies": []}
     assert with_named_results([first, second, last])[-1]["dependencies"] == added
+    chain = [first, {**second, "dependencies": ["red"]}, {**last, "dependencies": ["blue"]}]
+    assert with_named_results(chain)[-1]["dependencies"] == (["blue", "red"] if "both" in task else ["blue"])
     used = {**second, "dependencies": ["note"]}
     assert with_named_results([first, last, used]) == [first, last, used]
 

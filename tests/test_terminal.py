@@ -13,9 +13,8 @@ from graphs import Step, Workflow
 from graphs.engine import new_record
 from graphs.show import watch
 from graphs.show.live_state import Change, LiveState, LiveTask
-from graphs.show.run_summary import RunSummary
+from graphs.show.run_summary import RunSummary, Work
 from graphs.show.terminal import drawn_live, news, print_timeline, timeline_lines
-from graphs.show.turns import Work
 from tests.finished import finished, timed
 
 ZERO = 1e9

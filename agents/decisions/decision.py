@@ -155,14 +155,12 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
             reply: AIMessage = await effects.invoke(asked, sent, config)
             return reply
 
-        async def ask_structured(asked: AnyRunnable, sent: list[BaseMessage]) -> AIMessage:
-            return await ask(self._structured(asked), sent)
-
         habits = habits_of(model)
         refused = habits.form_in_words
         if not refused:
             try:
-                reply = await call_once(model, words if in_words else messages, ask_structured, self.name)
+                first = words if in_words else messages
+                reply = await call_once(model, first, lambda to, sent: ask(self._structured(to), sent), self.name)
                 return read_reply(reply, self.name, calls=True)
             except Exception as error:
                 if not refuses_form(error):

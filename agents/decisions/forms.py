@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError, WithJsonSchema
@@ -33,20 +33,16 @@ def nearest(name: str, choices: Sequence[str]) -> str | None:
         return name
     if len(name) > MAX_NAME:
         return None
-    for plain in (_letters, _without_fillers):
-        fitting = [choice for choice in choices if plain(choice) == plain(name)]
+    for fillers in ((), _FILLERS):
+        fitting = [choice for choice in choices if _letters(choice, fillers) == _letters(name, fillers)]
         if len(fitting) == 1:
             return fitting[0]
     return None
 
 
-def _letters(name: str) -> str:
-    return "".join(re.findall(r"[^\W_]+", name)).casefold()
-
-
-def _without_fillers(name: str) -> str:
+def _letters(name: str, fillers: Collection[str]) -> str:
     words = re.findall(r"[^\W_]+", name.casefold())
-    return "".join(word for word in words if word not in _FILLERS) or _letters(name)
+    return "".join(word for word in words if word not in fillers) or "".join(words)
 
 
 class OneOf:
@@ -102,21 +98,17 @@ class Form:
             DecisionError: It is not of the form; the message says where.
         """
         if self._adapter is None:
-            return _validated(self.schema, value)
+            from jsonschema import Draft202012Validator  # slow to import, and rarely needed
+
+            for flaw in Draft202012Validator(self.schema).iter_errors(value):
+                raise DecisionError(f"{_place(flaw.absolute_path)}: {flaw.message:.200}")
+            return dict(value)
         try:
             data: dict[str, object] = self._adapter.dump_python(self._adapter.validate_python(value), mode="json")
         except ValidationError as error:
             flaws = [f"{_place(flaw['loc'])}: {flaw['msg']}" for flaw in error.errors()]
             raise DecisionError("; ".join(flaws[:5])) from error
         return data
-
-
-def _validated(schema: Mapping[str, object], value: dict[str, object]) -> dict[str, object]:
-    from jsonschema import Draft202012Validator  # slow to import, and rarely needed
-
-    for flaw in Draft202012Validator(schema).iter_errors(value):
-        raise DecisionError(f"{_place(flaw.absolute_path)}: {flaw.message:.200}")
-    return value
 
 
 def _place(path: Iterable[str | int]) -> str:

@@ -111,7 +111,7 @@ def refuses_tools(error: Exception) -> bool:
 
 
 def _simpler(level: int, words: str, messages: Sequence[BaseMessage], sent: list[BaseMessage]) -> int | None:
-    """Return the next level at which a refused history looks different; None if there is none."""
+    """Return the next level at which a refused history looks different; None after the last."""
     highest = NO_SYSTEM if _ROLES.search(words) else PLAIN
     return next((other for other in range(level + 1, highest + 1) if normalised(messages, other) != sent), None)
 

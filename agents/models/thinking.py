@@ -45,7 +45,7 @@ def without_thinking(text: str) -> str:
 
 
 def answer_only(message: AIMessage) -> AIMessage:
-    """Return a model's message without thinking in its text; the same object where there is none."""
+    """Return a model's message without thinking in its text; the same object if nothing is removed."""
     if not _MARK.search(message.text):
         return message
     content: Any = message.content

@@ -34,7 +34,7 @@ def as_chat_model(model: object) -> Any:
     """
     if model is None or isinstance(model, str | BaseChatModel | WrappedModel):
         return model
-    if isinstance(model, Runnable) and (inside := list(models_in(model))) and all(map(_is_chat_model, inside)):
+    if isinstance(model, Runnable) and all(map(_is_chat_model, models_in(model))):
         return WrappedModel(bound=model)
     raise ConfigurationError(f"A model is a chat model, a wrapped one, or provider:model, not {type(model).__name__}")
 

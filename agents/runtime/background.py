@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from concurrent import futures
 from contextlib import aclosing, suppress
 from contextvars import ContextVar, copy_context
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Generic, NamedTuple, TypeVar, cast
 
@@ -36,17 +37,13 @@ functions of that code run on the next one.
 """
 
 
+@dataclass
 class SyncCaller:
-    """The sync code that waits for the async work in whose context it is.
+    """The sync code that waits for the async work in whose context it is."""
 
-    Attributes:
-        cancellation: Cancels the work, because the caller was interrupted or has left.
-        thread: Identifies the caller's thread.
-    """
-
-    def __init__(self) -> None:
-        self.cancellation = Cancellation()
-        self.thread = threading.get_ident()
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    """Cancels the work, because the caller was interrupted or has left."""
+    thread: int = field(default_factory=threading.get_ident)
 
 
 sync_caller: ContextVar[SyncCaller | None] = ContextVar("podium_sync_caller", default=None)

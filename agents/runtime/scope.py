@@ -102,7 +102,7 @@ def run_scope(config: RunnableConfig) -> RunScope | None:
 
 
 def in_run_scope(config: RunnableConfig) -> tuple[RunScope | nullcontext[None], RunnableConfig]:
-    """Return what to enter for a run, sync or async, and the run's config; inside of another run there is nothing."""
+    """Return what to enter for a run, sync or async, and the run's config; inside another run both are its own."""
     if run_scope(config) is not None:
         return nullcontext(), config
     scope = RunScope()

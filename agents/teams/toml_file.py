@@ -116,7 +116,9 @@ def read_team_file(path: Path) -> TeamFile:
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError also of a number with too many digits
-        raise TeamFileError(f"{path}:{_line_of(error, text)}: this is not TOML: {error}") from error
+        stated = re.search(r"at line (\d+)", str(error))
+        line = int(stated[1]) if stated else text.count("\n") + 1
+        raise TeamFileError(f"{path}:{line}: this is not TOML: {error}") from error
     if problems := list(_problems(data, path.parent)):
         lines = _lines(text)
         located = sorted((_line(lines, place), problem) for place, problem in problems)[:MAX_PROBLEMS]
@@ -187,11 +189,6 @@ def _is_folder(parent: Path, folder: str) -> bool:
         return (parent / folder).is_dir() and not any(part.startswith(".") for part in inside.parts)
     except (ValueError, OSError, RuntimeError):  # outside, or a NUL in the name; too long; a loop of links
         return False
-
-
-def _line_of(error: Exception, text: str) -> int:
-    stated = re.search(r"at line (\d+)", str(error))
-    return int(stated[1]) if stated else text.count("\n") + 1
 
 
 @reads_foreign_text()

@@ -119,7 +119,7 @@ class FaultyProvider:
         """Their headers, with names in lower case."""
         self.models = list(models)
         self.loading = loading
-        self._refuses = refuses if isinstance(refuses, Mapping) else {name: _unsupported(name) for name in refuses}
+        self._refuses = refuses if isinstance(refuses, Mapping) else dict.fromkeys(refuses)
         self._script = Script(script, repeat=repeat, default=default)
         self._lock = threading.Lock()
         self.closing = threading.Event()
@@ -156,17 +156,12 @@ class FaultyProvider:
             self.headers.append(headers)
         for name, fault in self._refuses.items():
             if request.get(name):
-                return fault
+                words = f"Unsupported parameter: '{name}' is not supported with this model"
+                return fault or Fault.of(400, words, "unsupported_parameter")
         try:
             return self._script.next(call_of(request))
         except ScriptError as error:
             return Fault.of(418, str(error))
-
-
-def _unsupported(parameter: str) -> Fault:
-    return Fault.of(
-        400, f"Unsupported parameter: '{parameter}' is not supported with this model", "unsupported_parameter"
-    )
 
 
 def call_of(request: JsonObject) -> Call:

@@ -53,7 +53,7 @@ class RecordedFault(Exception):  # noqa: N818 - it is raised under the name of t
 
 
 class RecordedModel(ScriptedModel):
-    """Ask a real model and keep the conversation in a file; once there is one, answer from it, without the model.
+    """Ask a real model and keep the conversation in a file; answer from the file, without the model, once it exists.
 
         with RecordedModel("tests/haiku.yaml", "openai:gpt-5-mini") as model:
             assert "rain" in Agent("poet", instructions="You write haiku.", model=model).invoke("Rain")["text"]
@@ -64,13 +64,13 @@ class RecordedModel(ScriptedModel):
 
     Args:
         path: The file, which is made if it does not exist.
-        model: The real model, its name as `provider:model`, or a function that makes it: as that needs a key perhaps,
-            it is called only to record. None: replay only.
-        record: True: record again; False: only replay; None: as `PODIUM_RECORD` says, else if there is no file.
+        model: The real model, its name as `provider:model`, or a function that makes it, which may need a key and is
+            called only to record. None: replay only.
+        record: True: record again; False: only replay; None: as `PODIUM_RECORD` says, else only if the file is missing.
         volatile: Regular expressions of what may differ between a prompt and its recording.
 
     Raises:
-        ConfigurationError: There is neither a file nor a model to record.
+        ConfigurationError: The file is missing, and so is a model to record.
         RecordingError: (when called) a prompt that is not in the file, with the difference to the nearest one.
     """
 
@@ -101,7 +101,7 @@ class RecordedModel(ScriptedModel):
         return "recorded"
 
     def assert_all_used(self) -> None:
-        """Check that every exchange in the file was asked for; while recording there is nothing to check.
+        """Check that every exchange in the file was asked for; does nothing while recording.
 
         Raises:
             RecordingError: Some were not, or a call failed because the recording did not hold it.

@@ -69,8 +69,8 @@ def chunks(reply: Reply, call: Call, model_name: str) -> Iterator[ChatGeneration
         raise reply.error
     ids = [asked.get("id") or f"call_{uuid4().hex}" for asked in tool_calls]
     calls = [
-        tool_call_chunk(name=asked["name"], args=_json(asked["args"]), id=ids[index], index=index)
-        for index, asked in enumerate(tool_calls)
+        tool_call_chunk(name=name, args=args if isinstance(args, str) else _json(args), id=ids[index], index=index)
+        for index, (name, args) in enumerate((asked["name"], asked["args"]) for asked in tool_calls)
     ]
     words = " ".join([text, reply.refusal or "", *(part["args"] or "" for part in calls)]).split()
     read, written = reply.usage or (len(call.prompt.split()), len(words))

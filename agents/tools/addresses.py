@@ -76,15 +76,13 @@ def checked_url(address: str) -> httpx2.URL:
 
 def _is_disguised(host: str) -> bool:
     """Whether a host is a number to some resolvers: 2130706433, 0177.1 and 0x7f.1 are 127.0.0.1 to them."""
-    last = host.rstrip(".").rpartition(".")[2]
-    return ":" not in host and bool(_NUMBER.fullmatch(last)) and not _is_ipv4(host)
-
-
-def _is_ipv4(host: str) -> bool:
-    try:
-        return bool(IPv4Address(host))
-    except ValueError:
+    if ":" in host or not _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
         return False
+    try:
+        IPv4Address(host)
+    except ValueError:
+        return True
+    return False
 
 
 class WebTool(StructuredTool):

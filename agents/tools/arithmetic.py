@@ -24,10 +24,7 @@ MAX_BITS = 4_000
 
 
 def _bounded(compute: Callable[..., object]) -> Callable[..., int | float]:
-    def bounded(*operands: object) -> int | float:
-        return _number(compute(*map(_number, operands)))
-
-    return bounded
+    return lambda *operands: _number(compute(*map(_number, operands)))
 
 
 def _number(value: object) -> int | float:

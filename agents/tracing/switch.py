@@ -44,7 +44,7 @@ def trace(to: SpanExporter | TracerProvider | str | None = None, *, content: boo
     Args:
         to: A span exporter, a tracer provider, or the address of a collector that speaks OTLP over HTTP. None: the
             application's tracer provider if it has set one, else the collector that the `OTEL_EXPORTER_OTLP_*`
-            variables name, which is `http://localhost:4318` if there are none.
+            variables name, `http://localhost:4318` by default.
         content: Whether prompts, answers, tool arguments and error messages are in the spans; None: as the variable
             `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says; without it they are not.
 

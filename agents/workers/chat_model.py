@@ -224,7 +224,9 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage], SyncAsyncStream[Sequen
         has_words = False
         async for chunk in await call_once(asked, [*self.rules, *value], call, self.who):
             reply += chunk
-            held.append(_shown(chunk, visible))
+            if isinstance(chunk.content, str) and chunk.content:
+                chunk = chunk.model_copy(update={"content": visible.see(chunk.content)})
+            held.append(chunk)
             if has_words := has_words or bool(held[-1].text):
                 for piece in held:
                     yield piece
@@ -238,12 +240,6 @@ async def _with_first(first: AIMessageChunk, chunks: AsyncIterator[AIMessageChun
     yield first
     async for chunk in chunks:
         yield chunk
-
-
-def _shown(chunk: AIMessageChunk, visible: VisibleText) -> AIMessageChunk:
-    if not isinstance(chunk.content, str) or not chunk.content:
-        return chunk
-    return chunk.model_copy(update={"content": visible.see(chunk.content)})
 
 
 class FormedReply(OwnRun[Sequence[BaseMessage], Mapping[str, object]]):

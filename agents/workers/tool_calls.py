@@ -10,6 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -132,20 +133,15 @@ async def retried(effects: Effects, config: RunnableConfig, call: Callable[[], A
 
 def error_message(error: BaseException, call: Any) -> ToolMessage:
     """Return a tool's exception as an answer for the model; raise what ends or interrupts the run."""
-    is_own = isinstance(error, asyncio.CancelledError) and not _is_cancelled()
+    task = None
+    with suppress(RuntimeError):  # in sync code, which is not cancelled by exceptions
+        task = asyncio.current_task()
+    is_cancelled = task is not None and task.cancelling() > 0
+    is_own = isinstance(error, asyncio.CancelledError) and not is_cancelled
     if not (is_own or isinstance(error, Exception)) or isinstance(error, (GraphBubbleUp, *NOT_ANSWERS)):
         raise error
     words = f"Error: {explain(error)}"
     return ToolMessage(words, name=call["name"], tool_call_id=call["id"], status="error")
-
-
-def _is_cancelled() -> bool:
-    """Return whether somebody has cancelled the work, where a tool raises `CancelledError`."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # sync code, which is not cancelled by exceptions
-        return False
-    return task is not None and task.cancelling() > 0
 
 
 def without_calls(messages: Sequence[BaseMessage], advice: str | None = None) -> list[BaseMessage]:

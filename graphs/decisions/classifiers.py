@@ -115,7 +115,7 @@ class Classify(SyncAsyncRunnable[Assignment, Ranking]):
         retry: For each of them.
 
     Raises:
-        ConfigurationError: One of them cannot classify, or there is none.
+        ConfigurationError: One of them cannot classify, or nothing is left to decide.
     """
 
     books = "classifier"

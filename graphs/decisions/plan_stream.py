@@ -69,7 +69,7 @@ class BeginEarly(Generic[S]):
     """Runs them."""
     may_begin: Callable[[S], bool]
     flaws: Callable[[S, Plan], list[str]]
-    """Flaws of the steps so far; another one begins only if there are none."""
+    """Flaws of the steps so far; the next step begins only without any."""
 
 
 class StreamedPlan(Node[S, Decided]):

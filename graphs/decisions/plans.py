@@ -47,7 +47,7 @@ _RESULTS = re.compile(r"\b(?:results?|all of (?:it|them|this)|ergebnisse?n?|rés
 
 
 def final_step(plan: Plan) -> Mapping[str, Any] | None:
-    """Return the step that all others lead to, whose result answers the request; None if there is none.
+    """Return the step that all others lead to, whose result answers the request; None without such a step.
 
     A last step that only checks is not an answer: its result is a list of faults.
     """
@@ -64,16 +64,19 @@ def _last_step(plan: Plan) -> Mapping[str, Any] | None:
 def with_named_results(plan: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return a plan whose last step depends on each result that its task speaks of: by the step's id, or as `both`.
 
-    Small models leave such dependencies out. Only results that no other step needs are added.
+    Small models leave such dependencies out. Only results that no other step needs are added, and the first of two
+    steps whose results `both` are wanted.
     """
     used = {name for step in plan for name in step["dependencies"]}
     if not plan or plan[-1]["id"] in used:
         return plan
     last, task = plan[-1], plan[-1]["task"]
-    ends = [step["id"] for step in plan[:-1] if step["id"] not in used]
-    is_all = _RESULTS.search(task) or (_BOTH.search(task) and len({*last["dependencies"], *ends}) == 2)
+    others, needed = [step["id"] for step in plan[:-1]], last["dependencies"]
+    ends = [name for name in others if name not in used]
+    two = next((names for names in ([*needed, *ends], others) if len({*names}) == 2), []) if _BOTH.search(task) else []
+    is_all = _RESULTS.search(task) or two
     named = [name for name in ends if is_all or re.search(rf"\b{re.escape(name)}", task, re.IGNORECASE)]
-    return [*plan[:-1], {**last, "dependencies": [*last["dependencies"], *named]}]
+    return [*plan[:-1], {**last, "dependencies": [*dict.fromkeys((*needed, *two, *named))]}]
 
 
 def has_answer(plan: Plan, steps: Mapping[str, StepRecord], assignment: Assignment) -> bool:
@@ -153,7 +156,7 @@ def briefly(step: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def result_text(record: StepRecord) -> str:
-    """Return a step's result, or why there is none."""
+    """Return a step's result, or why it is missing."""
     if record["status"] == "completed":
         return record["result"] or ""
     return prompts.MISSING.format(what=record["task"], why=record["error"])
@@ -177,7 +180,7 @@ class Draft(TypedDict):
 
 
 def synthesis_of(assignment: Assignment, plan: Plan, records: Sequence[StepRecord]) -> Assignment:
-    """Return the assignment of writing the answer from the results, or why there is none.
+    """Return the assignment of writing the answer from the results, and the reasons for missing ones.
 
     Where the last of them would be the answer, or checks it, the answer is sent back with what is wrong with it.
     """

@@ -42,9 +42,9 @@ Update = dict[str, Any]
 class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
     """A node around one call.
 
-    `ask` makes the call's input from the state, and `take` the update from the reply; both are pure. Where `ask`
-    returns None there is nothing to ask, and `take` gets None. Usage is booked under the agent's name, and what an
-    agent writes is streamed.
+    `ask` makes the call's input from the state, and `take` the update from the reply; both are pure. If `ask` returns
+    None, nothing is called, and `take` gets None. Usage is booked under the agent's name, and what an agent writes is
+    streamed.
 
     Args:
         ask: State -> the input of `agent`.

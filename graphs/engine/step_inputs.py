@@ -19,7 +19,7 @@ class StepInputs:
     """The inputs of a step, or of an item or a round of it; by id of a dependency, `item` or `last_round`."""
 
     context: Mapping[str, str]
-    """The results as text, or why there is none."""
+    """The results as text; in place of a missing one the reason."""
     data: Mapping[str, object]
     """Those that are data; an object where the dependency `returns` one."""
     figures: Mapping[str, float]

@@ -139,7 +139,7 @@ UNFINISHED = ("partial", "escalated")
 
 
 def conclude_steps(steps: Mapping[str, StepRecord], stop_reason: str | None) -> Conclusion:
-    """Return how a run of steps ends: the results that no other step uses, or why there is none."""
+    """Return how a run of steps ends: the results that no other step uses, or why none exists."""
     if asking := questions_in(steps):
         text = "\n\n".join(record["result"] or "" for record in asking)
         shown = asking[0]["message_id"] if len(asking) == 1 else None

@@ -1,4 +1,4 @@
-"""Teams: agents by name, from whatever a user has."""
+"""Teams: agents by name, from anything that `agent_of` takes."""
 
 from __future__ import annotations
 

@@ -1,18 +1,22 @@
-"""Patterns compared: what each did in all and by kind, and paired differences with their uncertainty."""
+"""Patterns compared: what each did in all and by kind, paired differences with their uncertainty; tables and a page."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 from statistics import fmean, median
 from typing import NotRequired
 
 from typing_extensions import TypedDict
 
+from graphs.show import Table, one_line, render
+
 MEASURES = ("calls", "tokens", "seconds")
 _RESAMPLES = 1000
+_LONGEST = 160
 
 
 class Outcome(TypedDict):
@@ -81,12 +85,36 @@ class Difference(TypedDict):
     seconds: Mean
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcomes of an evaluation, in the order of its cases, and what they come to."""
+
+    name: str
+    outcomes: list[Outcome]
+    left: list[str] = field(default_factory=list)
+    """Ids of runs for which the budget was too small; the same evaluation goes on with them."""
+
+    @property
+    def totals(self) -> list[Totals]:
+        return totals(self.outcomes)
+
+    @property
+    def differences(self) -> list[Difference]:
+        return differences(self.outcomes)
+
+    @property
+    def all_right(self) -> bool:
+        return not self.left and all(outcome["right"] for outcome in self.outcomes)
+
+    def as_data(self) -> dict[str, object]:
+        return {**vars(self), "totals": self.totals, "differences": self.differences}
+
+
 def totals(outcomes: Sequence[Outcome]) -> list[Totals]:
     """Return what each pattern did in all, then by kind."""
-    kinds = dict.fromkeys(outcome["kind"] for outcome in outcomes if outcome["kind"])
     patterns = dict.fromkeys(outcome["pattern"] for outcome in outcomes)
     rows = []
-    for kind in ("", *kinds):
+    for kind in dict.fromkeys(["", *(outcome["kind"] for outcome in outcomes)]):
         for pattern in patterns:
             own = [item for item in outcomes if item["pattern"] == pattern and kind in ("", item["kind"])]
             if own:
@@ -152,3 +180,59 @@ def _mean(values: Iterable[float]) -> Mean:
     known, chance = list(values), random.Random(0)  # noqa: S311
     means = sorted(fmean(chance.choices(known, k=len(known))) for _ in range(_RESAMPLES))
     return {"mean": fmean(known), "interval": (means[int(0.025 * _RESAMPLES)], means[int(0.975 * _RESAMPLES)])}
+
+
+def tables(evaluation: Evaluation) -> Iterator[tuple[str, Table]]:
+    """Yield the tables of an evaluation with their titles: all cases, kinds, differences, and what is wrong."""
+    rows = evaluation.totals
+    priced = any("cost" in total for total in rows)
+    head = ("right", "calls", "tokens", "seconds", *(["cost"] if priced else []))
+    note = "Calls, tokens and seconds: median per case; cost: in all." if priced else "Medians per case."
+    in_all = [(total["pattern"], *_total_cells(total, priced)) for total in rows if not total["kind"]]
+    yield "Patterns", Table(("pattern", *head), in_all, note)
+    if kinds := [(total["kind"], total["pattern"], *_total_cells(total, priced)) for total in rows if total["kind"]]:
+        yield "Kinds", Table(("kind", "pattern", *head), kinds)
+    if compared := evaluation.differences:
+        head = ("first - second", "cases", "right", "only one right", "p", "calls", "tokens", "seconds")
+        note = "Mean per case, with 95 % interval by bootstrap; p: McNemar's exact test of the answers."
+        yield "Differences", Table(head, [_difference_cells(item) for item in compared], note)
+    wrong = [item for item in evaluation.outcomes if not item["right"]]
+    if wrong:
+        reasons = [(f"podium show {item['run']}", one_line("; ".join(item["wrong"]), _LONGEST)) for item in wrong]
+        yield "Wrong", Table(("open it with", "what is wrong"), reasons)
+
+
+def evaluation_page(evaluation: Evaluation) -> str:
+    """Return an evaluation as one HTML page without script; texts of models are escaped."""
+    return render(
+        "evaluation.html.j2",
+        heading=f"Evaluation {evaluation.name}",
+        evaluation=evaluation,
+        tables=list(tables(evaluation)),
+        right=sum(outcome["right"] for outcome in evaluation.outcomes),
+    )
+
+
+def _total_cells(total: Totals, priced: bool) -> tuple[str, ...]:
+    share = total["right"] / total["run"]
+    spent = (f"{total['calls']:g}", f"{total['tokens']:,.0f}", f"{total['seconds']:.1f}")
+    cost = (f"{total['cost']:.4g}" if "cost" in total else "",) if priced else ()
+    return f"{total['right']} of {total['run']} ({share:.0%})", *spent, *cost
+
+
+def _difference_cells(difference: Difference) -> tuple[str, ...]:
+    return (
+        f"{difference['first']} - {difference['second']}",
+        str(difference["cases"]),
+        _interval(difference["right"], "+.0%"),
+        f"{difference['only_first']} : {difference['only_second']}",
+        f"{difference['p']:.2g}",
+        _interval(difference["calls"], "+.1f"),
+        _interval(difference["tokens"], "+,.0f"),
+        _interval(difference["seconds"], "+.1f"),
+    )
+
+
+def _interval(mean: Mean, form: str) -> str:
+    low, high = mean["interval"]
+    return f"{mean['mean']:{form}} ({low:{form}} to {high:{form}})"

@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,7 +23,7 @@ from agents.errors import BudgetError, StorageError
 from agents.runtime import BUDGET, Effects, SyncAsyncRunnable, Tally, explain
 from graphs.engine import GRAPHS, Budget, CompiledPattern, Pattern, compiled, out_of_budget, record_of
 from graphs.evaluation.cases import Case, function_of, read_cases, wrong_in
-from graphs.evaluation.compare import Difference, Outcome, Totals, differences, totals
+from graphs.evaluation.compare import Evaluation, Outcome
 from graphs.router import Router
 from graphs.supervisor import Supervisor
 
@@ -34,31 +33,6 @@ Cases = Path | str | Iterable[Case | Mapping[str, object]]
 
 _ENDING = (ConfigurationError, NoModelError, StorageError)
 """Errors that end the evaluation: no case could come out right after them."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The outcomes of an evaluation, in the order of its cases, and what they come to."""
-
-    name: str
-    outcomes: list[Outcome]
-    left: list[str] = field(default_factory=list)
-    """Ids of runs for which the budget was too small; the same evaluation goes on with them."""
-
-    @property
-    def totals(self) -> list[Totals]:
-        return totals(self.outcomes)
-
-    @property
-    def differences(self) -> list[Difference]:
-        return differences(self.outcomes)
-
-    @property
-    def all_right(self) -> bool:
-        return not self.left and all(outcome["right"] for outcome in self.outcomes)
-
-    def as_data(self) -> dict[str, object]:
-        return {**vars(self), "totals": self.totals, "differences": self.differences}
 
 
 def evaluate(cases: Cases, patterns: Mapping[str, Subject] | Sequence[Subject], **options: Any) -> Evaluation:

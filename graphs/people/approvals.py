@@ -83,7 +83,7 @@ def work_question(best: str, case: Mapping[str, str]) -> Question:
     """Return the question whether work is accepted.
 
     Args:
-        best: The best version, empty if there is none.
+        best: The best version; empty without one.
         case: The texts that the person is shown, by label.
     """
     shown = {label.replace("_", " ").capitalize(): text for label, text in case.items()}

@@ -51,7 +51,7 @@ _TOKEN = make_token()
 
 
 def _cors() -> CORSMiddleware:
-    """Return the server's own rule for web pages; where there is none, no page may send requests."""
+    """Return the server's own rule for web pages; without one, no page may send requests."""
     rule = json.loads(os.environ.get("CORS_CONFIG") or "null")
     rule = rule or json.loads(os.environ.get("LANGGRAPH_HTTP") or "{}").get("cors") or {}
     origins, pattern = rule.get("allow_origins", ()), rule.get("allow_origin_regex")

@@ -42,7 +42,7 @@ def make_token() -> str | None:
 
 
 def _stored() -> str:
-    """Return the token in the file; empty if there is none, as after a server that was killed while it wrote it."""
+    """Return the token in the file; empty if it is missing, or if a server was killed while it wrote it."""
     try:
         return token_file().read_text(encoding="ascii").strip()
     except FileNotFoundError:

@@ -7,7 +7,7 @@ terminal      pictures and lines for the terminal, and the timeline
 notebook      `watch`, `Run`, `model_or`
 
 Afterwards: the record of a run -> run_summary -> report, notebook or terminal
-run_summary   the record as plain data: work, critical path, costs; turns: the turns in it
+run_summary   the record as plain data: steps and turns, critical path, costs
 tables        the parts of a result as tables
 report        a run as one HTML page
 markup        templates (*.j2) for pages and pictures, and Markdown

@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from agents.runtime import reads_foreign_text, visible
-from graphs.show.turns import text
+from graphs.show.run_summary import text
 from graphs.show.wording import cut, duration, look, signed
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """A run in a notebook: `watch` runs a graph with live progress and returns a `Run` that shows itself.
 
     run = watch(graph, "Compare a bus and a taxi.")   # a table that grows while the graph works
-    run                                               # the answer, or why there is none
+    run                                               # the answer, or what went wrong
     run["plan"], run["reviews"], run["steps"], …      # each part of the result is a table
     run.timeline, run.graph                           # pictures; their data is in `work`
 
@@ -32,10 +32,9 @@ from graphs.show import svg
 from graphs.show.background import follow
 from graphs.show.live_state import Change, LiveState
 from graphs.show.markup import html_of, render
-from graphs.show.run_summary import RunSummary, question_text
+from graphs.show.run_summary import RunSummary, Work, question_text
 from graphs.show.tables import Table, costs, plain_table, table_of
 from graphs.show.terminal import screen
-from graphs.show.turns import Work
 from graphs.show.wording import WAITING, Record, count, duration, look, one_line, signed
 
 _HEAD = ("", "step", "agent", "outcome", "time")

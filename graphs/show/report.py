@@ -8,9 +8,8 @@ from datetime import datetime
 from agents.runtime import plausible
 from graphs.show import svg
 from graphs.show.markup import html_of, render
-from graphs.show.run_summary import RunSummary
+from graphs.show.run_summary import RunSummary, text
 from graphs.show.tables import costs, decisions, table_of
-from graphs.show.turns import text
 from graphs.show.wording import Record, duration, look, one_line
 
 _LONGEST_HEADING = 90

@@ -1,19 +1,68 @@
-"""The summary of a run, for page, notebook and terminal: its record -> plain data, also of runs that have not ended."""
+"""The summary of a run, for page, notebook and terminal: its record -> plain data, also of runs that have not ended.
+
+Steps are in the record; turns are when which node was at work, with what the pattern's own record says of it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from langchain_core.messages import convert_to_messages
 
 from agents.runtime import Usage, add_usage, no_usage, plausible, visible
-from graphs.show.turns import Work, listed, mapping, text, turns
-from graphs.show.wording import STOPPED, Record, look
+from graphs.show.wording import SENT_BACK, STOPPED, Record, look
+
+_ASKING = ("approve", "clarify", "escalate")
+"""Nodes that may ask a person; the wait for the answer comes before their own time."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A piece of work: a step, or a turn of a node."""
+
+    id: str
+    agent: str = ""
+    status: str = "completed"
+    after: tuple[str, ...] = ()
+    """Ids of the work whose results it had, or would have had."""
+    started: float | None = None
+    """Seconds since the epoch; None if it never began."""
+    ended: float | None = None
+    attempts: int = 1
+    critical: bool = False
+    """On the chain of work that determined when the run ended."""
+    task: str = ""
+    result: str = ""
+    note: str = ""
+    """Why it failed, was skipped, sent back or decided so."""
+    tokens: int = 0
+    problems: tuple[str, ...] = ()
+    is_step: bool = False
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.started is None or self.ended is None else self.ended - self.started
+
+
+# Stored runs and runs of other graphs need not have the form that the patterns give them.
+def mapping(value: object) -> Record:
+    """Return a mapping as it is, of anything else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def listed(value: object) -> Sequence[Any]:
+    """Return a list as it is, of anything else an empty one."""
+    return value if isinstance(value, list | tuple) else ()
+
+
+def text(value: object) -> str:
+    """Return a text as it is, nothing for None, and of anything else what Python writes."""
+    return value if isinstance(value, str) else "" if value is None else str(value)
 
 
 class AgentCost(NamedTuple):
@@ -54,13 +103,12 @@ class RunSummary:
         asked = next((place for place in reversed(range(len(messages))) if messages[place][0] == "human"), -1)
         answers = [words for role, words in messages[asked + 1 :] if role == "ai"]
         waits_for = listed(result.get("questions")) or listed(result.get("__interrupt__"))
-        values = [getattr(item, "value", None) or mapping(item).get("value") for item in waits_for]
-        questions = tuple(map(question_text, values))
+        questions = [question_text(getattr(item, "value", None) or mapping(item).get("value")) for item in waits_for]
         return cls(
             messages[asked][1] if asked >= 0 else text(result.get("request")),
             answers[-1] if answers else "",
             tuple((role, words) for role, words in messages[: max(asked, 0)] if words),
-            questions,
+            tuple(questions),
             "needs_input" if questions else text(result.get("status")) or "unfinished",
             tuple(work),
             _costs(mapping(mapping(result.get("usage")).get("agents")), work),
@@ -131,9 +179,8 @@ def _steps(records: Sequence[object], around: Sequence[Work], until: float | Non
     last = max(times, default=0.0) if until is None else until
     steps = []
     for step in by_id.values():
-        after = graph.get(step.id, ())
         ended = last if step.started is not None and step.ended is None else step.ended
-        steps.append(replace(step, after=after, ended=ended))
+        steps.append(replace(step, after=graph.get(step.id, ()), ended=ended))
     return steps
 
 
@@ -178,6 +225,59 @@ def _critical(work: Sequence[Work]) -> set[str]:
         before = [item for item in needed if (item.ended or 0.0) <= start]
         last = max(before, key=lambda item: item.ended or 0.0, default=None)
     return path
+
+
+def _stretches(result: Record) -> list[tuple[str, str, float, float]]:
+    """Return node, agent, start and end of each stretch of work, in the order they began."""
+    return sorted(
+        (
+            (text(stretch.get("node")), text(stretch.get("agent")), float(start), float(end))
+            for stretch in map(mapping, listed(result.get("worked")))
+            if isinstance(start := stretch.get("started"), int | float)
+            and isinstance(end := stretch.get("ended"), int | float)
+        ),
+        key=lambda stretch: stretch[2],
+    )
+
+
+def turns(result: Record) -> list[Work]:
+    """Return the turns in the order they began; a person who was asked has none."""
+    errors = [error for error in map(mapping, listed(result.get("errors"))) if not error.get("recovered")]
+    outcomes, failed = _outcomes(result), {text(error.get("where")) for error in errors}
+    stretches, times = _stretches(result), Counter[str]()
+    all_times = Counter(node for node, *_ in stretches)
+    turns: list[Work] = []
+    for node, agent, start, end in stretches:
+        times[node] += 1
+        if node == "agent":  # an orchestrator's, which triage has chosen
+            agent = agent or text(mapping(result.get("triage")).get("agent"))
+        recorded = outcomes.get(node)
+        status = recorded.popleft() if recorded else "completed"
+        if times[node] == all_times[node] and node in failed:
+            status = "failed"
+        if agent or node not in _ASKING:
+            name = node if times[node] == 1 else f"{node} {times[node]}"
+            turns.append(Work(name, agent or node, status, _before(turns, start), start, end))
+    return turns
+
+
+def _before(turns: Sequence[Work], start: float) -> tuple[str, ...]:
+    """Return the work that had ended by then and was followed by nothing else that had."""
+    ended = [work for work in turns if work.ended is not None and work.ended <= start]
+    last_start = max((work.started or 0.0 for work in ended), default=0.0)
+    return tuple(work.id for work in ended if (work.ended or 0.0) > last_start or work.started == last_start)
+
+
+def _outcomes(result: Record) -> dict[str, deque[str]]:
+    """Return the status of each turn of a node, in order, as far as the pattern has recorded it."""
+    outcomes: defaultdict[str, deque[str]] = defaultdict(deque)
+    for review in map(mapping, listed(result.get("reviews"))):
+        outcomes["review"].append("completed" if review.get("acceptable") else SENT_BACK)
+    for handoff in map(mapping, listed(result.get("handoffs"))):
+        outcomes[text(handoff.get("by"))].append(SENT_BACK if handoff.get("refused") else "completed")
+    for reply in map(mapping, listed(result.get("replies"))):
+        outcomes[text(reply.get("agent"))].append("failed" if reply.get("text") is None else "completed")
+    return outcomes
 
 
 def _costs(shares: Record, work: Iterable[Work]) -> tuple[AgentCost, ...]:

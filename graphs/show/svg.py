@@ -9,8 +9,7 @@ from itertools import pairwise
 
 from graphs.show.layout import Point, place
 from graphs.show.markup import render
-from graphs.show.run_summary import RunSummary
-from graphs.show.turns import Work
+from graphs.show.run_summary import RunSummary, Work
 from graphs.show.wording import look
 
 _WIDE, _HIGH, _COLUMN, _ROW = 136, 42, 152, 78

@@ -16,9 +16,8 @@ from rich.text import Text
 
 from agents.runtime import visible
 from graphs.show.live_state import Change, LiveState, LiveTask
-from graphs.show.run_summary import RunSummary
+from graphs.show.run_summary import RunSummary, Work
 from graphs.show.tables import costs, plain_table
-from graphs.show.turns import Work
 from graphs.show.wording import count, cut, duration, look, one_line
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"

@@ -22,7 +22,7 @@ class StoredRun(TypedDict):
 
     thread_id: str
     pattern: str
-    """The `pattern` in the metadata of the run's config; empty if there is none."""
+    """The `pattern` in the metadata of the run's config, else empty."""
     request: str
     status: str
     """As in the graph's result, but `needs_input` while a question to people is open; `running` while a run has the

@@ -18,6 +18,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +88,18 @@ class Server(httpx2.Auth):
     So a model stays usable after its server has ended, wherever the new one listens.
     """
 
-    def __init__(self, path: Path, label: str) -> None:
+    def __init__(self, path: Path, label: str, *, purpose: str = "server") -> None:
         self.path = path
         self.label = label
         stat = path.stat()
         identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {SLOTS} {CONTEXT}"
-        self._file = cache_folder() / f"server-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
+        self.file = cache_folder() / f"{purpose}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
         self._in_process = threading.Lock()
+
+    @property
+    def prompts(self) -> Path:
+        """Folder of the prompts that a new server has read already."""
+        return self.file.with_name(f"prompts-{self.file.stem.rpartition('-')[2]}-{version('xllamacpp')}")
 
     def running(self) -> Running:
         """Return the running server; start it, which takes seconds, if there is none.
@@ -104,14 +110,14 @@ class Server(httpx2.Auth):
         with self._in_process:
             if (running := self.look_up()) is not None:
                 return running
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._file.with_suffix(".lock"), mode=0o600):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.file.with_suffix(".lock"), mode=0o600):
                 return self.look_up() or self._start()
 
     def look_up(self) -> Running | None:
         """Return the server that this program or another one has started, if it still answers."""
         try:
-            running = Running(**json.loads(self._file.read_text()))
+            running = Running(**json.loads(self.file.read_text()))
         except (OSError, ValueError, TypeError):
             return None
         return running if running.answers() else None
@@ -119,8 +125,8 @@ class Server(httpx2.Auth):
     def _start(self) -> Running:
         key = secrets.token_urlsafe(32)
         settings = {"path": str(self.path.resolve()), "name": self.label, "key": key, "threads": _cores()}
-        limits = {"slots": SLOTS, "context": CONTEXT, "prompt_cache": PROMPT_CACHE}
-        ending = {"idle_seconds": _idle_seconds(), "file": str(self._file)}
+        limits = {"slots": SLOTS, "context": CONTEXT, "prompt_cache": PROMPT_CACHE, "prompts": str(self.prompts)}
+        ending = {"idle_seconds": _idle_seconds(), "file": str(self.file)}
         process = subprocess.Popen(  # noqa: S603
             # Isolated: no module of the current or the script's folder hides another one.
             [sys.executable, "-I", str(Path(__file__).with_name("server_process.py"))],
@@ -128,22 +134,25 @@ class Server(httpx2.Auth):
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            cwd=self._file.parent,
+            cwd=self.file.parent,
             start_new_session=True,  # It outlives this program, its terminal and its Ctrl-C.
             # Threads that spin while they wait slow a busy machine down to 1 or 2 tokens a second.
             env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
         )
         try:
             running = Running(self._load(process, settings | limits | ending), key, process.pid)
-            self._file.unlink(missing_ok=True)
-            with open(os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                json.dump(asdict(running), file)
+            self._write(running)
         except BaseException:  # Ctrl-C too
             process.kill()
             process.wait()
             raise
         process.returncode = 0  # It outlives this program, which else would warn that a child still runs.
         return running
+
+    def _write(self, running: Running) -> None:
+        self.file.unlink(missing_ok=True)
+        with open(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(asdict(running), file)
 
     def _load(self, process: subprocess.Popen[str], settings: Mapping[str, object]) -> str:
         """Wait until the child has loaded the model, and return its address."""
@@ -188,17 +197,18 @@ def local_model(name: str | None = None, **kwargs: object) -> ChatOpenAI:
         NoModelError: The runtime or the weights are missing.
         LocalModelError: The model cannot be loaded.
     """
-    server = _server(name)
+    server = server_of(name)
     server.running()
     if kwargs:
-        return _chat(server, kwargs)
+        return chat(server, kwargs)
     with _lock:
         if server not in _chats:
-            _chats[server] = _chat(server, {})
+            _chats[server] = chat(server, {})
         return _chats[server]
 
 
-def _server(name: str | None) -> Server:
+def server_of(name: str | None) -> Server:
+    """Return the server of a model that is on this machine; does not start it."""
     if importlib.util.find_spec("xllamacpp") is None:
         raise NoModelError(f"The local model needs its runtime: {install_hint('local')}")
     path = find(name or DEFAULT)
@@ -210,7 +220,8 @@ def _server(name: str | None) -> Server:
         return _servers.setdefault((path, label, cache_folder()), Server(path, label))
 
 
-def _chat(server: Server, kwargs: dict[str, object]) -> ChatOpenAI:
+def chat(server: Server, kwargs: dict[str, object]) -> ChatOpenAI:
+    """Return the chat model of a server."""
     settings: dict[str, Any] = {
         "base_url": "http://127.0.0.1/v1",  # The server says which port, before each request.
         "api_key": PLACEHOLDER_KEY,

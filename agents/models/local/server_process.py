@@ -1,6 +1,7 @@
 """Serve one model file on the loopback interface until nobody has used it for some minutes.
 
-    settings (JSON, one line of standard input) -> load -> address (JSON, one line of standard output) -> idle -> end
+    settings (JSON, one line of standard input) -> load, restore prompts -> address (JSON, one line of standard output)
+    -> idle -> end
 
 A process of its own, run as a script: it is shared by all programs of its user, and outlives the one that started it.
 Inside a caller's process the runtime would hold the interpreter lock for as long as it loads (4 to 7 seconds).
@@ -13,8 +14,10 @@ import os
 import signal
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 LOOK_SECONDS = 2.0
@@ -40,17 +43,36 @@ def serve(settings: dict[str, Any]) -> None:
     params.cors_origins = ""  # no page of a browser may read a reply
     params.cors_credentials = params.ui = False
     params.endpoint_metrics = True
+    params.slot_save_path = f"{settings['prompts']}/"
     params.verbosity = -1  # Nothing at all on standard error.
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
         print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201
         return
+    restore(server.listening_address, settings["key"], Path(settings["prompts"]), settings["slots"])
     print(json.dumps({"address": server.listening_address}), flush=True)  # noqa: T201
     wait_until_idle(f"{server.listening_address}/metrics", settings["key"], settings["idle_seconds"])
     with suppress(OSError):
         os.unlink(settings["file"])
     os._exit(0)  # Tearing the server down would wait for the answer it is writing.
+
+
+def restore(address: str, key: str, folder: Path, slots: int) -> None:
+    """Load the prompts that were read in advance; a file that cannot be loaded is removed."""
+    for number, file in enumerate(sorted(folder.glob("*.bin"))):
+        slot = number % slots
+        if number >= slots:  # A short prompt makes the runtime move what the slot holds into its memory of prompts.
+            _post(address, key, "/completion", {"prompt": chr(ord("a") + number), "n_predict": 0})
+        try:
+            _post(address, key, f"/slots/{slot}?action=restore", {"filename": file.name})
+        except urllib.error.HTTPError:
+            file.unlink(missing_ok=True)
+
+
+def _post(address: str, key: str, path: str, body: dict[str, object]) -> None:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(address + path, json.dumps(body).encode(), headers)).close()  # noqa: S310
 
 
 def wait_until_idle(url: str, key: str, idle_seconds: float) -> None:
