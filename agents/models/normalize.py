@@ -8,11 +8,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+    merge_message_runs,
+)
 
 from agents.models.thinking import answer_only
 from agents.runtime import clean
@@ -142,34 +148,18 @@ def _not_called(waiting: Iterable[tuple[str | None, str]]) -> Iterator[ToolMessa
 def _plain(message: BaseMessage) -> BaseMessage:
     """Leave out everything but text, except what a user or tool shows: that must not be lost in silence."""
     is_shown = _has_media(message) and not isinstance(message, AIMessage)
-    return message.model_copy(update={"name": None, "content": message.content if is_shown else message.text})
+    content = message.content if is_shown else message.text
+    return message.model_copy(update={"name": None, "additional_kwargs": {}, "content": content})
 
 
 def _in_turn(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """Merge system messages into the first place, and what one role says twice in a row into one message."""
-    system = [message for message in messages if isinstance(message, SystemMessage)]
-    turns: list[list[BaseMessage]] = []
-    for message in (message for message in messages if not isinstance(message, SystemMessage)):
-        if turns and _is_same_turn(turns[-1][-1], message):
-            turns[-1].append(message)
-        else:
-            turns.append([message])
-    if turns and not isinstance(turns[0][0], HumanMessage):
-        turns.insert(0, [HumanMessage(EARLIER)])
-    rules = [SystemMessage("\n\n".join(message.text for message in system))] if system else []
-    return [*rules, *map(_merged, turns)]
-
-
-def _is_same_turn(message: BaseMessage, following: BaseMessage) -> bool:
-    calls = [call for turn in (message, following) if isinstance(turn, AIMessage) for call in turn.tool_calls]
-    return message.type == following.type and message.type in ("human", "ai") and not calls
-
-
-def _merged(turn: Sequence[BaseMessage]) -> BaseMessage:
-    if len(turn) == 1:
-        return turn[0]
-    content: Any = "\n\n".join(message.text for message in turn)
-    if any(isinstance(message.content, list) for message in turn):
-        parts = [[message.text] if isinstance(message.content, str) else message.content for message in turn]
-        content = [{"type": "text", "text": block} if isinstance(block, str) else block for block in chain(*parts)]
-    return turn[0].model_copy(update={"content": content})
+    system = [message.text for message in messages if isinstance(message, SystemMessage)]
+    others = [message for message in messages if not isinstance(message, SystemMessage)]
+    turns = merge_message_runs(others, chunk_separator="\n\n")
+    if turns and not isinstance(turns[0], HumanMessage):
+        turns.insert(0, HumanMessage(EARLIER))
+    for turn in turns:
+        if isinstance(turn.content, list):
+            turn.content = [{"type": "text", "text": part} if isinstance(part, str) else part for part in turn.content]
+    return [SystemMessage("\n\n".join(system)), *turns] if system else turns

@@ -31,10 +31,9 @@ def extended(
     *,
     callbacks: Sequence[BaseCallbackHandler] = (),
     tags: Sequence[str] = (),
-    run_name: str | None = None,
     configurable: Mapping[str, object] | None = None,
 ) -> RunnableConfig:
-    """Return a config with more callbacks, tags and values, or a name.
+    """Return a config with more callbacks, tags and values.
 
     LangChain's `merge_configs` would put back what the run around this one has in `configurable` and `metadata`, and
     copies the whole config twice.
@@ -56,8 +55,6 @@ def extended(
             own["callbacks"] = [*before, *callbacks]
     if tags:
         own["tags"] = sorted({*(own.get("tags") or ()), *tags})
-    if run_name is not None:
-        own["run_name"] = run_name
     return own
 
 

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.messages import AIMessageChunk
@@ -141,9 +140,7 @@ class FaultyProvider:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.closing.set()
         self._server.shutdown()
         self._thread.join()
@@ -259,11 +256,8 @@ def completion(reply: Reply, request: JsonObject) -> JsonObject:
     """Return the body of a reply in one piece."""
     *parts, last = (event for event in events(reply, request))
     deltas = [event["choices"][0]["delta"] for event in parts]
-    message = {
-        **deltas[-1],
-        "role": "assistant",
-        "content": "".join(delta["content"] or "" for delta in deltas) or None,
-    }
+    content = "".join(delta["content"] or "" for delta in deltas) or None
+    message = {**deltas[-1], "role": "assistant", "content": content}
     for call in message.get("tool_calls", ()):
         del call["index"]
     choice = {**parts[-1]["choices"][0], "message": message}

@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
@@ -111,9 +110,7 @@ class RecordedModel(ScriptedModel):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         # What failed in the block may have failed because of a prompt that is not in the file.
         if error is None:
             self.assert_all_used()

@@ -40,25 +40,21 @@ class GraphWorker:
         self._runnable = RemoteGraphRun(graph) if is_remote else graph
 
     async def job(self, effects: Effects, assignment: Assignment, config: RunnableConfig) -> tuple[AnyRunnable, object]:
-        """Return the graph, with the user's own context in the form that its `context_schema` asks for."""
-        schema = None if self._is_pattern or not isinstance(self.graph, Pregel) else self.graph.context_schema
-        context = _in_form(schema, context_of_run())
-        runnable = self._runnable if context is None else self._runnable.bind(context=context)
-        return runnable, self._input(assignment)
-
-    def _input(self, assignment: Assignment) -> object:
-        """Return what the graph or model gets; every message has an id, so that new ones can be recognised."""
+        """Return the graph and its input; every message has an id, so that new ones can be recognised."""
         if self._is_agent:
-            return assignment
+            return self._runnable, assignment
         if self._is_pattern:
             # It is stored with the pattern's state, which holds JSON and messages only.
             plain: Assignment = {**assignment, "data": to_jsonable_python(assignment.get("data", {}))}
-            return {"messages": [HumanMessage(assignment["task"], id=str(uuid4()))], "assignment": plain}
+            message = HumanMessage(assignment["task"], id=str(uuid4()))
+            return self._runnable, {"messages": [message], "assignment": plain}
         messages = messages_of(assignment, max_tokens=max_history_tokens(self._model))
         if self._model is not None:
-            return messages
+            return self._runnable, messages
         new = [message if message.id else message.model_copy(update={"id": str(uuid4())}) for message in messages]
-        return {"messages": new}
+        schema = self.graph.context_schema if isinstance(self.graph, Pregel) else None
+        context = _in_form(schema, context_of_run())
+        return self._runnable if context is None else self._runnable.bind(context=context), {"messages": new}
 
 
 class RemoteGraphRun(SyncAsyncRunnable[Any, Any]):

@@ -162,7 +162,11 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
             if lines:
                 added += await self._call(effects, self.calculator.name, {"expression": lines}, LINES, config)
             return {"messages": added, "lines": lines or "none"}
-        if (added and ADDRESS not in text) or not self._may_need_tool("\n".join([*earlier, text])):
+        around = "\n".join([*earlier, text])
+        tests = [
+            (tool.metadata or {}).get("wanted") for tool in self.chosen
+        ]  # without one, a tool may always be of use
+        if (added and ADDRESS not in text) or not any(test is None or test(around) for test in tests):
             return {"messages": added, "lines": ""}
         decided = await effects.invoke(self.decision, [self.system, *without_calls(messages)], config)
         choice = decided["value"]["choice"]
@@ -175,11 +179,6 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         last = state["messages"][-1]
         tool = self.tools.get(last.name or "") if isinstance(last, ToolMessage) and last.status != "error" else None
         return END if tool and tool.return_direct else "answer"
-
-    def _may_need_tool(self, text: str) -> bool:
-        """Return whether any tool may be of use; one that does not say when it is wanted always may."""
-        tests = [(tool.metadata or {}).get("wanted") for tool in self.chosen]
-        return any(test is None or test(text) for test in tests)
 
     def _named_in(self, task: str, text: str) -> list[tuple[str, dict[str, object]]]:
         """Return the calls that read what the task names, or else what the request above it names."""

@@ -161,7 +161,7 @@ class RemoteAgent(Agent):
         assignment: Assignment = {"task": value} if isinstance(value, str) else value
         order = self._order(assignment, config, tools)
         call = Elsewhere(self.name, self.workers)
-        reply = await effects.invoke(call, order, extended(config, run_name=f"agent:{self.name}"))
+        reply = await effects.invoke(call, order, {**extended(config), "run_name": f"agent:{self.name}"})
         inside = in_place(config)
         inside.has_acted = inside.has_acted or reply["has_acted"]
         inside.faults += reply["faults"]
