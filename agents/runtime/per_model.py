@@ -25,7 +25,7 @@ def innermost(runnable: object) -> object:
 
 
 def per_model(make: Callable[[], T]) -> Callable[[object], T]:
-    """Return a function of a chat model that returns its record, a new one if there is none.
+    """Return a function of a chat model that returns its record, made when first asked for.
 
     Of a model with fallbacks it is that of the first. Models that know no URL, such as those for tests, have one for
     each object.

@@ -95,7 +95,7 @@ class ServerEntry(BaseModel, extra="forbid", strict=True):
     @model_validator(mode="after")
     def _has_one_way(self) -> Self:
         if (self.command is None) == (self.url is None):
-            raise ValueError("an MCP server needs a command or a url, one of both")
+            raise ValueError("an MCP server needs either a command or a url")
         return self
 
 

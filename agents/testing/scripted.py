@@ -39,9 +39,9 @@ class ScriptedModel(BaseChatModel):
     """Answer from a script: a list in the order of the calls, a function of the messages, or a dict by the prompt.
 
     A reply is a text, a `Reply`, an `AIMessage`, an exception to raise, a dict, list or pydantic object to answer as
-    JSON, a function of the messages, sync or async, or an iterator that is asked once per call. The keys
-    of a dict are substrings or regular expressions, looked for in the text of all messages; the first that fits wins.
-    A single reply in place of a script answers every call.
+    JSON, a function of the messages, sync or async, or an iterator that is asked once per call. The keys of a dict are
+    substrings or regular expressions, looked for in the text of all messages; the first that fits wins. A single reply
+    in place of a script answers every call.
     """
 
     model_name: str = "scripted"

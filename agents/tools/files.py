@@ -156,7 +156,7 @@ class Folder:
 
 
 def file_tools(folder: Path | str) -> list[BaseTool]:
-    """List, read and search the text files below `folder`; hidden files and whatever lies outside are refused."""
+    """Return tools to list, read and search text files below `folder`, which must exist; hidden ones are refused."""
     files = Folder(folder)
     named: dict[str, Any] = {"named_in": files.named_in}
     return [

@@ -63,7 +63,7 @@ class MCPTools:
         seconds: Longest wait for the start and for each call.
 
     Raises:
-        ConfigurationError: There is neither a command nor a URL, or both; or the extra is not installed.
+        ConfigurationError: `command` and `url` are both set, or both missing; or the extra is not installed.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class MCPTools:
         seconds: float = CALL_SECONDS,
     ) -> None:
         if (command is None) == (url is None):
-            raise ConfigurationError(f"The MCP server {name!r} needs a command or a url, one of both")
+            raise ConfigurationError(f"The MCP server {name!r} needs either a command or a url")
         if find_spec("mcp") is None:
             raise ConfigurationError(f"MCP tools need: {install_hint('mcp')}")
         self.name = name

@@ -115,7 +115,7 @@ class Classify(SyncAsyncRunnable[Assignment, Ranking]):
         retry: For each of them.
 
     Raises:
-        ConfigurationError: One of them cannot classify, or nothing is left to decide.
+        ConfigurationError: One of them cannot classify, or none is left, as `model` is False.
     """
 
     books = "classifier"
@@ -133,7 +133,7 @@ class Classify(SyncAsyncRunnable[Assignment, Ranking]):
         if model is not False:
             classifiers.append(ModelClassifier(team, model))
         if not classifiers:
-            raise ConfigurationError("A router without a model needs a classifier")
+            raise ConfigurationError("A Router with model=False needs classifier=")
         asked = [_Asked(item, team, is_last=item is classifiers[-1]) for item in classifiers]
         self.attempts = [(item.name, Attempts(item, retry)) for item in asked]
         self.threshold = threshold

@@ -89,7 +89,7 @@ class CheckWork(SyncAsyncRunnable[Assignment, Verdict]):
         self.has_any = bool(checks)
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Verdict:
-        """Return the verdict of the checks on one result; it is acceptable if there are none."""
+        """Return the verdict of the checks on one result; without checks it is acceptable."""
         failed = await self.guardrails.wrong_in_answer(effects, value["context"]["result"], None, value)
         judged: list[Judged] = [{"criterion": CHECKS, "met": False, "evidence": wrong} for wrong in failed]
         passed: Judged = {"criterion": CHECKS, "met": True, "evidence": "passed"}
@@ -99,7 +99,7 @@ class CheckWork(SyncAsyncRunnable[Assignment, Verdict]):
 class Review(SyncAsyncRunnable[Assignment, Verdict]):
     """Judges the result in `context["result"]` of a task: the checks, and only if they pass the reviewer.
 
-    The reviewer may be a chat model with a role (its instructions are kept), or an agent with tools, a Runnable or a
+    The reviewer may be a chat model (its instructions are kept), or an agent with tools, a Runnable or a
     function that gives `{"criteria": [{"criterion", "met", "evidence"}], "feedback"}` or
     `{"acceptable", "evidence", "feedback"}`.
 

@@ -115,12 +115,12 @@ class Queue:
         _check_name(graph)
         times = sum(time is not None for time in (delay, at, cron))
         if times > 1:
-            raise ConfigurationError("Say delay, at or cron, not two of them")
+            raise ConfigurationError("Pass only one of delay, at and cron")
         if at is not None and at.tzinfo is None:
             raise ConfigurationError(f"at={at} needs a time zone")
         goes_on = input is None or isinstance(input, Command)
         if goes_on and (thread_id is None or times):
-            raise ConfigurationError("Name the run that is to go on, as thread_id, and no time: it goes on at once")
+            raise ConfigurationError("A run resumes at once: pass its thread_id, and neither delay, at nor cron")
         new_id = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
         arguments = _arguments(graph, input, thread_id or new_id, context, cron)
         priority = ANSWERS_FIRST if goes_on else priority

@@ -205,7 +205,7 @@ class Worker:
                 await asyncio.wait_for(ended.wait(), self._takeover_after / _BEATS)
             if ended.is_set():
                 return
-        raise StorageError("This worker sent no heartbeat for so long that others have struck it off")
+        raise StorageError("This worker sent no heartbeat for so long that others took over its runs; start it again")
 
     async def _ring(self, context: JobContext, /, **arguments: object) -> None:
         await asyncio.to_thread(self._queue.ring, context.job.id, cast(Arguments, arguments), context.job.priority)
