@@ -141,7 +141,7 @@ def test_the_files_own_folder_is_read_by_default(tmp_path: Path) -> None:
         ("folder = '.hidden'\n[[agents]]\nname = 'a'", 1, "or is hidden"),
         ("[[agents]]\nname = 'a'\ntools = ['mcp.shop']", 3, "table [mcp.shop] is missing"),
         ("[mcp.shop]\ncommand = 'a'\nport = 1\n[[agents]]\nname = 'a'", 3, "unknown key"),
-        ("[mcp.shop]\n[[agents]]\nname = 'a'", 1, "needs a command or a url"),
+        ("[mcp.shop]\n[[agents]]\nname = 'a'", 1, "needs either a command or a url"),
         ("folder = 1\n[[agents]]\nname = 'a'", 1, "'folder' must be a string, not 1"),
         ("mcp = 3\n[[agents]]\nname = 'a'\ntools = ['mcp.x']", 1, "'mcp' must be a dict, not 3"),
         ("[[agents]]\nname = " + "9" * 5000, 2, "this is not TOML"),
