@@ -189,7 +189,7 @@ def test_a_network_put_together_wrongly_is_refused(options: Any, error: Any, mes
 @pytest.mark.parametrize("options", [{"links": {}}, {"turns": "round_robin"}])
 def test_a_handoff_tool_beyond_the_links_is_refused(options: Any) -> None:
     ann = Agent("ann", instructions="Help.", tools=[handoff_tool("bob")])
-    with pytest.raises(ConfigurationError, match="'ann' has a tool for handing over to bob"):
+    with pytest.raises(ConfigurationError, match="'ann' has a tool to hand over to bob"):
         Network([ann, says("bob", "b")], **options)
 
 
