@@ -57,6 +57,46 @@ BROKEN = [
     ),
 ]
 
+TWO, FOUR = "It is so. It is.", "a\nb\nc\nd"
+LIST = "- a\n- b\n- c"
+GERMAN = "Das ist der Text und er ist nicht lang."
+BROKEN += [
+    ("Describe tea using fewer than twenty words.", W10, f"{W10} {W10} {W10}"),
+    ("Don't write more than 10 words.", W10, f"{W10} more"),
+    ("Write a 10-word slogan.", W10, f"{W10} {W10}"),
+    ("Write a summary of about 10 words.", f"{W10} more", f"{W10} {W10}"),
+    ("Write exactly 5 words.", "One two three four five.", W10),
+    ("Write 5 to 10 words about tea.", W10, f"{W10} more"),
+    ("Réponds en moins de 10 mots.", W10, f"{W10} more"),
+    ("Answer in one or two sentences.", TWO, f"{TWO} {TWO}"),
+    ("Erkläre es in zwei bis drei Sätzen.", TWO, f"{TWO} {TWO}"),
+    ("What is photosynthesis, in two sentences?", TWO, f"{TWO} {TWO}"),
+    ("Write a poem of four lines.", FOUR, "a\nb"),
+    ("Write a 4-line poem.", FOUR, f"{FOUR}\ne"),
+    ("Answer in one paragraph.", TWO, "A.\n\nB."),
+    ("List the top 3 risks.", LIST, f"{LIST}\n- d"),
+    ("Nenne genau drei Gründe.", LIST, "1. a\n2. b"),
+    ("Write three tips, each one sentence, of at most 10 words in all.", LIST, f"{W10} {W10}"),
+    ("Don't use the word good.", "It is fine.", "It is good."),
+    ("Forbidden words: cheap, free.", "It costs little.", "It is free."),
+    ("The words 'best' and 'cheap' are forbidden.", "Fine.", "The best."),
+    ("Verwende das Wort „gut“ nicht.", "Es geht.", "Es ist gut."),
+    ("The text must contain the phrase 'by the sea'.", "We live by the sea.", "We live there."),
+    ("Include the words moss, stone and rain.", "Moss, stone, rain.", "Moss and stone."),
+    ("Begin with 'Dear' and end with a question.", "Dear Ann, is it so?", "Dear Ann, it is so."),
+    ("End with 'Best regards'.", "Hello.\nBest regards", "Hello."),
+    ("Write it without exclamation marks.", "Fine.", "Fine!"),
+    ("Write it without bullet points.", "Fine.", LIST),
+    ("Use German.", GERMAN, "It is the text and it is not of this kind."),
+    ("Bitte auf Deutsch antworten.", GERMAN, "It is the text and it is not of this kind."),
+    ("Return the data as CSV.", "name,age\nBo,3", "Bo is three"),
+    ("Make a small table of prices.", "| a |\n|---|\n| 1 |", "a is 1"),
+    ("Write a Python function that adds.", "```python\ndef add(): ...\n```", "Use the plus sign."),
+    ("Write it in capital letters.", "IT IS", "It is"),
+    ("Answer only yes or no: is tea hot?", "Yes.", "It depends."),
+    ("Write to Ms Okafor in at most 10 words: come on 3 March.", "Ms Okafor, come on 3 March.", "Come on 3 March."),
+]
+
 FREE = [
     ("What is the capital of Australia?", "Canberra."),
     ("How many words has the longest sentence?", W10),
@@ -83,6 +123,18 @@ FREE = [
     ("Use the words of the customer where you can.", "It is broken."),
     ("What do 12 cups at 4.50 cost? Then write a note of two sentences with that.", "It is 54. That is all."),
     ("Work out what 12 cups at 4.50 cost, and write a note of two sentences.", "It is 54. That is all."),
+    ("Write two tips, each of at most 5 words.", "- Turn it off at once.\n- Close it when you can."),
+    ("The customer said: do not use the 'red' paint. What did they mean?", "No red paint."),
+    ("What happens if I don't use 'sudo'?", "Without sudo it fails."),
+    ("Write about a man with two characters.", "He is kind and cruel."),
+    ("Is a text of 500 words long?", "No."),
+    ("How do you say 'more than 20 words' in German?", "mehr als 20 Wörter"),
+    ("Do not answer in English; I am German.", GERMAN),
+    ("Write code as a table-driven test.", "def test(): pass"),
+    ("Use the table in prices.txt to compute it.", "It is 12."),
+    ("List three pros and three cons.", f"{LIST}\n{LIST}"),
+    ("Write a note of at most 5 words, then explain it.", W10),
+    ("Can you count to two in French?", "un, deux"),
 ]
 
 

@@ -2,6 +2,8 @@
 
 guardrails   the checks of an agent: functions on what it is asked and on what it answers
 stated       checks that a request states itself: limits, words, a form, facts that must appear
+forms        the form that it states
+measures     what a text has of all that: counts, words, a language; and a shorter version of it
 figures      figures in texts, and those that come from nowhere
 wanted       words that show what a task may need
 """

@@ -16,7 +16,7 @@ MOST_COMBINED = 60
 SMALL_COUNTS = 12
 """Whole numbers up to this are counts, ratings and words as often as figures: they are never noticed."""
 
-_MONTHS = (
+MONTHS = (
     r"(?-i:Jan(?:uary?)?|Feb(?:ruary?)?|M(?:ar(?:ch)?|ärz)|Apr(?:il)?|Ma[iy]|Jun[ei]?|Jul[iy]?|Aug(?:ust)?|Sept?(?:ember)?"
     r"|O[ck]t(?:ober)?|Nov(?:ember)?|De[cz](?:ember)?|janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre"
     r"|novembre|décembre|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre)\b\.?"
@@ -35,8 +35,8 @@ _NOT_FIGURES = re.compile(
     r"|\b(?-i:[A-Z]{2}\d\d(?: ?[A-Z\d]{4}){3,7})(?: ?\d{1,3})?\b|\b\d{1,20}(?:-\d{1,20}){2,6}\b|\b\d{3}-\d{4}\b"
     r"|\b(?:tel|phone|call|dial|fax|ruf\w*|appel\w*|llam\w*|isbn)\b[.: ]{0,3}[+(\d][\d ()/-]{1,20}"
     r"(?:(?:or|oder|ou|o) \d[\d ()/-]{1,20})?|(?<![\w.,])[+(]\d{1,4}\)?[ /-][\d ()/-]{5,20}|\b0\d{2,4}[ /-]\d{3,10}\b"
-    rf"|\b{_DAY}(?:\.|er|st|nd|rd|th)? ?(?:de |of )?{_MONTHS}(?: (?:de )?\d{{4}}\b)?"
-    rf"|\b{_MONTHS} {_DAY}\b(?:,? \d{{4}}\b)?|\b{_DAYS}\.?,? {_DAY}\b"
+    rf"|\b{_DAY}(?:\.|er|st|nd|rd|th)? ?(?:de |of )?{MONTHS}(?: (?:de )?\d{{4}}\b)?"
+    rf"|\b{MONTHS} {_DAY}\b(?:,? \d{{4}}\b)?|\b{_DAYS}\.?,? {_DAY}\b"
     rf"|\b{_LABELS} ?{_NUMBER_OF}(?:(?:,| or| and| oder| und| ou| et| y|-|–| to| bis) ?{_NUMBER_OF}){{0,5}}"
     r"|\b\d{1,4}([./-])\d{1,2}\1\d{2,4}\b|\b(?:19|20)\d\d\b(?![.,]\d|\s?[%€$£])"
     r"|\((?:1\d|20)\d\d ?[-–] ?(?:1\d|20)\d\d\)|\b\d{1,4} (?:BC|AD|BCE|CE)\b"
@@ -62,7 +62,7 @@ _WORDS: dict[str, float] = {
     "tiers": 1 / 3, "drittel": 1 / 3, "tercio": 1 / 3, "quarter": 0.25, "quarters": 0.75, "viertel": 0.25,
     "quart": 0.25, "cuarto": 0.25, "both": 2, "twice": 2, "dozen": 12, "dutzend": 12, "douzaine": 12, "docena": 12,
 }  # fmt: skip
-_NUMBER_WORDS: dict[str, int] = {
+NUMBER_WORDS: dict[str, int] = {
     word: number
     for numbers, words in (
         (range(2, 20), "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
@@ -80,7 +80,7 @@ _NUMBER_WORDS: dict[str, int] = {
     )
     for number, word in zip(numbers, words.split(), strict=True)
 }  # fmt: skip
-_NUMBER_WORD = "|".join(sorted(_NUMBER_WORDS, key=len, reverse=True))
+_NUMBER_WORD = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True))
 _SPELLED = re.compile(
     rf"\b(?:(?:{_NUMBER_WORD})(?:und|[ -](?:(?:and|et|y) )?)?){{0,6}}(?:{_NUMBER_WORD})s?(?!\w)", re.IGNORECASE
 )
@@ -215,7 +215,7 @@ def _spelled(number: str) -> Iterator[float]:
     """Yield the parts of a number in words, and the whole: `two hundred and fifty`."""
     total = part = 0
     for word in re.findall(_NUMBER_WORD, number):
-        value = _NUMBER_WORDS[word]
+        value = NUMBER_WORDS[word]
         yield value
         if value < 100:
             part += value
