@@ -42,31 +42,23 @@ LANGUAGES = {
 """By language: its names in others, and its most frequent words."""
 
 
-def limit(unit: str, least: int, most: int, request: str = "") -> TextCheck:
+def limit(unit: str, least: int, most: int, request: str, text: str) -> str | None:
     """Check a count of words, sentences, characters, items, lines or paragraphs; 0 for no limit."""
-
-    def limited(text: str) -> str | None:
-        number = _count(unit, text)
-        if most and number > most:
-            shorter = without_spare_sentences(text, request, lambda rest: _count(unit, rest) <= most)
-            advice = f"{INSTEAD}\n\n{shorter}" if shorter else "Make it shorter."
-            return f"It has {number} {unit}, but at most {most} are allowed. {advice}"
-        if number < least:
-            return f"It has {number} {unit}, but at least {least} are asked for."
-        return None
-
-    return limited
+    number = _count(unit, text)
+    if most and number > most:
+        shorter = without_spare_sentences(text, request, lambda rest: _count(unit, rest) <= most)
+        advice = f"{INSTEAD}\n\n{shorter}" if shorter else "Make it shorter."
+        return f"It has {number} {unit}, but at most {most} are allowed. {advice}"
+    if number < least:
+        return f"It has {number} {unit}, but at least {least} are asked for."
+    return None
 
 
-def items(number: int) -> TextCheck:
+def items(number: int, text: str) -> str | None:
     """Check the number of items where a text is a list."""
-
-    def counted(text: str) -> str | None:
-        found = len(_TOP_ITEM.findall(text))
-        is_list = found > 1 or (found == 1 and _TOP_ITEM.match(text.lstrip()))
-        return f"It has {found} items, but {number} are asked for." if is_list and found != number else None
-
-    return counted
+    found = len(_TOP_ITEM.findall(text))
+    is_list = found > 1 or (found == 1 and _TOP_ITEM.match(text.lstrip()))
+    return f"It has {found} items, but {number} are asked for." if is_list and found != number else None
 
 
 def without_spare_sentences(text: str, request: str, fits: Callable[[str], bool]) -> str:
@@ -107,24 +99,16 @@ def _count(unit: str, text: str) -> int:
     return len(_SENTENCE.findall(_NOT_SENTENCES.sub("", text))) or 1
 
 
-def without(avoided: Sequence[str]) -> TextCheck:
+def without(avoided: Sequence[str], text: str) -> str | None:
     """Check that no word of some is used."""
-
-    def unused(text: str) -> str | None:
-        used = [word for word in avoided if _has_word(text, word)]
-        return f"It must not use: {', '.join(used)}. Say it in other words." if used else None
-
-    return unused
+    used = [word for word in avoided if _has_word(text, word)]
+    return f"It must not use: {', '.join(used)}. Say it in other words." if used else None
 
 
-def containing(needed: Sequence[str], complaint: str) -> TextCheck:
+def containing(needed: Sequence[str], complaint: str, text: str) -> str | None:
     """Check that all words or figures are there."""
-
-    def contains(text: str) -> str | None:
-        missing = [word for word in needed if not _has_word(text, word) and not _in_other_form(text, word)]
-        return f"{complaint}: {', '.join(missing)}. Put that in." if missing else None
-
-    return contains
+    missing = [word for word in needed if not _has_word(text, word) and not _in_other_form(text, word)]
+    return f"{complaint}: {', '.join(missing)}. Put that in." if missing else None
 
 
 def _has_word(text: str, word: str) -> bool:
@@ -147,16 +131,12 @@ def _in_other_form(text: str, figure: str) -> bool:
     return bool(digits) and re.search(rf"(?<!\d)(?:{digits}|{short})(?:00)?(?!\d)", squeezed) is not None
 
 
-def in_language(wanted: str) -> TextCheck:
+def in_language(wanted: str, text: str) -> str | None:
     """Check that a text is not in another language."""
-
-    def is_in_language(text: str) -> str | None:
-        found = re.findall(r"[^\W\d_]+", text.casefold())
-        frequent = {name: sum(word in common.split() for word in found) for name, (_, common) in LANGUAGES.items()}
-        is_other = max(frequent.values()) > 1 + 2 * frequent[wanted]
-        return f"Write it in {wanted}." if is_other else None
-
-    return is_in_language
+    found = re.findall(r"[^\W\d_]+", text.casefold())
+    frequent = {name: sum(word in common.split() for word in found) for name, (_, common) in LANGUAGES.items()}
+    is_other = max(frequent.values()) > 1 + 2 * frequent[wanted]
+    return f"Write it in {wanted}." if is_other else None
 
 
 def written_as(pattern: str, advice: str, least: int = 1) -> TextCheck:

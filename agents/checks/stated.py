@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from agents.assignment import Assignment
 from agents.checks.figures import MONTHS, NUMBER_WORDS
@@ -148,7 +149,7 @@ def limits(request: str) -> Iterator[TextCheck]:
                 numbers = [_number(written) for written in match.groups() if written]
                 least, most = (0 if place is None else numbers[place] for place in bounds)
                 if not _is_of_part(match):
-                    yield limit(unit, least, most, request.replace(match[0], ""))
+                    yield partial(limit, unit, least, most, request.replace(match[0], ""))
             rest = re.sub(pattern, " ", rest, flags=re.IGNORECASE)
         exact = rf"\b{_EXACT}\s+{_ABOUT}{_N}\s+{words}|\b(?:an?|ein\w*)\s+{_N}-(?:{names})\b"
         exactly = list(re.finditer(exact, rest, re.IGNORECASE))
@@ -158,7 +159,7 @@ def limits(request: str) -> Iterator[TextCheck]:
     listed += re.finditer(rf"\blist of {_N}\s", request, re.IGNORECASE)
     is_one = len(listed) == 1 and not re.search(rf"\b(?:and|und|et|y|with) {_N}\b", request, re.IGNORECASE)
     if is_one and not _is_of_part(listed[0]):
-        yield items(_number(listed[0][1]))
+        yield partial(items, _number(listed[0][1]))
 
 
 def _is_of_part(match: re.Match[str]) -> bool:
@@ -170,20 +171,20 @@ def _is_of_part(match: re.Match[str]) -> bool:
 def _exactly(unit: str, match: re.Match[str]) -> Iterator[TextCheck]:
     number = _number(match[1] or match[2])
     if unit == "items":
-        yield items(number)
+        yield partial(items, number)
     elif unit != "characters" or number >= _PERSONS:
         is_exact = unit not in ("words", "characters") or number < 10 or re.search("(?i)exact|genau", match[0])
         slack = 0 if is_exact else int(number * _SLACK)
-        yield limit(unit, number - slack, number + slack)
+        yield partial(limit, unit, number - slack, number + slack, "")
 
 
 def words(request: str) -> Iterator[TextCheck]:
     """Check words to avoid and to use: `do not use the words 'best' and 'perfect'`, `begin with 'Dear'`."""
     request = without_questions(request)
     for match in _AVOID.finditer(request):
-        yield without(_listed(match))
+        yield partial(without, _listed(match))
     for match in _USE.finditer(request):
-        yield containing(_listed(match), "It must use")
+        yield partial(containing, _listed(match), "It must use")
     for match in _BEGIN.finditer(request):
         beginning = match[1] or match[2]
         yield written_as(rf"\A\W*{re.escape(beginning)}", f"Begin with {beginning!r}.")
@@ -209,7 +210,7 @@ def language(request: str) -> Iterator[TextCheck]:
     }
     wanted = [name for name, (others, _) in LANGUAGES.items() if named & {name.casefold(), *others.split("|")}]
     if len(wanted) == 1:
-        yield in_language(wanted[0])
+        yield partial(in_language, wanted[0])
 
 
 def facts(request: str) -> Iterator[TextCheck]:
@@ -223,7 +224,7 @@ def facts(request: str) -> Iterator[TextCheck]:
         if re.search(limit, sentence, re.IGNORECASE):
             rest = _AVOID.sub(" ", re.sub(limit, " ", sentence, flags=re.IGNORECASE))
             if needed := [*(figure.rstrip(".,:") for figure in _FACT.findall(rest)), *_NAMED.findall(rest)]:
-                yield containing(needed, "It leaves out")
+                yield partial(containing, needed, "It leaves out")
 
 
 RULES: Sequence[StatedRule] = (words, form, language, facts, limits)
