@@ -19,6 +19,7 @@ import pytest
 
 if TYPE_CHECKING:
     from agents import Agent
+    from graphs.distributed import Queue
     from tests.collector import Collector
     from tests.processes import Processes
     from tests.server_process import Desk, ServerProcess
@@ -32,7 +33,8 @@ BOTH = {"test_cancellation", "test_sync_async"}
 SHARE_A_SERVER = {"test_server", "test_server_door", "test_server_protocols", "test_tracing_setting"}
 SLOWEST_FIRST = (
     *("server", "test_local", "test_distributed", "test_notebooks", "test_cli", "test_runs_cli"),
-    *("test_postgres", "test_questions", "test_queue", "test_durability", "test_mcp", "test_sanitize", "test_run"),
+    *("test_postgres", "test_questions", "test_queue", "test_workers", "test_durability", "test_mcp", "test_sanitize"),
+    "test_run",
 )
 """Files and groups that the workers of pytest-xdist begin with, so that none is left with a long one at the end."""
 
@@ -168,6 +170,32 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 def processes(server: Processes, tmp_path: Path) -> Processes:
     """Start real processes in a folder of the test's own, with no key, no model and no stored runs."""
     return server.moved_to(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def uri() -> Iterator[str]:
+    """Serve a Postgres to the tests of a file."""
+    from benchmarks.postgres_server import server
+
+    with server() as address:
+        yield address
+
+
+@pytest.fixture
+def queue(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    """Return a queue for graphs that write down what they do in the test's folder."""
+    from graphs.distributed import Queue
+    from tests import crew
+
+    monkeypatch.setenv("CREW", str(tmp_path))
+    return Queue(uri, crew.graphs)
+
+
+@pytest.fixture
+def office(uri: str, processes: Processes) -> Processes:
+    """Run commands whose runs are in the Postgres of the queue."""
+    processes.environment |= {"PODIUM_RUNS": uri, "CREW": str(processes.folder)}
+    return processes
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@ import asyncio
 import json
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from typing_extensions import TypedDict
 
 from agents import Agent
 from agents.testing import ScriptedModel
-from benchmarks.postgres_server import binaries, pooler, server
+from benchmarks.postgres_server import binaries, pooler
 from benchmarks.scripted import GRAPHS, REQUEST, Log, Scripted
 from graphs import Network, Planner, Router, Step, Supervisor, Workflow
 from graphs.cli.exit_codes import COMPLETED
@@ -26,12 +25,6 @@ from tests.test_durability import benchmark
 psycopg = pytest.importorskip("psycopg")
 pytest.importorskip("langgraph.checkpoint.postgres")
 pytestmark = pytest.mark.skipif(binaries() is None, reason="no initdb and pg_ctl on this system")
-
-
-@pytest.fixture(scope="module")
-def uri() -> Iterator[str]:
-    with server() as address:
-        yield address
 
 
 def config(thread: str) -> Any:
