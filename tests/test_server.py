@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +12,7 @@ from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
 from agents import team
+from tests.processes import Processes
 from tests.server_process import Desk, ServerProcess
 
 ASK = {"messages": [{"role": "user", "content": "Do it"}]}
@@ -58,9 +60,8 @@ def test_a_drawing_has_every_agent_and_step_as_a_node(client: SyncLangGraphClien
     assert {str(edge[end]) for edge in drawn["edges"] for end in ("source", "target")} <= nodes
 
 
-@pytest.mark.parametrize("graph", NAMES)
-def test_the_settings_are_a_form_and_the_input_is_a_chat(client: SyncLangGraphClient, graph: str) -> None:
-    schemas = client.assistants.get_schemas(assistant(client, graph))
+def test_the_settings_are_a_form_and_the_input_is_a_chat(client: SyncLangGraphClient) -> None:
+    schemas = client.assistants.get_schemas(assistant(client, "planner"))
     form = (schemas["context_schema"] or {})["properties"]
     assert {"model", "approval", "max_calls", "max_cost"} <= set(form)
     assert all({"description", "default", "title"} <= set(field) for field in form.values())
@@ -172,3 +173,34 @@ def test_a_cancelled_run_leaves_nothing_running_and_can_go_on(client: SyncLangGr
     assert said(client.runs.wait(thread, "planner", input=None)) == FINAL
     # The cancellation may have come before the answer of `three` was stored.
     assert [name for name in desk.asked[5:] if name != "three"] == ["one", "two", "synthesizer"]
+
+
+# The first run of somebody who has set nothing, and what is left when the server ends
+
+FIRST_RUN = """
+import json
+from graphs.server import exports
+names = ["network", "orchestrator", "planner", "router", "supervisor", "workflow"]
+states = [getattr(exports, name).invoke({"messages": "Do it"}) for name in names]
+print(json.dumps([[state["status"], state["stop_reason"], state["messages"][-1].text] for state in states]))
+"""
+
+
+def test_without_a_model_a_run_says_what_to_do(processes: Processes) -> None:
+    done = processes.start(script=FIRST_RUN).wait()
+    states = json.loads(done.out)
+    assert (len(states), done.told) == (6, "")
+    for ended, *texts in states:
+        assert ended == "failed"
+        for text in texts:
+            assert "Set PODIUM_MODEL=provider:model" in text
+            assert "OPENAI_API_KEY" in text
+
+
+def test_a_run_goes_on_when_the_server_is_started_again(restarted: dict[str, Any]) -> None:
+    asked = restarted["asked"]
+    assert restarted["state"]["status"] == "completed"
+    assert asked[:1] + sorted(asked[1:3]) + asked[3:] == [
+        *("planner", "one", "three"),
+        *("one", "two", "synthesizer"),
+    ]

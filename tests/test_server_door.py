@@ -1,13 +1,9 @@
-"""Who gets in: nobody without the token, and without one only programs of this machine. And a first run."""
+"""Who gets in: nobody without the token, and without one only programs of this machine."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import stat
-from importlib.util import find_spec, module_from_spec
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,17 +12,14 @@ import pytest
 from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import get_sync_client
 
-from agents import Agent, ConfigurationError
+from agents import Agent
 from agents.testing import ScriptedModel
 from graphs import Planner
-from graphs.server.token import make_token, server_token, token_file
-from tests.processes import Processes
-from tests.server_process import ROOT, TOKEN, Desk, ServerProcess
+from tests.server_process import TOKEN, Desk, ServerProcess
 from tests.waiting import PATIENCE
 
 RIGHT = {"authorization": f"Bearer {TOKEN}"}
 ASK = {"messages": [{"role": "user", "content": "Do it"}]}
-RULE = json.loads((ROOT / "langgraph.json").read_text())["http"]
 SOME_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -157,23 +150,6 @@ def test_a_remote_graph_without_the_token_fails_and_says_why(shut: ServerProcess
     assert "The provider did not accept the API key" in state["stop_reason"]
 
 
-def loaded(monkeypatch: pytest.MonkeyPatch, **settings: str) -> Any:
-    """Load the door as the server of these settings does."""
-    monkeypatch.delenv("PODIUM_TOKEN", raising=False)
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    spec: Any = find_spec("graphs.server.auth")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize("token", ["", "two words"])
-def test_a_token_that_cannot_be_asked_for_opens_nothing(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match="PODIUM_TOKEN must be ASCII text"):
-        loaded(monkeypatch, PODIUM_TOKEN=token)
-
-
 def closed(server: ServerProcess, headers: dict[str, str]) -> list[int]:
     """Return the status of every path that is shut."""
     with httpx.Client(base_url=server.url, headers=headers, timeout=PATIENCE) as client:
@@ -186,26 +162,6 @@ def test_what_nobody_needs_is_shut_also_with_the_token(shut: ServerProcess) -> N
 
 def test_what_nobody_needs_is_shut_without_a_token(langgraph: ServerProcess) -> None:
     assert closed(langgraph, {}) == [404] * 5
-
-
-def test_a_server_without_a_token_makes_one_that_only_its_user_can_read(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    door = loaded(monkeypatch, XDG_DATA_HOME=str(tmp_path), LANGGRAPH_API_URL="http://here")
-    file = tmp_path / "podium" / "server-token"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    right = [*HERE, ("authorization", f"Bearer {file.read_text()}")]
-    assert [status(door.Guard, {"headers": headers}) for headers in (HERE, right)] == [401, 200]
-
-    async def start() -> None:
-        async with door.lifespan(door.app):
-            pass
-
-    before = os.umask(0)
-    asyncio.run(start())
-    assert os.umask(before) == 0o077
-    assert f"baseUrl=http://here/t/{file.read_text()}\n" in capsys.readouterr().err
 
 
 def test_a_token_in_the_address_does_for_clients_without_headers(shut: ServerProcess, desk: Desk) -> None:
@@ -222,108 +178,7 @@ def test_without_a_token_web_pages_of_others_are_refused(langgraph: ServerProces
     assert reply.status_code == status
 
 
-def status(guard: Any, scope: dict[str, Any]) -> int:
-    """Return the status with which the guard lets a request pass or refuses it."""
-    replies: list[dict[str, int]] = []
-
-    async def app(*_: object) -> None:
-        replies.append({"status": 200})
-
-    async def send(reply: dict[str, int]) -> None:
-        replies.append(reply)
-
-    headers = [(name.encode(), value.encode()) for name, value in scope["headers"]]
-    asyncio.run(guard(app)({"type": "http", "path": "/runs", **scope, "headers": headers}, None, send))
-    return replies[0].get("status") or replies[0]["code"]
-
-
-HERE = [("host", "localhost:2024")]
-ATTACKS: list[tuple[dict[str, Any], int]] = [
-    ({"headers": HERE, "client": ["127.0.0.1", 1]}, 200),
-    ({"headers": HERE, "client": ["::1", 1]}, 200),
-    ({"headers": HERE, "client": None}, 200),
-    ({"headers": HERE, "client": ["192.168.1.9", 1]}, 403),
-    ({"headers": HERE, "client": ["fe80::1", 1]}, 403),
-    ({"headers": [*HERE, ("origin", "http://localhost:3000")], "type": "websocket"}, 200),
-    ({"headers": [*HERE, ("origin", "https://example.org")], "type": "websocket"}, 1008),
-    ({"headers": [("host", "example.org")], "type": "websocket"}, 1008),
-    ({"headers": [("host", "localhost@example.org")]}, 403),
-    ({"headers": [("host", "2130706433")]}, 403),
-    ({"headers": [*HERE, ("origin", "http://localhost:3000@example.org")]}, 403),
-    ({"headers": [*HERE, ("origin", "file://")]}, 403),
-    ({"headers": HERE, "path": "/internal/truncate"}, 404),
-    ({"headers": HERE, "path": "/api/internal/truncate", "root_path": "/api"}, 404),
-    ({"headers": HERE, "path": "/deploy"}, 404),
-    ({"headers": [("host", "[::1]:80")]}, 200),
-    ({"headers": [("host", "")]}, 403),
-    ({"headers": [("host", "127.0.0.1.example.org"), ("origin", "http://localhost:3000")]}, 403),
-    ({"headers": [*HERE, ("origin", "null")]}, 403),
-    ({"headers": [*HERE, ("origin", "https://example.org"), ("content-type", "text/plain")]}, 403),
-    ({"headers": [*HERE, ("sec-fetch-site", "cross-site")]}, 403),
-    ({"headers": [*HERE, ("sec-fetch-site", "same-site")]}, 200),
-]
-
-
-def test_the_guard_refuses_other_machines_sites_and_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    guard = loaded(monkeypatch, PODIUM_TOKEN="none", LANGGRAPH_HTTP=json.dumps(RULE)).Guard
-    assert [(scope, status(guard, scope)) for scope, _ in ATTACKS] == ATTACKS
-
-
 def test_what_the_server_leaves_is_private(shut: ServerProcess) -> None:
     left = shut.folder / ".langgraph_api"
     assert stat.S_IMODE(left.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in left.iterdir()} == {0o600}
-
-
-# The first run of somebody who has set nothing
-
-
-FIRST_RUN = """
-import json
-from graphs.server import exports
-names = ["network", "orchestrator", "planner", "router", "supervisor", "workflow"]
-states = [getattr(exports, name).invoke({"messages": "Do it"}) for name in names]
-print(json.dumps([[state["status"], state["stop_reason"], state["messages"][-1].text] for state in states]))
-"""
-
-
-def test_without_a_model_a_run_says_what_to_do(processes: Processes) -> None:
-    done = processes.start(script=FIRST_RUN).wait()
-    states = json.loads(done.out)
-    assert (len(states), done.told) == (6, "")
-    for ended, *texts in states:
-        assert ended == "failed"
-        for text in texts:
-            assert "Set PODIUM_MODEL=provider:model" in text
-            assert "OPENAI_API_KEY" in text
-
-
-# What is left when the server ends
-
-
-def test_a_run_goes_on_when_the_server_is_started_again(restarted: dict[str, Any]) -> None:
-    asked = restarted["asked"]
-    assert restarted["state"]["status"] == "completed"
-    assert asked[:1] + sorted(asked[1:3]) + asked[3:] == [
-        *("planner", "one", "three"),
-        *("one", "two", "synthesizer"),
-    ]
-
-
-def test_a_token_file_that_was_never_written_lets_nobody_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("PODIUM_TOKEN", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    token_file().parent.mkdir(parents=True)
-    token_file().touch()
-    with pytest.raises(ConfigurationError, match="no token yet"):
-        server_token()
-    assert len(make_token() or "") > 40
-    assert make_token() == server_token() == token_file().read_text()
-
-
-def test_a_token_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("PODIUM_TOKEN", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    token_file().mkdir(parents=True)
-    with pytest.raises(ConfigurationError, match=r"server-token.*PODIUM_TOKEN"):
-        server_token()
