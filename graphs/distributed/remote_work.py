@@ -53,14 +53,11 @@ Mark = tuple[str, str]
 def marks_folder() -> str:
     """Return what tells the folder of this process's marks from all others: containers may share a machine's name."""
     folder = os.stat(tempfile.gettempdir())
-    return f"{platform.node()} {_machine()} {folder.st_dev} {folder.st_ino}"
-
-
-def _machine() -> str:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        machine = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
-        return str(uuid.getnode())  # without the programs that it asks, which small containers lack, a random number
+        machine = str(uuid.getnode())  # without the programs that it asks, which small containers lack, a random number
+    return f"{platform.node()} {machine} {folder.st_dev} {folder.st_ino}"
 
 
 def is_awaited(mark: Mark) -> bool:

@@ -70,14 +70,10 @@ def refusal(headers: Mapping[bytes, bytes]) -> tuple[int, str] | None:
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         right = scheme.lower() == b"bearer" and hmac.compare_digest(token, _TOKEN.encode())
         return None if right else (401, NEEDS_TOKEN)
-    origin = headers.get(b"origin")
+    origin = headers.get(b"origin", b"").decode("latin-1")
     # Browsers leave the origin out where a page of another site has them load a picture, a script or a frame.
-    own = headers.get(b"sec-fetch-site") != b"cross-site" if origin is None else _is_allowed(origin)
+    own = _CORS.is_allowed_origin(origin) if b"origin" in headers else headers.get(b"sec-fetch-site") != b"cross-site"
     return None if own and _is_loopback(headers.get(b"host", b"").decode("latin-1")) else (403, ONLY_HERE)
-
-
-def _is_allowed(origin: bytes) -> bool:
-    return _CORS.is_allowed_origin(origin.decode("latin-1"))
 
 
 def _is_loopback(host: str) -> bool:

@@ -200,35 +200,34 @@ def watch(graph: object, value: object, config: RunnableConfig | None = None, *,
     """
     state = LiveState(time.time())
     value = {"messages": value} if isinstance(value, str) else value
-    ending = "stopped"
-    with _progress(state, lambda: ending) as show:
-        try:
-            follow(graph, value, config, context, state=state, show=show)
-            ending = Run(state.values).status
-        except Exception as error:
-            ending = f"ended by {type(error).__name__}"
-            raise
+    with _progress(state) as show:
+        follow(graph, value, config, context, state=state, show=show)
     return Run(state.values)
 
 
 @contextmanager
-def _progress(state: LiveState, ending: Callable[[], str]) -> Iterator[Callable[[list[Change]], object]]:
+def _progress(state: LiveState) -> Iterator[Callable[[list[Change]], object]]:
     """Show progress in the cell that is running, else on stderr; at last with how the run has ended."""
     notebook: Any = sys.modules.get("IPython")  # in a notebook it was imported long ago, in a script it may be missing
+    handle, console, ending = None, Console(stderr=True, highlight=False), "stopped"
     shell = notebook and notebook.get_ipython()
     if shell and "Terminal" not in type(shell).__name__:  # IPython in a terminal cannot replace what it has shown
         handle = notebook.display.display(Progress(state, state.began), display_id=True)
-        try:
-            yield lambda changes: handle.update(Progress(state, time.time()))
-        finally:
-            handle.update(Progress(state, time.time(), signed(ending())))
-        return
-    console = Console(stderr=True, highlight=False)
     try:
-        with screen(state, console) as show:
-            yield show
+        if handle:
+            yield lambda changes: handle.update(Progress(state, time.time()))
+        else:
+            with screen(state, console) as show:
+                yield show
+        ending = Run(state.values).status
+    except Exception as error:
+        ending = f"ended by {type(error).__name__}"
+        raise
     finally:
-        console.print(Text(f"{signed(ending())}, {duration(time.time() - state.began)}"))
+        if handle:
+            handle.update(Progress(state, time.time(), signed(ending)))
+        else:
+            console.print(Text(f"{signed(ending)}, {duration(time.time() - state.began)}"))
 
 
 def model_or(replies: Sequence[object] | Record) -> BaseChatModel:

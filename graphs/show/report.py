@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 
 from agents.runtime import plausible
@@ -10,7 +9,7 @@ from graphs.show import svg
 from graphs.show.markup import html_of, render
 from graphs.show.run_summary import RunSummary, text
 from graphs.show.tables import costs, decisions, table_of
-from graphs.show.wording import Record, duration, look, one_line
+from graphs.show.wording import Record, one_line
 
 _LONGEST_HEADING = 90
 _WIDE, _NARROW = 5, 2
@@ -25,42 +24,28 @@ def page(result: Record) -> str:
     A stored run's `thread_id`, `pattern`, `started` and `questions` are shown too.
     """
     summary = RunSummary.of(result)
+    seconds = result.get("seconds")
     return render(
         "page.html.j2",
         summary=summary,
         heading=one_line(summary.request, _LONGEST_HEADING) or "A run without a request",
-        origin=[part for part in ("Podium", *_origin(result)) if part],
+        pattern=text(result.get("pattern")),
+        run=text(result.get("thread_id")),
+        started=_started(result),
         stop_reason=text(result.get("stop_reason")),
-        facts=list(_facts(result, summary)),
+        worked=seconds if isinstance(seconds, int | float) else None,
+        usage=plausible(result.get("usage")),
         answer=html_of(summary.answer),
         timelines=[svg.timeline(summary, width) for width in (svg.WIDTH, _PHONE)],
         graphs=[svg.steps(summary, in_a_row) for in_a_row in (_WIDE, _NARROW)],
         decisions=decisions(result),
         errors=table_of("errors", result.get("errors")),
         costs=costs(summary) if summary.costs else None,
-        tone=look(summary.status).tone,
     )
 
 
-def _origin(result: Record) -> Iterator[str]:
-    yield text(result.get("pattern"))
-    yield f"run {result['thread_id']}" if result.get("thread_id") else ""
+def _started(result: Record) -> str:
     try:
-        yield f"{datetime.fromisoformat(result['started']).astimezone():%d %B %Y, %H:%M}"
+        return f"{datetime.fromisoformat(result['started']).astimezone():%d %B %Y, %H:%M}"
     except (KeyError, TypeError, ValueError):
-        return
-
-
-def _facts(result: Record, summary: RunSummary) -> Iterator[tuple[str, str]]:
-    if isinstance(seconds := result.get("seconds"), int | float):
-        yield "worked", duration(seconds)
-    if summary.timed:
-        yield "first to last", duration(summary.ended - summary.began)
-    if summary.has_steps:
-        yield "steps done", f"{sum(step.status == 'completed' for step in summary.steps)} of {len(summary.steps)}"
-    usage = plausible(result.get("usage"))
-    for name, key in (("model calls", "calls"), ("tokens read", "input_tokens"), ("tokens written", "output_tokens")):
-        if number := usage[key]:  # type: ignore[literal-required]
-            yield name, f"{number:,}"
-    if "cost" in usage:
-        yield "cost", f"{usage['cost']:.4g}"
+        return ""

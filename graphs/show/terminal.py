@@ -96,8 +96,9 @@ def _table(shown: Sequence[LiveTask], now: float, *, wide: bool) -> Table:
         sign = _frame(now) if task.status == "running" and not waits else sign
         name = Text.assemble("  " * task.level, (f"{sign} ", style), one_line(task.name))
         about = (Text(one_line(task.agent)), Text(_about(task))) if wide else ()
-        tokens = (Text(_tokens(task.tokens)),) if wide else ()
-        table.add_row(name, *about, _seconds(task, now), *tokens)
+        took = task.status if task.started is None else f"{(task.ended or now) - task.started:.1f} s"
+        many = f"{task.tokens / 1000:.1f}k tokens" if task.tokens >= 10_000 else count(task.tokens, "token")
+        table.add_row(name, *about, took, *((Text(many if task.tokens else ""),) if wide else ()))
         if reason := _reason(task, now):
             style = "yellow" if task.status == "running" else style
             cells = ("", Text(reason, style)) if wide else (Text(f"{'  ' * task.level}  {reason}", style),)
@@ -120,16 +121,6 @@ def _reason(task: LiveTask, now: float) -> str:
 
 def _frame(now: float) -> str:
     return _FRAMES[int(now * _FRAMES_PER_SECOND) % len(_FRAMES)]
-
-
-def _seconds(task: LiveTask, now: float) -> str:
-    return task.status if task.started is None else f"{(task.ended or now) - task.started:.1f} s"
-
-
-def _tokens(number: int) -> str:
-    if number >= 10_000:
-        return f"{number / 1000:.1f}k tokens"
-    return count(number, "token") if number else ""
 
 
 def news(state: LiveState, change: Change) -> Iterator[str]:
