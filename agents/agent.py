@@ -97,7 +97,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         self.name: str = name
         self.description = description
         self.examples = tuple(examples)
-        """They help a small model to choose more than anything else."""
+        """Requests it is right for; they help a small model to choose more than anything else."""
         self.instructions, self.model = instructions, model
         self._tools = tuple(tools)
         self.middleware = tuple(middleware)

@@ -26,9 +26,9 @@ _DISPLAY = {
 _SPEAKERS = {"human": "User", "ai": "Assistant", "system": "System", "tool": "Tool"}
 _QUOTED_REQUEST = re.compile(rf"{_REQUEST}[^\n]*:\n(`{{3,}})\n(.*?)\n\1(?:\n\n|\Z)", re.DOTALL)
 YOUR_TASK = "Your task: "
-"""Before the task, where there is something above it."""
+"""Prefix of the task in a message that holds more than the task."""
 _BYTES_PER_TOKEN = 3
-"""Of UTF-8 text: cautious for English (about 4), right for Chinese, where a token is about one character."""
+"""Estimate for UTF-8 text: cautious for English (about 4), right for Chinese, where a token is about one character."""
 
 ContentPart = str | dict[Any, Any]
 """A content block of a message."""

@@ -17,7 +17,7 @@ class Tokens(TypedDict):
     cached_tokens: NotRequired[int]
     """Tokens read that came from the provider's prompt cache; only there if it reported any."""
     cost: NotRequired[float]
-    """In the currency of the run's price table; only there if the run has one."""
+    """Cost in the currency of the run's prices; missing without prices."""
 
 
 class Usage(Tokens):

@@ -90,7 +90,7 @@ _WORD = re.compile(
     r"(?<![^\W\d_])(?!(?:all|and|any|are|for|from|has|have|how|its|per|the|who|with|das|der|des|die|ein|für|ist|mit|und|les|pour|sont|une|con|del"
     r"|las|los|para|por|una)(?![^\W\d_]))[^\W\d_]{3,}"
 )
-"""All but short ones and those that say nothing of a thing."""
+"""Words, except short ones and those that do not name a thing."""
 _REST = re.compile(
     r"\b(?:but|except|without|others?|rest|every\w*|remain\w*|ohne|außer|ander\w*|übrig\w*|sauf|sans|autres?|salvo|otr[oa]s?)\b",
     re.IGNORECASE,

@@ -19,7 +19,7 @@ the answer's text and, where it has parameters of these names, its `data` and th
 """
 
 INSTEAD = "It fits without what the task does not ask for:"
-"""Before a better version in what a check returns; a small model repeats the one that did not pass, if it is shown."""
+"""Prefix of a better version that a check returns; a small model that sees its own version repeats that."""
 
 _EXTRAS = ("data", "assignment")
 

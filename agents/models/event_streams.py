@@ -1,4 +1,4 @@
-"""Whole streams told from cut ones, where a server gives no finish reason.
+"""Detection of streams that were cut off, where a server sends no finish reason.
 
 The OpenAI client ends in the same way at `[DONE]` and where a connection closes, so a streamed reply without a finish
 reason counts as cut off. Where `[DONE]` comes without one, it is added here.

@@ -91,7 +91,7 @@ def for_any_loop(model: BaseChatOpenAI) -> BaseChatOpenAI:
 
 
 _copies: dict[int, tuple[BaseChatOpenAI, Mapping[str, object]]] = {}
-"""By the id of a user's model: its copy, and the settings that it was copied with."""
+"""Copies of users' models by the model's id, each with the settings that were copied."""
 
 
 def first_model(base_url: str, api_key: str, *, loading_seconds: float = LOADING_SECONDS) -> str:

@@ -47,7 +47,7 @@ class SyncCaller:
 
 
 sync_caller: ContextVar[SyncCaller | None] = ContextVar("podium_sync_caller", default=None)
-"""None where async code works for an async caller."""
+"""The sync caller that async code works for; None for an async caller."""
 
 
 async def in_thread(function: Callable[..., T], /, *arguments: object, **options: object) -> T:

@@ -44,7 +44,7 @@ SENTENCES = {
     "foreign": "The server replied in the form of another API; check the base URL and the model's class",
     "unreadable": "The provider's reply held no answer; if that goes on, check the base URL",
 }
-"""By kind of failure, for people."""
+"""Sentences for people by kind of failure."""
 
 _TRANSIENT = {"rate limit", "garbled", "server", "time-out", "connection", "unreadable"}
 
@@ -52,7 +52,7 @@ _CLASSES = {"ContextOverflowError": "too long", "ModelRateLimitError": "rate lim
 _CLASSES |= {"ModelPermissionDeniedError": "permission", "ModelNotFoundError": "unknown"}
 _CLASSES |= {"LengthFinishReasonError": "truncated", "ContentFilterFinishReasonError": "filtered"}
 _CLASSES |= {"OpenAIRefusalError": "refused"}
-"""By class, of langchain-core and the OpenAI client; other `ModelError`s are judged by `is_retryable`."""
+"""Kinds of failure by class of langchain-core and the OpenAI client; `is_retryable` judges other `ModelError`s."""
 
 _STATUSES = {401: "key", 402: "quota", 403: "permission", 404: "unknown", 408: "time-out", 413: "too long"}
 _STATUSES |= {409: "server", 425: "server", 429: "rate limit", 498: "server", 499: "server", 504: "time-out"}

@@ -77,7 +77,7 @@ Names = ChainMap[str, float]
 """The results of an assignment, and behind them those that it came with."""
 
 CALCULATED = "__podium_calculated"
-"""In `configurable`, which every call of an assignment inherits; the prefix keeps it out of checkpoints and traces."""
+"""Key in `configurable`, which calls of an assignment inherit; the prefix keeps it out of checkpoints and traces."""
 
 
 def calculated(config: RunnableConfig | None) -> Names:

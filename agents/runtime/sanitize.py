@@ -29,7 +29,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 FOREIGN_TEXT_READERS: dict[str, Callable[[str], object]] = {}
-"""By qualified name every function that reads foreign text, as a function of that text."""
+"""Functions that read foreign text by qualified name, each as a function of that text."""
 
 
 def reads_foreign_text(call: Callable[[Any, str], object] = lambda function, text: function(text)) -> Callable[[F], F]:

@@ -15,7 +15,7 @@ from agents.runtime.cancellation import WorkCancelledError
 T = TypeVar("T")
 
 _KEY = "__podium_run"
-"""In `configurable`, which every call of a run inherits; the prefix keeps it out of checkpoints and traces."""
+"""Key of `configurable`, which every call of a run inherits; the prefix keeps it out of checkpoints and traces."""
 MAX_WORDS = 100_000
 """Characters of these words that are kept, the newest."""
 

@@ -32,7 +32,7 @@ def usage_of(error: BaseException) -> Usage | None:
 
 
 Prices = Mapping[str, Sequence[float]]
-"""By model name, or `*` for any other: the price of a million input tokens and of a million output tokens."""
+"""Prices of a million input tokens and of a million output tokens, by model name; `*` for any other."""
 
 NO_PRICES: Prices = {}
 

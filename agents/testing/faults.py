@@ -115,7 +115,7 @@ class FaultyProvider:
         self.requests: list[JsonObject] = []
         """The bodies of the chat requests so far, refused ones included."""
         self.headers: list[dict[str, str]] = []
-        """Their headers, with names in lower case."""
+        """Headers of the requests, with names in lower case."""
         self.models = list(models)
         self.loading = loading
         self._refuses = refuses if isinstance(refuses, Mapping) else dict.fromkeys(refuses)

@@ -89,7 +89,7 @@ class MCPTools:
         self.only = only
         self.seconds = seconds
         self.left_out: dict[str, str] = {}
-        """By name, why tools of the server are not offered."""
+        """Reasons why tools of the server are not offered, by name."""
         self._tools: list[BaseTool] | None = None
         self._loading = threading.Lock()
 

@@ -100,7 +100,7 @@ class Spans(OpenInferenceTracer):
         self._latest = latest
         self._pattern = pattern
         self._names: dict[UUID, dict[str, str]] = {}
-        """By each run that has not ended: its names, those of the runs around it included."""
+        """Names of each run that has not ended, those of the runs around it included."""
 
     @property
     def has_content(self) -> bool:

@@ -47,7 +47,7 @@ NEEDS_CALLS = (
     " or choose another model"
 )
 FORM = "Give your final answer in this way. "
-"""Before the schema, in the instructions of an agent that has tools and a form."""
+"""Prefix of the schema in the instructions of an agent that has tools and a form."""
 
 Middleware = Sequence["AgentMiddleware[Any, Any]"]
 

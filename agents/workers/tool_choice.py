@@ -72,14 +72,14 @@ TASKS_WITHOUT_TOOL = (
 """Examples of tasks for which the choice is none; without them a small model finds a use for some tool every time."""
 
 IN_ORDER = "From most to least: "
-"""Before what a file lists, where a task asks for the most or least of it, which a small model does not see."""
+"""Prefix of what a file lists, put in order for a task that asks for it: a small model does not see the order."""
 LINES = "lines"
 """The id of a call that the model wrote as lines of text."""
 AS_LINES = "Write that as lines `name = formula`, with figures, names, + - * / and parentheses only."
-"""Without the word `none`, with which a small model would reply."""
+"""Repetition of the rules without the word `none`, with which a small model would reply."""
 _READING = {"read", "open", "load", "the", "file", "files", "content", "contents", "text", "of", "from", "and"}
 ADDRESS = "://"
-"""In a task that names a page too, which is not read without asking."""
+"""Mark of a task that names a page too, which is not read without asking."""
 
 
 class NoTool(BaseModel):
@@ -270,7 +270,7 @@ class ToolChoiceState(MessagesState, total=False):
     brief: bool
     """Whether only other agents read the answer: results that are all it asks for need no sentence around them."""
     lines: str
-    """As the model wrote them; `none` if there was nothing to calculate, empty if it was not asked for any."""
+    """Lines as the model wrote them; `none` without a calculation, empty if the model was not asked."""
     structured_response: object
 
 

@@ -45,7 +45,7 @@ class RunSpec:
     pattern: str
     """A pattern's name, or a graph of the user's own as `module:name` or `file.py:name`."""
     model: str = ""
-    """As `--model` takes it; empty until the model is chosen."""
+    """Model as `--model` takes it; empty until the model is chosen."""
     team: str = ""
     """Absolute path of the team file; empty for the default team."""
     digest: str = ""

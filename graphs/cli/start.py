@@ -30,7 +30,7 @@ from graphs.show import pictures
 from graphs.storage import State, Storage
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
-"""Of run ids: no characters that look alike."""
+"""Characters of run ids: none that look alike."""
 _ID_LENGTH = 5
 _NAME = re.compile(r"\w[\w.\-]{0,99}")
 

@@ -21,7 +21,7 @@ NO_LEAD = -1.0
 """The least similarity: that of a second agent where there is one alone."""
 
 THRESHOLD, MARGIN = {True: 0.22, False: 0.3}, {True: 0.0, False: 0.02}
-"""By whether it is the last classifier; measured for `LocalEmbeddings`, see docs/measurements.md."""
+"""Defaults for the last classifier and for others, measured for `LocalEmbeddings`: see docs/measurements.md."""
 
 _CLAUSE_ENDS = re.compile(r"[,;:.\n]+")
 

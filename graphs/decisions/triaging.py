@@ -18,7 +18,7 @@ from graphs.decisions import prompts
 from graphs.engine import describe, speaking
 
 MAX_EXAMPLES = 3
-"""Of each agent in the prompt."""
+"""Examples of each agent in the prompt."""
 
 
 class Triage(TypedDict):

@@ -132,7 +132,7 @@ class Arguments(TypedDict, total=False):
     graph: str
     thread_id: str
     input: str
-    """As `encode` writes it."""
+    """Input as `encode` writes it."""
     resume: object
     """An answer, or answers by the ids of their questions."""
     asked: dict[str, str]
@@ -151,7 +151,7 @@ class QueuedRun(TypedDict):
     """A run that waits for a worker, is at work, failed for good or was cancelled; or one that is scheduled."""
 
     thread_id: str
-    """Of a schedule (`cron`): its own name, with which those of its runs begin."""
+    """Id of the run's thread; of a schedule (`cron`) its name, with which the ids of its runs begin."""
     graph: str
     status: JobStatus
     request: str

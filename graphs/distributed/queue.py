@@ -34,13 +34,13 @@ from graphs.engine import last_request, load_named
 from graphs.storage import PATH_VARIABLE, connected, connection_pool
 
 Graphs = Mapping[str, Any]
-"""By name what runs: patterns, graphs (compiled or not), or functions that return one."""
+"""Patterns, graphs (compiled or not), or functions that return one, by name."""
 
 ANSWERS_FIRST = 1_000_000
 """Priority of a run that goes on: it comes before the messages that wait for it on its thread."""
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
-"""Of run ids: no characters that look alike."""
+"""Characters of run ids: none that look alike."""
 _ID_LENGTH = 10
 _GRAPH_NAME = re.compile(r"[\w.\-]{1,32}", re.ASCII)
 """Names of Postgres' channels have 63 characters."""

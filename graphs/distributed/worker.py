@@ -63,9 +63,9 @@ class _OwnJobs(JobManager):
         super().__init__(connector)
         self.worker_id = worker_id
         self.failed: dict[int | None, str] = {}
-        """By id of a job, why it failed for good; procrastinate would log it, with its input, if it were raised."""
+        """Reasons why jobs failed for good, by id; procrastinate would log them, with inputs, if they were raised."""
         self.put_back: dict[int | None, tuple[float, bool]] = {}
-        """By id of a job, after how many seconds it may be taken again, and whether that counts as a takeover."""
+        """Jobs put back by id: after how many seconds they may be taken, and whether that counts as a takeover."""
 
     async def query(self, statement: str, **values: object) -> list[dict[str, Any]]:
         return await self.connector.execute_query_all_async(statement, **values)

@@ -31,7 +31,7 @@ class Box:
 
     agent: Agent
     label: str = ""
-    """Its name below the node's; empty: the agent is the node, and is drawn only if it is a graph to look into."""
+    """Name below the node's; empty: the agent is the node, and is drawn only if it is a graph to look into."""
     after: tuple[tuple[str, bool], ...] = ()
     """The boxes of the same node that come before it, and whether it may be passed over all the same."""
 

@@ -118,7 +118,7 @@ class StepRun:
         self._order: list[str] = []
         self._settled = dict(finished)
         self._missing: dict[str, int] = {}
-        """By step that has not begun, how many dependencies have not ended."""
+        """Number of dependencies that have not ended, by step that has not begun."""
         self._answered: set[str] = set()
         """Steps of which a dependency has completed."""
         self._dependents: dict[str, list[Step]] = {}

@@ -111,7 +111,7 @@ READ = "__pregel_read"
 SEND = "__pregel_send"
 CHECKPOINT_MAP = "checkpoint_map"
 _NO_TASK = "00000000-0000-0000-0000-000000000000"
-"""In place of a task's id, with what was written by none: an input, or a resume for any interrupt."""
+"""Task id of what no task wrote: an input, or a resume for any interrupt."""
 
 
 class Calls:
@@ -137,7 +137,7 @@ class Calls:
         """Whether anybody listens to the `tasks` stream, which lists calls before they begin."""
         self._is_watched = is_watched(config)
         self._parents: dict[str, object] = {}
-        """By the place of what calls, the checkpoints of the graphs around it."""
+        """Checkpoints of the graphs around a call, by the place of what calls."""
         self._before: dict[str, list[Any]] = defaultdict(list)
         """Writes that calls can match, by task: only those stored before their node began."""
         before = loop.checkpoint_pending_writes
@@ -248,7 +248,7 @@ class Calls:
 
 
 class _CallInside:
-    """That with which a task calls others: `functools.partial` as LangGraph makes it, sharing the node's keywords."""
+    """Caller of tasks inside a task: `functools.partial` as LangGraph makes it, sharing the node's keywords."""
 
     __slots__ = ("_call", "args")
 

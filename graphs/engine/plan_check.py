@@ -52,7 +52,7 @@ def findings(
 
 
 class Order:
-    """Which step waits for which, with the dependencies that findings ask for."""
+    """Order of steps: which waits for which, with the dependencies that findings ask for."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
         self.needs: dict[str, set[str]] = {}

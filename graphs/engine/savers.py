@@ -66,7 +66,7 @@ class NotesFailures(Protocol):
     """A checkpointer that remembers which runs it could not write."""
 
     failed: dict[str, StorageError]
-    """By thread id, why its last write failed."""
+    """Reasons why the last write of a thread failed, by thread id."""
 
 
 def check_storage(config: RunnableConfig) -> None:

@@ -21,7 +21,7 @@ class StepInputs:
     context: Mapping[str, str]
     """The results as text; in place of a missing one the reason."""
     data: Mapping[str, object]
-    """Those that are data; an object where the dependency `returns` one."""
+    """Results that are data; an object where the dependency `returns` one."""
     figures: Mapping[str, float]
     """Results of calculations by their own names."""
 

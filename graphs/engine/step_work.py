@@ -77,7 +77,7 @@ class StepWork:
     def __post_init__(self) -> None:
         self.config = self.tasks.config
         self.control = get_runtime().control
-        """By which the caller asks that nothing new begins."""
+        """Control by which the caller asks that nothing new begins."""
 
     def do(self, step: Step, settled: Mapping[str, StepRecord], begin: Begin) -> _Work:
         inputs = inputs_of(step, settled, self.steps)

@@ -24,7 +24,7 @@ _KEYS_SHOWN = "id, request, and expect, forbid, match, check, limits or judge"
 
 
 Limit = Literal["words", "sentences", "calls", "tokens", "seconds"]
-"""Of an answer, and of the run that gives it."""
+"""Limits of an answer, and of the run that gives it."""
 
 
 class Case(BaseModel):

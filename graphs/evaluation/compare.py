@@ -37,7 +37,7 @@ class Outcome(TypedDict):
     seconds: float
     """Seconds of work."""
     cost: NotRequired[float]
-    """Only there with a table of prices."""
+    """Cost of the run; missing without prices."""
 
 
 class Totals(TypedDict):
@@ -53,7 +53,7 @@ class Totals(TypedDict):
     tokens: float
     seconds: float
     cost: NotRequired[float]
-    """In all."""
+    """Cost of all cases."""
 
 
 Interval = tuple[float, float]
@@ -77,7 +77,7 @@ class Difference(TypedDict):
     """Cases that only the first got right."""
     only_second: int
     right: Mean
-    """Of the shares of right answers."""
+    """Difference of the shares of right answers."""
     p: float
     """Probability of a difference as large, if both were equally good."""
     calls: Mean

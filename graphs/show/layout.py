@@ -28,7 +28,7 @@ class Layout(NamedTuple):
 
     boxes: Mapping[str, Point]
     lines: Mapping[tuple[str, str], tuple[Point, ...]]
-    """By (from, to): the boxes' places, and those of the lanes between them."""
+    """Points of each arrow by (from, to): the boxes' places, and those of the lanes between them."""
     width: float
     height: int
 

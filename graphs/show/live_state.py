@@ -47,7 +47,7 @@ class LiveTask:
     """Seconds since the epoch, as `ended`; None while a step waits for its dependencies."""
     ended: float | None = None
     note: str = ""
-    """Its outcome, or why it is tried again."""
+    """Outcome of the task, or why it is tried again."""
     written: str = ""
     """The end of what its agent has streamed so far."""
     pieces: int = 0
@@ -57,7 +57,7 @@ class LiveTask:
     retry_at: float | None = None
     """When the next attempt begins, in seconds since the epoch."""
     record: StepRecord | None = None
-    """Of a step: its record so far."""
+    """Record of a step so far."""
 
     @property
     def tokens(self) -> int:
@@ -89,7 +89,7 @@ class LiveState:
     def __init__(self, began: float, finished: Mapping[str, StepRecord] | None = None) -> None:
         self.began = began
         self.tasks: dict[str, LiveTask] = {}
-        """By LangGraph's id of the task, in the order they began."""
+        """Tasks by LangGraph's id, in the order in which they began."""
         self.answer = ""
         """The answer as far as it was streamed."""
         self.values: dict[str, Any] = {}

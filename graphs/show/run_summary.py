@@ -35,7 +35,7 @@ class Work:
     ended: float | None = None
     attempts: int = 1
     critical: bool = False
-    """On the chain of work that determined when the run ended."""
+    """Whether it is on the chain of work that determined when the run ended."""
     task: str = ""
     result: str = ""
     note: str = ""

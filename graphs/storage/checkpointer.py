@@ -84,7 +84,7 @@ class Storage(BaseCheckpointSaver[str]):
         self._when_busy = when_busy
         self._thread = ThreadPoolExecutor(1, "podium-storage")
         self.failed: dict[str, StorageError] = {}
-        """By thread id, why its last write failed."""
+        """Reasons why the last write of a thread failed, by thread id."""
 
     def close(self) -> None:
         """Wait for the last write."""

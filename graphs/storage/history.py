@@ -25,8 +25,8 @@ class StoredRun(TypedDict):
     """The `pattern` in the metadata of the run's config, else empty."""
     request: str
     status: str
-    """As in the graph's result, but `needs_input` while a question to people is open; `running` while a run has the
-    thread's lock, `stopped` where it ended without reaching the graph's end; `unreadable`."""
+    """Status as in the graph's result, but `needs_input` while a question to people is open, `running` while a run has
+    the thread's lock, `stopped` where it ended without reaching the graph's end, or `unreadable`."""
     started: str
     """Begin of the thread: ISO 8601, UTC."""
     ended: str | None
@@ -49,7 +49,7 @@ class State(StoredRun):
     """The records of steps that have ended since then, also of graphs within the graph."""
     questions: list[OpenQuestion]
     metadata: dict[str, object]
-    """That of the run's config, and what LangGraph adds to it."""
+    """Metadata of the run's config, and what LangGraph adds to it."""
 
 
 class Waiting(OpenQuestion):
