@@ -78,6 +78,25 @@ def test_a_second_run_waits_and_the_order_is_kept(lock: Lock) -> None:
     assert order == [0, 1, 2, 3]
 
 
+def test_an_interrupt_ends_the_wait(lock: Lock) -> None:
+    held, waiting = lock(), lock()
+
+    def hold() -> None:
+        with held:
+            while len(_lines[held.key]) < 2:
+                time.sleep(0.001)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            while len(_lines[held.key]) > 1:
+                time.sleep(0.001)
+
+    holder = elsewhere(hold)
+    while held.key not in _lines:
+        time.sleep(0.001)
+    with pytest.raises(KeyboardInterrupt), waiting:
+        pass
+    holder.join()
+
+
 def test_a_second_run_is_refused_and_another_thread_is_not(lock: Lock) -> None:
     def second() -> None:
         with pytest.raises(ThreadBusyError, match="'t'"), lock("refuse"):

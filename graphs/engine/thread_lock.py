@@ -23,7 +23,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from agents.runtime import sync_caller
+from agents.runtime import run_in_background, sync_caller
 from graphs.engine.concurrency import run_around
 from graphs.engine.langgraph_internals import CHECKPOINTER, is_nested
 from graphs.engine.savers import original
@@ -44,8 +44,8 @@ _Release = Callable[[], None]
 LockKey = tuple[Hashable, str]
 """A checkpointer's identity in this process, and the id of a thread."""
 
-_lines: dict[LockKey, list[ThreadLock]] = {}
-"""The locks of this process by thread: the first in line holds it, with others of its run; the rest waits."""
+_lines: dict[LockKey, _Line] = {}
+"""The lines of this process by thread."""
 _guard = threading.Lock()
 
 
@@ -56,12 +56,14 @@ class LocksThreads(Protocol):
     def lock_thread(self, thread_id: str, when_busy: WhenBusy | None = None) -> ThreadLock: ...
 
 
-class _Outside:
-    """The lock against other processes; locks of one run share it, and the last one releases it."""
+class _Line(list["ThreadLock"]):
+    """The locks of one thread: the first has it, with others of its run; the rest waits."""
 
-    def __init__(self) -> None:
-        self.release: _Release | None = None
-        self.holders = 0
+    release: _Release | None = None
+    """Releases the lock against other processes, which those in front share; the last of them to leave calls it."""
+
+    def in_front(self, lock: ThreadLock) -> bool:
+        return bool(self) and (self[0] is lock or (lock.run is not None and self[0].run is lock.run))
 
 
 class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManager["ThreadLock"]):
@@ -87,23 +89,11 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         self._when_busy = when_busy
         self._take = take
         self.run = run
-        self._outside = _Outside()
-        self._is_holder = False
-        self._left = False
         self._until = 0.0
         self._owner: tuple[int, asyncio.Task[object] | None] = (0, None)
 
     def __enter__(self) -> Self:
-        self._owner = (threading.get_ident(), None)
-        try:
-            for pause in self._pauses():
-                if self._is_first() and self._take_outside():
-                    break
-                time.sleep(pause)
-        except BaseException:
-            self._leave()
-            raise
-        return self
+        return run_in_background(self.__aenter__)
 
     def __exit__(self, *_: object) -> None:
         self._leave()
@@ -113,6 +103,8 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         self._owner = (caller.thread, None) if caller else (threading.get_ident(), asyncio.current_task())
         try:
             for pause in self._pauses():
+                if caller:
+                    caller.cancellation.check()
                 if self._is_first() and (self._take is None or await asyncio.to_thread(self._take_outside)):
                     break
                 await asyncio.sleep(pause)
@@ -122,7 +114,7 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._outside.release is None:
+        if self._take is None:
             self._leave()
         else:
             await asyncio.shield(asyncio.to_thread(self._leave))
@@ -152,16 +144,13 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
             ThreadBusyError: Another run of this process has the thread, and this one may not or cannot wait for it.
         """
         with _guard:
-            line = _lines.setdefault(self.key, [])
+            line = _lines.setdefault(self.key, _Line())
             if self not in line:
                 together = takewhile(lambda lock: self.run is not None and lock.run is self.run, line)
                 line.insert(place if (place := len([*together])) else len(line), self)
+            if line.in_front(self):
+                return True
             first = line[0]
-            if first is self:
-                return True
-            if first.run is not None and first.run is self.run:
-                self._outside = first._outside
-                return True
         (thread, task), (own_thread, own_task) = first._owner, self._owner
         if thread == own_thread and (own_task is None or own_task is task):
             if own_task is not None and time.monotonic() < self._until:
@@ -174,36 +163,30 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         return False
 
     def _take_outside(self) -> bool:
-        if self._take is None:
+        if self._take is None or ((line := _lines.get(self.key)) is not None and line.release is not None):
             return True
-        outside = self._outside
-        release = None if outside.release else self._take()
+        release = self._take()
         with _guard:
-            if outside.release is None and not self._left:
-                outside.release, release = release, None
-            self._is_holder = is_held = outside.release is not None and not self._left
-            outside.holders += is_held
+            line = _lines.get(self.key)
+            if line is not None and self in line and line.release is None:
+                line.release, release = release, None
+            is_held = line is not None and line.release is not None
         if release is not None:  # the caller was cancelled meanwhile, or another lock of this run was quicker
             release()
         return is_held
 
     def _leave(self) -> None:
         with _guard:
-            outside, was_holder, self._left = self._outside, self._is_holder, True
-            outside.holders -= was_holder
-            release = outside.release if was_holder and not outside.holders else None
-            if release is not None:
-                outside.release = None
-        try:
-            if release is not None:
-                release()
-        finally:
-            with _guard:
-                line = _lines.get(self.key, [])
-                if self in line:
-                    line.remove(self)
-                if not line:
-                    _lines.pop(self.key, None)
+            line = _lines.get(self.key, _Line())
+            was_in_front, release = line.in_front(self), None
+            if self in line:
+                line.remove(self)
+            if was_in_front and not line.in_front(self):
+                release, line.release = line.release, None
+            if not line:
+                _lines.pop(self.key, None)
+        if release is not None:
+            release()
 
 
 def thread_lock(
