@@ -10,7 +10,7 @@ from typing import Any, Literal, NotRequired
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
-from langgraph.graph import END, START
+from langgraph.graph import START
 
 from agents import Agent, AnyAgent, Assignment, Retry
 from agents.arguments import check_limits, is_list_of
@@ -223,8 +223,6 @@ class Network(Pattern[NetworkState]):
         graph = PatternGraph(self, self.state_schema)
         for name, agent in self.agents.items():
             graph.add_node(name, self._peer(name, agent))
-        graph.add_rule("answer", self.answer)
-        graph.add_edge("answer", END)
         choose = self.discussion.choose if self.discussion else None
         if choose is not None:
             graph.add_node(speakers.CHOOSE, choose)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, SystemMessage
-from langgraph.graph import END, START
+from langgraph.graph import START
 
 from agents import Agent, Answer, AnyAgent, Decided, Decision, Retry
 from agents.assignment import History
@@ -226,8 +226,6 @@ class Orchestrator(Supervisor[OrchestratorState]):
 
     def build(self) -> PatternGraph[OrchestratorState]:
         graph = PatternGraph(self, self.state_schema)
-        graph.add_rule("answer", self.answer)
-        graph.add_edge("answer", END)
         if self.baseline:
             graph.add_node("assistant", Node(self.assign, self.worker, self.take_alone, failed=self.work_failed))
             graph.add_edge(START, "assistant")

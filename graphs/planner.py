@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langgraph.graph import END, START
+from langgraph.graph import START
 
 from agents import Agent, Answer, AnyAgent, Assignment, Decided, Decision, Retry
 from agents.arguments import check_limits
@@ -287,7 +287,6 @@ class Planner(Pattern[PlannerState]):
         graph.add_rule("assess", self.assess)
         synthesis = plans.Synthesis(self.synthesizer)
         graph.add_node("synthesize", Node(self.ask_for_answer, synthesis, self.take_answer, failed=self.answer_failed))
-        graph.add_rule("answer", self.answer)
         graph.add_edge(START, "plan")
         graph.add_edge("plan", "check")
         graph.add_conditional_edges("check", self.checked)
@@ -295,5 +294,4 @@ class Planner(Pattern[PlannerState]):
         graph.add_edge("execute", "assess")
         graph.add_conditional_edges("assess", self.assessed)
         graph.add_edge("synthesize", "answer")
-        graph.add_edge("answer", END)
         return graph

@@ -257,14 +257,12 @@ class Router(Pattern[RouterState]):
         else:
             merging = Node(self.ask_merger, plans.Synthesis(self.merger), self.take_merged, failed=self.merging_failed)
             graph.add_node("merge", merging)
-        graph.add_rule("answer", self.answer)
         graph.add_edge(START, "classify")
         graph.add_conditional_edges("classify", self.chosen, [*nodes, "clarify"])
         for name in nodes:
             graph.add_edge(name, "merge")
         graph.add_conditional_edges("merge", self.merged, [*nodes, "answer"])
         graph.add_edge("clarify", "classify" if self.clarify == "human" else END)
-        graph.add_edge("answer", END)
         return graph
 
     def _asking(self, name: str, agent: Agent) -> Node[RouterState, Answer]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, RemoveMessage
-from langgraph.graph import END, START
+from langgraph.graph import START
 from typing_extensions import TypeVar
 
 from agents import Agent, Answer, AnyAgent, Assignment, Retry, agent_of
@@ -268,12 +268,10 @@ class Supervisor(Pattern[SupervisorT]):
         graph.add_node("work", Node(self.assign, self.worker, self.take_work, failed=self.work_failed))
         graph.add_node("review", Node(self.submit, self.reviewing, self.take_verdict, failed=self.review_failed))
         self.add_escalation(graph)
-        graph.add_rule("answer", self.answer)
         graph.add_edge(START, "work")
         graph.add_conditional_edges("work", self.worked)
         graph.add_conditional_edges("review", self.reviewed)
         graph.add_conditional_edges("escalate", self.escalated)
-        graph.add_edge("answer", END)
         return graph
 
     def add_escalation(self, graph: PatternGraph[SupervisorT]) -> None:

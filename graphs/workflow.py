@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from langgraph.graph import END, START
+from langgraph.graph import START
 
 from agents import AnyAgent, Retry
 from agents.assignment import History, check_history
@@ -114,11 +114,9 @@ class Workflow(Pattern[WorkflowState]):
         graph = PatternGraph(self, self.state_schema, input_schema=PlannedInput)
         graph.add_rule("check", self.check)
         graph.add_node("execute", self.execute)
-        graph.add_rule("answer", self.answer)
         graph.add_edge(START, "check")
         graph.add_conditional_edges("check", self.checked)
         graph.add_edge("execute", "answer")
-        graph.add_edge("answer", END)
         return graph
 
     def known_tasks(self, value: object) -> Iterable[str]:

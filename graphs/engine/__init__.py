@@ -11,13 +11,13 @@ drawing              drawings with what is inside a node; own_graphs: graphs in 
 Steps
 steps                the rules of steps, on plain data; plan_check: what is wrong with a plan
 execute              the node that runs steps: each begins when those it depends on have ended
-step_work            the work of one step, and the form of its result; step_inputs: what it gets
+step_work            the work of one step, the form of its result, and events of it; step_inputs: what it gets
 step_records         what is kept of it; durable_tasks: calls stored before anybody builds on their results
 
 Runs
 budget               what a run may use; concurrency: the caller's `max_concurrency`
 thread_lock          one run, one worker; savers: checkpointers as a run calls them; changed_code: on resume
-chat_stream          what chat front ends see; progress: events on LangGraph's custom stream
+chat_stream          what chat front ends see of a run
 langgraph_internals  all that depends on undocumented behaviour of LangGraph
 """
 

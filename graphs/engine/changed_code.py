@@ -35,14 +35,8 @@ def is_resumed(input_: object, config: RunnableConfig) -> bool:
 
 
 def checking(saver: Saver, check: Callable[[CheckpointTuple], None]) -> Saver:
-    """Return a copy of a saver, on the same storage, that checks the checkpoint from which a run goes on."""
+    """Return a copy of a saver, on the same storage, that checks the checkpoint from which an async run goes on."""
     own = copy_of(saver)
-
-    @wraps(saver.get_tuple)
-    def get_tuple(config: RunnableConfig) -> CheckpointTuple | None:
-        if checkpoint := saver.get_tuple(config):
-            check(checkpoint)
-        return checkpoint
 
     @wraps(saver.aget_tuple)
     async def aget_tuple(config: RunnableConfig) -> CheckpointTuple | None:
@@ -50,7 +44,7 @@ def checking(saver: Saver, check: Callable[[CheckpointTuple], None]) -> Saver:
             check(checkpoint)
         return checkpoint
 
-    own.get_tuple, own.aget_tuple = get_tuple, aget_tuple
+    own.aget_tuple = aget_tuple
     return own  # type: ignore[no-any-return]
 
 

@@ -25,10 +25,10 @@ from graphs.engine.langgraph_internals import (
     node_of,
     one_deeper,
     parts_of,
+    place_in_run,
     push_event,
     streams_messages,
 )
-from graphs.engine.progress import place_in_run
 
 _SHOWN = "podium_shown"
 """Marks messages, in their `response_metadata`, that a thread holds for its readers and not for agents."""

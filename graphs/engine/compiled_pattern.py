@@ -34,9 +34,9 @@ from graphs.engine.drawing import display, look_into
 from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER, is_nested
 from graphs.engine.record_keys import without_record
 from graphs.engine.run_rules import RunRules
-from graphs.engine.savers import STORAGE, NotesFailures, in_threads, needs_threads, original
+from graphs.engine.savers import STORAGE, in_threads, needs_threads, original
 from graphs.engine.state import PatternState, open_input
-from graphs.engine.thread_lock import thread_lock
+from graphs.engine.thread_lock import LocksThreads, thread_lock
 
 ENOUGH_THREADS = 1_000_000
 """LangGraph's limit for a run that has one of ours, and the pool size of a user's own graphs in sync runs."""
@@ -155,14 +155,15 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         slots = nested_slots({**around, **configurable}, wanted if wanted != ENOUGH_THREADS else None)
         if slots is not None:
             configurable[RUN_SLOTS] = slots
-        if isinstance(self.checkpointer, NotesFailures):
+        if isinstance(self.checkpointer, LocksThreads):
             configurable[STORAGE] = self.checkpointer
         saver = configurable.get(CHECKPOINTER, self.checkpointer)
         if isinstance(saver, BaseCheckpointSaver) and self.checkpointer is not False:
             saver = original(saver)
+            saver = in_threads(saver) if needs_threads(saver) else saver
             if is_resumed(input_, own):
                 saver = checking(saver, partial(check_code, pattern, self.fingerprint))
-            configurable[CHECKPOINTER] = in_threads(saver) if needs_threads(saver) else saver
+            configurable[CHECKPOINTER] = saver
         if self.cache is not None:
             configurable[CACHE] = self.cache
         own["configurable"] = configurable

@@ -14,8 +14,7 @@ from langgraph.errors import GraphInterrupt
 
 from agents.runtime import Effects, WorkCancelledError
 from graphs.engine.budget import take_over
-from graphs.engine.langgraph_internals import Calls
-from graphs.engine.progress import place_in_run
+from graphs.engine.langgraph_internals import Calls, place_in_run
 from graphs.engine.step_records import AtWork
 from graphs.engine.steps import StepRecord
 

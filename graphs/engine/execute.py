@@ -22,9 +22,9 @@ from agents.runtime import Effects, SyncAsyncRunnable, WorkCancelledError, is_ca
 from graphs.engine.budget import take_over
 from graphs.engine.chat_stream import begin_call, end_call
 from graphs.engine.durable_tasks import Pending, Tasks, Window, results_of
+from graphs.engine.langgraph_internals import place_in_run
 from graphs.engine.node import Update
-from graphs.engine.progress import place_in_run, report
-from graphs.engine.step_work import StepWork
+from graphs.engine.step_work import StepWork, report
 from graphs.engine.steps import OnFailure, Step, StepRecord, in_words, may_start, new_record, read_plan, reason_to_skip
 
 EXECUTE = "execute"

@@ -29,8 +29,7 @@ from agents.settings import settings
 from graphs.engine.budget import take_over, within_budget
 from graphs.engine.chat_stream import speaking
 from graphs.engine.concurrency import at_work
-from graphs.engine.langgraph_internals import node_of
-from graphs.engine.progress import place_in_run
+from graphs.engine.langgraph_internals import node_of, place_in_run
 from graphs.engine.state import Worked, recovered
 
 S = TypeVar("S", contravariant=True)

@@ -27,8 +27,8 @@ StateT = TypeVar("StateT", bound=PatternState)
 class PatternGraph(PatternBuilder[StateT]):
     """A `StateGraph` of a pattern: it opens a record with every input, counts what nodes use, and ends in `answer`.
 
-    Nodes may be plain functions. An edge to END leads to the node `answer`; so does a conditional edge once a node has
-    set a final status, or LangGraph's recursion limit is near.
+    Nodes may be plain functions. An edge to END leads to the node `answer`, which `compile` adds; so does a conditional
+    edge once a node has set a final status, or LangGraph's recursion limit is near.
     """
 
     def __init__(self, pattern: RunRules[StateT], state: type[StateT], *, input_schema: type = Input) -> None:

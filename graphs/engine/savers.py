@@ -6,7 +6,7 @@ import asyncio
 import copy
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -59,14 +59,6 @@ def _in_thread(method: Callable[..., T]) -> Callable[..., Coroutine[object, None
         return await asyncio.shield(in_thread(method, *arguments, **options))
 
     return call
-
-
-@runtime_checkable
-class NotesFailures(Protocol):
-    """A checkpointer that remembers which runs it could not write."""
-
-    failed: dict[str, StorageError]
-    """Reasons why the last write of a thread failed, by thread id."""
 
 
 def check_storage(config: RunnableConfig) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.cache.base import BaseCache
-from langgraph.config import get_config
+from langgraph.config import get_config, get_stream_writer
 from langgraph.errors import GraphDrained, GraphInterrupt
 from langgraph.runtime import get_runtime
 from pydantic import BaseModel
@@ -38,8 +38,7 @@ from graphs.engine.budget import within_budget
 from graphs.engine.chat_stream import inside
 from graphs.engine.concurrency import at_work
 from graphs.engine.durable_tasks import Pending, Tasks, Window, results_of
-from graphs.engine.langgraph_internals import CACHE
-from graphs.engine.progress import report
+from graphs.engine.langgraph_internals import CACHE, namespace_of, parts_of
 from graphs.engine.savers import check_storage
 from graphs.engine.state import Problem, problem, recovered
 from graphs.engine.step_inputs import StepInputs, inputs_of, value_of
@@ -251,6 +250,15 @@ class Cached:
     async def set(self, effects: Effects, record: StepRecord) -> None:
         kept = {key: value for key, value in record.items() if key in _KEPT}
         await effects.function(self.cache.set, {self.key: (kept, self.ttl)})
+
+
+def report(event: str, **fields: object) -> None:
+    """Stream one event on LangGraph's `custom` stream: `{"event", "path", "time", ...}`.
+
+    `path` names nodes and steps, as `execute/draft/work`.
+    """
+    path = "/".join(part.split(":")[0] for part in parts_of(namespace_of(get_config())))
+    get_stream_writer()({"event": event, "path": path, "time": time(), **fields})
 
 
 def _content(message: BaseMessage | None) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from operator import contains, eq, ne
 from typing import Any, ClassVar, Literal
 
 from langgraph.types import CachePolicy
@@ -19,7 +20,13 @@ Plan = Sequence[Mapping[str, Any]]
 """Steps in their JSON form."""
 OnFailure = Literal["skip", "stop", "continue"]
 Join = Literal["all", "any"]
-CONDITIONS = ("equals", "not_equals", "contains", "not_contains")
+_TESTS: Mapping[str, Callable[[str, str], bool]] = {
+    "equals": eq,
+    "not_equals": ne,
+    "contains": contains,
+    "not_contains": lambda text, part: part not in text,
+}
+CONDITIONS = tuple(_TESTS)
 LAST_ROUND = "last_round"
 SPECIAL = ("request", "item", LAST_ROUND)
 """Placeholders that are not a step: the user's request, the item of a `for_each` step, the last round of a loop."""
@@ -198,13 +205,8 @@ def _fate(record: StepRecord) -> str:
 def holds(tests: Mapping[str, str], result: str) -> bool:
     """Tell whether a result passes the tests of a `when` or `until`; case and surrounding space do not count."""
     text = result.strip().casefold()
-    for test, wanted in tests.items():
-        value = str(wanted).strip().casefold()
-        if (test == "equals" and text != value) or (test == "not_equals" and text == value):
-            return False
-        if (test == "contains" and value not in text) or (test == "not_contains" and value in text):
-            return False
-    return True
+    wanted = {test: str(tests[test]).strip().casefold() for test in _TESTS if test in tests}
+    return all(_TESTS[test](text, value) for test, value in wanted.items())
 
 
 def _result_of(record: StepRecord | None) -> str:

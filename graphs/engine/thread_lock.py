@@ -27,7 +27,7 @@ from agents.runtime import run_in_background, sync_caller
 from graphs.engine.concurrency import run_around
 from graphs.engine.langgraph_internals import CHECKPOINTER, is_nested
 from graphs.engine.savers import original
-from graphs.errors import ConfigurationError, ThreadBusyError
+from graphs.errors import ConfigurationError, StorageError, ThreadBusyError
 
 WhenBusy = Literal["wait", "refuse"]
 """Behaviour of a run while another one works on its thread."""
@@ -51,7 +51,10 @@ _guard = threading.Lock()
 
 @runtime_checkable
 class LocksThreads(Protocol):
-    """A checkpointer that locks its threads against other processes."""
+    """A checkpointer that locks its threads against other processes, and remembers which runs it could not write."""
+
+    failed: dict[str, StorageError]
+    """Reasons why the last write of a thread failed, by thread id."""
 
     def lock_thread(self, thread_id: str, when_busy: WhenBusy | None = None) -> ThreadLock: ...
 
