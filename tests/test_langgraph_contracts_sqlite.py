@@ -38,7 +38,7 @@ def test_sqlite_has_the_tables_and_columns_that_are_read(connection: sqlite3.Con
     assert internals.sqlite_tables_exist(connection) is False
     graph = compiled(("add", add), saver=saver(connection))
     graph.invoke({"count": 1}, THREAD)
-    assert internals.sqlite_tables_exist(connection)
+    assert internals.sqlite_tables_exist(connection) is not None
     ((thread, first, last),) = connection.execute(internals.THREADS).fetchall()
     assert (thread, last, first) == ("t", history(graph)[0].checkpoint["id"], history(graph)[-1].checkpoint["id"])
 
@@ -46,6 +46,16 @@ def test_sqlite_has_the_tables_and_columns_that_are_read(connection: sqlite3.Con
 def test_older_sqlite_tables_are_recognised(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE checkpoints (thread_id TEXT, thread_ts TEXT, checkpoint BLOB)")
     assert internals.sqlite_tables_exist(connection) is None
+
+
+def test_tables_of_an_older_saver_get_the_column_they_lack(connection: sqlite3.Connection) -> None:
+    saver(connection)
+    if not internals.sqlite_tables_exist(connection):
+        pytest.skip("the installed saver is the older one")
+    connection.execute("ALTER TABLE writes DROP COLUMN task_path")
+    assert internals.sqlite_tables_exist(connection) is False
+    saver(connection)
+    assert internals.sqlite_tables_exist(connection)
 
 
 def test_sqlite_goes_without_setup_where_the_tables_are(connection: sqlite3.Connection) -> None:

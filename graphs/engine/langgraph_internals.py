@@ -50,6 +50,11 @@ def namespace_of(config: RunnableConfig) -> str:
     return str(config.get("configurable", {}).get("checkpoint_ns", ""))
 
 
+def place_in_run(config: RunnableConfig) -> str:
+    """Return the checkpoint namespace of the graph in which a node is called; that of the outermost is empty."""
+    return namespace_of(config).rpartition("|")[0]
+
+
 def is_nested(config: RunnableConfig) -> bool:
     """Return whether the graph called with a config is inside another graph."""
     return bool(namespace_of(config))
@@ -356,6 +361,8 @@ SQLITE_COLUMNS = {
     "checkpoints": {"thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "type", "checkpoint"},
     "writes": {"thread_id", "checkpoint_ns", "checkpoint_id", "task_id", "idx", "channel", "type", "value"},
 }
+ADDED_COLUMN = "task_path"
+"""A column that the setup of newer savers adds to tables of older ones."""
 
 _HEADS = (
     "SELECT checkpoint_ns, MAX(checkpoint_id), metadata FROM checkpoints WHERE thread_id = ? GROUP BY checkpoint_ns"
@@ -412,7 +419,7 @@ def sqlite_tables_exist(connection: sqlite3.Connection) -> bool | None:
     columns = {name: {row[1] for row in connection.execute(f"PRAGMA table_info({name})")} for name in SQLITE_COLUMNS}
     if any(existing and not existing >= SQLITE_COLUMNS[name] for name, existing in columns.items()):
         return None
-    return all(columns.values())
+    return all(columns.values()) and ADDED_COLUMN in columns["writes"]
 
 
 def make_sqlite_tables(saver: SqliteSaver, wait: float) -> None:
