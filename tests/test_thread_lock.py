@@ -17,6 +17,8 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent
+from agents.runtime import WorkCancelledError
+from agents.runtime.background import SyncCaller, sync_caller
 from graphs import Step, Workflow
 from graphs.engine.thread_lock import ThreadLock, WhenBusy, _lines, thread_lock
 from graphs.errors import ConfigurationError, ThreadBusyError
@@ -78,23 +80,25 @@ def test_a_second_run_waits_and_the_order_is_kept(lock: Lock) -> None:
     assert order == [0, 1, 2, 3]
 
 
-def test_an_interrupt_ends_the_wait(lock: Lock) -> None:
-    held, waiting = lock(), lock()
+def test_a_wait_for_a_sync_caller_ends_when_that_is_interrupted(lock: Lock) -> None:
+    async def waits(caller: SyncCaller) -> None:
+        sync_caller.set(caller)
+        async with lock():
+            pass
 
-    def hold() -> None:
-        with held:
-            while len(_lines[held.key]) < 2:
-                time.sleep(0.001)
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            while len(_lines[held.key]) > 1:
-                time.sleep(0.001)
+    async def main() -> None:
+        caller = SyncCaller()
+        caller.thread += 1
+        async with (held := lock()):
+            waiting = asyncio.create_task(waits(caller))
+            await asyncio.sleep(0)
+            assert len(_lines[held.key]) == 2
+            caller.cancellation.cancel()
+            with pytest.raises(WorkCancelledError):
+                await waiting
+            assert len(_lines[held.key]) == 1
 
-    holder = elsewhere(hold)
-    while held.key not in _lines:
-        time.sleep(0.001)
-    with pytest.raises(KeyboardInterrupt), waiting:
-        pass
-    holder.join()
+    asyncio.run(main())
 
 
 def test_a_second_run_is_refused_and_another_thread_is_not(lock: Lock) -> None:

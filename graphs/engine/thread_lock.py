@@ -23,7 +23,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from agents.runtime import run_in_background, sync_caller
+from agents.runtime import sync_caller
 from graphs.engine.concurrency import run_around
 from graphs.engine.langgraph_internals import CHECKPOINTER, is_nested
 from graphs.engine.savers import original
@@ -96,7 +96,16 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         self._owner: tuple[int, asyncio.Task[object] | None] = (0, None)
 
     def __enter__(self) -> Self:
-        return run_in_background(self.__aenter__)
+        self._owner = (threading.get_ident(), None)
+        try:
+            for pause in self._pauses():
+                if self._is_first() and self._take_outside():
+                    break
+                time.sleep(pause)
+        except BaseException:
+            self._leave()
+            raise
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._leave()
