@@ -9,7 +9,7 @@ result; they answer well when the tools are taken away.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Union
 
 from langchain_core.language_models import BaseChatModel
@@ -19,7 +19,6 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.json_schema import dereference_refs
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
-from langgraph.prebuilt.tool_node import ToolCallRequest
 from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
 from agents.assignment import message_parts, quote
@@ -131,10 +130,16 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         self, model: BaseChatModel, tools: Sequence[BaseTool], instructions: str, call: Callable[[str], AnyRunnable]
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
-        self.calls = ToolNode(tools, handle_tool_errors=False, wrap_tool_call=_sync, awrap_tool_call=_async)
-        calculators = [tool for tool in tools if "in_lines" in (tool.metadata or {})]
-        self.calculator = calculators[0] if calculators else None
-        self.chosen = [tool for tool in tools if tool not in calculators]
+        about = {tool.name: tool.metadata or {} for tool in tools}
+        self.calls = ToolNode(
+            tools,
+            handle_tool_errors=False,
+            wrap_tool_call=_sync,
+            awrap_tool_call=lambda request, call: call(request),  # else the sync one, which would block the loop
+        )
+        self.readers = {name: metadata["named_in"] for name, metadata in about.items() if "named_in" in metadata}
+        self.chosen = [tool for tool in tools if "in_lines" not in about[tool.name]]
+        self.calculator = next((tool for tool in tools if tool not in self.chosen), None)
         self.decision = Decision(choice_form(self.chosen), model=model)
         listed = "\n".join(f"- {tool.name}: {next(iter(tool.description.splitlines()), '')}" for tool in self.chosen)
         text = CHOOSE_TOOL.format(instructions=instructions, tools=listed, examples=examples_of(self.chosen))
@@ -147,8 +152,9 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         request, context, task = message_parts(text)
         earlier = [message.text for message in value["messages"][:-1]]
         added: list[BaseMessage] = []
-        for number, (name, arguments) in enumerate(self._named_in(task, text)):
-            added += await self._call(effects, name, arguments, f"read_{number}", config)
+        reads = [(name, arguments) for name, named in self.readers.items() for arguments in named(task) or named(text)]
+        for name, arguments in reads:
+            added += await self._call(effects, name, arguments, f"read_{len(added)}", config)
             content = str(added[-1].text)
             if asks_for_order(text) and (listed := by_figure(content)):
                 content = f"{content.rstrip()}\n{IN_ORDER}{listed}"
@@ -163,9 +169,8 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
                 added += await self._call(effects, self.calculator.name, {"expression": lines}, LINES, config)
             return {"messages": added, "lines": lines or "none"}
         around = "\n".join([*earlier, text])
-        tests = [
-            (tool.metadata or {}).get("wanted") for tool in self.chosen
-        ]  # without one, a tool may always be of use
+        # A tool that does not say when it is wanted may always be of use.
+        tests = [(tool.metadata or {}).get("wanted") for tool in self.chosen]
         if (added and ADDRESS not in text) or not any(test is None or test(around) for test in tests):
             return {"messages": added, "lines": ""}
         decided = await effects.invoke(self.decision, [self.system, *without_calls(messages)], config)
@@ -179,11 +184,6 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         last = state["messages"][-1]
         tool = self.tools.get(last.name or "") if isinstance(last, ToolMessage) and last.status != "error" else None
         return END if tool and tool.return_direct else "answer"
-
-    def _named_in(self, task: str, text: str) -> list[tuple[str, dict[str, object]]]:
-        """Return the calls that read what the task names, or else what the request above it names."""
-        readers = [(name, (tool.metadata or {}).get("named_in")) for name, tool in self.tools.items()]
-        return [(name, arguments) for name, named in readers if named for arguments in named(task) or named(text)]
 
     async def _lines(
         self, effects: Effects, messages: Sequence[BaseMessage], calculator: BaseTool, config: RunnableConfig
@@ -211,13 +211,8 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
         return [asked, error_message(error, asked.tool_calls[0])]
 
 
-def _sync(request: ToolCallRequest, call: Callable[[ToolCallRequest], Any]) -> Any:
-    tool: Any = request.tool and SyncTool(request.tool)
-    return call(request.override(tool=tool))
-
-
-async def _async(request: ToolCallRequest, call: Callable[[ToolCallRequest], Awaitable[Any]]) -> Any:
-    return await call(request)
+def _sync(request: Any, call: Callable[[Any], Any]) -> Any:
+    return call(request.override(tool=SyncTool(request.tool)))
 
 
 class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
