@@ -14,10 +14,10 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from langchain_core.tools import BaseTool
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails
 
 from agents.errors import TeamFileError
@@ -71,6 +71,18 @@ def _tool_name(name: str) -> str:
     return name
 
 
+def _folder(folder: str, info: ValidationInfo) -> str:
+    """Accept a folder inside that of a team file, which another user may have written, if it is not hidden."""
+    parent = Path(info.context or ".")
+    try:
+        inside = (parent / folder).resolve().relative_to(parent.resolve())
+        if (parent / folder).is_dir() and not any(part.startswith(".") for part in inside.parts):
+            return folder
+    except (ValueError, OSError, RuntimeError):  # outside, or a NUL in the name; too long; a loop of links
+        pass
+    raise ValueError(f"folder {folder[:MAX_SHOWN]!r} does not exist in that of the team file, or is hidden")
+
+
 class AgentEntry(BaseModel, extra="forbid", strict=True):
     """One table `[[agents]]`."""
 
@@ -102,7 +114,7 @@ class ServerEntry(BaseModel, extra="forbid", strict=True):
 class TeamFile(BaseModel, extra="forbid", strict=True):
     """A whole team file."""
 
-    folder: str = "."
+    folder: Annotated[str, AfterValidator(_folder)] = "."
     mcp: dict[str, ServerEntry] = {}
     agents: list[AgentEntry] = Field(min_length=1, max_length=MAX_AGENTS)
 
@@ -119,11 +131,16 @@ def read_team_file(path: Path) -> TeamFile:
         stated = re.search(r"at line (\d+)", str(error))
         line = int(stated[1]) if stated else text.count("\n") + 1
         raise TeamFileError(f"{path}:{line}: this is not TOML: {error}") from error
-    if problems := list(_problems(data, path.parent)):
+    try:
+        file = TeamFile.model_validate(data, context=path.parent)
+        problems = list(_problems(file))
+    except ValidationError as error:
+        problems = [(item["loc"], _in_words(item)) for item in error.errors()[: 10 * MAX_PROBLEMS]]
+    if problems:
         lines = _lines(text)
         located = sorted((_line(lines, place), problem) for place, problem in problems)[:MAX_PROBLEMS]
         raise TeamFileError("\n".join(f"{path}:{line}: {problem}" for line, problem in located))
-    return TeamFile.model_validate(data)
+    return file
 
 
 def _text(path: Path) -> str:
@@ -136,27 +153,15 @@ def _text(path: Path) -> str:
     return text
 
 
-def _problems(data: dict[str, Any], parent: Path) -> Iterator[tuple[Place, str]]:
-    try:
-        TeamFile.model_validate(data)
-    except ValidationError as error:
-        yield from ((item["loc"], _in_words(item)) for item in error.errors()[: 10 * MAX_PROBLEMS])
-    folder, servers = data.get("folder", "."), data.get("mcp")
-    servers = servers if isinstance(servers, dict) else {}
-    if isinstance(folder, str) and not _is_folder(parent, folder):
-        yield ("folder",), f"folder {folder[:MAX_SHOWN]!r} does not exist in that of the team file, or is hidden"
-    names: list[str] = []
-    entries = data.get("agents")
-    for index, entry in enumerate(entries[:MAX_AGENTS] if isinstance(entries, list) else []):
-        name = entry.get("name") if isinstance(entry, dict) else None
-        tools = entry.get("tools") if isinstance(entry, dict) else None
-        for tool in tools if isinstance(tools, list) else ():
-            if isinstance(tool, str) and tool.startswith(MCP) and tool.removeprefix(MCP) not in servers:
+def _problems(file: TeamFile) -> Iterator[tuple[Place, str]]:
+    """Yield what is wrong between the parts of a file, each of which is right."""
+    names = [entry.name for entry in file.agents]
+    for index, entry in enumerate(file.agents):
+        for tool in entry.tools:
+            if tool.startswith(MCP) and tool.removeprefix(MCP) not in file.mcp:
                 yield ("agents", index, "tools"), f"table [{tool}] is missing"
-        if isinstance(name, str):
-            if name in names:
-                yield ("agents", index, "name"), f"the name {name!r} is taken by an agent above"
-            names.append(name)
+        if entry.name in names[:index]:
+            yield ("agents", index, "name"), f"the name {entry.name!r} is taken by an agent above"
 
 
 def _in_words(error: ErrorDetails) -> str:
@@ -180,15 +185,6 @@ def _in_words(error: ErrorDetails) -> str:
     except ValueError:  # a number with too many digits
         value = "such a number"
     return f"{key or 'agents'!r} must be a {wanted}, not {value}"
-
-
-def _is_folder(parent: Path, folder: str) -> bool:
-    """Whether a folder lies inside that of a team file, which another user may have written, and is not hidden."""
-    try:
-        inside = (parent / folder).resolve().relative_to(parent.resolve())
-        return (parent / folder).is_dir() and not any(part.startswith(".") for part in inside.parts)
-    except (ValueError, OSError, RuntimeError):  # outside, or a NUL in the name; too long; a loop of links
-        return False
 
 
 @reads_foreign_text()
