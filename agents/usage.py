@@ -1,10 +1,16 @@
-"""Model calls, tokens and cost as data, and their sums."""
+"""Model calls, tokens and cost: as data, their sums, and what counts them in a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any, NotRequired
 
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict
 
 
@@ -72,3 +78,134 @@ def named(usage: Usage, name: str) -> Usage:
     own = plus(usage, booked, -1)
     agents = {name: own, **inside} if any(own.values()) else inside
     return {**usage, "agents": agents}
+
+
+BUDGET = "__ledger"
+"""Key of a run's budget in its config; nested graphs inherit it, checkpoints leave it out."""
+
+
+def charge_earlier(config: RunnableConfig, reported: Usage, counted: Usage) -> None:
+    """Charge the run's budget, if it has one, with calls that were made before this process took the run over."""
+    budget = config.get("configurable", {}).get(BUDGET)
+    if budget is not None and reported["calls"] > counted["calls"]:
+        budget.charge({**plus(reported, counted, -1), "agents": {}})
+
+
+def usage_of(error: BaseException) -> Usage | None:
+    """Return what a failed call had cost before it failed, where that was noted."""
+    usage: Usage | None = getattr(error, "usage", None)
+    return usage
+
+
+Prices = Mapping[str, Sequence[float]]
+"""Prices of a million input tokens and of a million output tokens, by model name; `*` for any other."""
+
+NO_PRICES: Prices = {}
+
+
+def usage_of_messages(messages: Iterable[object], prices: Prices) -> Usage:
+    """Return what the calls have cost whose replies are among some messages, as far as their providers reported it."""
+    replies = [message for message in messages if isinstance(message, AIMessage) and message.usage_metadata]
+    return sum_usage(_usage([reply], str(reply.response_metadata.get("model_name") or ""), prices) for reply in replies)
+
+
+def _usage(replies: Iterable[object], model: str, prices: Prices) -> Usage:
+    """Return what one call has cost, with the tokens that its provider reported."""
+    reported = [reply.usage_metadata for reply in replies if isinstance(reply, AIMessage) and reply.usage_metadata]
+    tokens = [
+        {**counts, "cached_tokens": counts.get("input_token_details", {}).get("cache_read")} for counts in reported
+    ]
+    call: Usage = {**sum_usage({**_plausible(part), "agents": {}} for part in tokens), "calls": 1}
+    if not prices:
+        return call
+    read, written = prices.get(model) or prices.get("*") or (0.0, 0.0)
+    return {**call, "cost": (call["input_tokens"] * read + call["output_tokens"] * written) / 1e6}
+
+
+class Tally(BaseCallbackHandler, AbstractContextManager["Tally"]):
+    """Counts the chat model calls under a config."""
+
+    run_inline = True
+    ignore_chain = True  # only model calls count
+    usage = no_usage()  # replaced with each call, never changed
+
+    def __init__(self, prices: Prices = NO_PRICES) -> None:
+        self.prices = prices
+        self.tools_ran = False
+        """Whether a tool has begun."""
+        self._open: dict[object, str] = {}
+        self._lock = threading.Lock()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Note on any error that leaves the block what had been spent before it."""
+        if not isinstance(error, Exception):
+            return
+        noted = usage_of(error)
+        if noted and noted["calls"] >= self.usage["calls"]:
+            return  # the same calls, booked on the agents that made them
+        with suppress(AttributeError):  # an exception class may forbid new attributes
+            error.usage = self.usage  # type: ignore[attr-defined]
+
+    def on_chat_model_start(self, serialized: object, messages: object, *, run_id: object, **about: object) -> None:
+        """Note which model is called, for its price."""
+        with self._lock:
+            self._open[run_id] = model_called(about)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: object = None, **about: object) -> None:
+        generations = (generation for choices in response.generations for generation in choices)
+        replies = (generation.message for generation in generations if isinstance(generation, ChatGeneration))
+        with self._lock:
+            model = self._open.pop(run_id, "")
+            self.book(_usage(replies, model, self.prices), model)
+
+    def on_llm_error(self, error: BaseException, *, run_id: object = None, **about: object) -> None:
+        """Add a call that failed; its provider may have charged for it."""
+        with self._lock:
+            if self._open.pop(run_id, None) is not None:
+                self.usage = add_usage(self.usage, {**no_usage(), "calls": 1})
+
+    def book(self, call: Usage, model: str) -> None:
+        self.usage = add_usage(self.usage, call)
+
+    def on_tool_start(self, serialized: object, input_str: str, **about: object) -> None:
+        self.tools_ran = True
+
+    def cut_off(self) -> Usage:
+        """Return what was used when the work was abandoned; calls under way count as calls."""
+        with self._lock:
+            return add_usage(self.usage, {**no_usage(), "calls": len(self._open)})
+
+
+def model_called(about: Mapping[str, Any]) -> str:
+    """Return the name of a call's model from the keywords of a callback."""
+    return str((about.get("metadata") or {}).get("ls_model_name") or "")
+
+
+MAX_COUNT = 2**53
+"""Largest count that is believed; JSON and databases keep it exactly."""
+
+
+def plausible(usage: object) -> Usage:
+    """Return a usage that another process reported, every count a whole number from 0 up, shares as they add up."""
+    reported = usage if isinstance(usage, Mapping) else {}
+    total, agents = _plausible(reported), reported.get("agents")
+    shares = agents.items() if isinstance(agents, Mapping) else ()
+    plain: Any = {str(name): _plausible(share) for name, share in shares}
+    is_sum = all(sum(share[count] for share in plain.values()) <= total[count] for count in COUNTS)  # type: ignore[literal-required]
+    return {**total, "agents": plain if is_sum else {}}
+
+
+def _plausible(reported: object) -> Tokens:
+    counts = reported if isinstance(reported, Mapping) else {}
+    plain: Any = {name: _count(counts.get(name)) for name in COUNTS}
+    if cached := min(_count(counts.get("cached_tokens")), plain["input_tokens"]):
+        plain["cached_tokens"] = cached
+    cost = counts.get("cost")
+    if isinstance(cost, int | float) and 0 <= cost < MAX_COUNT:
+        plain["cost"] = float(cost)
+    tokens: Tokens = plain
+    return tokens
+
+
+def _count(reported: object) -> int:
+    return int(min(reported, MAX_COUNT)) if isinstance(reported, int | float) and reported > 0 else 0

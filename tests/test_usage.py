@@ -10,8 +10,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent, Settings
 from agents.runtime import COUNTS, Tally, Usage, add_usage, extended, named, no_usage, plausible, sum_usage
-from agents.runtime.usage import usage_of
 from agents.testing import Reply, ScriptedModel
+from agents.usage import usage_of
 from graphs import Step, Workflow
 
 

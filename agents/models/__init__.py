@@ -1,7 +1,7 @@
 """Chat models and embeddings.
 
 resolve                 which model a run uses; openai_compatible, http_clients: OpenAI and servers of its protocol
-calls                   one call of a model; normalize, event_streams, thinking: what is sent and read
+calls                   one call of a model; normalize, thinking: what is sent and read
 wrapped                 models in LangChain's wrappers
 embeddings              a small embedding model on this machine
 local                   the local model and its server

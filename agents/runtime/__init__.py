@@ -13,7 +13,7 @@ rate_limit       after a 429 all calls of a model wait as its server asked
 provider_errors  whether a failed call may be repeated, and what to say of it; replies: replies that are not answers
 
 Data
-usage            model calls, tokens and cost; per_model: what a process knows of a model
+per_model        what a process knows of a model
 sanitize         text and data that can be stored and shown
 
 Packages
@@ -40,8 +40,20 @@ from agents.runtime.run_config import CALCULATED, Names, calculated, current, ex
 from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.scope import RunScope, in_run_scope, run_scope
 from agents.runtime.sync_async import OwnRun, SyncAsyncRunnable, SyncAsyncStream, effects_of, is_watched
-from agents.runtime.usage import BUDGET, Tally, charge_earlier, model_called, plausible, usage_of_messages
-from agents.usage import COUNTS, Usage, add_usage, named, no_usage, sum_usage
+from agents.usage import (
+    BUDGET,
+    COUNTS,
+    Tally,
+    Usage,
+    add_usage,
+    charge_earlier,
+    model_called,
+    named,
+    no_usage,
+    plausible,
+    sum_usage,
+    usage_of_messages,
+)
 
 __all__ = [
     "BUDGET",

@@ -19,9 +19,8 @@ from agents.runtime.effects import AnyRunnable, Effects
 from agents.runtime.retry import IN_PLACE, FailedAttempt, InPlace, OnRetry, Pause, Retry, is_exhausted
 from agents.runtime.run_config import extended
 from agents.runtime.sync_async import SyncAsyncRunnable
-from agents.runtime.usage import Tally, usage_of
 from agents.settings import settings
-from agents.usage import Usage, sum_usage
+from agents.usage import Tally, Usage, sum_usage, usage_of
 
 
 class AttemptOutcome(NamedTuple):

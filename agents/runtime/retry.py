@@ -18,7 +18,7 @@ from agents.runtime.effects import Effects
 from agents.runtime.provider_errors import causes, explain, is_rate_limit, is_transient, provider_words, retry_after
 from agents.runtime.rate_limit import JITTER, new_ticket, rate_limit_of
 from agents.runtime.run_config import extended
-from agents.runtime.usage import Tally
+from agents.usage import Tally
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """The three kinds of worker behind an `Agent`: a chat model, a function, a graph.
 
 chat_model   instructions, tools and a form for the reply; with tools in one of three ways:
-             middleware (LangChain's loop), ending_tools (each ends the turn), tool_choice (the model cannot call any)
+             middleware (LangChain's loop), tool_calls (each ends the turn), tool_choice (the model cannot call any)
 tool_calls   the call of a tool, for all three; lines: calculations that a model writes as lines of text
 function     a plain or async function
 graph        a nested pattern, a user's own graph or chain, a graph on a server

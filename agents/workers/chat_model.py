@@ -33,8 +33,7 @@ from agents.models import (
 )
 from agents.runtime import AnyRunnable, Effects, OwnRun, SyncAsyncStream, extended, in_place
 from agents.settings import max_history_tokens
-from agents.workers.ending_tools import EndingTools
-from agents.workers.tool_calls import Toolset, usable_tools
+from agents.workers.tool_calls import EndingTools, Toolset, usable_tools
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware

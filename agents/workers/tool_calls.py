@@ -9,12 +9,12 @@ import asyncio
 import json
 import re
 import unicodedata
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolCall, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool, StructuredTool, Tool
@@ -22,8 +22,8 @@ from langchain_core.tools import tool as as_tool
 from langgraph.errors import GraphBubbleUp
 
 from agents.assignment import quote
-from agents.errors import BudgetError, ConfigurationError, StorageError, TransientError
-from agents.runtime import Effects, effects_of, explain, in_place, is_exhausted, run_in_background
+from agents.errors import AgentError, BudgetError, ConfigurationError, StorageError, TransientError
+from agents.runtime import AnyRunnable, Effects, OwnRun, effects_of, explain, in_place, is_exhausted, run_in_background
 
 T = TypeVar("T")
 
@@ -142,6 +142,35 @@ def error_message(error: BaseException, call: Any) -> ToolMessage:
         raise error
     words = f"Error: {explain(error)}"
     return ToolMessage(words, name=call["name"], tool_call_id=call["id"], status="error")
+
+
+class EndingTools(OwnRun[Any, object]):
+    """Calls a model until it answers or calls one of its tools, which all end its turn, as handoffs do."""
+
+    def __init__(self, model: AnyRunnable, tools: Sequence[BaseTool], who: str, max_turns: int) -> None:
+        self.model = model
+        self.tools: dict[str, Any] = {tool.name: SyncTool(tool) for tool in tools}
+        self.who = who
+        self.max_turns = max_turns
+
+    async def run(self, effects: Effects, value: Mapping[str, Any], config: RunnableConfig) -> object:
+        messages = [*value["messages"]]
+        for _ in range(self.max_turns):
+            reply = await effects.invoke(self.model, messages, config)
+            results = [await self._called(effects, call, config) for call in reply.tool_calls]
+            messages += [reply, *results]
+            if not results or any(call["name"] in self.tools for call in reply.tool_calls):
+                return {"messages": messages}
+        raise AgentError(f"Agent {self.who!r} gave no answer in {self.max_turns} model calls", kind="loop")
+
+    async def _called(self, effects: Effects, call: ToolCall, config: RunnableConfig) -> ToolMessage:
+        if (tool := self.tools.get(call["name"])) is None:
+            words = f"Error: {call['name']} is not a tool; the tools are {', '.join(self.tools)}"
+            return ToolMessage(words, name=call["name"], tool_call_id=str(call["id"]), status="error")
+        try:
+            return await retried(effects, config, lambda: effects.invoke(tool, {**call, "type": "tool_call"}, config))
+        except BaseException as error:
+            return error_message(error, call)
 
 
 def without_calls(messages: Sequence[BaseMessage], advice: str | None = None) -> list[BaseMessage]:
