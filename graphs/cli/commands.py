@@ -62,6 +62,8 @@ _COMMANDS = {
     "queued:worker": "Do the runs of the queue, until SIGTERM or Ctrl-C.",
     "runs:fork": "Start a copy of a run again from a point; what was finished before it is kept.",
     "evaluate:eval": "Run patterns on cases with known answers: is orchestration worth it?",
+    "models:pull": "Fetch and verify the weights of a local model.",
+    "models:list": "List the local models, and which of them are on this machine.",
     "runs:prune": "Reduce stored runs that have ended to their result; they can then no longer be forked.",
 }
 """Summaries by module and name of the command, whose function `…_command` is loaded when it runs."""
@@ -87,14 +89,12 @@ podium = App(
     suppress_keyboard_interrupt=False,
 )
 podium.register_install_completion_command()
-for place, summary in _COMMANDS.items():
-    podium.command(f"graphs.cli.{place}_command", name=place.rpartition(":")[2], help=summary)
 models = App(name="model", help="Fetch and list the local models, which need no key.", help_format="plaintext")
-models.command("graphs.cli.models:pull_command", name="pull", help="Fetch and verify the weights of a local model.")
-models.command(
-    "graphs.cli.models:list_command", name="list", help="List the local models, and which of them are on this machine."
-)
 podium.command(models)
+for place, summary in _COMMANDS.items():
+    module, _, name = place.partition(":")
+    app = models if module == "models" else podium
+    app.command(f"graphs.cli.{place}_command", name=name, help=summary)
 
 
 @podium.default

@@ -48,7 +48,9 @@ def eval_command(
         return COMPLETED
     if cases is None:
         raise ConfigurationError("podium eval needs a file of cases, or --from-run RUN; see docs/evaluate.md")
-    read = read_cases(cases, folder=(choices.folder or Path()).absolute())
+    folder = (choices.folder or Path()).absolute()
+    sys.path.insert(0, str(folder))  # for functions that check answers
+    read = read_cases(cases, folder=folder)
     specs = _specs(pattern, choices)
     model = None if all(spec.is_own for spec in specs.values()) else ready(choices.model, quiet=quiet)
     with opened_storage() as storage:

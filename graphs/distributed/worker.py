@@ -37,6 +37,7 @@ try:
     from procrastinate.jobs import Status
     from procrastinate.manager import JobManager
     from procrastinate.worker import Worker as ProcrastinateWorker
+    from psycopg.conninfo import make_conninfo
 except ImportError as error:
     raise ConfigurationError(f"A worker needs an extra: {install_hint('queue')}") from error
 
@@ -153,7 +154,8 @@ class Worker:
             async with app.open_async():
                 worker_id = await app.job_manager.register_worker()
                 self._jobs = app.job_manager = _OwnJobs(connector, worker_id)
-                with postgres(_named(self._queue.uri, worker_id)) as storage:
+                name = f"podium worker {worker_id}"  # by which another worker finds and ends the connections
+                with postgres(make_conninfo(self._queue.uri, application_name=name)) as storage:
                     self._storage = storage
                     graphs = self._queue.graphs or {}
                     self._graphs = {name: compiled(graph, storage) for name, graph in graphs.items()}
@@ -255,10 +257,3 @@ class Worker:
         # In the background, because this loop sends the heartbeats.
         work = partial(do_run, graph, job.id, arguments, storage=self._storage, control=control, query=query)
         await in_background(work)
-
-
-def _named(uri: str, worker_id: int) -> str:
-    """Return the address with a name for its connections, by which another worker finds and ends them."""
-    from psycopg.conninfo import make_conninfo
-
-    return make_conninfo(uri, application_name=f"podium worker {worker_id}")

@@ -6,11 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Annotated, Literal
 
 from langchain_core.messages import AIMessage
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ImportString, ValidationError, field_validator, model_validator
 
 from agents.checks import finding
 from agents.errors import ConfigurationError
@@ -47,7 +46,7 @@ class Case(BaseModel):
     """Largest distance of a figure from the expected one."""
     match: list[str] = []
     """Regular expressions that must be found, letters in any case, `.` also across lines."""
-    check: list[str | Callable[..., object]] = []
+    check: list[ImportString[Callable[..., object]]] = []
     """Functions as for `Agent(checks=…)`, or `module:function`."""
     limits: dict[Limit, Annotated[float, Field(gt=0)]] = {}
     """Largest numbers that are right."""
@@ -137,24 +136,8 @@ def case_of_run(run: str, request: str, messages: Sequence[object]) -> dict[str,
 
 async def wrong_in(effects: Effects, case: Case, answer: str, spent: Mapping[str, float]) -> list[str]:
     """Return what is wrong with an answer, a judge's verdict aside; `spent`: the calls, tokens and seconds."""
-    checks = [check if callable(check) else function_of(check) for check in case.check]
-    checked = [await finding(effects, check, answer) for check in checks]
+    checked = [await finding(effects, check, answer) for check in case.check]
     return [*_words(case, answer), *_limits(case, answer, spent), *(wrong for wrong in checked if wrong)]
-
-
-def function_of(name: str) -> Callable[..., object]:
-    """Import `module:function`.
-
-    Raises:
-        ConfigurationError: The function does not exist.
-    """
-    try:
-        function = resolve_name(name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise ConfigurationError(f"The check {name!r} cannot be imported as module:function: {error}") from error
-    if not callable(function):
-        raise ConfigurationError(f"The check {name!r} is not a function")
-    return function  # type: ignore[no-any-return]
 
 
 def _words(case: Case, answer: str) -> Iterator[str]:

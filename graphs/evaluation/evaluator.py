@@ -22,7 +22,7 @@ from agents.arguments import check_limits
 from agents.errors import BudgetError, StorageError
 from agents.runtime import BUDGET, Effects, SyncAsyncRunnable, Tally, explain
 from graphs.engine import GRAPHS, Budget, CompiledPattern, Pattern, compiled, out_of_budget, record_of
-from graphs.evaluation.cases import Case, function_of, read_cases, wrong_in
+from graphs.evaluation.cases import Case, read_cases, wrong_in
 from graphs.evaluation.compare import Evaluation, Outcome
 from graphs.router import Router
 from graphs.supervisor import Supervisor
@@ -89,11 +89,8 @@ class _Evaluate(SyncAsyncRunnable[EvaluationJob, Outcome | None]):
         self.on_outcome = on_outcome
         listed = patterns if isinstance(patterns, Mapping) else {_name_of(subject): subject for subject in patterns}
         self.graphs = {pattern: _compiled(pattern, subject, self.storage) for pattern, subject in listed.items()}
-        read = read_cases(cases)
-        for check in (check for case in read for check in case.check if isinstance(check, str)):
-            function_of(check)
         # Case by case, so that an evaluation that was cut short compares the same cases.
-        self.jobs: list[EvaluationJob] = [(pattern, case) for case in read for pattern in self.graphs]
+        self.jobs: list[EvaluationJob] = [(pattern, case) for case in read_cases(cases) for pattern in self.graphs]
         check_limits(1, max_concurrency=max_concurrency)
         if not self.jobs:
             raise ConfigurationError("An evaluation needs at least one pattern")

@@ -49,7 +49,9 @@ def draw_graph(graph: object) -> str:
     sources, targets = _hub(edges)
     if sources:
         shapes.append(Shape(_HUB, _HUB, kind="box" if sources <= targets else "dot"))
-        edges = _through(_HUB, edges, sources, targets)
+        edges = {way: may for way, may in edges.items() if way[0] not in sources or way[1] not in targets}
+        edges |= {(source, _HUB): False for source in sorted(sources)}
+        edges |= {(_HUB, target): True for target in sorted(targets)}
     for dot in [shape for shape in shapes if shape.kind == "dot"]:
         edges, is_gone = _without(dot.id, edges)
         shapes = [shape for shape in shapes if shape is not dot or not is_gone]
@@ -90,12 +92,6 @@ def _hub(edges: Mapping[_Way, bool]) -> tuple[set[str], set[str]]:
         if (is_crowd or not sources & shared) and len(lines) - len(sources | shared) > saved:
             best, saved = (sources, shared), len(lines) - len(sources | shared)
     return best
-
-
-def _through(hub: str, edges: Mapping[_Way, bool], sources: set[str], targets: set[str]) -> dict[_Way, bool]:
-    kept = {way: may for way, may in edges.items() if way[0] not in sources or way[1] not in targets}
-    into = {(source, hub): False for source in sorted(sources)}
-    return kept | into | {(hub, target): True for target in sorted(targets)}
 
 
 def _without(dot: str, edges: Mapping[_Way, bool]) -> tuple[dict[_Way, bool], bool]:
