@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
-from langgraph.graph import MessagesState, StateGraph
+from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.pregel.remote import RemoteGraph
 
 from agents import Agent, ConfigurationError, agent_of
 from agents.testing import ScriptedModel
-from graphs import InvalidPlanError, Network, Orchestrator, Planner, Router, Supervisor, Workflow
+from graphs import InvalidPlanError, Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
 from tests.tables import each
 
 MODEL = ScriptedModel("fine")
@@ -154,3 +155,48 @@ def test_a_deep_copy_of_an_agent_works(worker: Any) -> None:
 def test_an_agent_that_can_be_found_by_name_is_pickled(worker: Any) -> None:
     agent = pickle.loads(pickle.dumps(Agent("a", "Works.", **worker)))
     assert (agent.name, agent.description, agent.model) == ("a", "Works.", worker.get("model"))
+
+
+async def write_later(state: Any) -> Any:
+    return {"messages": [AIMessage("fine")]}
+
+
+async def route_later(state: Any) -> str:
+    return END
+
+
+def graph_of(node: Any, route: Any = END) -> Any:
+    graph = StateGraph(MessagesState)
+    graph.add_node("write", node)
+    graph.add_edge(START, "write")
+    graph.add_conditional_edges("write", route if callable(route) else lambda state: route, [END])
+    return graph.compile(name="later")
+
+
+async def pieces(task: str) -> Any:
+    for piece in task.split():
+        yield piece
+
+
+@pytest.mark.parametrize(
+    ("worker", "text"),
+    [
+        ({"runnable": graph_of(write_later)}, "fine"),
+        ({"runnable": graph_of(lambda state: {"messages": [AIMessage("fine")]}, route_later)}, "fine"),
+        ({"runnable": RunnableLambda(write_later) | RunnableLambda(lambda state: state)}, "fine"),
+        ({"function": pieces}, '["x", "y"]'),
+    ],
+    ids=["node", "route", "chain", "pieces"],
+)
+def test_what_is_only_async_works_for_a_sync_caller_too(call: Any, worker: Any, text: str) -> None:
+    agent = Agent("later", **worker)
+    assert call(agent, "x y")["text"] == text
+    assert list(agent.stream("x y"))[-1]["text"] == text
+    state = call(Workflow([Step("a", "later", "x y")], agents=[agent]).compile(), {"messages": "go"})
+    assert (state["status"], state["messages"][-1].text) == ("completed", text)
+
+
+@each("function", [lambda task, price: "", lambda *, text: ""])
+def test_a_function_that_needs_more_than_an_assignment_has_is_refused(function: Any) -> None:
+    with pytest.raises(ConfigurationError, match="which no assignment has"):
+        Agent("a", function=function)

@@ -9,10 +9,12 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
+from langgraph.graph.state import CompiledStateGraph
 
 from agents.runtime.background import in_thread, sync_caller
 from agents.runtime.cancellation import Cancellation
+from agents.runtime.per_model import innermost
 
 AnyRunnable = Runnable[Any, Any]
 
@@ -96,11 +98,17 @@ class BackgroundEffects(Effects):
         self.check()
         if getattr(runnable, "works_in_background", False):
             return await runnable.ainvoke(value, config)
+        if is_async_only(runnable):
+            return await self.coroutine(runnable.ainvoke, value, config)
         return await in_thread(runnable.invoke, value, config)
 
     async def stream(
         self, runnable: AnyRunnable, value: object, config: RunnableConfig | None, **options: object
     ) -> AsyncIterator[object]:
+        if is_async_only(runnable):
+            async for chunk in super().stream(runnable, value, config, **options):
+                yield chunk
+            return
         chunks = cast(Generator[object], runnable.stream(value, config, **options))
         end = object()
         try:
@@ -144,11 +152,28 @@ class BackgroundEffects(Effects):
 async def call(effects: Effects, function: Callable[..., Any], /, *arguments: object, **options: object) -> Any:
     """Call a user's function, sync or async."""
     result = await (effects.coroutine if is_async(function) else effects.function)(function, *arguments, **options)
+    if inspect.isasyncgen(result):
+        return await effects.coroutine(_collected, result)
     # A lambda may return the coroutine of an async function, which cannot be seen before it is called.
     return await effects.coroutine(lambda: result) if inspect.iscoroutine(result) else result
+
+
+async def _collected(items: AsyncIterator[T]) -> list[T]:
+    return [item async for item in items]
 
 
 def is_async(function: Callable[..., object]) -> bool:
     """Tell whether a function, or an object with `__call__`, is async."""
     method = getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(method)
+
+
+def is_async_only(runnable: object) -> bool:
+    """Tell whether a user's graph or chain has an async function for which there is no sync one."""
+    inner = innermost(runnable)
+    if isinstance(inner, RunnableSequence):
+        return any(map(is_async_only, inner.steps))
+    if isinstance(inner, CompiledStateGraph):
+        routes = [branch.path for branches in inner.builder.branches.values() for branch in branches.values()]
+        return any(map(is_async_only, [*routes, *(node.runnable for node in inner.builder.nodes.values())]))
+    return getattr(inner, "func", None) is None and getattr(inner, "afunc", None) is not None

@@ -11,6 +11,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 
 from agents.assignment import Assignment
+from agents.errors import ConfigurationError
 from agents.runtime import AnyRunnable, Effects, OwnRun, call
 
 _EXTRAS = ("task", "context", "data", "request", "message", "conversation", "config")
@@ -47,12 +48,28 @@ class FunctionWorker(OwnRun[Assignment, Any]):
 
 
 def _parameters(function: Callable[..., object]) -> tuple[bool, list[str]]:
-    """Return whether a function takes the task (first, by position), and which of the extras it has."""
+    """Return whether a function takes the task (first, by position), and which of the extras it has.
+
+    Raises:
+        ConfigurationError: It needs more than an assignment has.
+    """
     try:
         parameters = inspect.signature(function).parameters
-    except ValueError:  # a builtin without a signature
+    except (TypeError, ValueError):  # a builtin without a signature
         return True, []
     kinds = {name: parameter.kind for name, parameter in parameters.items()}
     extras = [name for name in _EXTRAS if kinds.get(name) in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
     first = next(iter(kinds), "")
-    return first not in extras and kinds.get(first, Parameter.KEYWORD_ONLY) < Parameter.KEYWORD_ONLY, extras
+    takes_task = first not in extras and kinds.get(first, Parameter.KEYWORD_ONLY) < Parameter.KEYWORD_ONLY
+    given = {*extras, first} if takes_task else {*extras}
+    variable = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    if needed := [
+        name
+        for name, parameter in parameters.items()
+        if name not in given and parameter.default is Parameter.empty and parameter.kind not in variable
+    ]:
+        raise ConfigurationError(
+            f"The function {function!r:.80} needs {', '.join(needed)}, which no assignment has; it may have"
+            f" {', '.join(_EXTRAS)}, and the task under another name in the first place"
+        )
+    return takes_task, extras
