@@ -48,6 +48,10 @@ from tests.tables import each
         ("1\n+ 2", "3"),
         ("net = 1,250 - 300; tax = net * 19%\nsum = net + tax", "net = 950\ntax = 180.5\nsum = 1130.5"),
         ("1 + 1; 2 * 3", "1 + 1 = 2\n2 * 3 = 6"),
+        ("$1,200 / 4 + 5 €", "305"),
+        ("1 000 x 3 + 1'000", "4000"),
+        ("12 percent of 50", "6"),
+        ("\uff11\uff12 + 3\u00b2", "21"),  # wide digits, and a square
     ],
 )
 def test_calculates(expression: str, result: str) -> None:
@@ -70,6 +74,9 @@ def test_calculates(expression: str, result: str) -> None:
         ("'%0999999999d' % 1", "only numbers"),
         ("True", "only numbers"),
         ("[1] * 10 ** 9", "List is not available"),
+        ("20% + 5", "adding a percentage is ambiguous"),
+        ("200 * 10% - 5", "adding a percentage is ambiguous"),
+        ("2(3 + 4)", "write \\* between factors"),
         ("(1).to_bytes(10 ** 9)", "Attribute is not available"),
         ("max(1 for _ in ())", "not available"),
         ("__import__('os')", "'__import__' is not known"),

@@ -55,6 +55,8 @@ def _reason(error: Exception, names: Iterable[str]) -> str:
             return f"{error.msg}; write only numbers, operators and functions, no words and no units"
         case NameNotDefined(name=name) | FunctionNotDefined(func_name=name):
             return f"{name!r} is not known; known are {', '.join(sorted([*_FUNCTIONS, *_NAMES, *names]))}"
+    if "Lambda" in str(error):  # simpleeval's word for a call of a number
+        return "a number is called like a function; write * between factors"
     return str(error) or type(error).__name__
 
 
@@ -95,16 +97,24 @@ _NAMES = {"pi": math.pi, "e": math.e}
 # Attributes and indexing are left out: simpleeval would let `(1).to_bytes(10**9)` through.
 _NODES = (ast.Expr, ast.Constant, ast.Name, ast.Call, ast.BinOp, ast.UnaryOp)
 
-_SIGNS = str.maketrans({"×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "^": "**", "\xa0": " "})  # noqa: RUF001
+_WIDE = {chr(code + 0xFEE0): chr(code) for code in range(ord("!"), ord("~") + 1)}
+"""Letters and digits as wide as Chinese characters."""
+_SIGNS = str.maketrans(_WIDE | {"×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "^": "**", "\xa0": " "})  # noqa: RUF001
+_SIGNS |= str.maketrans({"²": "**2", "³": "**3"})
 _CALL = re.compile(r"[A-Za-z]\w*\s*\(")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%(?=\s*(?:$|[)*/]|of\b))")
-_PERCENT_ADDED = re.compile(r"[\d)%]\s*[-+]\s*\d+(?:\.\d+)?\s*%\s*(?:$|\))")
+_PERCENT_ADDED = re.compile(r"[\d)%]\s*[-+]\s*\d+(?:\.\d+)?\s*%\s*(?:$|\))|\d\s*%\s*[-+]")
+_GROUPS = re.compile(r"(?<![\w.,])\d{1,3}(?:[ '’]\d{3})+(?!\d)")  # noqa: RUF001
+_MONEY = re.compile(r"[€$£¥]\s?(?=\d)|(?<=\d)\s?[€$£¥]")
+_TIMES = re.compile(r"(?<=[\d)])\s*[x×]\s+(?=[\d(])|(?<=[\d)])\s+[x×](?=[\d(])")  # noqa: RUF001
 
 
 def _as_python(expression: str) -> str:
     """Turn what people and models write into Python, where it can mean only one thing."""
     text = " ".join(expression.translate(_SIGNS).split()).removesuffix("=")
+    text = _TIMES.sub("*", _MONEY.sub("", re.sub(r"\bper ?cent\b", "%", text)))
+    text = _GROUPS.sub(lambda number: re.sub(r"\D", "", number[0]), text)
     if not _CALL.search(text):
         text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
     elif ", " in text and re.search(r"\d,\d{3}(?!\d)", text):
