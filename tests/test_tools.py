@@ -76,7 +76,7 @@ def test_calculates(expression: str, result: str) -> None:
         ("[1] * 10 ** 9", "List is not available"),
         ("20% + 5", "adding a percentage is ambiguous"),
         ("200 * 10% - 5", "adding a percentage is ambiguous"),
-        ("2(3 + 4)", "write \\* between factors"),
+        ("2(3 + 4)", "write * between factors"),
         ("(1).to_bytes(10 ** 9)", "Attribute is not available"),
         ("max(1 for _ in ())", "not available"),
         ("__import__('os')", "'__import__' is not known"),
