@@ -117,6 +117,12 @@ def test_a_node_that_has_ended_tells_its_outcome_and_agent(graph: Any, notes: di
     assert all(task.agent for name, task in tasks.items() if name in notes and name != "classify")
 
 
+def test_a_review_that_ends_with_the_checks_is_theirs() -> None:
+    judge = Agent("judge", function=lambda: {"acceptable": True, "evidence": "It is short."})
+    graph = Supervisor(UPPER, reviewer=judge, checks=[lambda text: "No."], max_revisions=0).compile()
+    assert named(followed(graph))["review"].agent == "checks"
+
+
 def test_an_orchestrator_says_what_it_is_doing() -> None:
     said = {
         roles.TRIAGE: {"reason": "two parts", "small": False, "agent": "upper"},

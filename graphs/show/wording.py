@@ -124,11 +124,11 @@ def _decision(update: Record) -> str:
 
 
 def _answer(update: Record) -> str:
-    messages = update.get("messages")
-    return getattr(messages[-1], "text", "") if messages and "status" not in update else ""
+    return getattr(messages[-1], "text", "") if (messages := update.get("messages")) and "status" not in update else ""
 
 
 def _agents(update: Record) -> str:
+    reviewed = [update["reviews"][-1]["by"]] if update.get("reviews") else []  # the checks, where they reject
     worked = [stretch.get("agent") for stretch in update.get("worked") or ()]
     booked = [name.partition("/")[0] for name in (update.get("usage") or {}).get("agents", ())]
-    return ", ".join(dict.fromkeys(filter(None, worked or booked)))
+    return ", ".join(dict.fromkeys(filter(None, reviewed or worked or booked)))
