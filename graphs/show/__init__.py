@@ -11,7 +11,7 @@ run_summary   the record as plain data: steps and turns, critical path, costs
 tables        the parts of a result as tables
 report        a run as one HTML page
 markup        templates (*.j2) for pages and pictures, and Markdown
-svg, layout   pictures of runs and graphs; drawing: the drawing of a compiled graph
+svg           pictures of runs and graphs; drawing: the drawing of a compiled graph
 wording       status signs, durations, texts on one line, the outcome of a node
 """
 
