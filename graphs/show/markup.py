@@ -5,7 +5,6 @@ Markdown can do nothing by itself: no raw HTML, no images, links to web addresse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from html import escape
 from typing import TYPE_CHECKING
@@ -17,26 +16,6 @@ from graphs.show.wording import cut, duration, look, signed
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markdown_it import MarkdownIt
-
-PALETTE: Mapping[str, tuple[str, str]] = {
-    "ink": ("#1d2630", "#e7ebef"),
-    "soft": ("#55616e", "#a8b3be"),
-    "line": ("#d9dfe5", "#343e48"),
-    "edge": ("#7d8996", "#73808d"),
-    "accent": ("#1b6ca8", "#82bdec"),
-    "done": ("#1b6ca8", "#82bdec"),
-    "done-fill": ("#d9eaf7", "#1d3547"),
-    "failed": ("#a63c0f", "#f4a27c"),
-    "failed-fill": ("#fbe1d4", "#472618"),
-    "back": ("#7a5900", "#e8c766"),
-    "back-fill": ("#fbeec4", "#413510"),
-    "stopped": ("#6a4590", "#c9a8e8"),
-    "stopped-fill": ("#ece1f5", "#36264a"),
-    "none": ("#616c78", "#a3adb8"),
-    "none-fill": ("#eef0f3", "#272e36"),
-}
-"""Colours by name, on light and on dark ground; distinct in every kind of colour blindness. A page overrides those of
-pictures by the classes of their shapes."""
 
 _GENERATOR = '<meta name="generator" content="Podium">'
 _LONGEST = 30_000
@@ -69,8 +48,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(cut=cut, duration=duration, signed=signed, look=look)
-    environment.globals.update(palette=PALETTE, generator=_GENERATOR)
+    environment.globals.update(cut=cut, duration=duration, signed=signed, look=look, generator=_GENERATOR)
     return environment
 
 
