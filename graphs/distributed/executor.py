@@ -76,20 +76,48 @@ def on(executor: Executor | Callable[[], Executor], place: str) -> list[Agent]:
     return [RemoteAgent(agent, place, workers) for agent in team_at(place).values()]
 
 
-class Workers:
-    """An executor, or a function that makes one, and another when it is broken."""
+class Workers(OwnRun[RemoteAssignment, RemoteReply]):
+    """Sends an order to an executor, one that a function makes again when it is broken, and waits for the reply."""
 
     def __init__(self, executor: Executor | Callable[[], Executor]) -> None:
         self._executor = executor if isinstance(executor, Executor) else None
         self._make = _none_other if isinstance(executor, Executor) else executor
         self._lock = threading.Lock()
 
-    def submit(self, agent: str, order: bytes) -> Any:
-        """Have an order for an agent worked on.
+    async def run(self, effects: Effects, value: RemoteAssignment, config: RunnableConfig) -> RemoteReply:
+        """Return the reply.
 
         Raises:
-            AgentError: The executor takes no more work.
+            TransientError: The worker ended before it had replied.
+            AgentError: What the agent is asked cannot leave this process, or the executor takes no more work.
         """
+        with NamedTemporaryFile(prefix="podium-waits-") as file:
+            try:
+                order = pack({**value, "mark": (marks_folder(), file.name)})
+            except Exception as error:
+                raise AgentError(
+                    f"What agent {value['agent']!r} is asked cannot be sent to a worker: {error}"
+                ) from error
+            # Executors are sync code: some block, or behave differently on an event loop.
+            future = await effects.function(self._submit, value["agent"], order)
+            ended = effects.event()
+            future.add_done_callback(lambda future: ended.set())
+            try:
+                await ended.wait()
+            except BaseException:
+                # Work that has begun, or that a process pool has taken, notices that the mark is gone.
+                getattr(future, "cancel", lambda: None)()
+                raise
+        try:
+            return cast(RemoteReply, unpack(await effects.function(future.result)))
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            raise TransientError(
+                f"The worker of agent {value['agent']!r} ended without a reply: {explain(error)}"
+            ) from error
+
+    def _submit(self, agent: str, order: bytes) -> Any:
         with self._lock:
             self._executor = self._executor or self._make()
             try:
@@ -160,8 +188,7 @@ class RemoteAgent(Agent):
     ) -> Answer | handoffs.Turn:
         assignment: Assignment = {"task": value} if isinstance(value, str) else value
         order = self._order(assignment, config, tools)
-        call = Elsewhere(self.name, self.workers)
-        reply = await effects.invoke(call, order, {**extended(config), "run_name": f"agent:{self.name}"})
+        reply = await effects.invoke(self.workers, order, {**extended(config), "run_name": f"agent:{self.name}"})
         inside = in_place(config)
         inside.has_acted = inside.has_acted or reply["has_acted"]
         inside.faults += reply["faults"]
@@ -179,6 +206,7 @@ class RemoteAgent(Agent):
         configurable: Mapping[str, object] = config.get("configurable", {})
         context, scope, inside = context_of_run(), run_scope(config), in_place(config)
         return {
+            "agent": self.name,
             "place": self.place,
             "assignment": assignment,
             "tools": tools,
@@ -196,42 +224,3 @@ class RemoteAgent(Agent):
             "attempt": inside.attempt,
             "timeout": inside.timeout,
         }
-
-
-class Elsewhere(OwnRun[RemoteAssignment, RemoteReply]):
-    """Sends an order to a worker and waits for its reply."""
-
-    def __init__(self, name: str, workers: Workers) -> None:
-        self.agent = name
-        self.workers = workers
-
-    async def run(self, effects: Effects, value: RemoteAssignment, config: RunnableConfig) -> RemoteReply:
-        """Return the reply.
-
-        Raises:
-            TransientError: The worker ended before it had replied.
-            AgentError: What the agent is asked cannot leave this process, or the executor takes no more work.
-        """
-        with NamedTemporaryFile(prefix="podium-waits-") as file:
-            try:
-                order = pack({**value, "mark": (marks_folder(), file.name)})
-            except Exception as error:
-                raise AgentError(f"What agent {self.agent!r} is asked cannot be sent to a worker: {error}") from error
-            # Executors are sync code: some block, or behave differently on an event loop.
-            future = await effects.function(self.workers.submit, self.agent, order)
-            ended = effects.event()
-            future.add_done_callback(lambda future: ended.set())
-            try:
-                await ended.wait()
-            except BaseException:
-                # Work that has begun, or that a process pool has taken, notices that the mark is gone.
-                getattr(future, "cancel", lambda: None)()
-                raise
-        try:
-            return cast(RemoteReply, unpack(await effects.function(future.result)))
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            raise TransientError(
-                f"The worker of agent {self.agent!r} ended without a reply: {explain(error)}"
-            ) from error

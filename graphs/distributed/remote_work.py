@@ -69,6 +69,7 @@ def is_awaited(mark: Mark) -> bool:
 class RemoteAssignment(TypedDict):
     """An assignment with all of its run that counts on a worker."""
 
+    agent: str
     place: str
     assignment: Assignment
     tools: dict[str, str] | None
