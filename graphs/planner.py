@@ -41,6 +41,7 @@ from graphs.engine import (
     team_of,
     under_names,
 )
+from graphs.errors import InvalidPlanError
 from graphs.people import AskPerson, HumanDecision, Question, edited_plan, plan_question
 
 
@@ -169,17 +170,20 @@ class Planner(Pattern[PlannerState]):
         flaws = self._flaws(state, state["plan"])
         if flaws and state["plan_attempts"] >= self.max_plan_attempts:
             reason = f"no sound plan in {self.max_plan_attempts} attempts"
-            return {**self._without_plan(state, reason), "errors": [plans.invalid_plan(flaw) for flaw in flaws]}
+            return {**self._without_plan(state, reason), "errors": [self._flaw(flaw) for flaw in flaws]}
         if flaws and state["has_begun"]:
             kept = f"Kept: {', '.join(state['steps'])}; no other step began"
             why = f"The plan was flawed after steps had begun: {' '.join(flaws)} {kept}"
-            return {"flaws": flaws, "errors": [plans.invalid_plan(why)]}
+            return {"flaws": flaws, "errors": [self._flaw(why)]}
         if flaws or state["approved"]:
             return {"flaws": flaws}
         invented = plans.made_up(state["plan"], self._sources(state))
         if state["plan_attempts"] == 1 < self.max_plan_attempts:
             return {"flaws": invented}  # once: the plan is sound, so it can run all the same
-        return {"flaws": [], "errors": [plans.unknown_figure("check", figures) for figures in invented]}
+        return {"flaws": [], "errors": [self._flaw(figures, plans.UNKNOWN_FIGURES) for figures in invented]}
+
+    def _flaw(self, message: str, kind: str = InvalidPlanError.__name__) -> Problem:
+        return {"where": "check", "kind": kind, "message": message}
 
     def _flaws(self, state: PlannerState, plan: Plan) -> list[str]:
         return findings(plan, self.agents, most=self.max_steps + len(plans.done_in(state["steps"])))

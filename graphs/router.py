@@ -130,14 +130,11 @@ class Router(Pattern[RouterState]):
     def take_ranking(self, state: RouterState, ranked: classifiers.Ranking) -> Update:
         """Choose among the candidates: those of the team with enough confidence, else the fallback."""
         chosen = self._eligible(ranked["candidates"])[: self.max_agents] or (["fallback"] if self.fallback else [])
-        route: Route = {
-            "candidates": ranked["candidates"],
-            "threshold": self.threshold,
-            "reason": ranked["reason"],
-            "decided_by": ranked["decided_by"],
-            "chosen": chosen,
+        decision = {key: ranked[key] for key in ("candidates", "reason", "decided_by")}
+        update: Update = {
+            "route": {**decision, "threshold": self.threshold, "chosen": chosen},
+            "errors": ranked["errors"],
         }
-        update: Update = {"route": route, "errors": ranked["errors"]}
         if chosen or ranked["candidates"] or all(error["kind"] == "DecisionError" for error in ranked["errors"]):
             return update
         reason = f"The request could not be classified: {ranked['errors'][-1]['message']}"

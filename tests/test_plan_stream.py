@@ -122,6 +122,13 @@ def test_steps_that_have_begun_are_kept_when_the_reply_cannot_be_read(broken: st
     assert (state["status"], run.tasks) == ("completed", ["do red", "do last"])
 
 
+def test_the_end_of_a_plan_that_was_not_written_is_not_a_failed_step(caplog: pytest.LogCaptureFixture) -> None:
+    broken = json.dumps({"steps": [step("red"), step("last")]})[:-40]
+    state = asyncio.run(Run(*[broken] * 3, on_failure="stop").graph.ainvoke(ASK))
+    assert (state["status"], [*state["steps"]]) == ("partial", ["red"])
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
 def test_a_run_that_is_killed_while_its_plan_is_written_repeats_nothing_that_is_done(call: Any) -> None:
     saver = InMemorySaver()
     run = Run(SOUND, saver=saver)

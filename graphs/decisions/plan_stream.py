@@ -129,7 +129,7 @@ class StreamedPlan(Node[S, Decided]):
 class Written(TypedDict):
     """A stored part of a plan in writing: a step that may begin, or the end, with the whole plan or the failure."""
 
-    status: Literal["step", "plan", "failed"]
+    status: Literal["step", "plan", "broken"]
     step: dict[str, Any]
     plan: list[dict[str, Any]]
     problem: Problem | None
@@ -202,7 +202,7 @@ class PlanInWriting(Generic[S]):
     def _end(self, outcome: AttemptOutcome) -> Written:
         faults = recovered("plan", outcome.faults)
         if outcome.error is not None:
-            return _written("failed", outcome.usage, problem=problem("plan", outcome.error))
+            return _written("broken", outcome.usage, problem=problem("plan", outcome.error))
         begun = {step.id: briefly(step.as_dict()) for step in self.begun}
         new = [step for step in outcome.reply["value"]["steps"] if step["id"] not in self._before]
         others = [step for step in new if begun.get(step["id"]) != briefly(step)]
@@ -233,6 +233,6 @@ class PlanInWriting(Generic[S]):
         return None if self.node.early.flaws(self.state, plan) else step
 
 
-def _written(status: Literal["step", "plan", "failed"], usage: Usage, **fields: object) -> Written:
+def _written(status: Literal["step", "plan", "broken"], usage: Usage, **fields: object) -> Written:
     blank: dict[str, object] = {"step": {}, "plan": [], "problem": None, "faults": [], "started": None, "ended": None}
     return cast(Written, {**blank, "status": status, "written": time.time(), "usage": usage, **fields})

@@ -17,7 +17,6 @@ from agents.decisions import OneOf, Paragraph, Short
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
 from graphs.engine import RESERVED, Plan, Problem, StepRecord, inside, problems_inside
-from graphs.errors import InvalidPlanError
 
 
 def plan_form(names: Sequence[str]) -> type[BaseModel]:
@@ -42,6 +41,8 @@ _CHECKS = re.compile(
     re.IGNORECASE,
 )
 
+UNKNOWN_FIGURES = "UnknownFigures"
+"""The kind of problem that figures without a source are."""
 _BOTH = re.compile(r"\b(?:both|beide[nmrs]?|les deux|ambos|ambas)\b", re.IGNORECASE)
 _RESULTS = re.compile(r"\b(?:results?|all of (?:it|them|this)|ergebnisse?n?|résultats?|resultados?)\b", re.IGNORECASE)
 
@@ -115,16 +116,6 @@ def texts_of(assignment: Assignment, steps: Mapping[str, StepRecord]) -> list[st
     earlier = [str(message.text) for message in assignment.get("conversation", ())]
     results = [record["result"] or "" for record in steps.values()]
     return [assignment["task"], request, *assignment.get("context", {}).values(), *earlier, *results]
-
-
-def invalid_plan(message: str) -> Problem:
-    """Return the record of a flaw with which a plan cannot run."""
-    return {"where": "check", "kind": InvalidPlanError.__name__, "message": message}
-
-
-def unknown_figure(where: str, message: str) -> Problem:
-    """Return the record of figures without a source."""
-    return {"where": where, "kind": "UnknownFigures", "message": message}
 
 
 def done_in(steps: Mapping[str, StepRecord]) -> set[str]:
@@ -214,7 +205,7 @@ def draft_of(answer: Answer, sources: Sequence[str]) -> tuple[Draft, list[Proble
         draft = {**draft, "status": answer["status"], "stop_reason": errors[-1]["message"]}
     if invented := unknown_figures(answer["text"], sources):
         words = f"The answer has figures that neither the request nor the results have: {', '.join(invented)}."
-        errors.append(unknown_figure("synthesize", words))
+        errors.append(Problem(where="synthesize", kind=UNKNOWN_FIGURES, message=words))
     return draft, errors
 
 

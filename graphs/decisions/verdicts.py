@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
@@ -123,17 +123,16 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
                 "reviewer", function=lambda task, context: review(task, context["result"], _around(context))
             )
         self.reviewer = reviewer
-        self.criteria = list(criteria)
+        self.criteria = {f"criterion_{number}": criterion for number, criterion in enumerate(criteria, 1)}
+        """The criteria by the names under which a model judges them."""
         self.checks = CheckWork(checks)
         self.name: str = reviewer.name if reviewer else "reviewer"
         self.books = self.name
         own = reviewer.model if reviewer else None
-        self.decision = Decision(verdict_form(len(self.criteria)), model=own or model, name="verdict", whole=True)
+        self.decision = Decision(verdict_form(self.criteria), model=own or model, name="verdict", whole=True)
         instructions = reviewer.instructions if reviewer else ""
-        listed = "\n".join(f"{number}. {criterion}" for number, criterion in enumerate(self.criteria, 1))
-        form = ", ".join(
-            f'"criterion_{number}": {{"evidence": …, "met": …}}' for number in range(1, len(self.criteria) + 1)
-        )
+        listed = "\n".join(f"{number}. {criterion}" for number, criterion in enumerate(criteria, 1))
+        form = ", ".join(f'"{name}": {{"evidence": …, "met": …}}' for name in self.criteria)
         rules = prompts.REVIEW.format(criteria=listed)
         self.system = SystemMessage(f"{instructions}\n\n{rules}".strip())
         self.rules = f"{rules}\n\n{prompts.REVIEW_FORM.format(form=form)}"
@@ -181,16 +180,11 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
             verdict = VerdictReply.model_validate(data)
         except ValidationError as error:
             raise DecisionError(f"Reviewer {self.name!r} gave no typed verdict: {error.errors()[0]['msg']}") from error
-        asked = {f"criterion_{number}": criterion for number, criterion in enumerate(self.criteria, 1)}
-        judged: list[Judged] = [
-            {
-                "criterion": asked.get(finding.criterion, finding.criterion),
-                "met": finding.met,
-                "evidence": finding.evidence,
-            }
-            for finding in verdict.findings()
+        judged = [
+            Judged(criterion=self.criteria.get(name, name), met=met, evidence=evidence)
+            for name, met, evidence in ((item.criterion, item.met, item.evidence) for item in verdict.findings())
         ]
-        missing = [criterion for criterion in self.criteria if criterion not in {item["criterion"] for item in judged}]
+        missing = [text for text in self.criteria.values() if text not in {item["criterion"] for item in judged}]
         if missing and len(missing) < len(self.criteria):
             raise DecisionError(f"Reviewer {self.name!r} did not judge {missing[0]!r}")
         return _verdict(judged, verdict.feedback, self.name, usage)
@@ -250,9 +244,9 @@ class VerdictReply(BaseModel):
         return [NamedFinding(criterion="acceptable", met=self.acceptable, evidence=evidence)]
 
 
-def verdict_form(number: int) -> type[BaseModel]:
-    """Return the form of a verdict on a number of criteria; each is a required field of its own."""
-    fields: dict[str, Any] = {f"criterion_{place}": Finding for place in range(1, number + 1)}
+def verdict_form(names: Iterable[str]) -> type[BaseModel]:
+    """Return the form of a verdict on criteria of these names; each is a required field of its own."""
+    fields: dict[str, Any] = dict.fromkeys(names, Finding)
     findings = create_model("Findings", **fields)
 
     class VerdictForm(BaseModel):

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine
 from contextvars import copy_context
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
@@ -48,9 +48,9 @@ class Tasks:
     def stored(self, name: str) -> StepRecord | None:
         """Return the result of a call that had ended before a resume; else the call is still to be made."""
         is_stored = self._calls.announce(get_config(), name, None)
-        return self.call(name, cast(Any, None), None).result() if is_stored else None  # there is no work left
+        return self.call(name, None, None).result() if is_stored else None
 
-    def call(self, name: str, work: Callable[[], Coroutine[Any, Any, StepRecord]], shown: object) -> Pending:
+    def call(self, name: str, work: Callable[[], Coroutine[Any, Any, StepRecord]] | None, shown: object) -> Pending:
         """Call a task; the future is done when its result is stored. What had finished before a resume is not done."""
         future, was_stored = self._calls.call(get_config(), name, work, shown)
         if was_stored:

@@ -163,9 +163,11 @@ class Calls:
         return bool(self._listed[name].writes)
 
     def call(
-        self, config: RunnableConfig, name: str, work: Callable[[], Coroutine[Any, Any, Any]], shown: object
+        self, config: RunnableConfig, name: str, work: Callable[[], Coroutine[Any, Any, Any]] | None, shown: object
     ) -> tuple[asyncio.Future[Any], bool]:
         """Call a task from the node or task with this config; `shown` is listed as its input.
+
+        A call whose result was stored needs no work.
 
         Returns:
             Its future, and whether the result was stored before, so that the work is not done again.

@@ -187,7 +187,7 @@ def _as_messages(messages: Any) -> list[BaseMessage]:
     try:
         read = convert_to_messages(messages if isinstance(messages, list | tuple) else [messages])
         return [_cleaned(message) for message in read]
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, TypeError, NotImplementedError) as error:  # the last for what LangChain knows no message of
         raise ConfigurationError(f"The input's messages cannot be read: {error}") from error
 
 

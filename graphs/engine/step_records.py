@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from agents import AgentError, Answer, DecisionError, UnknownAgentError
 from agents.decisions import read_json
-from agents.runtime import AttemptOutcome, Usage, sum_usage
+from agents.runtime import Usage, sum_usage
 from graphs.engine.state import Conclusion, Problem, problem, problems_inside
 from graphs.engine.steps import Step, StepRecord, new_record
 
@@ -41,12 +41,16 @@ def is_record(value: object) -> bool:
     return isinstance(value, dict) and value.keys() >= {"id", "attempts", "answered_by"}
 
 
-def failure(step: Step, name: str, outcome: AttemptOutcome) -> Problem:
-    """Record that a step has failed for good with one agent."""
-    assert outcome.error is not None  # noqa: S101 - for the type checker
-    why = problem(step.id, outcome.error)
-    times = f" after {outcome.attempts} attempts" if outcome.attempts > 1 else ""
-    return {**why, "message": f"Step {step.id!r} failed with agent {name!r}{times}: {why['message']}"}
+def failure(step: Step, error: Exception, by: str = "") -> Problem:
+    """Return the record of why a step has failed for good; `by` says with which agent."""
+    why = problem(step.id, error)
+    return {**why, "message": f"Step {step.id!r} failed{by}: {why['message']}"}
+
+
+def failed(step: Step, error: Exception) -> StepRecord:
+    """Return the record of a step that has failed without a call of an agent."""
+    why = failure(step, error)
+    return new_record(step, "failed", error=why["message"], problems=[why])
 
 
 def missing_agent(step: Step, name: str, agents: Collection[str]) -> Problem:

@@ -42,7 +42,7 @@ from graphs.engine.langgraph_internals import CACHE, namespace_of, parts_of
 from graphs.engine.savers import check_storage
 from graphs.engine.state import Problem, problem, recovered
 from graphs.engine.step_inputs import StepInputs, inputs_of, value_of
-from graphs.engine.step_records import completed, failure, gathered, items_of, last_of, missing_agent
+from graphs.engine.step_records import completed, failed, failure, gathered, items_of, last_of, missing_agent
 from graphs.engine.steps import LAST_ROUND, Step, StepRecord, Until, fill_task, holds, new_record, quoted
 
 _Work = Coroutine[object, None, StepRecord]
@@ -89,7 +89,7 @@ class StepWork:
         try:
             items = items_of(listed, step.max_items)
         except AgentError as error:
-            return _failed(step, error)
+            return failed(step, error)
         objects = inputs.data.get(listed["id"])
         if isinstance(objects, BaseModel):  # a form around the list, as `items_of` reads it too
             objects = next(iter(dict(objects).values()))
@@ -140,9 +140,9 @@ class StepWork:
                 if holds(until, text) if isinstance(until, Mapping) else await self._passes(until, result):
                     return last_of(step, rounds)
             except Exception as error:
-                return last_of(step, rounds, _failed(step, error))
+                return last_of(step, rounds, failed(step, error))
             inputs = inputs.with_(LAST_ROUND, text, value)
-        return last_of(step, rounds, _failed(step, AgentError(f"not done in {step.max_rounds} rounds")))
+        return last_of(step, rounds, failed(step, AgentError(f"not done in {step.max_rounds} rounds")))
 
     def _passes(self, test: Callable[[Any], object], result: object) -> Coroutine[Any, Any, object]:
         return call(self.effects, test, result)
@@ -172,7 +172,8 @@ class StepWork:
                     if cached and outcome.reply["status"] == "completed":
                         await cached.set(self.effects, record)
                     return record
-                problems.append(failure(step, name, outcome))
+                times = f" after {outcome.attempts} attempts" if outcome.attempts > 1 else ""
+                problems.append(failure(step, outcome.error, f" with agent {name!r}{times}"))
         error = problems[-1]["message"]
         return new_record(step, "failed", error=error, attempts=attempts, usage=sum_usage(spent), problems=problems)
 
@@ -263,12 +264,6 @@ def report(event: str, **fields: object) -> None:
 
 def _content(message: BaseMessage | None) -> object:
     return message.content if message else ""
-
-
-def _failed(step: Step, error: Exception) -> StepRecord:
-    why = problem(step.id, error)
-    why = {**why, "message": f"Step {step.id!r} failed: {why['message']}"}
-    return new_record(step, "failed", error=why["message"], problems=[why])
 
 
 class Returning(SyncAsyncRunnable[Assignment, Answer]):
