@@ -5,6 +5,7 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from agents import Agent, Retry
@@ -46,6 +47,15 @@ def unable(*script: Any) -> ScriptedModel:
 
 def answer(state: Any) -> tuple[str, str]:
     return state["status"], state["messages"][-1].text
+
+
+@tool
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+ADDING = calling("add", a=1, b=2)
 
 
 async def weather(city: str) -> str:

@@ -9,26 +9,21 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
-from langchain_core.tools import tool
-from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.graph import MessagesState
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from agents import Agent, AgentError, ConfigurationError, Settings
-from agents.testing import Reply, ScriptedModel
+from agents.testing import ScriptedModel
 from agents.workers import MAX_TURNS
+from tests.chat import ADDING, add
+from tests.plain_graphs import own_graph
 from tests.tables import each
 
 
 class Weather(BaseModel):
     city: str
     degrees: int
-
-
-@tool
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
 
 
 def shout(task: str) -> str:
@@ -58,14 +53,6 @@ async def end_later(mark: str, task: str) -> str:
     return end(mark, task)
 
 
-def graph_of(reply: Any) -> Any:
-    """Compile a user's own graph with messages."""
-    graph = StateGraph(MessagesState)
-    graph.add_node("reply", reply)
-    graph.add_edge(START, "reply")
-    return graph.compile()
-
-
 def shout_back(state: Any) -> Any:
     return {"messages": [AIMessage(shout(state["messages"][-1].text))]}
 
@@ -77,7 +64,7 @@ KINDS = {
     "chat model": Agent("a", runnable=SHOUTING),
     "chain": Agent("a", runnable=RunnableLambda(lambda state: state["messages"]) | SHOUTING.bind(stop=["."])),
     "create_agent": Agent("a", runnable=create_agent(SHOUTING)),
-    "own graph": Agent("a", runnable=graph_of(shout_back)),
+    "own graph": Agent("a", runnable=own_graph(shout_back)),
     "lambda of messages": Agent("a", runnable=RunnableLambda(shout_back)),
     "lambda of text": Agent("a", runnable=RunnableLambda(lambda state: shout(state["messages"][-1].text))),
     "function": Agent("a", function=shout),
@@ -168,9 +155,6 @@ def test_extras_are_empty_where_nothing_was_given() -> None:
     assert agent.invoke("t")["text"] == "t{}''"
 
 
-ADDING = Reply(tool_calls=[{"name": "add", "args": {"a": 1, "b": 2}}])
-
-
 def test_a_tool_loop_is_stopped(call: Any) -> None:
     model = ScriptedModel(ADDING)
     with pytest.raises(AgentError, match=f"'a' gave no answer in {MAX_TURNS} model calls") as caught:
@@ -212,7 +196,7 @@ def test_an_agent_is_one_kind_of_worker(kinds: Any) -> None:
 
 
 def test_the_config_of_the_caller_reaches_the_worker() -> None:
-    graph = graph_of(lambda state, config: {"messages": [AIMessage(str(config["metadata"]["mine"]))]})
+    graph = own_graph(lambda state, config: {"messages": [AIMessage(str(config["metadata"]["mine"]))]})
     assert Agent("a", runnable=graph).invoke("x", {"metadata": {"mine": 7}})["text"] == "7"
 
 
@@ -223,18 +207,12 @@ class TaskState(TypedDict, total=False):
 
 @pytest.mark.parametrize("kind", ["role", "create_agent", "function", "async function"])
 def test_an_agent_is_a_node_of_a_users_graph(call: Any, kind: str) -> None:
-    graph = StateGraph(TaskState)
-    graph.add_node("work", KINDS[kind])
-    graph.add_edge(START, "work")
-    graph.add_edge("work", END)
-    assert call(graph.compile(), {"task": "hello"})["text"] == "HELLO!"
+    assert call(own_graph(KINDS[kind], state=TaskState), {"task": "hello"})["text"] == "HELLO!"
 
 
 def test_the_words_of_an_agent_in_a_users_graph_stream() -> None:
-    graph = StateGraph(TaskState)
-    graph.add_node("work", KINDS["role"])
-    graph.add_edge(START, "work")
-    chunks = graph.compile().stream({"task": "two words"}, stream_mode="messages", subgraphs=True)
+    graph = own_graph(KINDS["role"], state=TaskState)
+    chunks = graph.stream({"task": "two words"}, stream_mode="messages", subgraphs=True)
     assert [chunk.text for _, (chunk, _) in chunks if chunk.text] == ["TWO", " WORDS!"]
 
 
@@ -251,20 +229,17 @@ def test_what_is_neither_a_text_nor_an_assignment_is_refused(call: Any, value: A
 
 
 def test_a_users_graph_may_have_a_status_of_its_own() -> None:
-    graph = StateGraph(LabelledState)
-    graph.add_node("reply", lambda state: {**shout_back(state), "status": "failed", "errors": ["x"], "usage": "none"})
-    graph.add_edge(START, "reply")
-    answer = Agent("a", runnable=graph.compile()).invoke("x")
+    labels = {"status": "failed", "errors": ["x"], "usage": "none"}
+    graph = own_graph(lambda state: {**shout_back(state), **labels}, state=LabelledState)
+    answer = Agent("a", runnable=graph).invoke("x")
     assert (answer["text"], answer["status"]) == ("X!", "completed")
 
 
 def test_a_graph_with_the_settings_of_a_run_uses_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PODIUM_MODEL", raising=False)
-    graph = StateGraph(TaskState, context_schema=Settings)
-    graph.add_node("work", Agent("a", instructions="Work."))
-    graph.add_edge(START, "work")
+    graph = own_graph(Agent("a", instructions="Work."), state=TaskState, context=Settings)
     with pytest.raises(ConfigurationError, match="'nonsense' names no model"):
-        graph.compile().invoke({"task": "x"}, context=Settings(model="nonsense"))
+        graph.invoke({"task": "x"}, context=Settings(model="nonsense"))
 
 
 def test_building_an_agent_needs_no_model() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
-from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from agents import Agent, AgentError
 from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
+from tests.chat import ADDING, add
 from tests.tables import each
 
 
@@ -27,12 +27,6 @@ class Weather(BaseModel):
 class Point:
     x: int
     y: int
-
-
-@tool
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
 
 
 @each(
@@ -103,9 +97,6 @@ def test_a_graph_without_messages_gave_no_answer() -> None:
 
 
 # Usage
-
-
-ADDING = Reply(tool_calls=[{"name": "add", "args": {"a": 1, "b": 2}}])
 
 
 def test_the_calls_of_a_role_are_counted(call: Any) -> None:

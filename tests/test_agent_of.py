@@ -9,13 +9,13 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
-from langchain_core.tools import tool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.pregel.remote import RemoteGraph
 
 from agents import Agent, ConfigurationError, agent_of
 from agents.testing import ScriptedModel
 from graphs import InvalidPlanError, Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
+from tests.chat import add
 from tests.tables import each
 
 MODEL = ScriptedModel("fine")
@@ -40,12 +40,6 @@ class Tidy:
 
     def __call__(self, task: str) -> str:
         return tidy(task)
-
-
-@tool
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
 
 
 ANN = Agent("ann", function=tidy)

@@ -7,11 +7,11 @@ from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import BaseModel
 
 from agents import Agent, AgentError, Assignment, EmptyReplyError
 from agents.testing import Reply, ScriptedModel
+from tests.plain_graphs import own_graph
 
 CALL: Any = {"name": "look", "args": {}, "id": "1", "type": "tool_call"}
 TALK: Assignment = {
@@ -22,10 +22,7 @@ TALK: Assignment = {
 
 
 def graph_of(*new: Any, saver: Any = None) -> Any:
-    graph = StateGraph(MessagesState)
-    graph.add_node("reply", lambda state: {"messages": list(new)})
-    graph.add_edge(START, "reply")
-    return graph.compile(saver)
+    return own_graph(lambda state: {"messages": list(new)}, saver=saver)
 
 
 @pytest.mark.parametrize(
@@ -83,10 +80,8 @@ def test_a_message_knows_which_chat_message_it_is(call: Any) -> None:
 
 def test_a_user_graph_gets_conversation_request_and_task_as_messages(call: Any) -> None:
     seen: list[Any] = []
-    graph = StateGraph(MessagesState)
-    graph.add_node("reply", lambda state: seen.extend(state["messages"]) or {"messages": [AIMessage("fine")]})
-    graph.add_edge(START, "reply")
-    call(Agent("own", runnable=graph.compile()), TALK)
+    graph = own_graph(lambda state: seen.extend(state["messages"]) or {"messages": [AIMessage("fine")]})
+    call(Agent("own", runnable=graph), TALK)
     assert [(message.type, message.text) for message in seen] == [
         ("human", "Hi"),
         ("ai", "Hello"),

@@ -68,19 +68,12 @@ def in_planner(agent: Agent) -> Any:
 PATTERNS = [in_workflow, in_supervisor, in_router, in_network, in_planner]
 
 
+@pytest.mark.parametrize("modes", [["values"], ["custom", "messages"]], ids=["called", "watched"])
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_after_ctrl_c_no_agent_goes_on(pattern: Callable[[Agent], Any]) -> None:
+def test_after_ctrl_c_no_agent_goes_on(pattern: Callable[[Agent], Any], modes: Any) -> None:
     agent, model = interrupted()
     with pytest.raises(KeyboardInterrupt):
-        pattern(agent).compile().invoke(ASK)
-    assert len(model.calls) == 1
-
-
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_after_ctrl_c_while_a_run_is_watched_no_agent_goes_on(pattern: Callable[[Agent], Any]) -> None:
-    agent, model = interrupted()
-    with pytest.raises(KeyboardInterrupt):
-        list(pattern(agent).compile().stream(ASK, stream_mode=["custom", "messages"]))
+        list(pattern(agent).compile().stream(ASK, stream_mode=modes))
     assert len(model.calls) == 1
 
 

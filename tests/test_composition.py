@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
 from agents import Agent
@@ -35,6 +34,7 @@ from tests.nested import (
     team_model,
     workflow,
 )
+from tests.plain_graphs import own_graph
 
 NEXT = [*zip(PATTERNS, [*PATTERNS[1:], PATTERNS[0]], strict=True)]
 """Each pattern once outside and once inside."""
@@ -95,8 +95,8 @@ def test_a_question_from_inside_is_answered_and_the_run_goes_on(call: Any, outer
 def test_a_users_own_graph_around_a_pattern_lists_each_question_once(call: Any, questions: int) -> None:
     asks = Agent("asks", function=lambda task: f"They said {interrupt(task)}")
     steps = [Step(f"s{number}", "asks", f"question {number}") for number in range(questions)]
-    outer = StateGraph(MessagesState).add_node("pattern", Workflow(steps, agents=[asks]).compile())
-    state = call(outer.add_edge(START, "pattern").compile(InMemorySaver()), ASK, THREAD)
+    outer = own_graph(Workflow(steps, agents=[asks]).compile(), saver=InMemorySaver())
+    state = call(outer, ASK, THREAD)
     assert sorted(asked.value for asked in state["__interrupt__"]) == [step.task for step in steps]
 
 
@@ -109,7 +109,7 @@ def test_a_question_of_a_tool_is_listed_once_and_its_answer_goes_to_the_tool(cal
     model = ScriptedModel([calling, lambda messages: messages[-1].text])
     painter = Agent("painter", "Paints.", tools=[paint], model=model)
     pattern = Workflow([Step("a", "painter", "Paint a chair.")], agents=[painter]).compile()
-    outer = StateGraph(MessagesState).add_node("pattern", pattern).add_edge(START, "pattern").compile(InMemorySaver())
+    outer = own_graph(pattern, saver=InMemorySaver())
     assert [asked.value for asked in call(outer, ASK, THREAD)["__interrupt__"]] == ["Which colour?"]
     assert len(outer.get_state(THREAD).interrupts) == 1
     assert call(outer, Command(resume="red"), THREAD)["messages"][-1].text == "a chair in red"

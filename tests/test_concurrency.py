@@ -14,6 +14,7 @@ from agents import Agent, Settings
 from agents.testing import ScriptedModel
 from graphs import Pattern, Router, Supervisor, Workflow
 from graphs.engine import PatternGraph, PatternState
+from tests.plain_graphs import own_graph
 from tests.workflows import ASK, THREAD, Counter, graph_of, step
 
 
@@ -104,7 +105,7 @@ def test_an_inner_limit_holds_beside_the_outer_one(call: Any) -> None:
 # In a user's own graph
 
 
-def own_graph(*patterns: Any, saver: Any = None) -> Any:
+def side_by_side(*patterns: Any, saver: Any = None) -> Any:
     """Run patterns side by side in a graph of the user's own."""
     graph = StateGraph(MessagesState)
     for number, pattern in enumerate(patterns):
@@ -116,26 +117,23 @@ def own_graph(*patterns: Any, saver: Any = None) -> Any:
 def test_patterns_side_by_side_in_a_users_graph_share_the_limit(call: Any) -> None:
     counter = Counter(expected=2)
     patterns = [graph_of(*[step(f"s{at}") for at in range(3)], agents=[Agent("echo", function=counter.blocking)])] * 2
-    call(own_graph(*patterns), ASK, {"max_concurrency": 2})
+    call(side_by_side(*patterns), ASK, {"max_concurrency": 2})
     assert (counter.peak, counter.calls) == (2, 6)
 
 
 def test_patterns_of_one_run_share_a_budget_and_the_next_run_has_its_own(call: Any) -> None:
     ann = Agent("ann", model=ScriptedModel(lambda messages: "yes"))
     patterns = [graph_of(step("s", agent="ann"), agents=[ann])] * 3
-    graph = StateGraph(MessagesState, context_schema=Settings)
-    for number, pattern in enumerate(patterns):
-        graph.add_node(f"p{number}", pattern)
-        graph.add_edge(f"p{number - 1}" if number else START, f"p{number}")
+    graph = own_graph(*((f"p{number}", pattern) for number, pattern in enumerate(patterns)), context=Settings)
     for _ in range(2):
-        texts = [message.text for message in call(graph.compile(), ASK, context=Settings(max_calls=2))["messages"][1:]]
+        texts = [message.text for message in call(graph, ASK, context=Settings(max_calls=2))["messages"][1:]]
         assert texts.count("yes") == 2
 
 
 def test_patterns_of_one_run_hold_the_lock_of_its_thread_together(call: Any) -> None:
     counter = Counter()
     patterns = [graph_of(step("s"), agents=[Agent("echo", function=counter.blocking)]) for _ in range(2)]
-    graph = own_graph(*patterns, saver=InMemorySaver())
+    graph = side_by_side(*patterns, saver=InMemorySaver())
     config = {"configurable": {**THREAD["configurable"], "when_busy": "refuse"}}
     call(graph, ASK, config)
     assert counter.calls == 2

@@ -3,11 +3,10 @@
 import os
 from pathlib import Path
 
-from langgraph.graph import START, MessagesState, StateGraph
-
 from agents import Agent
 from agents.testing import ScriptedModel
 from graphs import Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
+from tests.plain_graphs import own_graph
 from tests.tables import each
 
 DRAWINGS = Path(__file__).parent / "drawings"
@@ -79,18 +78,14 @@ def test_a_number_of_levels_can_be_drawn() -> None:
 
 
 def test_only_graphs_are_looked_into() -> None:
-    graph = StateGraph(MessagesState)
-    graph.add_node("think", lambda state: {})
-    graph.add_edge(START, "think")
-    drawn = Router([Agent("bot", runnable=graph.compile()), ANN], model=ScriptedModel()).compile().get_graph(xray=True)
+    graph = own_graph(("think", lambda state: {}))
+    drawn = Router([Agent("bot", runnable=graph), ANN], model=ScriptedModel()).compile().get_graph(xray=True)
     assert {"bot:think", "ann"} <= set(drawn.nodes)
 
 
 def test_a_workflow_in_a_users_graph_is_drawn_with_its_steps() -> None:
-    outer = StateGraph(MessagesState)
-    outer.add_node("flow", PATTERNS["workflow"].compile())
-    outer.add_edge(START, "flow")
-    check("workflow_in_a_graph_xray", outer.compile().get_graph(xray=True).draw_mermaid())
+    outer = own_graph(("flow", PATTERNS["workflow"].compile()))
+    check("workflow_in_a_graph_xray", outer.get_graph(xray=True).draw_mermaid())
 
 
 def test_a_kept_config_does_not_change_the_drawing() -> None:

@@ -52,17 +52,6 @@ def test_work_goes_on_once_its_checkpoint_is_stored(options: Any, step: int | No
 # A budget survives the process.
 
 
-def chain(noted: Noted) -> Pattern:
-    def reply(number: int) -> Any:
-        return lambda _: noted.die_once(f"call{number}") if number == 3 else noted(f"call{number}")
-
-    agents = [Agent(f"a{number}", instructions="Work.", model=ScriptedModel(reply(number))) for number in range(1, 7)]
-    steps = [
-        Step(f"s{number}", f"a{number}", "Work", [f"s{number - 1}"] if number > 1 else []) for number in range(1, 7)
-    ]
-    return Workflow(steps, agents=agents)
-
-
 def planned(noted: Noted) -> Pattern:
     steps = [
         {
@@ -107,7 +96,7 @@ def with_tool(noted: Noted) -> Pattern:
     return Workflow(steps, agents=[asks, says])
 
 
-BUDGETED: Any = {"chain": (chain, 3), "planned": (planned, 4), "with_tool": (with_tool, 4)}
+BUDGETED: Any = {"planned": (planned, 4), "with_tool": (with_tool, 4)}
 """What is run, and the calls it may make."""
 
 

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
-from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.graph import MessagesState
 from langgraph.runtime import Runtime
 from langgraph.store.memory import InMemoryStore
 
 from agents import Agent, AgentError, Assignment, ConfigurationError, PodiumError, Settings, agent_of
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Step, Supervisor, Workflow
+from tests.plain_graphs import own_graph
 
 # Checks
 
@@ -207,10 +208,8 @@ def test_a_nested_graph_gets_the_context_in_the_form_it_declares(call: Any) -> N
         seen.append(runtime.context)
         return {"messages": [AIMessage("fine")]}
 
-    own = StateGraph(MessagesState, context_schema=Caller)
-    own.add_node("ask", ask)
-    own.add_edge(START, "ask")
-    graph = Workflow([Step("s", "own", "x")], agents=[agent_of(own.compile(name="own"))]).compile()
+    own = own_graph(ask, context=Caller, name="own")
+    graph = Workflow([Step("s", "own", "x")], agents=[agent_of(own)]).compile()
     call(graph, {"messages": "x"}, context={"user_id": "bo", "max_calls": 9})
     assert seen == [Caller("bo")]
 

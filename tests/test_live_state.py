@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
 from agents import Agent, Retry, TransientError
@@ -18,6 +17,7 @@ from graphs.show.live_state import MODES, Change, LiveState, LiveTask
 from graphs.show.wording import outcome
 from tests import roles
 from tests.finished import MET
+from tests.plain_graphs import own_graph
 from tests.tables import each
 
 UPPER = Agent("upper", "Writes in capitals.", function=str.upper)
@@ -183,14 +183,6 @@ def test_finished_steps_of_a_resumed_run_are_shown_as_finished() -> None:
     assert resumed.records()["two"]["result"] == "They said yes"
 
 
-def test_without_the_records_a_resumed_run_learns_them_at_the_end() -> None:
-    ask = Agent("ask", function=lambda task: f"They said {interrupt('Really?')}")
-    graph = Workflow([Step("one", "upper", "x"), Step("two", "ask", "{one}", ["one"])], agents=[UPPER, ask])
-    compiled, config = graph.compile(InMemorySaver()), {"configurable": {"thread_id": "1"}}
-    followed(compiled, config=config)
-    assert {task.status for task in followed(compiled, Command(resume="yes"), config=config).rows()} == {"completed"}
-
-
 @pytest.mark.parametrize(
     "strange",
     [
@@ -226,10 +218,8 @@ def test_a_step_called_like_a_node_of_an_agent_is_a_step() -> None:
 
 
 def test_a_graph_without_patterns_is_followed_too() -> None:
-    graph = StateGraph(MessagesState)
-    graph.add_node("think", lambda state: {"messages": [AIMessage("Hm")]})
-    graph.add_edge(START, "think")
-    assert named(followed(graph.compile()))["think"].note == "Hm"
+    graph = own_graph(("think", lambda state: {"messages": [AIMessage("Hm")]}))
+    assert named(followed(graph))["think"].note == "Hm"
 
 
 def test_many_steps_are_followed_in_linear_time() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agents.errors import ConfigurationError, NoModelError
-from agents.models.local import available, describe_download, find, local_model, pull
+from agents.models.local import available, find, local_model, pull
 from agents.models.local.download import DownloadError
 from agents.models.local.server import LocalModelError
 from agents.models.local.weights import Weights
@@ -167,12 +167,6 @@ def test_a_file_the_user_does_not_have_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_a_changed_file_is_no_longer_verified(files: Files) -> None:
     pull(WEIGHTS).write_bytes(CONTENT[:-1])
     assert find(WEIGHTS) is None
-
-
-def test_the_download_is_described(cache: Path) -> None:
-    description = describe_download()
-    assert "1.12 GB" in description
-    assert str(cache) in description
 
 
 @needs_runtime

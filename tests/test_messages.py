@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
-from langgraph.graph import START, MessagesState, StateGraph
 
 from agents import Agent, Retry
 from agents.testing import Reply, ScriptedModel
 from graphs import Network, Orchestrator, Pattern, Planner, Router, Step, Supervisor, Workflow
 from graphs.engine import CompiledPattern, closing
 from tests import roles
+from tests.plain_graphs import own_graph
 
 MET = {"evidence": "it is so", "met": True}
 VERDICT = {"criteria": {"criterion_1": MET, "criterion_2": MET}, "feedback": ""}
@@ -230,8 +230,7 @@ def test_an_answer_that_is_written_again_comes_word_by_word_too(make: Callable[[
 
 
 def test_a_graph_of_the_users_own_shows_what_is_inside_only_where_it_is_asked_for() -> None:
-    outer = StateGraph(MessagesState).add_node("plan", GRAPHS["a plan of two steps"]().compile())
-    graph = outer.add_edge(START, "plan").compile()
+    graph = own_graph(GRAPHS["a plan of two steps"]().compile())
     shown = run(graph, {"messages": "Do it"}, "invoke")
     assert [chunk[0].text for mode, chunk in shown if mode == "messages"] == ["The answer"]
     assert pieces_of_answer(run(graph, {"messages": "Do it"}, "invoke", subgraphs=True)) > 1

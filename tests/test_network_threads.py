@@ -4,12 +4,12 @@ from typing import Any
 
 from langchain.agents import create_agent
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, MessagesState, StateGraph
 
 from agents import Agent
 from agents.testing import ScriptedModel
 from graphs import Network, Step, Workflow, handoff_tool
 from tests.networks import ASK, THREAD, hands, outcome, run, says, text, to, way
+from tests.plain_graphs import own_graph
 
 
 def test_the_thread_stays_with_the_peer_that_answered(call: Any) -> None:
@@ -36,9 +36,9 @@ def test_a_handoff_is_shown_in_the_thread_and_no_agent_sees_it(call: Any) -> Non
 def test_a_pattern_after_a_network_sees_its_answer_and_no_handoff(call: Any) -> None:
     seen: list[Any] = []
     use = Agent("use", function=lambda context: seen.append(context) or "used")
-    graph = StateGraph(MessagesState).add_node("team", Network([says("ann", to("bob")), says("bob", "one")]).compile())
-    graph.add_node("next", Workflow([Step("a", "use", "Use it")], agents=[use]).compile())
-    call(graph.add_edge(START, "team").add_edge("team", "next").compile(), ASK)
+    team = Network([says("ann", to("bob")), says("bob", "one")]).compile()
+    following = Workflow([Step("a", "use", "Use it")], agents=[use]).compile()
+    call(own_graph(("team", team), ("next", following)), ASK)
     assert seen == [{"bob": "one"}]
 
 

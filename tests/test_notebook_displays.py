@@ -15,7 +15,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 
 from agents import Agent
@@ -24,6 +23,7 @@ from graphs import Planner, Step, Supervisor, Workflow
 from graphs.show import Run, model_or, watch
 from graphs.show.live_state import MODES, LiveState, LiveTask
 from graphs.show.notebook import Progress
+from tests.plain_graphs import own_graph
 from tests.processes import Processes
 from tests.shown import NASTY, PATTERNS, PLAN, UPPER, accepting, bundle
 from tests.waiting import PATIENCE, until
@@ -173,11 +173,8 @@ def test_what_a_graph_raises_is_raised() -> None:
     def broken(state: Any) -> Any:
         raise ZeroDivisionError
 
-    graph = StateGraph(MessagesState)
-    graph.add_node("broken", broken)
-    graph.add_edge(START, "broken")
     with pytest.raises(ZeroDivisionError):
-        watch(graph.compile(), "Go")
+        watch(own_graph(broken), "Go")
 
 
 def test_a_run_that_asks_shows_its_question_and_goes_on() -> None:

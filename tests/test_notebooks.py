@@ -133,13 +133,6 @@ def test_tells_of_failure_and_change(name: str) -> None:
 
 
 @every
-def test_links_lead_somewhere(name: str) -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", "\n".join(cell.source for cell in committed(name).cells))
-    assert [link for link in links if not (FOLDER / link).exists()] == []
-    assert links
-
-
-@every
 def test_uses_public_names_only(name: str) -> None:
     for cell in code(committed(name)):
         for node in ast.walk(ast.parse(cell.source)):

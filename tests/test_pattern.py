@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.graph import END, START
 from langgraph.graph.state import CompiledStateGraph
 
 from agents import Agent, AgentError
@@ -24,6 +24,7 @@ from graphs import (
     Workflow,
 )
 from graphs.engine import PatternGraph, PatternState, last_request, problem
+from tests.plain_graphs import own_graph
 
 ECHO = Agent("echo", "Says the same.", function=lambda task: task)
 THREAD: Any = {"configurable": {"thread_id": "1"}}
@@ -218,12 +219,10 @@ def test_a_route_must_say_where_it_leads() -> None:
 def test_a_pattern_runs_as_a_node_of_a_users_graph_and_sees_what_others_wrote(call: Any) -> None:
     seen: list[Any] = []
     writer = Agent("writer", function=lambda task, context: seen.append((task, context)) or "done")
-    outer = StateGraph(MessagesState)
-    outer.add_node("research", lambda state: {"messages": [AIMessage("FACT 42"), AIMessage("FACT 43", name="bob")]})
-    outer.add_node("team", Supervisor(writer, review=accept).compile())
-    outer.add_edge(START, "research")
-    outer.add_edge("research", "team")
-    assert call(outer.compile(), {"messages": "Use it."})["messages"][-1].text == "done"
+    facts = [AIMessage("FACT 42"), AIMessage("FACT 43", name="bob")]
+    team = Supervisor(writer, review=accept).compile()
+    outer = own_graph(("research", lambda state: {"messages": facts}), ("team", team))
+    assert call(outer, {"messages": "Use it."})["messages"][-1].text == "done"
     assert seen == [("Use it.", {"note_1": "FACT 42", "bob": "FACT 43"})]
 
 

@@ -5,13 +5,13 @@ from itertools import combinations
 from xml.etree import ElementTree
 
 import pytest
-from langgraph.graph import START, MessagesState, StateGraph
 
 from agents import Agent
 from agents.testing import ScriptedModel
 from graphs import Network, Orchestrator, Planner, Supervisor
 from graphs.show import draw_graph
 from graphs.show.drawing import for_people
+from tests.plain_graphs import own_graph
 from tests.shown import PATTERNS, UPPER, accepting, bundle
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -102,10 +102,8 @@ def test_peers_that_all_hand_over_to_each_other_are_drawn_around_one_box() -> No
 
 
 def test_names_in_a_picture_are_escaped_and_short() -> None:
-    graph = StateGraph(MessagesState)
-    graph.add_node("a<b & a name that is far too long", lambda state: {})
-    graph.add_edge(START, "a<b & a name that is far too long")
-    assert ids(draw_graph(graph.compile()))[1] == "a<b & a name tha…"
+    graph = own_graph(("a<b & a name that is far too long", lambda state: {}))
+    assert ids(draw_graph(graph))[1] == "a<b & a name tha…"
 
 
 def test_a_large_graph_is_drawn_without_the_insides() -> None:

@@ -182,15 +182,6 @@ def test_in_a_terminal_a_question_may_be_left_for_later(processes: Processes) ->
         assert again.wait().code == COMPLETED
 
 
-def test_a_router_that_ended_with_its_question_takes_any_text(processes: Processes) -> None:
-    with Office() as office:
-        processes.podium("Hm", "--pattern", "router", **office.environment)
-        office.route = "writer"
-        done = processes.podium("resume", latest(processes), "--answer", '{"a": 1}', **office.environment)
-    assert (done.code, done.out) == (COMPLETED, "Text of an agent\n")
-    assert '{\\"a\\": 1}' in json.dumps(office.requests[-1])
-
-
 def test_ctrl_c_in_a_terminal_ends_a_run_that_can_be_resumed(processes: Processes) -> None:
     with Office(plan=PLAN[:2], slow="one") as office:
         one = processes.start("Do it", "--pattern", "planner", terminal=True, **office.environment)

@@ -18,6 +18,7 @@ from agents.decisions import Decision
 from agents.runtime import is_transient
 from agents.testing import Fault, FaultyProvider, RecordedModel, RecordingError, Reply, ScriptedModel
 from graphs import Planner
+from tests.chat import add
 from tests.markdown import pages
 from tests.tables import each
 
@@ -27,12 +28,6 @@ STEPS = [
     {"id": "both", "agent": "poet", "task": "Put them together", "dependencies": ["sum", "poem"]},
 ]
 KEY = "sk-a-very-secret-key"
-
-
-@tool
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
 
 
 class Office(FaultyProvider):

@@ -129,16 +129,6 @@ def test_a_question_without_a_terminal_is_stored_and_answered_later(processes: P
         assert office.asked == ["triage", "planner", "one", "reviewer"]
 
 
-def test_a_rejected_plan_is_made_anew(processes: Processes) -> None:
-    with Office() as office:
-        processes.podium("Do it", "--approve", "--pattern", "planner", **office.environment)
-        run = latest(processes)
-        done = processes.podium("resume", run, "--answer", "reject:Leave out three", **office.environment)
-        assert (done.code, office.asked) == (NEEDS_INPUT, ["planner", "planner"])
-        assert "Leave out three" in str(office.requests[-1])
-        assert processes.podium("resume", run, "--answer", "approve", **office.environment).code == COMPLETED
-
-
 def test_a_router_that_asks_is_answered_like_any_other(processes: Processes) -> None:
     with Office() as office:
         asked = clean(processes.podium("Hm", "--pattern", "router", **office.environment))

@@ -10,11 +10,11 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.messages import AIMessage
-from langchain_core.tools import tool
 from langchain_openai.chat_models.base import OpenAIRefusalError
 from pydantic import BaseModel, ValidationError
 
 from agents.testing import Fault, FaultyProvider, Reply, ScriptedModel, ScriptError
+from tests.chat import add
 from tests.tables import each
 
 
@@ -27,12 +27,6 @@ class PlanDict(TypedDict):
 
 
 PLAN = {"steps": ["draft", "review"]}
-
-
-@tool
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
 
 
 def test_replies_come_in_the_order_of_the_calls() -> None:
@@ -75,11 +69,6 @@ def test_a_key_may_have_replies_in_turn() -> None:
     assert [model.invoke("draft").text for _ in range(2)] == ["bad", "better"]
     with pytest.raises(ScriptError, match="call 3"):
         model.invoke("draft")
-
-
-def test_a_function_sees_the_messages() -> None:
-    model = ScriptedModel(lambda messages: messages[-1].text.upper())
-    assert model.invoke("hello").text == "HELLO"
 
 
 async def reply_later(messages: list[Any]) -> dict[str, list[str]]:
@@ -155,17 +144,6 @@ def sum_of(chunks: Any) -> Any:
     return sum(rest, first)
 
 
-def test_unscripted_usage_counts_words() -> None:
-    usage = ScriptedModel(["one two three"]).invoke("a prompt").usage_metadata
-    assert usage == {"input_tokens": 2, "output_tokens": 3, "total_tokens": 5}
-
-
-@pytest.mark.parametrize("finish_reason", ["stop", "length", "content_filter"])
-def test_the_finish_reason_is_where_openai_puts_it(finish_reason: str) -> None:
-    model = ScriptedModel(Reply("x", finish_reason=finish_reason))
-    assert model.invoke("x").response_metadata["finish_reason"] == finish_reason
-
-
 def test_an_agent_uses_tools_and_answers_in_its_format() -> None:
     call = Reply(tool_calls=[{"name": "add", "args": {"a": 1, "b": 2}}])
     for response_format in (Plan, ToolStrategy(Plan)):
@@ -212,11 +190,6 @@ def test_a_delay_blocks_neither_the_loop_nor_other_calls() -> None:
     assert 0.6 <= time.monotonic() - start < 28  # one after the other: 30
 
 
-def test_the_profile_can_be_set() -> None:
-    assert ScriptedModel().profile == {"tool_calling": True, "structured_output": True}
-    assert ScriptedModel(profile={"structured_output": False}).profile == {"structured_output": False}
-
-
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_provider_answers_as_the_script_says(streaming: bool) -> None:
     call = {"name": "add", "args": {"a": 1, "b": 2}, "id": "call_1"}
@@ -255,8 +228,3 @@ def test_a_provider_refuses_parameters_and_loads_its_model() -> None:
         with pytest.raises(Exception, match="Loading model"):
             model.root_client.models.list()
         assert [listed.id for listed in model.root_client.models.list()] == ["m"]
-
-
-def test_a_provider_whose_script_runs_out_says_so() -> None:
-    with FaultyProvider() as provider, pytest.raises(Exception, match="no reply for call 1"):
-        provider.chat_model().invoke("Hi")

@@ -9,7 +9,7 @@ from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent, Settings
-from agents.runtime import COUNTS, Tally, Usage, add_usage, extended, named, no_usage, plausible, sum_usage
+from agents.runtime import COUNTS, Tally, Usage, add_usage, extended, named, no_usage, plausible
 from agents.testing import Reply, ScriptedModel
 from agents.usage import usage_of
 from graphs import Step, Workflow
@@ -37,16 +37,6 @@ def used_by(calls: int, tokens_in: int, tokens_out: int) -> dict[str, int]:
 )
 def test_adding(one: Usage | None, other: Usage | None, total: Usage) -> None:
     assert add_usage(one, other) == total
-
-
-def test_adding_changes_neither() -> None:
-    one, other = used(1, 2, 3, a=(1, 2, 3)), used(1, 1, 1, a=(1, 1, 1))
-    add_usage(one, other)
-    assert (one, other) == (used(1, 2, 3, a=(1, 2, 3)), used(1, 1, 1, a=(1, 1, 1)))
-
-
-def test_a_sum_of_nothing_is_nothing() -> None:
-    assert sum_usage([]) == sum_usage([None, None]) == no_usage()
 
 
 @pytest.mark.parametrize(
