@@ -1,7 +1,6 @@
 """What the calls of graphs/engine/langgraph_internals.py need of LangGraph's tasks, item by item."""
 
 import asyncio
-import sys
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ from langgraph.func import task
 from langgraph.types import Command, interrupt
 
 from graphs.engine import langgraph_internals as internals
+from tests.counted import lines_run
 from tests.plain_graphs import THREAD, Count, compiled
 
 
@@ -50,22 +50,9 @@ def test_finished_calls_are_found_by_name_whatever_their_order(by_id: bool) -> N
 
 def test_calls_do_not_look_through_the_calls_and_writes_of_others() -> None:
     def lines_per_call(number: int) -> float:
-        count = 0
-
-        def note(frame: Any, event: str, argument: Any) -> Any:
-            nonlocal count
-            name = frame.f_code.co_filename
-            count += event == "line"
-            return note if name.endswith(("pregel/_loop.py", "pregel/_algo.py", "pregel/_runner.py")) else None
-
         graph = calling(number, [], asks=7)
-        before = sys.gettrace()
-        sys.settrace(note)
-        try:
-            run_to_end(graph, by_id=True)
-        finally:
-            sys.settrace(before)
-        return count / number
+        files = ("pregel/_loop.py", "pregel/_algo.py", "pregel/_runner.py")
+        return lines_run(lambda: run_to_end(graph, by_id=True), *files) / number
 
     assert lines_per_call(160) < 1.2 * lines_per_call(40)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from graphs.engine import new_record
 from graphs.show.live_state import MODES, Change, LiveState, LiveTask
 from graphs.show.wording import outcome
 from tests import roles
+from tests.counted import lines_run
 from tests.finished import MET
 from tests.plain_graphs import own_graph
 from tests.tables import each
@@ -222,14 +224,17 @@ def test_a_graph_without_patterns_is_followed_too() -> None:
     assert named(followed(graph))["think"].note == "Hm"
 
 
-def test_many_steps_are_followed_in_linear_time() -> None:
-    record = new_record(Step("s", "worker", "x"))
-    state = LiveState(0.0)
-    for number in range(5_000):
-        step = {**Step(f"s{number}", "worker", "x").as_dict()}
-        state.apply(
-            ((), "tasks", {"id": str(number), "name": f"s{number}", "input": ((step,), {}), "triggers": []}), 0.0
-        )
-        done = {**record, "id": f"s{number}", "status": "completed", "started": 0.0, "ended": 1.0}
-        state.apply(((), "tasks", {"id": str(number), "result": done, "error": None, "interrupts": []}), 0.0)
-    assert len(state.rows()) == 5_000
+def test_the_time_to_follow_steps_grows_as_they_do() -> None:
+    def follow(number: int) -> None:
+        state = LiveState(0.0)
+        for name in map(str, range(number)):
+            step = Step(name, "worker", "x")
+            record = new_record(step, "completed", started=0.0, ended=1.0)
+            state.apply(
+                ((), "tasks", {"id": name, "name": name, "input": ((step.as_dict(),), {}), "triggers": []}), 0.0
+            )
+            state.apply(((), "tasks", {"id": name, "result": record, "error": None, "interrupts": []}), 0.0)
+        assert len(state.rows()) == number
+
+    few, many = (lines_run(partial(follow, number), "live_state.py", "wording.py") for number in (50, 200))
+    assert few < many < 4.4 * few
