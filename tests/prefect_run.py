@@ -10,15 +10,8 @@ import threading
 
 with socket.create_server(("127.0.0.1", 0)) as reserved:
     PORT = reserved.getsockname()[1]
-UNUSED = (
-    "SCHEDULER",
-    "LATE_RUNS",
-    "PAUSE_EXPIRATIONS",
-    "CANCELLATION_CLEANUP",
-    "FOREMAN",
-    "TRIGGERS",
-    "EVENT_PERSISTER",
-)
+UNUSED = ("SCHEDULER", "LATE_RUNS", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP", "FOREMAN", "TRIGGERS")
+UNUSED += ("EVENT_PERSISTER",)
 os.environ |= {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in UNUSED}
 os.environ |= {
     "PREFECT_API_URL": f"http://127.0.0.1:{PORT}/api",

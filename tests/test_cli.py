@@ -220,8 +220,7 @@ def plain():
 
 
 @pytest.mark.parametrize(
-    ("target", "answer"),
-    [("mine:graph", "Hello, Ann\n"), ("mine.py:pattern", "Hello, Ann\n"), ("mine:plain", "")],
+    ("target", "answer"), [("mine:graph", "Hello, Ann\n"), ("mine.py:pattern", "Hello, Ann\n"), ("mine:plain", "")]
 )
 def test_a_graph_of_ones_own_is_run_shown_and_stored(processes: Processes, target: str, answer: str) -> None:
     (processes.folder / "mine.py").write_text(OWN)

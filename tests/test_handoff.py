@@ -233,8 +233,7 @@ def going(goto: Any) -> Agent:
 
 
 @pytest.mark.parametrize(
-    ("goto", "to", "ignored"),
-    [("bob", "bob", []), (Send("bob", {}), "bob", []), (["bob", "eve"], "bob", ["eve"])],
+    ("goto", "to", "ignored"), [("bob", "bob", []), (Send("bob", {}), "bob", []), (["bob", "eve"], "bob", ["eve"])]
 )
 def test_a_command_to_the_graph_around_is_a_handoff(call: Any, goto: Any, to: str, ignored: list[str]) -> None:
     turn = take(call, going(goto))

@@ -46,14 +46,7 @@ def test_no_call_starts_when_the_calls_are_used_up(call: Any) -> None:
     assert "budget of 4 model calls is used up" in state["stop_reason"]
 
 
-@pytest.mark.parametrize(
-    "limits",
-    [
-        {"max_tokens": 250},
-        {"max_cost": 0.0003, "prices": PRICES},
-        {"max_seconds": 1e-9},
-    ],
-)
+@pytest.mark.parametrize("limits", [{"max_tokens": 250}, {"max_cost": 0.0003, "prices": PRICES}, {"max_seconds": 1e-9}])
 def test_every_limit_ends_the_run(limits: dict[str, Any], call: Any) -> None:
     state = call(chain(), ASK, context=limits)
     assert state["status"] in ("partial", "failed")

@@ -185,6 +185,14 @@ def test_finished_steps_of_a_resumed_run_are_shown_as_finished() -> None:
     assert resumed.records()["two"]["result"] == "They said yes"
 
 
+def test_without_the_records_a_resumed_run_learns_them_at_the_end() -> None:
+    ask = Agent("ask", function=lambda task: f"They said {interrupt('Really?')}")
+    graph = Workflow([Step("one", "upper", "x"), Step("two", "ask", "{one}", ["one"])], agents=[UPPER, ask])
+    compiled, config = graph.compile(InMemorySaver()), {"configurable": {"thread_id": "1"}}
+    followed(compiled, config=config)
+    assert {task.status for task in followed(compiled, Command(resume="yes"), config=config).rows()} == {"completed"}
+
+
 @pytest.mark.parametrize(
     "strange",
     [

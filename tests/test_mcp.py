@@ -214,10 +214,7 @@ def test_outside_a_run_each_call_has_a_session_of_its_own() -> None:
     [
         ({"command": "/no/such/program"}, "No such file"),
         ({"command": sys.executable, "args": ["-c", "import sys; sys.exit('no luck')"]}, "no luck"),
-        (
-            {"command": sys.executable, "args": ["-c", "input(); input()"], "seconds": 0.3},
-            "No answer came in time",
-        ),
+        ({"command": sys.executable, "args": ["-c", "input(); input()"], "seconds": 0.3}, "No answer came in time"),
         ({"url": "http://127.0.0.1:9/mcp"}, "connection"),
     ],
 )

@@ -217,10 +217,7 @@ def planned_by_an_orchestrator(writer: Agent) -> Pattern:
 
 @pytest.mark.parametrize(
     "make",
-    [
-        lambda writer: Router([writer], model=model(route=route("ann")), retry=Retry(wait=0)),
-        planned_by_an_orchestrator,
-    ],
+    [lambda writer: Router([writer], model=model(route=route("ann")), retry=Retry(wait=0)), planned_by_an_orchestrator],
     ids=["router", "orchestrator"],
 )
 def test_an_answer_that_is_written_again_comes_word_by_word_too(make: Callable[[Any], Pattern]) -> None:

@@ -279,3 +279,7 @@ def test_a_proxy_in_the_environment_is_nothing_to_warn_of(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     openai_chat("test", api_key="none", trust_env=False)
     assert (caplog.records, capfd.readouterr().err) == ([], "")
+
+
+def test_a_model_without_a_name_is_called_by_its_class() -> None:
+    assert model_name(FakeListChatModel(responses=[])) == "FakeListChatModel"

@@ -12,17 +12,7 @@ from agents.testing import ScriptedModel
 from graphs import Planner, Router, Step, Supervisor, Workflow
 from graphs.storage import sqlite
 from tests import roles
-from tests.nested import (
-    ACCEPTED,
-    ASK,
-    GOOD,
-    REJECTED,
-    THREAD,
-    WELL,
-    chosen,
-    reject,
-    workflow,
-)
+from tests.nested import ACCEPTED, ASK, GOOD, REJECTED, THREAD, WELL, chosen, reject, workflow
 
 
 def decisions(**replies: Any) -> ScriptedModel:
@@ -52,10 +42,7 @@ def planner_of_patterns(model: Any) -> Planner:
 
 def test_a_planner_of_supervised_writers_and_a_router(call: Any) -> None:
     model = decisions(
-        plan=two_steps(),
-        route=chosen("finder"),
-        review=[REJECTED, ACCEPTED],
-        write=["a draft", "a poem"],
+        plan=two_steps(), route=chosen("finder"), review=[REJECTED, ACCEPTED], write=["a draft", "a poem"]
     )
     state = call(planner_of_patterns(model).compile(), ASK)
     assert (state["status"], state["messages"][-1].text) == ("completed", "a poem")

@@ -87,8 +87,7 @@ def test_a_peer_that_speaks_twice_has_two_labels(call: Any) -> None:
 STRANGERS = {
     "a function": lambda: says("ann", to("nobody", "t"), "alone"),
     "a graph": lambda: Agent(
-        "ann",
-        runnable=create_agent(ScriptedModel([hands("nobody", "t"), "alone"]), [handoff_tool("nobody")]),
+        "ann", runnable=create_agent(ScriptedModel([hands("nobody", "t"), "alone"]), [handoff_tool("nobody")])
     ),
     "itself": lambda: says("ann", to("ann", "t"), "alone"),
 }

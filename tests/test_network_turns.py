@@ -104,8 +104,7 @@ def test_a_speaker_sees_the_discussion_and_the_request(call: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("history", "seen"),
-    [("full", {"ann": "a1", "bob": "b1", "ann_2": "a2"}), (1, {"ann": "a2"}), ("last", {})],
+    ("history", "seen"), [("full", {"ann": "a1", "bob": "b1", "ann_2": "a2"}), (1, {"ann": "a2"}), ("last", {})]
 )
 def test_how_much_of_the_discussion_a_speaker_sees(call: Any, history: Any, seen: Any) -> None:
     contexts: list[Any] = []

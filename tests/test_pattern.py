@@ -13,16 +13,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from agents import Agent, AgentError
 from agents.testing import Reply, ScriptedModel
-from graphs import (
-    ConfigurationError,
-    Network,
-    Pattern,
-    Planner,
-    Router,
-    Step,
-    Supervisor,
-    Workflow,
-)
+from graphs import ConfigurationError, Network, Pattern, Planner, Router, Step, Supervisor, Workflow
 from graphs.engine import PatternGraph, PatternState, last_request, problem
 from tests.plain_graphs import own_graph
 

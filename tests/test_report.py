@@ -142,11 +142,7 @@ def test_the_timeline_is_to_scale_with_the_critical_path() -> None:
     drawn = timeline(RunSummary.of(timed(("a", 0, 2, []), ("b", 0, 4, []), ("c", 9, 10, ["b"]))), 1000)
     bars = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" [^>]*class="([^"]*)"', drawn)
     assert sorted(bars) == sorted(
-        [
-            ("0.0", "200.0", "done bar"),
-            ("0.0", "400.0", "done solid"),
-            ("900.0", "100.0", "done solid"),
-        ]
+        [("0.0", "200.0", "done bar"), ("0.0", "400.0", "done solid"), ("900.0", "100.0", "done solid")]
     )
 
 

@@ -11,20 +11,7 @@ from agents import Agent
 from agents.assignment import quote
 from agents.testing import Reply, ScriptedModel
 from graphs import Router
-from tests.routed import (
-    BILLING,
-    BROKEN,
-    BUST,
-    HELP,
-    THREAD,
-    WEATHER,
-    by_function,
-    fail,
-    outcome,
-    ranking,
-    route,
-    text,
-)
+from tests.routed import BILLING, BROKEN, BUST, HELP, THREAD, WEATHER, by_function, fail, outcome, ranking, route, text
 
 # Who is asked
 

@@ -7,20 +7,7 @@ import pytest
 from agents.errors import PodiumError
 from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Router
-from tests.routed import (
-    ASK,
-    BILLING,
-    HELP,
-    SPORTS,
-    TEAM,
-    WEATHER,
-    agent,
-    by_function,
-    outcome,
-    ranking,
-    route,
-    text,
-)
+from tests.routed import ASK, BILLING, HELP, SPORTS, TEAM, WEATHER, agent, by_function, outcome, ranking, route, text
 from tests.tables import each
 
 # Several at once

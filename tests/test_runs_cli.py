@@ -72,8 +72,7 @@ def test_a_table_in_a_pipe_leaves_the_width_of_what_follows_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "number"),
-    [("orchestrator", signal.SIGKILL), ("planner", signal.SIGINT), ("planner", signal.SIGTERM)],
+    ("pattern", "number"), [("orchestrator", signal.SIGKILL), ("planner", signal.SIGINT), ("planner", signal.SIGTERM)]
 )
 def test_a_stopped_run_goes_on_and_repeats_nothing(processes: Processes, pattern: str, number: int) -> None:
     with Office(slow="two") as office:

@@ -200,7 +200,4 @@ def test_without_a_model_a_run_says_what_to_do(processes: Processes) -> None:
 def test_a_run_goes_on_when_the_server_is_started_again(restarted: dict[str, Any]) -> None:
     asked = restarted["asked"]
     assert restarted["state"]["status"] == "completed"
-    assert asked[:1] + sorted(asked[1:3]) + asked[3:] == [
-        *("planner", "one", "three"),
-        *("one", "two", "synthesizer"),
-    ]
+    assert asked[:1] + sorted(asked[1:3]) + asked[3:] == [*("planner", "one", "three"), *("one", "two", "synthesizer")]

@@ -21,25 +21,14 @@ from tests.waiting import PATIENCE
 RIGHT = {"authorization": f"Bearer {TOKEN}"}
 ASK = {"messages": [{"role": "user", "content": "Do it"}]}
 SOME_ID = "00000000-0000-0000-0000-000000000000"
+CARD = "/.well-known/agent-card.json"
 
 
 GUARDED = [
-    ("POST", "/assistants/search"),
-    ("POST", "/threads"),
-    ("POST", "/threads/search"),
-    ("POST", "/runs/wait"),
-    ("POST", "/runs/stream"),
-    ("POST", "/store/items/search"),
-    ("POST", "/mcp"),
-    ("POST", f"/a2a/{SOME_ID}"),
-    ("GET", f"/a2a/{SOME_ID}/.well-known/agent-card.json"),
-    ("GET", "/.well-known/agent-card.json"),
-    ("GET", "/docs"),
-    ("GET", "/openapi.json"),
-    ("GET", "/info"),
-    ("GET", "/metrics"),
-    ("GET", "/ui/planner"),
-    ("GET", "/no/such/path"),
+    *(("POST", path) for path in ("/assistants/search", "/threads", "/threads/search", "/store/items/search")),
+    *(("POST", path) for path in ("/runs/wait", "/runs/stream", "/mcp", f"/a2a/{SOME_ID}")),
+    *(("GET", path) for path in (f"/a2a/{SOME_ID}{CARD}", CARD, "/docs", "/openapi.json", "/info", "/metrics")),
+    *(("GET", path) for path in ("/ui/planner", "/no/such/path")),
 ]
 SHUT = [
     ("GET", f"/internal/debug/thread/{SOME_ID}"),

@@ -121,10 +121,7 @@ def test_a_check_may_say_the_same_sentence_at_every_draft(call: Any) -> None:
 
 @pytest.mark.parametrize(
     ("verdicts", "best"),
-    [
-        ((part(1, "a"), part(3, "b"), part(2, "c")), "draft 2"),
-        ((part(1, "a"), part(2, "b"), part(2, "c")), "draft 3"),
-    ],
+    [((part(1, "a"), part(3, "b"), part(2, "c")), "draft 2"), ((part(1, "a"), part(2, "b"), part(2, "c")), "draft 3")],
 )
 def test_the_best_work_is_kept_when_later_work_is_worse(call: Any, verdicts: Any, best: str) -> None:
     state = call(supervised(endless(), critic(*verdicts), max_revisions=2), ASK)

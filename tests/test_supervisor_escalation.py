@@ -38,8 +38,7 @@ def test_a_function_takes_over_from_a_worker_that_failed(call: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "end"),
-    [("one", ("escalated", "one")), (ValueError("x"), ("failed", "'writer' failed: ValueError: x"))],
+    ("first", "end"), [("one", ("escalated", "one")), (ValueError("x"), ("failed", "'writer' failed: ValueError: x"))]
 )
 def test_when_the_agent_that_takes_over_fails_too_the_best_is_left(call: Any, first: Any, end: Any) -> None:
     master = in_turn("master", ValueError("ill"))

@@ -69,11 +69,7 @@ async def read_context(effects: Effects, value: Any) -> list[str]:
     async def async_who() -> str:
         return who.get()
 
-    return [
-        await effects.function(who.get),
-        await effects.coroutine(async_who),
-        await of(effects),
-    ]
+    return [await effects.function(who.get), await effects.coroutine(async_who), await of(effects)]
 
 
 async def of(effects: Effects) -> str:

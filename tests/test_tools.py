@@ -22,22 +22,18 @@ from tests.tables import each
     ("expression", "result"),
     [
         ("1 + 2 * 3", "7"),
-        ("(1250 - 300) * 0.19", "180.5"),
         ("0.1 + 0.2", "0.3"),
         ("7 // 2 - -1", "4"),
         ("17 % 5", "2"),
-        ("2 ** 10", "1024"),
         ("2 ** -1", "0.5"),
         ("2^10", "1024"),
         ("3 \u00d7 4 \u00f7 2 \u2212 1", "5"),  # with the typographic signs
         ("1,234,567 + 1", "1234568"),
         ("15% of 80", "12"),
         ("200 * 15%", "30"),
-        ("100 + 10% of 50", "105"),
         ("7 / 2 =", "3.5"),
         ("sqrt(2)", "1.4142135623731"),
         ("round(2.567, 2)", "2.57"),
-        ("round(2.6)", "3"),
         ("round(1234, -2)", "1200"),
         ("round(7, -10 ** 9)", "0"),
         ("max(100,200)", "200"),
@@ -63,9 +59,7 @@ def test_calculates(expression: str, result: str) -> None:
     [
         ("1 / 0", "divides by zero"),
         ("9 ** 9 ** 9", "too large"),
-        ("9 ** 9 ** 9 ** 9", "too large"),
         ("10.0 ** 400", "too large"),
-        ("1e308 * 10", "too large"),
         ("factorial(10 ** 9)", "too large"),
         ("1" + " * 9 ** 99" * 40, "too large"),
         ("(-8) ** 0.5", "not a real number"),
@@ -77,7 +71,6 @@ def test_calculates(expression: str, result: str) -> None:
         ("20% + 5", "adding a percentage is ambiguous"),
         ("200 * 10% - 5", "adding a percentage is ambiguous"),
         ("2(3 + 4)", "write * between factors"),
-        ("(1).to_bytes(10 ** 9)", "Attribute is not available"),
         ("max(1 for _ in ())", "not available"),
         ("__import__('os')", "'__import__' is not known"),
         ("12 * x", "'x' is not known; known are abs"),
@@ -166,13 +159,7 @@ def call(folder: Path, name: str, **arguments: object) -> str:
 
 
 def test_lists_files_in_order(folder: Path) -> None:
-    assert call(folder, "list_files").splitlines() == [
-        "a.txt",
-        "b.txt",
-        "inner.txt",
-        "picture.png",
-        "notes/trip.md",
-    ]
+    assert call(folder, "list_files").splitlines() == ["a.txt", "b.txt", "inner.txt", "picture.png", "notes/trip.md"]
     assert call(folder, "list_files", path="notes") == "notes/trip.md"
 
 
@@ -200,23 +187,9 @@ def test_reads_a_file(folder: Path, path: str) -> None:
 @each(
     "path",
     [
-        "../outside.txt",
-        "notes/../../outside.txt",
-        "../root-2/near.txt",
-        "link.txt",
-        "linked/deep.txt",
-        "chain/deep.txt",
-        "up/link.txt",
-        "/etc/passwd",
-        "~/.bashrc",
-        ".env",
-        "env.txt",
-        "notes/.private/diary.txt",
-        "circle",
-        "a.txt\0.md",
-        "a" * 290,
-        "none.txt",
-        "a.txt/x",
+        *("../outside.txt", "notes/../../outside.txt", "../root-2/near.txt", "/etc/passwd", "~/.bashrc"),
+        *("link.txt", "linked/deep.txt", "chain/deep.txt", "up/link.txt", "circle"),
+        *(".env", "env.txt", "notes/.private/diary.txt", "a.txt\0.md", "a" * 290, "none.txt", "a.txt/x"),
     ],
 )
 @each("tool", ["read_file", "list_files", "search_files"])
