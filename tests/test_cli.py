@@ -178,12 +178,6 @@ def test_a_pull_without_a_connection_says_so(processes: Processes, tmp_path: Pat
         assert expected in done.told
 
 
-def test_a_model_that_is_there_is_not_pulled_again(processes: Processes, tmp_path: Path) -> None:
-    (tmp_path / "own.gguf").touch()
-    done = processes.podium("model", "pull", PODIUM_MODEL_FILE=str(tmp_path / "own.gguf"))
-    assert (done.code, str(tmp_path / "own.gguf") in done.out) == (COMPLETED, True)
-
-
 def test_standard_input_that_is_not_text_is_bad_usage(processes: Processes) -> None:
     done = processes.podium(stdin=b"caf\xe9")
     assert (done.code, "not UTF-8" in done.told, "Traceback" in done.told) == (BAD_USAGE, True, False)
