@@ -16,7 +16,7 @@ from graphs import ConfigurationError, Router, Step, Workflow, aevaluate, evalua
 from graphs.cli import command
 from graphs.cli.exit_codes import BAD_USAGE, FAILED, PARTIAL
 from graphs.evaluation import case_of_run, evaluation_page, read_cases
-from graphs.evaluation.compare import mcnemar
+from graphs.evaluation.compare import mcnemar, mean_difference, share_difference, t_quantile
 from graphs.storage import sqlite
 from tests.office import Office, clean
 from tests.processes import Processes
@@ -148,6 +148,17 @@ def test_patterns_are_compared_by_pairs_and_shown_on_a_page() -> None:
 @given(*[st.integers(0, 50)] * 2)
 def test_the_probability_is_the_same_from_both_sides(only_first: int, only_second: int) -> None:
     assert 0 < mcnemar(only_first, only_second) == mcnemar(only_second, only_first) <= 1
+
+
+def test_the_statistics_of_few_cases_are_those_of_the_books() -> None:
+    assert [round(mcnemar(*counts), 4) for counts in ((0, 0), (3, 0), (4, 1), (9, 2))] == [1, 0.25, 0.375, 0.0654]
+    assert [t_quantile(freedom) for freedom in (1, 2, 3, 5, 11, 23)] == pytest.approx(
+        [12.706, 4.303, 3.182, 2.571, 2.201, 2.069], abs=0.003
+    )
+    three = mean_difference([1, 2, 6])  # as scipy.stats.ttest_1samp gives it
+    assert (three["mean"], *three["interval"]) == pytest.approx((3, -3.572, 9.572), abs=0.02)
+    all_three = share_difference(3, 0, 3)
+    assert (all_three["mean"], *all_three["interval"]) == pytest.approx((1, -0.101, 1), abs=0.001)
 
 
 def test_a_stored_run_becomes_a_case_that_expects_its_figures() -> None:
