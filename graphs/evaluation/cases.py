@@ -11,19 +11,21 @@ from typing import Annotated, Literal
 from langchain_core.messages import AIMessage
 from pydantic import BaseModel, ConfigDict, Field, ImportString, ValidationError, field_validator, model_validator
 
-from agents.checks import finding
-from agents.errors import ConfigurationError
+from agents.checks import finding, readings_of
+from agents.errors import ConfigurationError, PodiumError
 from agents.runtime import Effects
 
 _NAME = re.compile(r"\w[\w\-]{0,59}")
-_NUMBER = re.compile(r"(?<![\w.,])-?\d+(?:[.,]\d+)*")
-_THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
+_NUMBER = re.compile(
+    "(?<![\\w.,])([-\u2212]?)(\\d{1,3}(?:[ '\u2019\u00a0\u202f]\\d{3})+(?:[.,]\\d+)?(?![\\w'])|\\d+(?:[.,]\\d+)*)"
+)
 _SENTENCE_ENDS = re.compile(r"[.!?]+(?=[\s\"')\]]|$)")
 _KEYS_SHOWN = "id, request, and expect, forbid, match, check, limits or judge"
 
 
 Limit = Literal["words", "sentences", "calls", "tokens", "seconds"]
 """Limits of an answer, and of the run that gives it."""
+Expected = Annotated[float, Field(allow_inf_nan=False, strict=True)] | Annotated[str, Field(pattern=r"\S")]
 
 
 class Case(BaseModel):
@@ -33,24 +35,24 @@ class Case(BaseModel):
 
     id: str
     """Letters, digits, `_` and `-`; part of the ids of the stored runs."""
-    request: str = Field(min_length=1)
+    request: str = Field(pattern=r"\S")
     kind: str = ""
     """Cases of a kind are also counted by themselves."""
     files: list[str] = []
     """Files in the folder that the team reads; they must be there."""
-    expect: list[float | str] = []
+    expect: list[Expected] = []
     """Figures that must appear, and texts, in any case of letters."""
-    forbid: list[float | str] = []
+    forbid: list[Expected] = []
     """Figures and whole words that must not appear."""
-    tolerance: float = Field(0.005, ge=0)
+    tolerance: float = Field(0.005, ge=0, allow_inf_nan=False)
     """Largest distance of a figure from the expected one."""
-    match: list[str] = []
+    match: list[Annotated[str, Field(min_length=1)]] = []
     """Regular expressions that must be found, letters in any case, `.` also across lines."""
     check: list[ImportString[Callable[..., object]]] = []
     """Functions as for `Agent(checks=…)`, or `module:function`."""
     limits: dict[Limit, Annotated[float, Field(gt=0)]] = {}
     """Largest numbers that are right."""
-    judge: str = ""
+    judge: str = Field("", pattern=r"^$|\S")
     """A criterion by which a model judges the answer if nothing else is wrong with it."""
 
     @field_validator("expect", "forbid", "match", "check", "files", mode="before")
@@ -86,11 +88,13 @@ def read_cases(cases: Path | str | Iterable[Case | Mapping[str, object]], *, fol
         if Path(cases).exists() and not Path(cases).is_file():  # a device would be read without end
             raise ConfigurationError(f"The cases {cases} cannot be read: it is not a file")
         try:
-            lines = Path(cases).read_text(encoding="utf-8-sig").splitlines()
+            lines = Path(cases).read_text(encoding="utf-8-sig").split("\n")
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"The cases {cases} cannot be read: {error}") from error
         placed = [(f"{cases}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
         read = [_case(line, place, folder) for place, line in placed]
+    elif isinstance(cases, Mapping | Case):
+        raise ConfigurationError("Cases must be a file or a list")
     else:
         read = [_case(case, f"case {number}", folder) for number, case in enumerate(cases, 1)]
     if not read:
@@ -115,10 +119,14 @@ def _case(value: object, place: str, folder: Path | str) -> Case:
     return case
 
 
-def figures(text: str) -> list[float]:
-    """Return the figures in a text: 1,250.50 and 12,5 are one figure each."""
-    written = (_THOUSANDS.sub("", number) for number in _NUMBER.findall(text))
-    return [float(number.replace(",", ".")) for number in written if number.count(".") + number.count(",") < 2]
+def figures(text: str) -> list[list[float]]:
+    """Return the figures in a text, each with the values it may have, the likeliest first: 1,250 is 1250 or 1.25."""
+    found = []
+    for sign, written in _NUMBER.findall(text):
+        parts = re.split(r"[^\d.,]", written)
+        values = [*readings_of("".join(parts)), *(value for part in parts[1:] and parts for value in readings_of(part))]
+        found.append([-value if sign else value for value in values])
+    return found
 
 
 def case_of_run(run: str, request: str, messages: Sequence[object]) -> dict[str, object]:
@@ -126,17 +134,24 @@ def case_of_run(run: str, request: str, messages: Sequence[object]) -> dict[str,
     answer = messages[-1].text if messages and isinstance(messages[-1], AIMessage) else ""
     if not answer.strip() or not request:
         raise ConfigurationError(f"The run {run} has no answer that a case could expect")
-    asked = figures(request)
-    expected = [number for number in dict.fromkeys(figures(answer)) if number not in asked]
+    asked = [value for values in figures(request) for value in values]
+    expected = [number for number in dict.fromkeys(first for first, *_ in figures(answer)) if number not in asked]
     right: dict[str, object] = {"expect": expected}
     if not expected:
         right = {"judge": f"It agrees with this answer, whatever its wording: {answer}"}
     return {"id": re.sub(r"[^\w\-]", "_", run)[:60], "request": request, **right}
 
 
+async def _finding(effects: Effects, check: Callable[..., object], answer: str) -> str | None:
+    try:
+        return await finding(effects, check, answer)
+    except PodiumError as error:
+        return str(error)
+
+
 async def wrong_in(effects: Effects, case: Case, answer: str, spent: Mapping[str, float]) -> list[str]:
     """Return what is wrong with an answer, a judge's verdict aside; `spent`: the calls, tokens and seconds."""
-    checked = [await finding(effects, check, answer) for check in case.check]
+    checked = [await _finding(effects, check, answer) for check in case.check]
     return [*_words(case, answer), *_limits(case, answer, spent), *(wrong for wrong in checked if wrong)]
 
 
@@ -144,7 +159,7 @@ def _words(case: Case, answer: str) -> Iterator[str]:
     numbers, lowered = figures(answer), answer.casefold()
 
     def has(number: float) -> bool:
-        return any(abs(number - figure) <= case.tolerance for figure in numbers)
+        return any(abs(number - value) <= case.tolerance for values in numbers for value in values)
 
     for value in case.expect:
         if not (value.casefold() in lowered if isinstance(value, str) else has(value)):

@@ -189,7 +189,7 @@ def mean_difference(values: Sequence[float]) -> Mean:
 
 
 def t_quantile(freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's t distribution (Abramowitz and Stegun, 1964, 26.7.5; up to 4 from its table)."""
+    """Return the 97.5 % quantile of Student's t distribution: Abramowitz and Stegun, 1964, table 26.10 and 26.7.5."""
     if freedom < 5:
         return (12.7062, 4.3027, 3.1824, 2.7764)[freedom - 1]
     z = NormalDist().inv_cdf(0.975)

@@ -20,7 +20,9 @@ from langgraph.graph import StateGraph
 from agents import Agent, AnyAgent, ConfigurationError, NoModelError, PodiumError, Settings, agent_of
 from agents.arguments import check_limits
 from agents.errors import BudgetError, StorageError
+from agents.models import chat_model
 from agents.runtime import BUDGET, Effects, SyncAsyncRunnable, Tally, explain
+from agents.settings import settings_from
 from graphs.engine import GRAPHS, Budget, CompiledPattern, Pattern, compiled, out_of_budget, record_of
 from graphs.evaluation.cases import Case, read_cases, wrong_in
 from graphs.evaluation.compare import Evaluation, Outcome
@@ -84,13 +86,15 @@ class _Evaluate(SyncAsyncRunnable[EvaluationJob, Outcome | None]):
         self.evaluation_name = name or uuid4().hex[:8]
         self.judge = judge
         self.max_concurrency = max_concurrency
-        self.settings = budget or Settings()
+        self.settings = settings_from(budget or {})
         self.budget = Budget(self.settings) if self.settings.limited else None
         self.on_outcome = on_outcome
-        listed = patterns if isinstance(patterns, Mapping) else {_name_of(subject): subject for subject in patterns}
-        self.graphs = {pattern: _compiled(pattern, subject, self.storage) for pattern, subject in listed.items()}
+        self.graphs = {pattern: _compiled(pattern, subject, self.storage) for pattern, subject in _named(patterns)}
         # Case by case, so that an evaluation that was cut short compares the same cases.
-        self.jobs: list[EvaluationJob] = [(pattern, case) for case in read_cases(cases) for pattern in self.graphs]
+        read = read_cases(cases)
+        self.jobs: list[EvaluationJob] = [(pattern, case) for case in read for pattern in self.graphs]
+        if isinstance(judge, str) and any(case.judge for case in read):
+            self.judge = chat_model(judge)  # a name that names no model is noticed before anything runs
         check_limits(1, max_concurrency=max_concurrency)
         if not self.jobs:
             raise ConfigurationError("An evaluation needs at least one pattern")
@@ -197,8 +201,15 @@ def _answer(result: Mapping[str, Any]) -> tuple[str, list[str]]:
     return text, [] if text.strip() else ["the answer is missing"]
 
 
-def _name_of(subject: Subject) -> str:
-    return subject.name if isinstance(subject, Pattern) else agent_of(subject).name
+def _named(patterns: Mapping[str, Subject] | Sequence[Subject]) -> Iterable[tuple[str, Subject]]:
+    if isinstance(patterns, Mapping):
+        return patterns.items()
+    if not isinstance(patterns, Sequence) or isinstance(patterns, str):
+        raise ConfigurationError(f"What is evaluated must be a list, or a mapping from names, not {patterns!r:.80}")
+    names = [subject.name if isinstance(subject, Pattern) else agent_of(subject).name for subject in patterns]
+    if len({*names}) < len(names):
+        raise ConfigurationError(f"Names of what is evaluated must be unique, not {', '.join(names)}; pass a mapping")
+    return zip(names, patterns, strict=True)
 
 
 def _compiled(pattern: str, subject: Any, storage: BaseCheckpointSaver[Any]) -> Any:
