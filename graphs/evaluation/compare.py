@@ -194,7 +194,7 @@ def t_quantile(freedom: int) -> float:
         return (12.7062, 4.3027, 3.1824, 2.7764)[freedom - 1]
     z = NormalDist().inv_cdf(0.975)
     terms = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))
+    return z + math.fsum(term / freedom**power for power, term in enumerate(terms, 1))
 
 
 def tables(evaluation: Evaluation) -> Iterator[tuple[str, Table]]:
