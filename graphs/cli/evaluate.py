@@ -49,7 +49,7 @@ def eval_command(
     if cases is None:
         raise ConfigurationError("podium eval needs a file of cases, or --from-run RUN; see docs/evaluate.md")
     folder = (choices.folder or Path()).absolute()
-    sys.path.insert(0, str(folder))  # for functions that check answers
+    sys.path.append(str(folder))  # for functions that check answers
     read = read_cases(cases, folder=folder)
     specs = _specs(pattern, choices)
     model = None if all(spec.is_own for spec in specs.values()) else ready(choices.model, quiet=quiet)

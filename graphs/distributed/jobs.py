@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, LiteralString, cast
 
@@ -48,10 +47,19 @@ CREATE TRIGGER podium_wake_workers AFTER UPDATE OF status OR DELETE ON procrasti
 wakes them for new jobs only."""
 
 _JOBS = """
-SELECT DISTINCT ON (args->>'thread_id') id, task_name, status, scheduled_at, args FROM procrastinate_jobs
-WHERE starts_with(task_name, 'podium.') AND status <> 'succeeded'
-    AND (%(thread)s::text IS NULL OR args->>'thread_id' = %(thread)s)
-ORDER BY args->>'thread_id', (status = 'doing') DESC, (status = 'todo') DESC, (task_name = 'podium.run') DESC, id DESC
+SELECT thread_id, graph, status, request, put, at, takeovers, error FROM (
+    SELECT DISTINCT ON (args->>'thread_id') id, args->>'thread_id' AS thread_id, args->>'graph' AS graph,
+        CASE WHEN status = 'doing' THEN 'running' WHEN status = 'failed' THEN 'failed'
+            WHEN status <> 'todo' THEN 'cancelled' WHEN task_name = 'podium.timer' THEN 'scheduled'
+            ELSE 'queued' END AS status,
+        args->>'request' AS request, args->>'put' AS put, to_json(scheduled_at) #>> '{}' AS at,
+        (args->>'takeovers')::int AS takeovers, coalesce(args->>'error', '') AS error
+    FROM procrastinate_jobs
+    WHERE starts_with(task_name, 'podium.') AND status <> 'succeeded'
+        AND (%(thread)s::text IS NULL OR args->>'thread_id' = %(thread)s)
+    ORDER BY args->>'thread_id', (status = 'doing') DESC, (status = 'todo') DESC, (task_name = 'podium.run') DESC,
+        id DESC
+) AS jobs ORDER BY id DESC
 """
 CANCEL = """
 SELECT procrastinate_cancel_job_v1(id, true, task_name = 'podium.timer') AS id FROM procrastinate_jobs
@@ -236,23 +244,7 @@ def query(connection: Connection, statement: LiteralString, **values: object) ->
 
 def list_jobs(connection: Connection, thread_id: str | None = None) -> list[QueuedRun]:
     """Return the job of each thread that says how it stands, the latest first."""
-    rows = query(connection, _JOBS, thread=thread_id)
-    return [_job(row) for row in sorted(rows, key=lambda row: row["id"], reverse=True)]
-
-
-def _job(row: Mapping[str, Any]) -> QueuedRun:
-    arguments, waits = row["args"], "scheduled" if row["task_name"] == TIMER else "queued"
-    names: dict[str, JobStatus] = {"doing": "running", "failed": "failed", "todo": waits}  # type: ignore[dict-item]
-    return {
-        "thread_id": arguments["thread_id"],
-        "graph": arguments["graph"],
-        "status": names.get(row["status"], "cancelled"),
-        "request": arguments["request"],
-        "put": arguments["put"],
-        "at": row["scheduled_at"].isoformat() if row["scheduled_at"] else None,
-        "takeovers": arguments["takeovers"],
-        "error": arguments.get("error", ""),
-    }
+    return cast(list[QueuedRun], query(connection, _JOBS, thread=thread_id))
 
 
 def queue_of(graph: str) -> str:

@@ -152,10 +152,10 @@ async def _finding(effects: Effects, check: Callable[..., object], answer: str) 
 async def wrong_in(effects: Effects, case: Case, answer: str, spent: Mapping[str, float]) -> list[str]:
     """Return what is wrong with an answer, a judge's verdict aside; `spent`: the calls, tokens and seconds."""
     checked = [await _finding(effects, check, answer) for check in case.check]
-    return [*_words(case, answer), *_limits(case, answer, spent), *(wrong for wrong in checked if wrong)]
+    return [*_faults(case, answer, spent), *filter(None, checked)]
 
 
-def _words(case: Case, answer: str) -> Iterator[str]:
+def _faults(case: Case, answer: str, spent: Mapping[str, float]) -> Iterator[str]:
     numbers, lowered = figures(answer), answer.casefold()
 
     def has(number: float) -> bool:
@@ -171,9 +171,6 @@ def _words(case: Case, answer: str) -> Iterator[str]:
     for pattern in case.match:
         if not re.search(pattern, answer, re.IGNORECASE | re.DOTALL):
             yield f"/{pattern}/ is not found"
-
-
-def _limits(case: Case, answer: str, spent: Mapping[str, float]) -> Iterator[str]:
     counts: dict[str, float] = {"words": len(answer.split()), "sentences": len(_SENTENCE_ENDS.findall(answer)), **spent}
     for name, limit in case.limits.items():
         if counts[name] > limit:
