@@ -18,7 +18,6 @@ from agents.assignment import History, check_history, with_task
 from graphs.decisions import handoffs, prompts, speakers
 from graphs.engine import (
     RUNNING,
-    Box,
     Conclusion,
     Node,
     Pattern,
@@ -215,9 +214,6 @@ class Network(Pattern[NetworkState]):
 
     def conclude(self, state: NetworkState) -> Conclusion:
         return state["ending"] or {**speakers.stopped("", state["said"]), "status": RUNNING}
-
-    def inside(self) -> dict[str, list[Box]]:
-        return {name: [Box(agent)] for name, agent in self.agents.items()}
 
     def build(self) -> PatternGraph[NetworkState]:
         graph = PatternGraph(self, self.state_schema)

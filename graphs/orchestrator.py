@@ -13,7 +13,7 @@ from agents import Agent, Answer, AnyAgent, Decided, Decision, Retry
 from agents.assignment import History
 from agents.checks import Check, as_requested
 from graphs.decisions import plans, prompts, question_of, triaging, verdicts
-from graphs.engine import Box, Conclusion, Node, PatternGraph, StepRecord, each, problem, problems_inside, team_of
+from graphs.engine import Conclusion, Node, PatternGraph, StepRecord, problem, problems_inside, team_of
 from graphs.errors import ConfigurationError
 from graphs.planner import Planner
 from graphs.supervisor import Supervisor, SupervisorState
@@ -219,10 +219,6 @@ class Orchestrator(Supervisor[OrchestratorState]):
         is_due = triage["small"] and not {"agent", "review"}.isdisjoint(pending)
         gone = is_due and triage["agent"] not in self.agents
         return [f"the request went to agent {triage['agent']!r}"] if gone else []
-
-    def inside(self) -> dict[str, list[Box]]:
-        others = {**super().inside(), "agent": each(self.agents.values()), "plan": [Box(self.worker)]}
-        return {"assistant": [Box(self.worker)]} if self.baseline else others
 
     def build(self) -> PatternGraph[OrchestratorState]:
         graph = PatternGraph(self, self.state_schema)

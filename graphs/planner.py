@@ -15,7 +15,6 @@ from agents.assignment import History, check_history, escaped
 from agents.settings import settings
 from graphs.decisions import plan_stream, plans, prompts, question_of
 from graphs.engine import (
-    Box,
     Conclusion,
     Execute,
     Node,
@@ -30,7 +29,6 @@ from graphs.engine import (
     Update,
     conclude_steps,
     describe,
-    each,
     findings,
     judge,
     lacking_in_steps,
@@ -271,9 +269,6 @@ class Planner(Pattern[PlannerState]):
         """Return the steps of a stored plan whose agents are gone; a plan that is yet to be checked is corrected."""
         is_final = not {"approve", "execute"}.isdisjoint(pending)
         return lacking_in_steps(state["plan"], state["steps"], self.execute.agents) if is_final else []
-
-    def inside(self) -> dict[str, list[Box]]:
-        return {"execute": each(self.agents.values()), "synthesize": each([self.synthesizer])}
 
     def _planning(self) -> plan_stream.StreamedPlan[PlannerState]:
         def flaws(state: PlannerState, plan: Plan) -> list[str]:

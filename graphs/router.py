@@ -17,7 +17,6 @@ from agents.assignment import History, check_history
 from graphs.decisions import Candidate, classifiers, plans, prompts
 from graphs.engine import (
     ASKS,
-    Box,
     Conclusion,
     Node,
     Pattern,
@@ -26,7 +25,6 @@ from graphs.engine import (
     Update,
     added,
     closing,
-    each,
     ended_as,
     member,
     problem,
@@ -234,10 +232,6 @@ class Router(Pattern[RouterState]):
     def merged(self, state: RouterState) -> str:
         last = state["route"]["chosen"][-1]
         return "answer" if any(reply["agent"] == last for reply in state["replies"]) else last
-
-    def inside(self) -> dict[str, list[Box]]:
-        fallback = {"fallback": each([self.fallback])} if self.fallback else {}
-        return {**{name: [Box(agent)] for name, agent in self.agents.items()}, **fallback}
 
     def build(self) -> PatternGraph[RouterState]:
         nodes = {**self.agents, **({"fallback": self.fallback} if self.fallback else {})}

@@ -18,7 +18,6 @@ from graphs.decisions import verdicts
 from graphs.engine import (
     ASKS,
     RUNNING,
-    Box,
     Conclusion,
     Node,
     Pattern,
@@ -26,7 +25,6 @@ from graphs.engine import (
     PatternState,
     Update,
     closing,
-    each,
     out_of_budget,
     problem,
     problems_inside,
@@ -257,11 +255,6 @@ class Supervisor(Pattern[SupervisorT]):
         answer = closing(others, text, message_id)
         is_stale = draft != answer.id and len(others) < len(state["messages"])
         return [*([RemoveMessage(draft)] if draft and is_stale else []), answer]
-
-    def inside(self) -> dict[str, list[Box]]:
-        others = {"review": self.reviewing.reviewer, "escalate": self.escalation}
-        agents = {node: each([agent]) for node, agent in others.items() if isinstance(agent, Agent)}
-        return {"work": each([self.worker]), **agents}
 
     def build(self) -> PatternGraph[SupervisorT]:
         graph: PatternGraph[SupervisorT] = PatternGraph(self, self.state_schema)

@@ -10,7 +10,6 @@ from langgraph.graph import START
 from agents import AnyAgent, Retry
 from agents.assignment import History, check_history
 from graphs.engine import (
-    Box,
     Conclusion,
     Execute,
     Input,
@@ -22,8 +21,6 @@ from graphs.engine import (
     StepRecord,
     Update,
     conclude_steps,
-    each,
-    each_step,
     findings,
     lacking_in_steps,
     read_plan,
@@ -127,6 +124,3 @@ class Workflow(Pattern[WorkflowState]):
     def lacking(self, state: Mapping[str, Any], pending: Sequence[str]) -> list[str]:
         """Return the stored steps that this workflow cannot go on with; steps it has added come last."""
         return lacking_in_steps(state["plan"], state["steps"], self.agents, self.steps) if "execute" in pending else []
-
-    def inside(self) -> dict[str, list[Box]]:
-        return {"execute": each_step(self.steps, self.agents) if self.steps else each(self.agents.values())}

@@ -147,6 +147,7 @@ class TakeTurn(SyncAsyncRunnable[Assignment, Turn]):
         ending = [stop_after_handoff()] if agent.has_tools else []
         self.agent = agent.with_tools(new, *ending) if agent.takes_tools else agent
         self.books = agent.name
+        self.agents = [agent]
         self.speaker: Agent | None = agent
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Turn:

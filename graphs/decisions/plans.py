@@ -220,6 +220,7 @@ class Synthesis(SyncAsyncRunnable[Assignment, Answer]):
         self.agent = agent
         self.books = agent.name
         self.uses_reserve = True
+        self.agents = [agent]
         self.speaker: Agent | None = agent
         self.reserved = agent.with_config(tags=[RESERVED])
 
@@ -237,6 +238,7 @@ class Quiet(SyncAsyncRunnable[Assignment, Answer]):
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
+        self.agents = [agent]
         self.books = agent.name
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:

@@ -43,10 +43,11 @@ class Delegate(SyncAsyncRunnable[dict[str, Any], Answer]):
     """Calls the agent that is named in its input."""
 
     def __init__(self, agents: dict[str, Agent]) -> None:
-        self.agents = agents
+        self.team = agents
+        self.agents = list(agents.values())
 
     async def run(self, effects: Effects, value: dict[str, Any], config: RunnableConfig) -> Answer:
-        agent = self.agents[value["agent"]]
+        agent = self.team[value["agent"]]
         assignment: Assignment = value["assignment"]
         answer = await effects.invoke(agent, assignment, speaking(config, agent))
         return {**answer, "usage": named(answer["usage"], agent.name)}
@@ -56,6 +57,7 @@ class RunPlan(SyncAsyncRunnable[dict[str, Any], dict[str, Any]]):
     """Runs the planner's graph and returns its whole state, which the orchestrator's record takes over."""
 
     def __init__(self, planner: Agent) -> None:
+        self.agents = [planner]
         self.speaker: Agent | None = planner
         self.graph: Any = planner.runnable
 

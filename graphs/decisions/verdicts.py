@@ -123,6 +123,7 @@ class Review(SyncAsyncRunnable[Assignment, Verdict]):
                 "reviewer", function=lambda task, context: review(task, context["result"], _around(context))
             )
         self.reviewer = reviewer
+        self.agents = [reviewer] if reviewer else []
         self.criteria = {f"criterion_{number}": criterion for number, criterion in enumerate(criteria, 1)}
         """The criteria by the names under which a model judges them."""
         self.checks = CheckWork(checks)

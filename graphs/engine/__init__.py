@@ -26,7 +26,7 @@ from graphs.engine.budget import RESERVED, Budget, Spent, spent, with_rest, with
 from graphs.engine.changed_code import lacking_in_steps
 from graphs.engine.chat_stream import inside, shown_call, speaking
 from graphs.engine.compiled_pattern import CompiledPattern
-from graphs.engine.drawing import Box, each, each_step, renderers
+from graphs.engine.drawing import renderers
 from graphs.engine.execute import EXECUTE, Execute, StepRun
 from graphs.engine.node import Node, Update
 from graphs.engine.own_graphs import GRAPHS, compiled, load_named
@@ -62,7 +62,6 @@ __all__ = [
     "KEPT",
     "RESERVED",
     "RUNNING",
-    "Box",
     "Budget",
     "CompiledPattern",
     "Conclusion",
@@ -88,8 +87,6 @@ __all__ = [
     "compiled",
     "conclude_steps",
     "describe",
-    "each",
-    "each_step",
     "ended_as",
     "findings",
     "inside",

@@ -12,6 +12,7 @@ from langgraph.types import Command
 
 from agents.agent import Agent
 from agents.errors import ChangedCodeError
+from graphs.engine.drawing import Box
 from graphs.engine.langgraph_internals import RESUMING, next_nodes, state_values, task_results
 from graphs.engine.run_rules import RunRules
 from graphs.engine.savers import Saver, copy_of
@@ -22,9 +23,8 @@ Fingerprint = dict[str, list[str]]
 """Every node of a graph, with the agents in it."""
 
 
-def fingerprint(rules: RunRules[Any], nodes: Iterable[str]) -> Fingerprint:
+def fingerprint(inside: Mapping[str, Sequence[Box]], nodes: Iterable[str]) -> Fingerprint:
     """Return what a run keeps of its graph; the steps of a plan are in its state."""
-    inside = rules.inside()
     return {name: list(dict.fromkeys(box.agent.name for box in inside.get(name, ()))) for name in nodes}
 
 

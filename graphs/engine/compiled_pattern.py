@@ -30,7 +30,7 @@ from agents.tracing import marked
 from graphs.engine.budget import with_budget
 from graphs.engine.changed_code import Fingerprint, check_code, checking, fingerprint, is_resumed
 from graphs.engine.concurrency import RUN_SLOTS, nested_slots
-from graphs.engine.drawing import display, look_into
+from graphs.engine.drawing import Box, boxes_in, display, look_into
 from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER, is_nested
 from graphs.engine.record_keys import without_record
 from graphs.engine.run_rules import RunRules
@@ -182,13 +182,18 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """The part of this graph that a run keeps, to notice changed code when it is resumed."""
-        return fingerprint(self.builder.pattern, self.builder.nodes)
+        return fingerprint(self.inside, self.builder.nodes)
+
+    @cached_property
+    def inside(self) -> dict[str, list[Box]]:
+        """Agents or steps at work in the nodes."""
+        return boxes_in(self.builder.nodes)
 
     def synthesizes(self) -> bool:
         """Return whether this pattern, or one in it, writes an answer from results."""
-        pattern = self.builder.pattern
-        inner = (box.agent.runnable for boxes in pattern.inside().values() for box in boxes)
-        return pattern.synthesizes or any(isinstance(graph, CompiledPattern) and graph.synthesizes() for graph in inner)
+        graphs = (box.agent.runnable for boxes in self.inside.values() for box in boxes)
+        inner = (graph.synthesizes() for graph in graphs if isinstance(graph, CompiledPattern))
+        return self.builder.pattern.synthesizes or any(inner)
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Return a copy that shares nodes and checkpointer: LangGraph compares objects in it by identity."""
@@ -212,7 +217,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
         edges = [edge for edge in graph.edges if not self.builder.ends(edge)]
         # A way with two names is drawn with one of them as its label: `__end__`, where it does not lead.
         graph = Graph(graph.nodes, [edge._replace(data=None) if edge.data == END else edge for edge in edges])
-        return look_into(graph, self.builder.pattern.inside(), xray) if xray else graph
+        return look_into(graph, self.inside, xray) if xray else graph
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """Show the drawing in a notebook; LangGraph would have a service on the internet make the picture."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
 from typing import Any, cast
@@ -36,9 +36,15 @@ class Box:
     """The boxes of the same node that come before it, and whether it may be passed over all the same."""
 
 
-def each(agents: Iterable[Agent]) -> list[Box]:
-    """Draw a team of which any may be asked."""
-    return [Box(agent, agent.name) for agent in agents]
+def boxes_in(nodes: Mapping[str, Any]) -> dict[str, list[Box]]:
+    """Return the agents or steps that are at work in the nodes of a graph."""
+    return {name: node.runnable.boxes(name) for name, node in nodes.items() if hasattr(node.runnable, "boxes")}
+
+
+def each(agents: Collection[Agent], node: str = "") -> list[Box]:
+    """Draw agents of which any may be asked in a node; one alone may be the node."""
+    is_node = len(agents) == 1 and all(agent.name == node or _is_graph(agent) for agent in agents)
+    return [Box(agent, "" if is_node else agent.name) for agent in agents]
 
 
 def each_step(steps: Sequence[Step], team: Mapping[str, Agent]) -> list[Box]:
@@ -139,7 +145,11 @@ def _placed(drawn: Graph, place: str, agent: Agent, deeper: int | bool) -> tuple
 
 def _opens(agent: Agent, deeper: int | bool) -> bool:
     """Return whether an agent is a graph of its own, drawn above the last level."""
-    return bool(deeper) and isinstance(agent.runnable, CompiledStateGraph)
+    return bool(deeper) and _is_graph(agent)
+
+
+def _is_graph(agent: Agent) -> bool:
+    return isinstance(agent.runnable, CompiledStateGraph)
 
 
 def _graph(agent: Agent, deeper: int | bool) -> Graph:

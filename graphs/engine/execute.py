@@ -21,6 +21,7 @@ from agents.arguments import check_limits
 from agents.runtime import Effects, SyncAsyncRunnable, WorkCancelledError, is_cancelled, sum_usage
 from graphs.engine.budget import take_over
 from graphs.engine.chat_stream import begin_call, end_call
+from graphs.engine.drawing import Box, each, each_step
 from graphs.engine.durable_tasks import Pending, Tasks, Window, results_of
 from graphs.engine.langgraph_internals import place_in_run
 from graphs.engine.node import Update
@@ -83,6 +84,10 @@ class Execute(SyncAsyncRunnable[Any, Update]):
             "usage": sum_usage(record["usage"] for record in new.values()),
             "seconds": time.monotonic() - began + run.tasks.earlier.seconds,
         }
+
+    def boxes(self, name: str) -> list[Box]:
+        """Return what a drawing shows in place of the node: the steps, or the team where they are yet to be planned."""
+        return each_step(self.steps, self.agents) if self.steps else each([*self.agents.values()])
 
     def run_of(self, effects: Effects, value: Any, config: RunnableConfig) -> StepRun:
         """Return a run of steps in the node with this config, none of them open yet."""

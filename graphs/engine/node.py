@@ -29,6 +29,7 @@ from agents.settings import settings
 from graphs.engine.budget import take_over, within_budget
 from graphs.engine.chat_stream import speaking
 from graphs.engine.concurrency import at_work
+from graphs.engine.drawing import Box, each
 from graphs.engine.langgraph_internals import node_of, place_in_run
 from graphs.engine.state import Worked, recovered
 
@@ -47,8 +48,8 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
 
     Args:
         ask: State -> the input of `agent`.
-        agent: An `Agent`, or another Runnable whose reply is a mapping with `usage`; its `speaker`, if it has one, is
-            the agent whose words are streamed as the graph's own.
+        agent: An `Agent`, or another Runnable whose reply is a mapping with `usage`; its `agents`, if it has any,
+            are those at work in it, and its `speaker` is the one whose words are streamed as the graph's own.
         take: (state, reply) -> update.
         failed: (state, error) -> update, for errors that retries do not cure; without it they are raised.
     """
@@ -89,6 +90,10 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         if outcome.error is None and (faults := recovered(node, outcome.faults)):
             update = {**update, "errors": [*faults, *update.get("errors", ())]}
         return {"usage": usage, "worked": [worked], "seconds": time.monotonic() - began, **update}
+
+    def boxes(self, name: str) -> list[Box]:
+        """Return what a drawing shows in place of the node: the agents at work in it."""
+        return each([self.agent] if isinstance(self.agent, Agent) else getattr(self.agent, "agents", ()), name)
 
     def _taken(self, state: Any, outcome: AttemptOutcome) -> Update:
         if outcome.error is None:

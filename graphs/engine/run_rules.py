@@ -1,4 +1,4 @@
-"""The rules of a pattern for its graph: how a run begins and ends, and what a drawing shows."""
+"""The rules of a pattern for its graph: how a run begins and ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 
 from agents.assignment import Assignment, History
 from agents.runtime import Retry
-from graphs.engine.drawing import Box
 from graphs.engine.state import RUNNING, Conclusion, PatternState, assignment_of, closing
 
 StateT = TypeVar("StateT", bound=PatternState)
@@ -81,7 +80,3 @@ class RunRules(Generic[StateT]):
             pending: The nodes that come next.
         """
         return []
-
-    def inside(self) -> Mapping[str, Sequence[Box]]:
-        """Return what a drawing shows in place of a node: the agents or steps that are at work in it."""
-        return {}

@@ -9,6 +9,7 @@ from typing import Any
 
 from langchain_core.runnables.graph import Graph, Node
 
+from graphs.engine import CompiledPattern
 from graphs.show.svg import Arrow, Shape, draw_svg
 
 _START, _END = "__start__", "__end__"
@@ -59,8 +60,7 @@ def draw_graph(graph: object) -> str:
 
 
 def _agents(graph: object) -> dict[str, str]:
-    pattern = getattr(getattr(graph, "builder", None), "pattern", None)
-    inside = pattern.inside() if pattern else {}
+    inside = graph.inside if isinstance(graph, CompiledPattern) else {}
     return {name: box.agent.name for name, boxes in inside.items() for box in boxes if not box.label}
 
 
