@@ -66,14 +66,12 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         memory: A LangGraph store of facts about the user: the model gets the tools `remember` and `recall`, and the
             run needs a `user_id` in its context or config.
         runnable, function: The worker, in place of the seven above.
-        checks: Guardrails without a model, for any kind of worker; see `Check`. Those of the input come first, then the
-            work, then those of the answer, each kind in this order. A chat model whose answer does not pass is asked
-            once more, with what is wrong.
+        checks: Guardrails without a model, for any kind of worker, before and after its work; see `Check`. A chat model
+            whose answer does not pass is asked once more, with what is wrong.
 
     Raises:
         ConfigurationError: The name is not an identifier, or there is more than one kind of worker.
-        AgentError: (when called) there was no usable answer (empty, refused, filtered, cut off, going in circles), or
-            a check did not pass.
+        AgentError: (when called) there is no usable answer, or a check did not pass.
     """
 
     def __init__(
@@ -97,7 +95,6 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         self.name: str = name
         self.description = description
         self.examples = tuple(examples)
-        """Requests it is right for; they help a small model to choose more than anything else."""
         self.instructions, self.model = instructions, model
         self._tools = tuple(tools)
         self.middleware = tuple(middleware)
@@ -229,6 +226,9 @@ class Agent(SyncAsyncStream[Asked, Answer]):
         copied = type(self).__new__(type(self))
         copied.__setstate__({**self.__getstate__(), **changes})
         return copied
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Return a copy that shares models and graphs: they hold clients and locks, which cannot be copied."""

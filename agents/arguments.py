@@ -35,7 +35,7 @@ _KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
 def check_arguments(name: object, arguments: Mapping[str, object]) -> None:
     """Raise a `ConfigurationError` for what cannot be an agent; models, tools and forms are checked by their users."""
     if not isinstance(name, str) or not name.isidentifier() or name.startswith("__"):
-        raise ConfigurationError(f"Agent name {name!r} must be an identifier that does not begin with __")
+        raise ConfigurationError(f"Agent name {name!r} must be an identifier such as my_agent, without __ at its start")
     for argument, (kind, fits) in _KINDS.items():
         if not fits(arguments[argument]):
             raise ConfigurationError(f"Agent {name!r}: {argument} must be {kind}, not {arguments[argument]!r:.80}")

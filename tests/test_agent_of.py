@@ -90,6 +90,7 @@ def test_what_has_no_name_takes_that_of_its_place(value: Any) -> None:
         (Planner, "it is a class; pass an instance"),
         (StateGraph(MessagesState), "it is not compiled"),
         ("ann", "it is of type str"),
+        ([Agent("ann", function=str)], r"^\[Agent\('ann'\)\] is not an agent: it is of type list"),
         ({"api_key": "sk-secretsecret1"}, r"^\{'\*\*\*.* is not an agent: it is of type dict"),
         ([ANN], "it is of type list"),
         (None, "it is of type NoneType"),

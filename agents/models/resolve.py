@@ -48,7 +48,7 @@ def chat_model(model: BaseChatModel | str | None = None) -> BaseChatModel:
         if provider == "local":
             return local.local_model(name or None)
         if not name:
-            raise ConfigurationError(f"{setting!r} names no model; write provider:model, or local")
+            raise ConfigurationError(f"{setting!r} names no model; write provider:model (openai:gpt-5-mini), or local")
         return _shared(provider, name)
     if os.environ.get("OPENAI_API_KEY") or _base_url():
         return _shared("openai", "")

@@ -16,7 +16,7 @@ from agents.runtime import AnyRunnable, Effects, OwnRun, call
 
 _EXTRAS = ("task", "context", "data", "request", "message", "conversation", "config")
 """Parameters that a function gets by name: those of the assignment, `request` as text and `message` as the user's own
-message, and `config`, the LangGraph config of the call. Another name in the first place stands for the task."""
+message, and `config`, the LangGraph config of the call. A first parameter of another name gets the task."""
 
 
 class FunctionWorker(OwnRun[Assignment, Any]):
@@ -70,6 +70,6 @@ def _parameters(function: Callable[..., object]) -> tuple[bool, list[str]]:
     ]:
         raise ConfigurationError(
             f"The function {function!r:.80} needs {', '.join(needed)}, which no assignment has; it may have"
-            f" {', '.join(_EXTRAS)}, and the task under another name in the first place"
+            f" {', '.join(_EXTRAS)}, or the task as its first parameter under any name"
         )
     return takes_task, extras
