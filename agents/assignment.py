@@ -130,10 +130,7 @@ def messages_of(assignment: Assignment, *, max_tokens: int = HISTORY_TOKENS) -> 
 
     That message holds request, context and task, and the pictures and files of the request. What differs least between
     calls comes first, for prompt caches. Text alone is a plain string.
-
-    Args:
-        assignment: What is asked.
-        max_tokens: Limit of the conversation before the request, in tokens; see `settings.max_history_tokens`.
+    `max_tokens` is the limit of the conversation; see `settings.max_history_tokens`.
     """
     return [*cut_history(assignment.get("conversation", ()), max_tokens), HumanMessage(_content(assignment))]
 

@@ -14,11 +14,7 @@ from pathlib import Path
 
 
 def lazily(package: str) -> Callable[[str], object]:
-    """Return a module's `__getattr__` (PEP 562) that imports what stands below its `if TYPE_CHECKING:`.
-
-    Args:
-        package: The package's `__name__`.
-    """
+    """Return a module's `__getattr__` (PEP 562) that imports what stands below its `if TYPE_CHECKING:`."""
 
     @cache
     def modules() -> dict[str, str]:

@@ -123,11 +123,8 @@ class InPlace:
     async def call(self, effects: Effects, model: object, work: Callable[[int], Coroutine[object, None, T]]) -> T:
         """Call a model, and repeat the call after faults that may pass.
 
-        Args:
-            effects: What to wait with.
-            model: The model that is called, to find its rate limit.
-            work: Makes the call, by the number of the attempt, and raises what is wrong with the reply (`check_reply`),
-                so that this is repeated too.
+        `work` makes the call, by the number of the attempt, and raises what is wrong with the reply (`check_reply`), so
+        that this is repeated too.
         """
         attempt, ticket = self.attempt, new_ticket()
         while True:

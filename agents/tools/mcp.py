@@ -111,10 +111,9 @@ class MCPTools:
                     _log.warning("%s. It is left out.", words)
                 if missing := set(self.only or ()) - {tool.name for tool in session.tools}:
                     raise AgentError(f"The MCP server {self.name!r} has no tool {', '.join(sorted(missing))}")
-                used = [tool for tool in session.tools if self.only is None or tool.name in self.only]
-                if len(used) > MAX_TOOLS:
-                    raise AgentError(f"The MCP server {self.name!r} has {len(used)} tools; choose some with only=")
-                self._tools = [self._tool(tool) for tool in used]
+                if (number := len(session.tools)) > MAX_TOOLS:
+                    raise AgentError(f"The MCP server {self.name!r} has {number} tools; choose some with only=")
+                self._tools = [self._tool(tool) for tool in session.tools]
             return self._tools
 
     def _tool(self, tool: Tool) -> BaseTool:

@@ -83,12 +83,7 @@ def _sending(to: Any) -> SDKProvider:
 
 
 class Spans(OpenInferenceTracer):
-    """Makes the spans of all runs of the process.
-
-    Args:
-        latest: Returns the tracing that is switched on, if any.
-        pattern: The key under which a run's metadata names its pattern, as `Planner#number`.
-    """
+    """Makes the spans of all runs of the process; `pattern` is the key of metadata that names a run's pattern."""
 
     run_inline = True  # in order, and in the context of the caller
     on_chain_error, on_llm_error, on_tool_error = map(

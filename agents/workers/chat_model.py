@@ -57,12 +57,8 @@ class ChatModelWorker:
     A model alone is called and nothing else, also with tools that end its turn; a form is a decision; other tools or
     middleware make it `create_agent`'s graph.
 
-    Args:
-        tools: Their names and descriptions are made such that providers accept them.
-        middleware: The user's, around the model and the tools.
-        inner: That of a pattern, inside the user's.
-        max_turns: Model calls before it is stopped, with tools.
-        tools_end: Whether each tool ends the turn.
+    Its arguments are those of `Agent`. `inner` is the middleware of a pattern, inside the user's; with `tools_end` each
+    tool ends the turn.
 
     Raises:
         ConfigurationError: The model is not one, a tool cannot be named, or the form is not that of an object.

@@ -176,9 +176,7 @@ class EndingTools(OwnRun[Any, object]):
 def without_calls(messages: Sequence[BaseMessage], advice: str | None = None) -> list[BaseMessage]:
     """Rewrite tool calls and results as plain text, for models whose template knows neither.
 
-    Args:
-        messages: What is rewritten.
-        advice: What to do with results; None for how to answer with them.
+    `advice` says what to do with results; None for how to answer with them.
     """
     plain: list[BaseMessage] = []
     calls: dict[str, Any] = {}
