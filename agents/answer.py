@@ -1,7 +1,5 @@
 """Answers: what an agent returns, read from the reply of its worker."""
 
-from __future__ import annotations
-
 import json
 from collections import ChainMap
 from collections.abc import Collection, Mapping

@@ -1,7 +1,5 @@
 """Arguments of agents and patterns, checked when they are built."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 

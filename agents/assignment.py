@@ -1,7 +1,5 @@
 """Assignments: what an agent gets as data, how that becomes messages for a chat model, and how words are quoted."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Required

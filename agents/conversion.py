@@ -1,7 +1,5 @@
 """Anything a user has becomes an agent: a pattern, a compiled graph, a Runnable, a function, a graph on a server."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable

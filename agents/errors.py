@@ -3,8 +3,6 @@
 The base class decides whether a failed call is repeated: a `TransientError` is, every other `PodiumError` is not.
 """
 
-from __future__ import annotations
-
 from agents.usage import Usage
 
 

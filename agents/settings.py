@@ -1,7 +1,5 @@
 """Per-run settings, passed as LangGraph's runtime context, and the ceilings that operators set."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -1,7 +1,5 @@
 """Model calls, tokens and cost: as data, their sums, and what counts them in a run."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress

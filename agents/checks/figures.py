@@ -1,8 +1,6 @@
 """Figures in texts, and those among them that come from nowhere."""
 
 # ruff: noqa: RUF001 - dashes and signs of several languages
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import permutations

@@ -1,8 +1,6 @@
 """The form of an answer that a request states: JSON, CSV, a table, a list, code; and what it is to do without."""
 
 # ruff: noqa: RUF001 - quotation marks of several languages
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Checks: functions that judge without a model what an agent is asked, or what it answers."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 

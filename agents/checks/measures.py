@@ -1,8 +1,6 @@
 """What a text has: counts of its parts, words, facts, a language, a form; and a shorter version of it."""
 
 # ruff: noqa: RUF001 - quotation marks of several languages
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 

@@ -5,8 +5,6 @@ a rule does not read is not checked: that is a reviewer's work.
 """
 
 # ruff: noqa: RUF001 - quotation marks of several languages
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial

@@ -4,8 +4,6 @@ Tools have them as `metadata["wanted"]`. They are written for English, German, F
 other than Latin may need everything.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

@@ -3,8 +3,6 @@
 ask (structured output, or in words) -> read -> validate -> value | the mistake goes back, three replies at most
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from copy import copy

@@ -1,7 +1,5 @@
 """The form of a decision: its JSON schema, its validation, and fields that name one of several things."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any

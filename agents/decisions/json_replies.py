@@ -1,7 +1,5 @@
 """The JSON in a reply of a model: after thinking, fenced, in prose, slightly broken, or encoded twice."""
 
-from __future__ import annotations
-
 import json
 import re
 

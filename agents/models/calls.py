@@ -3,8 +3,6 @@
 What a model's server turned out to refuse is remembered for the process, so that it is refused once.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A small embedding model on this machine, as a LangChain `Embeddings`: no key, nothing downloaded when it runs."""
 
-from __future__ import annotations
-
 import importlib
 import threading
 from functools import cache

@@ -1,7 +1,5 @@
 """HTTP clients that keep connections: one per provider and event loop, shared by all models of a base URL."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re

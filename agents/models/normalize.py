@@ -3,8 +3,6 @@
 as it is -> valid text and names, no empty content or call ids, every tool call answered -> PLAIN -> NO_SYSTEM
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence

@@ -3,8 +3,6 @@
 Everything is decided when `chat_model` is called; importing this needs no key and no network.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 from functools import lru_cache

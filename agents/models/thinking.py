@@ -1,7 +1,5 @@
 """The thinking of models whose server does not split it off: `<think>…</think>` is not an answer."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -4,8 +4,6 @@ The wrappers pass `bind_tools` and `with_structured_output` on to the model insi
 every model inside gets the tools or the form, and the wrappers stay around them.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any

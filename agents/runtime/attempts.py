@@ -4,8 +4,6 @@
 repeated for it. Work in which a tool has begun is never repeated.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple

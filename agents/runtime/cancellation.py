@@ -5,8 +5,6 @@ anything starts, and wakes whatever waits. `cancel` is called when the caller is
 out of time. The library installs no signal handlers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

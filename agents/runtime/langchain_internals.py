@@ -3,8 +3,6 @@
 Each item has a contract test (tests/test_langchain_internals.py), which fails where a new version behaves otherwise.
 """
 
-from __future__ import annotations
-
 import re
 import traceback
 from collections.abc import Mapping

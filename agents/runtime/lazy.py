@@ -3,8 +3,6 @@
 And the command that installs what is missing then.
 """
 
-from __future__ import annotations
-
 import ast
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Records of models, per process: one for all objects with the same class, model name and base URL."""
 
-from __future__ import annotations
-
 import threading
 import weakref
 from collections.abc import Callable, Hashable

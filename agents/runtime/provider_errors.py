@@ -3,8 +3,6 @@
 exception -> status, body, words (whichever SDK raised it) -> kind -> is_transient | is_rate_limit | explain
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime

@@ -3,8 +3,6 @@
 enter -> call -> passed | refused
 """
 
-from __future__ import annotations
-
 import math
 import random
 import threading

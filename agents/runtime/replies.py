@@ -1,7 +1,5 @@
 """Replies that are not answers: empty, refused, filtered, cut off, with half a tool call."""
 
-from __future__ import annotations
-
 import json
 import re
 

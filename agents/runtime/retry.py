@@ -1,7 +1,5 @@
 """Model calls made again in place when that can help: how often, back-off, `Retry-After`, rate limits."""
 
-from __future__ import annotations
-
 import logging
 import math
 import random

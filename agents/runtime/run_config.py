@@ -3,8 +3,6 @@
 It carries the named results of calculations: a name that one gives is known in the next of the same assignment.
 """
 
-from __future__ import annotations
-
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 

@@ -4,8 +4,6 @@ Every function here, and every other that reads foreign text, takes time proport
 then search. One test (tests/test_sanitize.py) tries them all on the worst characters.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

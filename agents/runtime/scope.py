@@ -1,7 +1,5 @@
 """The scope of one run: words that its tools may trust, and resources that are closed when it ends."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable, Hashable

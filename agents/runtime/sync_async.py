@@ -5,8 +5,6 @@ caller, `BackgroundEffects` on a loop in the background while a sync caller wait
 work. Nothing polls: a waiting task is woken by what it waits for, by a cancellation, or by the clock.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """A team of agents: the default one, of default.toml, or one from a team file (see toml_file.py)."""
 
-from __future__ import annotations
-
 import sys
 import tomllib
 from collections.abc import Mapping

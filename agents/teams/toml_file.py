@@ -8,8 +8,6 @@ Besides the names of Podium's tools, `tools` may have `module:function`, and `mc
 `[mcp.NAME]`. Both run code: a team file with them deserves the trust that a program does.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Callable, Iterator

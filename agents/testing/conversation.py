@@ -4,8 +4,6 @@ An exchange is what was asked (`prompt`, `tools`, `form`, ...) and a `reply` or 
 run to run is in it: no ids of messages or tool calls, no times; and no keys, addresses or headers.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

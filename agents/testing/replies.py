@@ -1,7 +1,5 @@
 """Calls and replies of models for tests, and a reply as the chunks of a stream."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence

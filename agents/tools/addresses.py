@@ -4,8 +4,6 @@ Text of pages and files is a stranger's: it may ask a model to fetch an address 
 model has read as a part of it. So addresses must come from the user's words, a search result or a page that was read.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network

@@ -1,7 +1,5 @@
 """Arithmetic for agents, by the simpleeval library: no `eval`, bounded in time and size."""
 
-from __future__ import annotations
-
 import ast
 import math
 import operator

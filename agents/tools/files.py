@@ -1,7 +1,5 @@
 """Reading for agents: the text files below one folder, and nothing else."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

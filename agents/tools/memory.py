@@ -1,7 +1,5 @@
 """Long-term memory: tools by which a chat model remembers and recalls facts about a user, across threads."""
 
-from __future__ import annotations
-
 import uuid
 from urllib.parse import quote
 

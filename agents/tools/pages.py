@@ -1,7 +1,5 @@
 """Web pages as Markdown that a model can read: decoded as browsers do, without scripts, styles and hidden text."""
 
-from __future__ import annotations
-
 import codecs
 import re
 from html import unescape

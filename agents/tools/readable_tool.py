@@ -1,7 +1,5 @@
 """Tools whose errors come back as text for the model, which says what to do instead."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

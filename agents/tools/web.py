@@ -3,8 +3,6 @@
 known address? -> check it -> resolve it once -> check every IP -> connect to one of these -> (redirect) check it ...
 """
 
-from __future__ import annotations
-
 import socket
 import ssl
 import zlib

@@ -1,7 +1,5 @@
 """A chat model as a worker: alone, with a form for its reply, or in LangChain's loop of tools and middleware."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """A plain or async function as a worker, seen by callbacks like any other Runnable."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Coroutine
 from inspect import Parameter

@@ -1,7 +1,5 @@
 """A graph or any other Runnable as a worker: a nested pattern, a user's own graph or chain, a graph on a server."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any

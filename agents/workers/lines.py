@@ -3,8 +3,6 @@
 A small model writes right formulas as lines, and wrong ones as the arguments of a JSON call.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress

@@ -7,8 +7,6 @@ it has been retried. The async hooks are functions that return coroutines: aroun
 threads per call, whether or not anything is traced.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any, NotRequired, TypeVar
 

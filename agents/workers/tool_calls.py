@@ -3,8 +3,6 @@
 And calls and results as plain text, for models whose template knows neither.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re
