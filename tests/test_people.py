@@ -46,6 +46,15 @@ def read(answer: Any, *allowed: Any, **args: Any) -> Any:
         ({"type": "respond", "message": "Blue."}, ("respond", ARGS, "Blue.")),
         ({"type": "response", "args": "Blue."}, ("respond", ARGS, "Blue.")),
         ('{"type": "approve"}', ("approve", ARGS, "")),
+        (True, ("approve", ARGS, "")),
+        ("OK!", ("approve", ARGS, "")),
+        ("No, too long.", ("reject", ARGS, "too long.")),
+        ("reject: too long", ("reject", ARGS, "too long")),
+        ({"type": "Approve"}, ("approve", ARGS, "")),
+        ({"type": "reject", "reason": "Too long."}, ("reject", ARGS, "Too long.")),
+        ({"type": "edit", "args": {"text": "mine"}}, ("edit", {"text": "mine"}, "")),
+        ({"type": "edit", "args": "mine"}, ("edit", {"text": "mine"}, "")),
+        ({"type": "edit", "text": "[1]"}, ("edit", {"text": "[1]"}, "")),
     ],
 )
 def test_what_is_read_as_a_decision(answer: Any, decision: Any) -> None:
@@ -53,6 +62,7 @@ def test_what_is_read_as_a_decision(answer: Any, decision: Any) -> None:
 
 
 NO_DECISIONS: list[Any] = [None, 5, [], "perhaps", {}, {"type": ["approve"]}, {"type": "ignore"}, {"decisions": []}]
+NO_DECISIONS += ["yes, but not now", {"type": "edit", "args": {"other": 1}}, {"type": "edit", "args": {"text": 1}}]
 NO_DECISIONS += [{"type": "edit"}, {"type": "edit", "edited_action": 7}, {"type": "respond", "message": " "}]
 
 
@@ -64,6 +74,8 @@ def test_what_is_not_read_as_one(answer: Any) -> None:
 def test_only_what_is_allowed_counts() -> None:
     assert read("approve", "edit", "reject") is None
     assert read({"type": "response", "args": "No."}, "approve", "reject") == ("reject", ARGS, "No.")
+    assert read(["Blue."], "respond") == read({"message": "Blue."}, "respond") == ("respond", ARGS, "Blue.")
+    assert read('{"type": "respond", "message": "Blue."}', "respond") == ("respond", ARGS, "Blue.")
 
 
 TEXTS = st.text("aB 9_\n\t\"'\\{}[]`é\u2028\u3000😀")

@@ -9,6 +9,7 @@ LangGraph's Agent Inbox, which older chat front ends show, and their answers are
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, NotRequired, cast, get_args
@@ -23,7 +24,10 @@ from agents.runtime import Effects, SyncAsyncRunnable, Usage, clean_data, no_usa
 
 DecisionType = Literal["approve", "edit", "reject", "respond"]
 
-_WORDS = {"accept": "approve", "yes": "approve", "ok": "approve", "no": "reject", "abort": "reject", "retry": "reject"}
+_WORDS = {
+    **dict.fromkeys(("accept", "yes", "y", "ok", "okay"), "approve"),
+    **dict.fromkeys(("no", "n", "abort", "retry"), "reject"),
+}
 """Other names of decisions: plain words, Agent Inbox's `accept`, and the `retry` and `abort` of a review."""
 
 
@@ -110,46 +114,67 @@ def request_for(question: Question, note: str = "") -> dict[str, object]:
 def read_decision(answer: object, question: Question) -> HumanDecision | None:
     """Read an answer as one of the decisions allowed; None where it is not one."""
     allowed = question["allowed"]
-    if isinstance(answer, str):
-        answer = _from_text(answer, allowed)
-    if isinstance(answer, Mapping) and isinstance(answer.get("decisions"), list):
-        answer = answer["decisions"]
-    if isinstance(answer, list) and len(answer) == 1:
-        answer = answer[0]
+    for _ in range(2):  # a list may hold a text
+        if isinstance(answer, bool):
+            answer = {"type": "approve" if answer else "reject"}
+        if isinstance(answer, str):
+            answer = _from_text(answer, allowed)
+        if isinstance(answer, Mapping) and isinstance(answer.get("decisions"), list):
+            answer = answer["decisions"]
+        if isinstance(answer, list) and len(answer) == 1:
+            answer = answer[0]
     if not isinstance(answer, Mapping):
         return None
-    kind = str(answer.get("type") or "")
-    kind = _WORDS.get(kind, kind)
+    kind = _kind(answer.get("type") or (allowed[0] if len(allowed) == 1 else ""))
     if kind == "response":
         kind = "respond" if "respond" in allowed else "reject"
     args = _edited(answer, question["args"]) if kind == "edit" else question["args"]
     if kind not in allowed or kind not in get_args(DecisionType) or args is None:
         return None
-    message = answer.get("message") or answer.get("feedback") or (answer.get("args") if kind != "edit" else None)
-    text = message if isinstance(message, str) else ""
-    if kind == "respond" and not text.strip():
+    reasons = (answer.get(name) for name in ("message", "feedback", "reason", *(["args"] if kind != "edit" else [])))
+    text = next((reason.strip() for reason in reasons if isinstance(reason, str)), "")
+    if kind == "respond" and not text:
         return None
-    return {"type": cast(DecisionType, kind), "args": dict(args), "message": text.strip(), "usage": no_usage()}
+    return {"type": cast(DecisionType, kind), "args": dict(args), "message": text, "usage": no_usage()}
+
+
+def _kind(word: object) -> str:
+    plain = str(word).strip(" \n.!").casefold()
+    return _WORDS.get(plain, plain)
 
 
 def _from_text(text: str, allowed: Sequence[DecisionType]) -> object:
-    word = text.strip().casefold()
-    if _WORDS.get(word, word) in allowed:
-        return {"type": word}
+    parsed = _parsed(text.strip())
+    if not isinstance(parsed, str) and (list(allowed) != ["respond"] or _is_decision(parsed)):
+        return parsed
     if list(allowed) == ["respond"]:
         return {"type": "respond", "message": text}
-    return _parsed(text)
+    word, separator, reason = re.sub(r"^(\w+)\s*[:,]\s*", r"\1\n", text.strip(), count=1).partition("\n")
+    if separator and _kind(word) == "reject":
+        return {"type": "reject", "message": reason}
+    return {"type": text} if _kind(text) in allowed else text
+
+
+def _is_decision(parsed: object) -> bool:
+    return isinstance(parsed, Mapping) and bool(parsed.keys() & {"type", "decisions"})
 
 
 def _edited(answer: Mapping[str, object], args: Mapping[str, object]) -> dict[str, object] | None:
-    """Return the arguments of an edit, in LangChain's form, Agent Inbox's, or as the one text that is edited."""
-    action = answer.get("edited_action", answer.get("args"))
-    edited = action.get("args") if isinstance(action, Mapping) else None
-    if edited is None and len(args) == 1 and isinstance(answer.get("text"), str):
-        edited = {next(iter(args)): answer["text"]}
-    if not isinstance(edited, Mapping):
+    """Return the arguments of an edit: in LangChain's form, Agent Inbox's, by name, or as the one text of them."""
+    edited = answer.get("edited_action", answer.get("args", answer))
+    if isinstance(edited, Mapping) and isinstance(edited.get("args"), Mapping):
+        edited = edited["args"]
+    name = next(iter(args)) if len(args) == 1 else None
+    text = edited if isinstance(edited, str) else answer.get("text")
+    if name is not None and isinstance(text, str):
+        edited = {name: text}
+    if not isinstance(edited, Mapping) or not edited.keys() & args.keys():
         return None
-    return {name: _parsed(edited[name]) if name in edited else value for name, value in args.items()}
+    known = {name: value for name, value in edited.items() if name in args}
+    texts = [name for name in known if isinstance(args[name], str)]  # which stay the texts that they are
+    if not all(isinstance(known[name], str) for name in texts):
+        return None
+    return {**args, **{name: value if name in texts else _parsed(value) for name, value in known.items()}}
 
 
 def _parsed(value: object) -> object:
