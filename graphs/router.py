@@ -261,17 +261,13 @@ class Router(Pattern[RouterState]):
 
         def answered(state: RouterState, answer: Answer) -> Update:
             message = closing(state["messages"], answer["text"], answer.get("message_id"), agent.name)
-            reply: RouterReply = {
-                "agent": name,
-                "text": answer["text"],
-                "message_id": message.id if alone else None,
-                "status": answer["status"],
-            }
+            shown_as = message.id if alone else None
+            reply = RouterReply(agent=name, text=answer["text"], message_id=shown_as, status=answer["status"])
             errors = problems_inside(answer["errors"], name)
             return {"replies": [reply], "errors": errors, "messages": [message] if alone else []}
 
         def failed(state: RouterState, error: Exception) -> Update:
-            reply: RouterReply = {"agent": name, "text": None, "message_id": None, "status": "failed"}
+            reply = RouterReply(agent=name, text=None, message_id=None, status="failed")
             return {"replies": [reply], "errors": [problem(name, error)]}
 
         # With several agents at once it is the merger whose words are the answer.

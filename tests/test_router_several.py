@@ -106,7 +106,7 @@ def test_other_names_are_free(call: Any, name: str) -> None:
         ({"threshold": 1.5}, "threshold must be a number"),
         ({"threshold": -0.1}, "threshold must be a number"),
         ({"max_agents": 0}, "max_agents must be a whole number"),
-        ({"model": False}, "needs a classifier"),
+        ({"model": False}, "needs classifier="),
         ({"classifier": "model"}, "not 'model'"),
         ({"classifier": [None]}, "not None"),
     ],

@@ -190,16 +190,8 @@ def _of_command(command: Command[object]) -> list[Handoff]:
 
 
 def _turn(text: str, wishes: list[Handoff], usage: Usage) -> Turn:
-    first = wishes[0] if wishes else None
-    return {
-        "text": text,
-        "message_id": None,
-        "handoff": first,
-        "ignored": wishes[1:],
-        "status": "completed",
-        "errors": [],
-        "usage": usage,
-    }
+    first, others = (wishes[0], wishes[1:]) if wishes else (None, [])
+    return Turn(text=text, message_id=None, handoff=first, ignored=others, status="completed", errors=[], usage=usage)
 
 
 def _said_beside(messages: Sequence[BaseMessage]) -> str:

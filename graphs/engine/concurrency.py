@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -26,29 +26,14 @@ T = TypeVar("T")
 
 
 class Slots:
-    """A semaphore for threads and event loops alike; it admits in the order of asking.
+    """A semaphore for threads and event loops alike, for so much work at once; it admits in the order of asking."""
 
-    Args:
-        number: Work admitted at once.
-        around: The slots of the run around this one; work takes one of each.
-    """
-
-    def __init__(self, number: int, around: Slots | None = None) -> None:
-        self.around = around
+    def __init__(self, number: int) -> None:
         self._free = number
         self._waiting: deque[Any] = deque()
         self._lock = threading.Lock()
 
     async def take(self, effects: Effects) -> None:
-        await self._take(effects)
-        if self.around is not None:
-            try:
-                await self.around.take(effects)
-            except BaseException:
-                self._give()
-                raise
-
-    async def _take(self, effects: Effects) -> None:
         with self._lock:
             if self._free:
                 self._free -= 1
@@ -63,15 +48,10 @@ class Slots:
                 if is_waiting:
                     self._waiting.remove(event)
             if not is_waiting:
-                self._give()
+                self.give()
             raise
 
     def give(self) -> None:
-        if self.around is not None:
-            self.around.give()
-        self._give()
-
-    def _give(self) -> None:
         with self._lock:
             if self._waiting:
                 self._waiting.popleft().set()
@@ -79,52 +59,49 @@ class Slots:
                 self._free += 1
 
 
-class HeldSlot:
-    """A slot that some work holds."""
+Held = deque[ExitStack]
+"""What gives back the slots that some work holds, until that is done."""
 
-    def __init__(self, slots: Slots) -> None:
-        self._slots: Slots | None = slots
-        self._lock = threading.Lock()
 
-    def give_back(self) -> None:
-        with self._lock:
-            slots, self._slots = self._slots, None
-        if slots is not None:
-            slots.give()
+def _give_back(held: Held) -> None:
+    with suppress(IndexError):  # done before: a deque's pop is atomic
+        held.pop().close()
 
 
 def at_work(effects: Effects, config: RunnableConfig) -> AbstractAsyncContextManager[RunnableConfig]:
     """Hold a slot of the run, if it has any, while some work is done with the config that this gives."""
-    slots: Slots | None = config.get("configurable", {}).get(RUN_SLOTS)
+    slots: Sequence[Slots] | None = config.get("configurable", {}).get(RUN_SLOTS)
     return nullcontext(config) if slots is None else _holding(slots, effects, config)
 
 
 @asynccontextmanager
-async def _holding(slots: Slots, effects: Effects, config: RunnableConfig) -> AsyncIterator[RunnableConfig]:
-    await slots.take(effects)
-    held = HeldSlot(slots)
+async def _holding(slots: Sequence[Slots], effects: Effects, config: RunnableConfig) -> AsyncIterator[RunnableConfig]:
+    with ExitStack() as taken:
+        for pool in slots:
+            await pool.take(effects)
+            taken.callback(pool.give)
+        held: Held = deque([taken.pop_all()])
     try:
         yield {**config, "configurable": {**config.get("configurable", {}), _HELD_SLOT: held}}
     finally:
-        held.give_back()
+        _give_back(held)
 
 
-def nested_slots(inherited: dict[str, Any], wanted: int | None) -> Slots | None:
+def nested_slots(inherited: dict[str, Any], wanted: int | None) -> Sequence[Slots] | None:
     """Return the slots of a run that begins, and give back the slot of the work that runs it.
+
+    Work takes one of each: of the run that it belongs to, and of those around that.
 
     Args:
         inherited: `configurable` of the work around it, if any.
         wanted: A limit for this run; in a user's own graph all patterns of one run share it.
     """
-    held: HeldSlot | None = inherited.get(_HELD_SLOT)
-    if held is not None:
-        held.give_back()
-    around: Slots | None = inherited.get(RUN_SLOTS)
+    if held := inherited.get(_HELD_SLOT):
+        _give_back(held)
+    around: Sequence[Slots] | None = inherited.get(RUN_SLOTS)
     if not wanted:
         return around
-    if around is None:
-        return shared_in_run(RUN_SLOTS, lambda: Slots(wanted))
-    return Slots(wanted, around)
+    return shared_in_run(RUN_SLOTS, lambda: (Slots(wanted),)) if around is None else (Slots(wanted), *around)
 
 
 _shared: WeakKeyDictionary[Callable[..., Any], dict[str, Any]] = WeakKeyDictionary()

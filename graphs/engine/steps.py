@@ -145,27 +145,14 @@ def find_cycle(steps: Sequence[Step]) -> list[str]:
     return []
 
 
+_BLANK = dict.fromkeys(StepRecord.__annotations__)
+
+
 def new_record(step: Step, status: str = "pending", **known: Any) -> StepRecord:
     """Return the record of a step that has not run."""
-    blank: StepRecord = {
-        "id": step.id,
-        "agent": step.agent,
-        "task": step.task,
-        "dependencies": list(step.dependencies),
-        "status": status,
-        "result": None,
-        "message_id": None,
-        "data": None,
-        "figures": {},
-        "error": None,
-        "attempts": 0,
-        "answered_by": None,
-        "started": None,
-        "ended": None,
-        "usage": no_usage(),
-        "problems": [],
-    }
-    return {**blank, **known}  # type: ignore[typeddict-item]
+    named = {"id": step.id, "agent": step.agent, "task": step.task, "dependencies": list(step.dependencies)}
+    counts = {"status": status, "figures": {}, "attempts": 0, "usage": no_usage(), "problems": []}
+    return {**_BLANK, **named, **counts, **known}  # type: ignore[typeddict-item]
 
 
 def may_start(step: Step, settled: Collection[str], missing: int, is_answered: bool) -> bool:
