@@ -51,8 +51,7 @@ class Choices:
     max_seconds: Annotated[float | None, Number, Parameter(help="Seconds of work.")] = None
     max_cost: Annotated[float | None, Number, Parameter(help="Cost by the prices.")] = None
     price: Annotated[
-        tuple[str, ...],
-        Parameter(help="Prices per million tokens, as model=in,out; * for all.", negative="", show_default=False),
+        tuple[str, ...], Flag, Parameter(help="Prices per million tokens, as model=in,out; * for all.")
     ] = ()
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from agents.errors import ConfigurationError, StorageError
 from graphs import storage as stored
 from graphs.cli.exit_codes import COMPLETED, NEEDS_INPUT
-from graphs.cli.options import AsJson, Choices, RunArgument, Shown
+from graphs.cli.options import AsJson, Choices, Flag, RunArgument, Shown
 from graphs.cli.output import print_json, print_table, say, stderr, stdout
 from graphs.cli.questions import ShownQuestion, ask_on_terminal, can_ask, read_answers
 from graphs.cli.queued import ACTIVE, is_queued, jobs, put_again, queue, state_of, with_jobs
@@ -29,11 +29,10 @@ from graphs.storage import ForkPoint, State
 
 AsHtml = Annotated[
     list[str] | None,
+    Flag,
     Parameter(
         "--html",
         help="Write it as a web page to a file, RUN.html in this folder if none is named; - prints the page.",
-        negative="",
-        show_default=False,
         consume_multiple=(0, 1),
         allow_leading_hyphen=True,
     ),
@@ -44,11 +43,10 @@ _HEAD = 2_000
 _NOT_IN_NAMES = re.compile(r"[^\w.\-]+")
 Answers = Annotated[
     tuple[str, ...],
+    Flag,
     Parameter(
         help="Answer to its question: approve, reject:why, edit:@file, respond:text, JSON or a text; ID=… where several"
         " are open.",
-        negative="",
-        show_default=False,
         allow_leading_hyphen=True,
     ),
 ]

@@ -41,10 +41,6 @@ try:
 except ImportError as error:
     raise ConfigurationError(f"A worker needs an extra: {install_hint('queue')}") from error
 
-TAKEOVER_AFTER = 15.0
-DRAIN = 60.0
-MAX_TAKEOVERS = 3
-
 _BEATS = 3
 """Heartbeats within the time after which a worker counts as stalled."""
 _POLL = 2.0
@@ -116,9 +112,9 @@ class Worker:
         queue: Queue,
         *,
         concurrency: int = 1,
-        takeover_after: float = TAKEOVER_AFTER,
-        drain: float = DRAIN,
-        max_takeovers: int = MAX_TAKEOVERS,
+        takeover_after: float = 15.0,
+        drain: float = 60.0,
+        max_takeovers: int = 3,
         report: Callable[[str], object] = lambda line: None,
     ) -> None:
         if not queue.graphs:

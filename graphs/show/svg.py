@@ -66,16 +66,16 @@ def draw_svg(shapes: Iterable[Shape], arrows: Mapping[tuple[str, str], Arrow], i
     above: dict[str, list[str]] = {name: [] for name in shape_of}
     for upper, lower in arrows:
         above[lower].append(upper)
-    layout = _placed(above, in_a_row)
+    boxes, lines, across, rows = _placed(above, in_a_row)
     order = sorted(arrows, key=lambda ends: arrows[ends].critical)
     return render(
         "graph.svg.j2",
-        width=max(layout.width, 1) * _COLUMN + 2 * _MARGIN,
-        height=(layout.height - 1) * _ROW + _HIGH + 2 * _MARGIN,
+        width=max(across, 1) * _COLUMN + 2 * _MARGIN,
+        height=(rows - 1) * _ROW + _HIGH + 2 * _MARGIN,
         box=(_WIDE, _HIGH),
         in_a_row=in_a_row,
-        lines=[(_path(layout.lines[ends]), arrows[ends], *map(shape_of.__getitem__, ends)) for ends in order],
-        shapes=[(shape, *_pixels(layout.boxes[name])) for name, shape in shape_of.items()],
+        lines=[(_path(lines[ends]), arrows[ends], *map(shape_of.__getitem__, ends)) for ends in order],
+        shapes=[(shape, *_pixels(boxes[name])) for name, shape in shape_of.items()],
     )
 
 
@@ -143,16 +143,6 @@ def _ticks(whole: float) -> Iterator[float]:
     yield from (number * tick for number in range(int(whole / tick * 0.97) + 1))
 
 
-class Layout(NamedTuple):
-    """The places of boxes and lines."""
-
-    boxes: Mapping[str, Point]
-    lines: Mapping[tuple[str, str], tuple[Point, ...]]
-    """Points of each arrow by (from, to): the boxes' places, and those of the lanes between them."""
-    width: float
-    height: int
-
-
 class _Grid(NamedTuple):
     """Boxes and lanes by rows, and what their lines lead to."""
 
@@ -162,8 +152,13 @@ class _Grid(NamedTuple):
     width: dict[_Key, float]
 
 
-def _placed(graph: Mapping[str, Sequence[str]], in_a_row: int) -> Layout:
-    """Arrange an acyclic graph; it maps each box to those it depends on, which come above it."""
+def _placed(
+    graph: Mapping[str, Sequence[str]], in_a_row: int
+) -> tuple[dict[str, Point], dict[tuple[str, str], tuple[Point, ...]], float, int]:
+    """Arrange an acyclic graph, which maps each box to those it depends on; these come above it.
+
+    Returns the places of boxes, those along lines by (from, to), and the width and height.
+    """
     rows = [[(name, row) for name in names] for row, names in enumerate(_rows(graph, in_a_row))]
     box = {key[0]: key for row in rows for key in row}
     grid = _Grid(rows, {}, {}, dict.fromkeys(box.values(), 1.0))
@@ -179,7 +174,7 @@ def _placed(graph: Mapping[str, Sequence[str]], in_a_row: int) -> Layout:
     width = max((x[key] + grid.width[key] / 2 for key in x), default=0.0) - left
     points = {key: (x[key] - left, key[1]) for key in x}
     lines = {ends: tuple(points[key] for key in way) for ends, way in ways.items()}
-    return Layout({name: points[key] for name, key in box.items()}, lines, width, len(rows))
+    return {name: points[key] for name, key in box.items()}, lines, width, len(rows)
 
 
 def _join(grid: _Grid, upper: _Key, lower: _Key) -> None:
