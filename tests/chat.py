@@ -14,6 +14,10 @@ from agents.testing import Reply, ScriptedModel
 AT_ONCE = Retry(wait=0)
 
 
+class Killed(BaseException):
+    """Ends a run as a kill would: nothing handles it."""
+
+
 class LimitedError(Exception):
     """A rate limit, as SDKs raise it."""
 

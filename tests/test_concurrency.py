@@ -131,12 +131,12 @@ def test_patterns_of_one_run_share_a_budget_and_the_next_run_has_its_own(call: A
 
 
 def test_patterns_of_one_run_hold_the_lock_of_its_thread_together(call: Any) -> None:
-    counter = Counter()
+    counter = Counter(expected=2)
     patterns = [graph_of(step("s"), agents=[Agent("echo", function=counter.blocking)]) for _ in range(2)]
     graph = side_by_side(*patterns, saver=InMemorySaver())
     config = {"configurable": {**THREAD["configurable"], "when_busy": "refuse"}}
     call(graph, ASK, config)
-    assert counter.calls == 2
+    assert (counter.peak, counter.calls) == (2, 2)
 
 
 def test_a_second_run_of_a_users_graph_waits_for_the_pattern_in_it_and_repeats_no_step() -> None:

@@ -19,15 +19,12 @@ from agents.testing import ScriptedModel
 from graphs import Planner
 from graphs.decisions.plan_stream import StepReader
 from graphs.storage.fork import copy_run, find_point, fork_points
+from tests.chat import Killed
 from tests.planned import ANSWER, ASK, AT_ONCE, THREAD, plan, step
 from tests.tables import each
 from tests.waiting import PATIENCE
 
 SOUND = plan(step("red"), step("blue", "red"), step("last"))
-
-
-class Killed(BaseException):
-    """Ends a run as a kill would: nothing handles it."""
 
 
 class Writer(ScriptedModel):

@@ -14,6 +14,7 @@ from agents import Agent, Retry
 from agents.testing import ScriptedModel
 from graphs import Planner, Step, Workflow
 from graphs.engine import findings
+from tests.chat import Killed
 
 NAMES = [f"s{number}" for number in range(7)]
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -86,10 +87,6 @@ def test_any_order_of_answers_gives_the_same_result(number: int, order: Any) -> 
         question = order.choice(questions)
         state = graph.invoke(Command(resume={question.id: f"answer to {question.value}"}), thread)
     assert state["messages"][-1].text == ", ".join(f"{name}: answer to {name}" for name in NAMES[:number])
-
-
-class Killed(BaseException):
-    """The process dies."""
 
 
 @FEW

@@ -49,6 +49,7 @@ FLAWED: dict[str, tuple[list[Any], list[str]]] = {
     "reserved id": ([step("request"), step("item")], ["Step 'request' needs an id", "Step 'item' needs an id"]),
     "unknown placeholder": ([step(task="Use {z}")], ["quotes {z}, which is neither", "write {{z}}"]),
     "no dependency": ([step("a"), step("b", task="Use {a}")], ["quotes {a} but does not depend on it"]),
+    "circle": ([step("a", task="Use {b}"), step("b", "a")], ["quotes {b}, which waits for 'a' itself; take the"]),
     "item without for_each": ([step(task="Do {item}")], ["quotes {item}"]),
     "for_each": ([step("a"), step("b", for_each="a")], ["runs for each of 'a': not a dependency"]),
     "for_each of nothing": ([step(for_each="z")], ["runs for each of 'z'"]),

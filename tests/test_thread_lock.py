@@ -23,6 +23,7 @@ from graphs import Step, Workflow
 from graphs.engine.thread_lock import ThreadLock, WhenBusy, _lines, thread_lock
 from graphs.errors import ConfigurationError, ThreadBusyError
 from graphs.storage import sqlite
+from tests.chat import Killed
 from tests.processes import Processes
 
 Lock = Callable[..., ThreadLock]
@@ -236,10 +237,6 @@ def test_a_lock_of_another_process_ends_with_it(processes: Processes) -> None:
 # Runs
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
 def test_two_workers_that_resume_a_run_do_each_step_once(saver: Any, call: Any) -> None:
     ran = []
 
@@ -295,24 +292,6 @@ def test_a_run_that_may_not_wait_is_refused_and_changes_nothing(saver: Any) -> N
 
 def test_a_stream_that_is_left_gives_the_thread_back(saver: Any) -> None:
     graph = Workflow([Step("a", "worker", "a")], agents=[Agent("worker", function=str)]).compile(saver)
-
-    async def leave() -> None:
-        async for _ in graph.astream({"messages": "go"}, config()):
-            break
-
     for _ in graph.stream({"messages": "go"}, config()):
         break
-    asyncio.run(leave())
     assert graph.invoke({"messages": "go"}, config(when_busy="refuse"))["status"] == "completed"
-
-
-def test_the_thread_may_be_in_the_graphs_own_config(saver: Any) -> None:
-    graph = Workflow([Step("a", "worker", "a")], agents=[Agent("worker", function=str)]).compile(saver)
-    bound = graph.with_config(config(when_busy="refuse"))
-
-    def is_refused() -> None:
-        with pytest.raises(ThreadBusyError):
-            bound.invoke({"messages": "go"})
-
-    with thread_lock(saver, config())[0]:
-        elsewhere(is_refused).join()
