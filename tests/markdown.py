@@ -123,6 +123,11 @@ class _Html(HTMLParser):
         self.links += [value for name, value in attrs if name in ("href", "src") and value]
 
 
+def page(name: str) -> Page:
+    """Return a Markdown file by its path in the project."""
+    return Page(ROOT / name, (ROOT / name).read_text())
+
+
 def pages() -> list[Page]:
     """Return every page of the project."""
     markdown = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]

@@ -42,3 +42,8 @@ def supervised(work: Agent, judge: Agent | None = None, *, checkpointer: Any = N
 
 def ended(state: Any) -> tuple[str, str]:
     return state["status"], state["messages"][-1].text
+
+
+def edited(text: str) -> dict[str, Any]:
+    """Return a person's decision to accept the work with another text."""
+    return {"type": "edit", "edited_action": {"name": "accept_work", "args": {"text": text}}}

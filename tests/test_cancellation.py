@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_config
 
 from agents import Agent, Retry
@@ -205,25 +204,6 @@ def test_a_run_is_cancelled_from_another_thread(watched: bool) -> None:
     with pytest.raises(WorkCancelledError):
         list(graph.stream(ASK, cancellation.holding(), stream_mode=["custom"] if watched else ["values"]))
     assert len(model.calls) == 1
-
-
-def test_a_cancelled_run_is_resumed_where_it_was() -> None:
-    done: list[str] = []
-    cancellation = Cancellation()
-
-    def work(task: str) -> str:
-        done.append(task)
-        if done == ["one", "two"]:
-            cancellation.cancel()
-        return task
-
-    steps = [Step("a", "ann", "one"), Step("b", "ann", "two", ["a"]), Step("c", "ann", "three", ["b"])]
-    graph = Workflow(steps, agents=[Agent("ann", function=work)]).compile(InMemorySaver())
-    config = RunnableConfig(configurable={"thread_id": "1"})
-    with pytest.raises(WorkCancelledError):
-        graph.invoke(ASK, cancellation.holding(config))
-    assert graph.invoke(None, config)["status"] == "completed"
-    assert done == ["one", "two", "three"]
 
 
 def test_what_waits_is_woken_by_a_cancellation() -> None:

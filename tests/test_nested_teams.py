@@ -13,6 +13,7 @@ from graphs import Planner, Router, Step, Supervisor, Workflow
 from graphs.storage import sqlite
 from tests import roles
 from tests.nested import ACCEPTED, ASK, GOOD, REJECTED, THREAD, WELL, chosen, reject, workflow
+from tests.supervised import edited
 
 
 def decisions(**replies: Any) -> ScriptedModel:
@@ -79,10 +80,6 @@ def waiting(saver: Any, drafts: Iterator[str]) -> Any:
     careful = Supervisor(writer, review=reject, max_revisions=0, escalate="human").as_agent("leaf")
     steps = workflow(careful, None).as_agent("inner", "Does it.")
     return Router([steps], classifier=lambda text: "inner", model=False).compile(saver)
-
-
-def edited(text: str) -> dict[str, Any]:
-    return {"type": "edit", "edited_action": {"name": "accept_work", "args": {"text": text}}}
 
 
 def test_a_person_decides_deep_inside_after_a_restart(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from agents.testing import Reply, ScriptedModel
 from graphs import ConfigurationError, Orchestrator, Planner, Router
 from graphs.orchestrator import ALONE
 from tests import roles
+from tests.supervised import ended
 
 ASK = {"messages": "Find rain facts and write a poem of them."}
 AT_ONCE = Retry(wait=0)
@@ -73,10 +74,6 @@ def orchestrator(model: ScriptedModel, *team: Agent, checkpointer: Any = None, *
     if planning:
         options["planner"] = Planner(agents, model=model, retry=AT_ONCE, **planning)
     return Orchestrator(agents, model=model, retry=AT_ONCE, **options).compile(checkpointer)
-
-
-def ended(state: Any) -> tuple[str, str]:
-    return state["status"], state["messages"][-1].text
 
 
 # Triage

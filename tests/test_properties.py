@@ -11,8 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from agents import Agent, Retry
-from agents.testing import ScriptedModel
-from graphs import Planner, Step, Workflow
+from graphs import Step, Workflow
 from graphs.engine import findings
 from tests.chat import Killed
 
@@ -156,10 +155,3 @@ def test_who_follows_the_findings_gets_to_a_sound_plan(plan: list[dict[str, Any]
             return
         plan = obeyed(plan, sentences)
     assert findings(plan, ["works"]) == []
-
-
-def test_a_planner_corrects_a_plan_that_quotes_itself() -> None:
-    flawed = [{"id": "s0", "agent": "works", "task": "do {s0}", "dependencies": []}]
-    plans_ = [{"steps": flawed}, {"steps": obeyed(flawed, findings(flawed, ["works"]))}]
-    state = Planner(team(), model=ScriptedModel(plans_)).compile().invoke({"messages": "x"})
-    assert (state["status"], state["steps"]["s0"]["task"]) == ("completed", "do it")

@@ -16,7 +16,7 @@ from graphs.distributed import Queue
 from graphs.errors import ConfigurationError, StorageError
 from graphs.storage import postgres, state
 from tests import crew
-from tests.markdown import Page, pages
+from tests.markdown import page
 from tests.processes import Processes
 from tests.queued import log, needs_postgres, status, wait, working
 from tests.waiting import until
@@ -185,7 +185,3 @@ def test_the_examples_of_the_pages_work(uri: str, office: Processes, monkeypatch
     assert scope["shouted"]("help")[1] == "HELP"
     worker.send(signal.SIGTERM)
     assert worker.wait().code == COMPLETED
-
-
-def page(name: str) -> Page:
-    return next(page for page in pages() if page.name == name)

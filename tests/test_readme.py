@@ -4,9 +4,9 @@ import pytest
 
 import agents
 import graphs
-from tests.markdown import ROOT, Page
+from tests.markdown import page
 
-README = Page(ROOT / "README.md", (ROOT / "README.md").read_text())
+README = page("README.md")
 PATTERNS = ("Planner", "Workflow", "Router", "Supervisor", "Network", "Orchestrator")
 FIRST_SCREEN = 25
 """Lines that are seen before anybody scrolls, with the picture."""

@@ -19,7 +19,7 @@ from agents.runtime import is_transient
 from agents.testing import Fault, FaultyProvider, RecordedModel, RecordingError, Reply, ScriptedModel
 from graphs import Planner
 from tests.chat import add
-from tests.markdown import pages
+from tests.markdown import page
 from tests.tables import each
 
 STEPS = [
@@ -279,10 +279,10 @@ def test_a_recording_needs_a_file_or_a_model(tmp_path: Path) -> None:
 
 def test_the_page_shows_the_file_that_its_example_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    page = next(page for page in pages() if page.name == "docs/testing.md")
-    example = next(block.text for block in page.blocks if "RecordedModel(" in block.text)
-    exec(compile(example, page.name, "exec"), {"__name__": "example"})
-    shown = next(block.text for block in page.blocks if block.language == "yaml")
+    blocks = page("docs/testing.md").blocks
+    example = next(block.text for block in blocks if "RecordedModel(" in block.text)
+    exec(compile(example, "docs/testing.md", "exec"), {"__name__": "example"})
+    shown = next(block.text for block in blocks if block.language == "yaml")
     assert (tmp_path / "recordings" / "haiku.yaml").read_text() == shown
 
 

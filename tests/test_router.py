@@ -71,10 +71,6 @@ def test_a_user_cannot_help_where_the_model_is_out_of_reach(call: Any, replies: 
     assert state["stop_reason"].endswith(state["errors"][0]["message"])
 
 
-def test_a_threshold_of_nothing_takes_any_known_agent(call: Any) -> None:
-    assert route(call, {"billing": 0.0}, threshold=0)["route"]["chosen"] == ["billing"]
-
-
 # Asking the user
 
 

@@ -68,12 +68,6 @@ def test_if_the_merger_fails_the_answers_follow_each_other(call: Any) -> None:
     assert [error["where"] for error in state["errors"]] == ["merge"]
 
 
-def test_without_a_model_the_answers_follow_each_other(call: Any) -> None:
-    state = by_function(call, ["sports", "billing"], multiple=True)
-    assert outcome(state)[2] == "sports: the request\n\nbilling: the request"
-    assert (state["errors"], state["usage"]["calls"]) == ([], 0)
-
-
 # Nesting
 
 

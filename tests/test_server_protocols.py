@@ -17,7 +17,7 @@ from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from agents import Agent, Settings
 from agents.testing import ScriptedModel
 from graphs import Planner
-from tests.markdown import ROOT, Page
+from tests.markdown import page
 from tests.server_process import TOKEN, Desk, ServerProcess, free_port
 from tests.waiting import PATIENCE
 
@@ -83,7 +83,7 @@ def test_an_a2a_client_gets_an_answer_and_can_ask_on(langgraph: ServerProcess, d
 def documented(server: ServerProcess) -> dict[str, Any]:
     """Return what the examples of docs/deploy.md define, for this server."""
     known: dict[str, Any] = {}
-    for block in Page(ROOT / "docs" / "deploy.md", (ROOT / "docs" / "deploy.md").read_text()).blocks:
+    for block in page("docs/deploy.md").blocks:
         if block.language == "python":
             exec(block.text.replace("http://127.0.0.1:2024", server.url), known)
     return known

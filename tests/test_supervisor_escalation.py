@@ -15,7 +15,7 @@ from agents import Agent
 from agents.testing import ScriptedModel
 from graphs import Supervisor
 from graphs.storage import sqlite
-from tests.supervised import ASK, GOOD, THREAD, bad, critic, ended, endless, in_turn, part, supervised, worker
+from tests.supervised import ASK, GOOD, THREAD, bad, critic, edited, ended, endless, in_turn, part, supervised, worker
 
 # Escalation to an agent
 
@@ -70,10 +70,6 @@ def decide(call: Any, graph: Any, decision: Any) -> Any:
 
 def rejected(feedback: str) -> dict[str, str]:
     return {"type": "reject", "message": feedback}
-
-
-def edited(text: str) -> dict[str, Any]:
-    return {"type": "edit", "edited_action": {"name": "accept_work", "args": {"text": text}}}
 
 
 def test_a_person_is_shown_the_case(call: Any) -> None:

@@ -20,7 +20,7 @@ from agents.testing import Reply, ScriptedModel
 from agents.tracing import trace_as_set
 from graphs import Planner, Step, Supervisor, Workflow
 from tests.collector import Collector
-from tests.markdown import pages
+from tests.markdown import page
 
 SECRET = "tulips"
 """A word of every prompt, answer, tool call and error."""
@@ -271,7 +271,7 @@ def test_a_setting_that_is_neither_is_refused() -> None:
 
 
 def test_the_page_shows_the_tree_that_its_example_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    page = next(page for page in pages() if page.name == "docs/tracing.md")
-    example, shown = (next(block.text for block in page.blocks if block.language == kind) for kind in ("python", ""))
-    exec(compile(example, page.name, "exec"), {"__name__": "example"})
+    tracing = page("docs/tracing.md")
+    example, shown = (next(block.text for block in tracing.blocks if block.language == kind) for kind in ("python", ""))
+    exec(compile(example, tracing.name, "exec"), {"__name__": "example"})
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == shown.rstrip().splitlines()

@@ -23,11 +23,6 @@ def test_steps_get_the_request_and_the_results_of_their_dependencies(call: Any) 
     assert state["messages"][-1].text == "the request? {x} the request?"
 
 
-def test_a_step_sees_its_own_dependencies_only(call: Any) -> None:
-    state = call(graph_of(step("a"), step("b", "a"), step("c", "b", agent="context")), ASK)
-    assert field(state, "data")["c"] == {"b": "do b"}
-
-
 def test_several_last_results_are_all_in_the_answer() -> None:
     state = graph_of(step("a"), step("b", "a"), step("c", "a")).invoke(ASK)
     assert state["messages"][-1].text == "## b\n\ndo b\n\n## c\n\ndo c"

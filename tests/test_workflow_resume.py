@@ -115,18 +115,6 @@ def answers(state: Any) -> Command[Any]:
     return Command(resume={item.id: item.value["question"].upper() for item in state["__interrupt__"]})
 
 
-def test_an_agent_may_ask_and_goes_on_with_the_answer(call: Any) -> None:
-    counted: list[str] = []
-    ask, _ = asker()
-    echo = Agent("echo", function=lambda task: counted.append(task) or task)
-    steps = [step("a"), step("q", "a", agent="ask"), step("b", "q", task="{q}")]
-    graph = graph_of(*steps, agents=[ask, echo], checkpointer=InMemorySaver())
-    asked = call(graph, ASK, THREAD)
-    assert [item.value for item in asked["__interrupt__"]] == [{"question": "do q"}]
-    assert call(graph, answers(asked), THREAD)["steps"]["b"]["result"] == "do q: DO Q"
-    assert counted == ["do a", "do q: DO Q"]
-
-
 def test_join_any_does_not_wait_for_a_person(call: Any) -> None:
     done: list[str] = []
     ask, _ = asker()
