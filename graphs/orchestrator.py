@@ -12,8 +12,8 @@ from langgraph.graph import START
 from agents import Agent, Answer, AnyAgent, Decided, Decision, Retry
 from agents.assignment import History
 from agents.checks import Check, as_requested
-from graphs.decisions import plans, prompts, question_of, triaging, verdicts
-from graphs.engine import Conclusion, Node, PatternGraph, StepRecord, problem, problems_inside, team_of
+from graphs.decisions import plans, prompts, triaging, verdicts
+from graphs.engine import Node, PatternGraph, StepRecord, problem, problems_inside, team_of
 from graphs.errors import ConfigurationError
 from graphs.planner import Planner
 from graphs.supervisor import Supervisor, SupervisorState
@@ -108,7 +108,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
 
     def ask_for_triage(self, state: OrchestratorState) -> list[BaseMessage]:
         """Give the model the request."""
-        return [self.system, question_of(self.assignment(state))]
+        return [self.system, prompts.question_of(self.assignment(state))]
 
     def take_triage(self, state: OrchestratorState, decided: Decided) -> dict[str, Any]:
         """Record which agent gets the request, if one can answer it alone."""
@@ -201,17 +201,12 @@ class Orchestrator(Supervisor[OrchestratorState]):
         return "agent" if self._author(state) and is_wording and state["revisions"] == 0 else "plan"
 
     def take_alone(self, state: OrchestratorState, answer: Answer) -> dict[str, Any]:
-        """Keep what a single agent answered."""
-        return self._chosen(state, "baseline", "assistant", answer, "assistant")
+        """Answer with what a single agent answered; it is not reviewed."""
+        return {"status": "completed", **self._chosen(state, "baseline", "assistant", answer, "assistant")}
 
-    def conclude(self, state: OrchestratorState) -> Conclusion:  # type: ignore[override]
-        """Answer with the accepted work; the baseline's is not reviewed."""
-        if self.baseline and state["work"]:
-            shown = {"text": state["work"], "message_id": state["work_id"]}
-            return {**shown, "status": "completed", "stop_reason": None}  # type: ignore[typeddict-item]
-        if self.baseline:
-            return {"text": state["stop_reason"] or "", "status": "failed", "stop_reason": state["stop_reason"]}
-        return super().conclude(state)
+    def alone_failed(self, state: OrchestratorState, error: Exception) -> dict[str, Any]:
+        failed = self.work_failed(state, error)
+        return {**failed, **self._ending(state, "failed", failed["stop_reason"])}
 
     def lacking(self, state: Mapping[str, Any], pending: Sequence[str]) -> list[str]:
         """Return the agent that got a stored request, if it is gone."""
@@ -223,7 +218,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
     def build(self) -> PatternGraph[OrchestratorState]:
         graph = PatternGraph(self, self.state_schema)
         if self.baseline:
-            graph.add_node("assistant", Node(self.assign, self.worker, self.take_alone, failed=self.work_failed))
+            graph.add_node("assistant", Node(self.assign, self.worker, self.take_alone, failed=self.alone_failed))
             graph.add_edge(START, "assistant")
             graph.add_edge("assistant", "answer")
             return graph

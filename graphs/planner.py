@@ -13,7 +13,7 @@ from agents import Agent, Answer, AnyAgent, Assignment, Decided, Decision, Retry
 from agents.arguments import check_limits
 from agents.assignment import History, check_history, escaped
 from agents.settings import settings
-from graphs.decisions import plan_stream, plans, prompts, question_of
+from graphs.decisions import plan_stream, plans, prompts
 from graphs.engine import (
     Conclusion,
     Execute,
@@ -129,7 +129,7 @@ class Planner(Pattern[PlannerState]):
 
     def ask_for_plan(self, state: PlannerState) -> list[BaseMessage]:
         """Give the model the request, and the flaws or the results of its last plan."""
-        messages: list[BaseMessage] = [SystemMessage(self.system), question_of(self.assignment(state))]
+        messages: list[BaseMessage] = [SystemMessage(self.system), prompts.question_of(self.assignment(state))]
         if state["steps"]:
             messages.append(HumanMessage(plans.replan_text(state["steps"])))
         if corrections := plans.correction_text(state["feedback"], state["flaws"]):
@@ -274,8 +274,8 @@ class Planner(Pattern[PlannerState]):
         def flaws(state: PlannerState, plan: Plan) -> list[str]:
             return self._flaws(state, plan) or plans.made_up(plan, self._sources(state))
 
-        early = plan_stream.BeginEarly(self.execute, self.may_begin, flaws)
-        return plan_stream.StreamedPlan(self.ask_for_plan, self.decide, self.take_plan, self.no_plan, early)
+        asking = (self.ask_for_plan, self.decide, self.take_plan, self.no_plan)
+        return plan_stream.StreamedPlan(*asking, execute=self.execute, may_begin=self.may_begin, flaws=flaws)
 
     def build(self) -> PatternGraph[PlannerState]:
         graph = PatternGraph(self, self.state_schema)

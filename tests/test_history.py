@@ -9,7 +9,7 @@ from agents import Agent, Settings
 from agents.assignment import count_tokens, quote
 from agents.testing import ScriptedModel
 from graphs import ConfigurationError, Network, Orchestrator, Planner, Router, Step, Supervisor, Workflow
-from graphs.decisions import question_of
+from graphs.decisions.prompts import question_of
 from tests.tables import each
 
 WINDOW = 8192

@@ -1,7 +1,6 @@
 """Decisions that patterns ask models for, and the reading of their replies.
 
-prompts        the prompts of all patterns
-question       a request as one message
+prompts        the prompts of all patterns, and a request as one message
 plans          plans of steps, and the final answer; plan_stream: steps that begin while their plan is written
 classifiers    which agent suits a request; embedding_classifier: by similarity, without a chat model
 verdicts       reviews of work
@@ -16,7 +15,6 @@ from graphs.decisions import classifiers, handoffs, plan_stream, plans, prompts,
 from graphs.decisions.classifiers import Classifier
 from graphs.decisions.embedding_classifier import Candidate, EmbeddingClassifier
 from graphs.decisions.handoffs import handoff_tool
-from graphs.decisions.question import question_of
 from graphs.decisions.verdicts import CRITERIA, Review
 
 __all__ = [
@@ -31,7 +29,6 @@ __all__ = [
     "plan_stream",
     "plans",
     "prompts",
-    "question_of",
     "speakers",
     "triaging",
     "verdicts",

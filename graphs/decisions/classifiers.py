@@ -20,7 +20,6 @@ from agents.runtime import Attempts, Effects, SyncAsyncRunnable, Tally, add_usag
 from agents.settings import settings
 from graphs.decisions import prompts
 from graphs.decisions.embedding_classifier import Classified, EmbeddingClassifier, candidate
-from graphs.decisions.question import question_of
 from graphs.engine import Problem, describe, problem
 from graphs.errors import ConfigurationError, DecisionError
 
@@ -60,7 +59,7 @@ class ModelClassifier(SyncAsyncRunnable[Assignment, Classified]):
         self.system = SystemMessage(prompts.ROUTE.format(team=describe(team), examples=_examples(team)))
 
     async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Classified:
-        decided = await effects.invoke(self.decision, [self.system, question_of(value)], config)
+        decided = await effects.invoke(self.decision, [self.system, prompts.question_of(value)], config)
         ranking = decided["value"]
         return {
             "candidates": [candidate(ranked["agent"], ranked["confidence"]) for ranked in ranking["candidates"]],

@@ -13,7 +13,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -61,17 +60,6 @@ class StepReader:
         return steps
 
 
-@dataclass(frozen=True)
-class BeginEarly(Generic[S]):
-    """The rules by which steps begin before their plan is whole."""
-
-    execute: Execute
-    """Runs them."""
-    may_begin: Callable[[S], bool]
-    flaws: Callable[[S, Plan], list[str]]
-    """Flaws of the steps so far; the next step begins only without any."""
-
-
 class StreamedPlan(Node[S, Decided]):
     """The node that plans: asks as every node does or, where steps may begin at once, while the plan is written.
 
@@ -80,7 +68,9 @@ class StreamedPlan(Node[S, Decided]):
 
     Args:
         no_plan: (state, problem) -> update, where no plan was written.
-        early: How steps begin early.
+        execute: Runs the steps that begin early.
+        may_begin: Whether steps may begin before the plan is whole.
+        flaws: Flaws of the steps so far; another one begins only if there are none.
     """
 
     def __init__(
@@ -89,21 +79,22 @@ class StreamedPlan(Node[S, Decided]):
         decide: Decision,
         take: Callable[[S, Decided], Update],
         no_plan: Callable[[S, Problem], Update],
-        early: BeginEarly[S],
+        *,
+        execute: Execute,
+        may_begin: Callable[[S], bool],
+        flaws: Callable[[S, Plan], list[str]],
     ) -> None:
         super().__init__(ask, decide, take, failed=lambda state, error: no_plan(state, problem("plan", error)))
-        self.messages = ask
-        self.decide = decide
-        self.no_plan = no_plan
-        self.early = early
+        self.messages, self.decide, self.no_plan = ask, decide, no_plan
+        self.execute, self.may_begin, self.flaws = execute, may_begin, flaws
 
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Update:
         """Return the update of the state, with the records of the steps if any began."""
         is_timed = within_budget(self.decide, config) is not self.decide
-        if is_timed or not self.early.may_begin(value) or not await self.decide.streams(effects):
+        if is_timed or not self.may_begin(value) or not await self.decide.streams(effects):
             return await super().run(effects, value, config)
         started, began = time.time(), time.monotonic()
-        run = self.early.execute.run_of(effects, value, config)
+        run = self.execute.run_of(effects, value, config)
         plan = PlanInWriting(self, effects, value, config, run)
         try:
             update, end = await plan.follow()
@@ -138,8 +129,6 @@ class Written(TypedDict):
     written: float
     """Seconds since the epoch."""
     usage: Usage
-    started: None
-    ended: None
 
 
 class PlanInWriting(Generic[S]):
@@ -230,9 +219,9 @@ class PlanInWriting(Generic[S]):
         if step.id in self._before:
             return next(other for other in self.begun if other.id == step.id)
         plan = [other.as_dict() for other in (*self.begun, step)]
-        return None if self.node.early.flaws(self.state, plan) else step
+        return None if self.node.flaws(self.state, plan) else step
 
 
 def _written(status: Literal["step", "plan", "broken"], usage: Usage, **fields: object) -> Written:
-    blank: dict[str, object] = {"step": {}, "plan": [], "problem": None, "faults": [], "started": None, "ended": None}
+    blank: dict[str, object] = {"step": {}, "plan": [], "problem": None, "faults": []}
     return cast(Written, {**blank, "status": status, "written": time.time(), "usage": usage, **fields})

@@ -1,6 +1,11 @@
-"""The prompts of the patterns. Text only; the words of agents are always quoted as data."""
+"""The prompts of the patterns, and requests in them; the words of agents are always quoted as data."""
 
 from __future__ import annotations
+
+from langchain_core.messages import HumanMessage
+
+from agents.assignment import Assignment, cut_history, files_of, quote, quote_conversation, task_for_model
+from agents.settings import max_history_tokens
 
 PLAN = """You are the planner of a team. Break the user's request into steps and give each step to one agent.
 
@@ -125,3 +130,22 @@ REJECTED = """A person has read your plan and rejected it.
 {feedback}
 
 Write the whole plan again so that it meets the feedback."""
+
+
+def question_of(assignment: Assignment) -> HumanMessage:
+    """Return a request for a model that decides about it instead of answering it, with its pictures and files.
+
+    The conversation and context are quoted above it: earlier answers of agents are not words of the deciding model.
+    """
+    task = assignment["task"]
+    request = assignment.get("request") or HumanMessage("")
+    limit = max_history_tokens()
+    parts = [quote_conversation(cut_history(assignment.get("conversation", ()), limit))]
+    parts += [quote(label, text) for label, text in assignment.get("context", {}).items()]
+    if request.text.strip() and request.text.strip() != task.strip():
+        parts.append(quote("The user's request", str(request.text)))
+        task = task_for_model(assignment)
+    above = "\n\n".join(filter(None, parts))
+    text = f"{above}\n\nThe last message:\n{task}" if above else task
+    files = files_of(request)
+    return HumanMessage([{"type": "text", "text": text}, *files] if files else text)

@@ -17,7 +17,6 @@ from agents.decisions import OneOf, Short, nearest
 from agents.runtime import Effects, SyncAsyncRunnable, call, no_usage
 from graphs.decisions import prompts
 from graphs.decisions.handoffs import FINISH, Turn
-from graphs.decisions.question import question_of
 from graphs.engine import (
     ASKS,
     KEPT,
@@ -150,7 +149,7 @@ class Discussion:
             self.choose = Node(self.ask_for_speaker, decision, self.take_choice, failed=self.choice_failed)
 
     def ask_for_speaker(self, state: DiscussionState) -> list[BaseMessage]:
-        return [self.system, question_of(self.assignment(state))]
+        return [self.system, prompts.question_of(self.assignment(state))]
 
     def take_choice(self, state: DiscussionState, decided: Decided) -> Update:
         """Give the floor to the peer that was named, or end with the last words."""

@@ -121,7 +121,8 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
                     async for chunk in run:
                         yield chunk
             except GraphInterrupt as asked:
-                raise _once_each(asked) from None
+                # Each question once: a step's task and the node around it both ask it.
+                raise GraphInterrupt(tuple({question.id: question for question in asked.args[0]}.values())) from None
 
     def _in_scope(self, input_: object, config: RunnableConfig) -> tuple[Any, RunnableConfig]:
         """Return what to enter for a run of its own, whose tools may trust the program's own words."""
@@ -222,8 +223,3 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """Show the drawing in a notebook; LangGraph would have a service on the internet make the picture."""
         return display(self)
-
-
-def _once_each(asked: GraphInterrupt) -> GraphInterrupt:
-    """Return an interrupt that lists each question once: a step's task and the node around it both ask it."""
-    return GraphInterrupt(tuple({question.id: question for question in asked.args[0]}.values()))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, takewhile
+from itertools import chain, count, takewhile
 from typing import Any, cast
 
 from langchain_core.runnables.graph import Edge, Graph
@@ -73,7 +73,8 @@ def _distinct(graph: Graph) -> Graph:
     taken: set[str] = set()
     for group in sorted({_group(edge) for edge in graph.edges} - {""}):
         name = group.rpartition(":")[2]
-        label = next(candidate for candidate in _numbered(name) if candidate not in taken)
+        labels = chain([name], (f"{name}_{number}" for number in count(2)))
+        label = next(label for label in labels if label not in taken)
         taken.add(label)
         if label != name:
             new[group] = label
@@ -91,11 +92,6 @@ def _group(edge: Edge) -> str:
 
 def _ends(edge: Edge) -> tuple[list[str], list[str]]:
     return edge.source.split(":")[:-1], edge.target.split(":")[:-1]
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    yield from (f"{name}_{number}" for number in count(2))
 
 
 def _opened(graph: Graph, name: str, boxes: Sequence[Box], deeper: int | bool) -> Graph:

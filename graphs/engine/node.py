@@ -13,7 +13,6 @@ from langgraph.types import Command
 
 from agents import Agent, Retry
 from agents.runtime import (
-    AttemptOutcome,
     Attempts,
     Effects,
     SyncAsyncRunnable,
@@ -86,7 +85,12 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         usage = named(outcome.usage, self.books) if self.books else outcome.usage
         agent = next(iter(usage["agents"]), self.books or "").partition("/")[0]
         worked: Worked = {"node": node, "agent": agent, "started": started, "ended": time.time()}
-        update = self._taken(value, outcome)
+        if outcome.error is None:
+            update = self.take(value, outcome.reply)
+        elif self.failed is None:
+            raise outcome.error
+        else:
+            update = self.failed(value, outcome.error)
         if outcome.error is None and (faults := recovered(node, outcome.faults)):
             update = {**update, "errors": [*faults, *update.get("errors", ())]}
         return {"usage": usage, "worked": [worked], "seconds": time.monotonic() - began, **update}
@@ -94,13 +98,6 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
     def boxes(self, name: str) -> list[Box]:
         """Return what a drawing shows in place of the node: the agents at work in it."""
         return each([self.agent] if isinstance(self.agent, Agent) else getattr(self.agent, "agents", ()), name)
-
-    def _taken(self, state: Any, outcome: AttemptOutcome) -> Update:
-        if outcome.error is None:
-            return self.take(state, outcome.reply)
-        if self.failed is None:
-            raise outcome.error
-        return self.failed(state, outcome.error)
 
 
 class Rule(Runnable[Any, Any]):

@@ -113,16 +113,13 @@ def _check_dependencies(step: Step, known: Collection[str], flaws: Flaws) -> Non
         )
 
 
-def _own_labels(step: Step) -> list[str]:
-    return [label for label, is_set in (("item", step.for_each), (LAST_ROUND, step.until)) if is_set]
-
-
 def _check_quotations(step: Step, order: Order, flaws: Flaws) -> None:
+    own = [label for label, is_set in (("item", step.for_each), (LAST_ROUND, step.until)) if is_set]
     for name in dict.fromkeys(quoted(step)):
         quotes = f"Step {step.id!r} quotes {{{name}}}"
         if name == step.id:
             flaws.add(True, f"{quotes}, its own result; take the quotation out.")
-        elif name in (*step.dependencies, "request", *_own_labels(step)):
+        elif name in (*step.dependencies, "request", *own):
             continue
         elif name not in order.needs:
             sentence = f"{quotes}, which is neither 'request' nor a dependency; for plain braces write {{{{{name}}}}}."

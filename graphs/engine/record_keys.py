@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -13,13 +13,6 @@ from agents.runtime import COUNTS
 from graphs.engine.state import KEPT, STATUSES, hints_of
 from graphs.engine.step_records import is_record
 from graphs.errors import ConfigurationError
-
-_ITEMS: Mapping[str, set[str]] = {
-    "errors": {"where", "kind", "message"},
-    "plan": {"id", "agent", "task", "dependencies"},
-    "worked": {"started", "ended"},
-}
-"""Keys that the items of a list have in every record."""
 
 
 def without_record(input_: object, state: type, record: type, inputs: type, *, is_nested: bool) -> object:
@@ -65,12 +58,17 @@ def record_of(values: Mapping[str, Any]) -> dict[str, Any]:
     return record
 
 
-def _listed(key: str, value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, Mapping) and item.keys() >= _ITEMS[key] for item in value)
+def _list_of(*keys: str) -> Callable[[Any], bool]:
+    """Return the test for lists whose items have at least these keys."""
+    return lambda value: (
+        isinstance(value, list) and all(isinstance(item, Mapping) and item.keys() >= {*keys} for item in value)
+    )
 
 
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
-    **{key: partial(_listed, key) for key in _ITEMS},
+    "errors": _list_of("where", "kind", "message"),
+    "plan": _list_of("id", "agent", "task", "dependencies"),
+    "worked": _list_of("started", "ended"),
     "messages": lambda value: isinstance(value, list) and all(isinstance(item, BaseMessage) for item in value),
     "seconds": lambda value: isinstance(value, int | float),
     "status": lambda value: isinstance(value, str),

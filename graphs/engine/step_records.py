@@ -119,7 +119,7 @@ class AtWork:
 
     def add(self, record: StepRecord) -> float:
         """Add the time of one step, and return how many seconds that were not known to be worked."""
-        started, ended = record["started"], record["ended"]
+        started, ended = record.get("started"), record.get("ended")
         if started is None or ended is None:
             return 0.0
         first, behind = bisect_left(self._ends, started), bisect_right(self._starts, ended)

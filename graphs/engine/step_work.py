@@ -137,15 +137,12 @@ class StepWork:
             value, text = value_of(step, last, is_item=True), last["result"] or ""
             try:
                 result = text if value is None else value
-                if holds(until, text) if isinstance(until, Mapping) else await self._passes(until, result):
+                if holds(until, text) if isinstance(until, Mapping) else await call(self.effects, until, result):
                     return last_of(step, rounds)
             except Exception as error:
                 return last_of(step, rounds, failed(step, error))
             inputs = inputs.with_(LAST_ROUND, text, value)
         return last_of(step, rounds, failed(step, AgentError(f"not done in {step.max_rounds} rounds")))
-
-    def _passes(self, test: Callable[[Any], object], result: object) -> Coroutine[Any, Any, object]:
-        return call(self.effects, test, result)
 
     async def _attempt(self, step: Step, inputs: StepInputs, begin: Begin) -> StepRecord:
         """Give a step to its agent, and after that has failed for good to its fallback."""
@@ -154,7 +151,8 @@ class StepWork:
                 return new_record(step, "skipped", error=stopped)
             begin()
             assignment = self._assignment(step, inputs)
-            cached = self._cached(step, assignment)
+            cache = self.config.get("configurable", {}).get(CACHE)
+            cached = Cached(step, assignment, cache) if step.cache and cache is not None else None
             if cached and (hit := await cached.get(self.effects)):
                 return new_record(step, "completed", **hit)
             attempts, spent, problems = 0, list[Usage](), list[Problem]()
@@ -208,10 +206,6 @@ class StepWork:
         if request is not None and request.text == self.base["task"]:
             return step.task
         return put_into(step.task, "request", self.base.get("template") or escaped(self.base["task"]))
-
-    def _cached(self, step: Step, assignment: Assignment) -> Cached | None:
-        cache = self.config.get("configurable", {}).get(CACHE)
-        return Cached(step, assignment, cache) if step.cache and cache is not None else None
 
     def _outcome(
         self, step: Step, agent: Agent, assignment: Assignment, held: RunnableConfig

@@ -178,7 +178,8 @@ def reason_to_skip(step: Step, settled: Mapping[str, StepRecord], on_failure: On
         and not (on_failure == "continue" and any(record["status"] == "failed" for record in missing))
     ):
         return "it needs " + ", ".join(f"{record['id']!r}, which {_fate(record)}" for record in missing)
-    if step.when and not holds(step.when, _result_of(settled.get(step.when["step"]))):
+    tested = settled.get(step.when["step"]) if step.when else None
+    if step.when and not holds(step.when, (tested and tested["result"]) or ""):
         condition = next(f"{key} {step.when[key]!r}" for key in CONDITIONS if key in step.when)
         return f"its condition is not met: {step.when['step']!r} {condition}"
     return None
@@ -194,10 +195,6 @@ def holds(tests: Mapping[str, str], result: str) -> bool:
     text = result.strip().casefold()
     wanted = {test: str(tests[test]).strip().casefold() for test in _TESTS if test in tests}
     return all(_TESTS[test](text, value) for test, value in wanted.items())
-
-
-def _result_of(record: StepRecord | None) -> str:
-    return (record["result"] or "") if record else ""
 
 
 def quoted(step: Step) -> list[str]:
