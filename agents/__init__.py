@@ -4,7 +4,7 @@
     worker: a chat model with its tools, a function, or a graph, which may be a pattern of `graphs`
 
 agent            Agent, the worker with a name; conversion: an agent of anything that a user has
-arguments        what they and patterns can be built of
+arguments        checks of what agents and patterns are built with
 assignment       what an agent gets, and the messages of it for a chat model; answer: what an agent returns
 settings         what the caller of a run may set
 errors           what can go wrong; usage: model calls, tokens and cost as data

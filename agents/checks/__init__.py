@@ -2,10 +2,10 @@
 
 guardrails   the checks of an agent: functions on what it is asked and on what it answers
 stated       checks that a request states itself: limits, words, a form, facts that must appear
-forms        the form that it states
-measures     what a text has of all that: counts, words, a language; and a shorter version of it
+forms        the forms that a request may state: JSON, CSV, a table, a list, code
+measures     what a text has of these: counts, words, a language; and a shorter version of it
 figures      figures in texts, and those that come from nowhere
-wanted       words that show what a task may need
+wanted       words of a task that show which tools it may need
 """
 
 from typing import TYPE_CHECKING
