@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager, suppress
 from queue import Empty, Queue
 from typing import Any
 
@@ -18,6 +18,9 @@ _TICK = 0.1
 """Seconds between two pictures; also the longest that a wish to stop waits."""
 _FAREWELL = 0.3
 """Seconds that a stopped run has to put things away."""
+
+_Events = Queue[tuple[RunEvent, float] | None]
+"""The events of a run with their times; None when it ends."""
 
 
 def follow(
@@ -37,8 +40,22 @@ def follow(
         Exception: Whatever ended the run.
     """
     options = {"stream_mode": list(MODES), "subgraphs": True, **({} if context is None else {"context": context})}
+    with _running(lambda: graph.astream(value, config, **options)) as (run, events):
+        for batch in _batches(events):
+            show([change for event, when in batch if (change := state.apply(event, when))])
+            if stop():
+                raise KeyboardInterrupt
+        try:
+            run.result()
+        except CancelledError as error:
+            raise KeyboardInterrupt from error
+
+
+@contextmanager
+def _running(run: Callable[[], AsyncIterator[Any]]) -> Iterator[tuple[Future[None], _Events]]:
+    """Start a run, and give its future and events; at the end it is cancelled, if it goes on, and not waited for."""
     # Not a SimpleQueue: a signal at the end of its time-out can make it wait forever.
-    events: Queue[tuple[RunEvent, float] | None] = Queue()
+    events: _Events = Queue()
     left, ended = threading.Event(), threading.Event()
     tasks: list[asyncio.Task[Any]] = []
 
@@ -46,21 +63,14 @@ def follow(
         tasks.extend(filter(None, [asyncio.current_task()]))
         try:
             if not left.is_set():  # by an interrupt that came while the run was starting
-                async for event in graph.astream(value, config, **options):
+                async for event in run():
                     events.put((event, time.time()))
         finally:
             ended.set()
             events.put(None)
 
     try:
-        run = start_in_background(take).future
-        for batch in _batches(events):
-            show([change for event, when in batch if (change := state.apply(event, when))])
-            if stop():
-                raise KeyboardInterrupt
-        run.result()
-    except CancelledError as error:
-        raise KeyboardInterrupt from error
+        yield start_in_background(take).future, events
     finally:
         left.set()
         for task in () if ended.is_set() else tasks:
@@ -68,7 +78,7 @@ def follow(
         ended.wait(_FAREWELL)
 
 
-def _batches(events: Queue[tuple[RunEvent, float] | None]) -> Iterator[list[tuple[RunEvent, float]]]:
+def _batches(events: _Events) -> Iterator[list[tuple[RunEvent, float]]]:
     """Yield every tick what has come, until the run ends."""
     ended = False
     while not ended:

@@ -7,7 +7,7 @@ from datetime import datetime
 from agents.runtime import plausible
 from graphs.show import svg
 from graphs.show.markup import html_of, render
-from graphs.show.run_summary import RunSummary, text
+from graphs.show.run_summary import RunSummary
 from graphs.show.tables import costs, decisions, table_of
 from graphs.show.wording import Record, one_line
 
@@ -29,10 +29,8 @@ def page(result: Record) -> str:
         "page.html.j2",
         summary=summary,
         heading=one_line(summary.request, _LONGEST_HEADING) or "A run without a request",
-        pattern=text(result.get("pattern")),
-        run=text(result.get("thread_id")),
+        result=result,
         started=_started(result),
-        stop_reason=text(result.get("stop_reason")),
         worked=seconds if isinstance(seconds, int | float) else None,
         usage=plausible(result.get("usage")),
         answer=html_of(summary.answer),
