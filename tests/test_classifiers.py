@@ -57,6 +57,8 @@ class OwnLater:
         (lambda text: ("billing", 0.7), {"billing": 0.7}),
         (lambda text: ["billing", "weather"], {"billing": 1.0, "weather": 1.0}),
         (lambda text: {"weather": 0.2, "billing": 0.9}, {"billing": 0.9, "weather": 0.2}),
+        (lambda text: [("weather", 0.2), ("billing", 0.9)], {"billing": 0.9, "weather": 0.2}),
+        (lambda text: "The Billing agent", {"billing": 1.0}),
         (lambda text: "nobody we know", {"nobody we know": 1.0}),
         (lambda text: None, {}),
         (lambda text: "", {}),

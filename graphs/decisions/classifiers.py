@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, Field, field_validator
 
 from agents import Agent, Assignment, Decision, Retry
-from agents.decisions import OneOf, Short
+from agents.decisions import OneOf, Short, nearest
 from agents.runtime import Attempts, Effects, SyncAsyncRunnable, Tally, add_usage, no_usage
 from agents.settings import settings
 from graphs.decisions import prompts
@@ -94,7 +94,9 @@ class _Asked(SyncAsyncRunnable[Assignment, Classified]):
             task: Assignment = {"task": value["task"]}
             own, _ = asked.configured(config, tally, task)
             ranks = _read(await asked.reply(effects, task, own, tally), self.name)
-        ranked = sorted((candidate(*item) for item in ranks.items()), key=lambda item: -item["confidence"])
+        names = [agent.name for agent in self.team]
+        meant = [candidate(nearest(name, names) or name, confidence) for name, confidence in ranks.items()]
+        ranked = sorted(meant, key=lambda item: -item["confidence"])
         reason = f"decided by {self.name}" if ranked else _undecided()["reason"]
         return {"candidates": ranked, "reason": reason, "decided_by": self.name, "usage": tally.usage}
 
@@ -200,6 +202,8 @@ def _read(answer: object, name: str) -> Mapping[str, float]:
             return {agent: float(confidence)}
         case [*names] if all(isinstance(agent, str) for agent in names):
             return {str(agent): 1.0 for agent in names}
+        case [*pairs] if all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+            return _read(dict(pairs), name)
     raise DecisionError(
         f"The classifier {name!r} returned {answer!r}; it must return a name, several names, "
         "(name, confidence), {name: confidence} or None"
