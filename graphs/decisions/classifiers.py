@@ -203,7 +203,8 @@ def _read(answer: object, name: str) -> Mapping[str, float]:
         case [*names] if all(isinstance(agent, str) for agent in names):
             return {str(agent): 1.0 for agent in names}
         case [*pairs] if all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
-            return _read(dict(pairs), name)
+            ranked: Any = pairs
+            return _read(dict(ranked), name)
     raise DecisionError(
         f"The classifier {name!r} returned {answer!r}; it must return a name, several names, "
         "(name, confidence), {name: confidence} or None"
