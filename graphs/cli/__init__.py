@@ -19,6 +19,7 @@ project     `podium new`
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and end the process with its exit code."""
     from graphs.cli.signals import catch_signals, leave
 
+    gc.set_threshold(100_000, 50, 50)  # what is imported stays, and looking through it takes time
     catch_signals()  # before anything is loaded that takes its time
     leave(command(arguments))
 

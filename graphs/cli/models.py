@@ -47,7 +47,7 @@ def pull_command(
                 name,
                 progress=lambda done, total, source: bars.update(bar, completed=done, total=total, description=source),
             )
-    if available(name):
+    if available(name) and path == known_weights()[name].path:  # not a file of the user's own
         _read_prompts(name)
     say(stdout(), f"{name} is there: {path}")
 
