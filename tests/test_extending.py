@@ -6,11 +6,13 @@ import pytest
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START
+from langgraph.types import Command
 
 from agents import Agent
 from agents.testing import ScriptedModel
 from graphs import Network, Orchestrator, Planner, Router, RouterState, Step, Supervisor, Workflow
 from graphs.engine import Conclusion, Pattern, PatternGraph, PatternState
+from tests.tables import each
 
 PASSED = {"acceptable": True, "evidence": "It is fine."}
 TRIAGE = {"reason": "small", "small": True, "agent": "ann"}
@@ -178,3 +180,18 @@ def test_a_subclass_extends_the_state_of_a_pattern(call: Any) -> None:
     state = call(graph, {"messages": "hi", "customer": "Bo"}, thread)
     assert (state["messages"][-1].text, state["customer"], state["status"]) == ("Done. For Bo.", "Bo", "completed")
     assert call(graph, {"messages": "hi"}, thread)["messages"][-1].text == "Done. For ."
+
+
+@each("returned", [None, {"stop_reason": "done"}, Command(), Command(update={"stop_reason": "done"})])
+def test_model_calls_of_a_function_are_counted_whatever_it_returns(returned: Any, call: Any) -> None:
+    class Asking(Pattern[PatternState]):
+        def build(self) -> PatternGraph[PatternState]:
+            model = ScriptedModel(["word"])
+
+            def ask(state: PatternState) -> Any:
+                model.invoke("?")
+                return returned
+
+            return PatternGraph(self, PatternState).add_node("ask", ask).add_edge(START, "ask").add_edge("ask", END)
+
+    assert call(Asking().compile(), {"messages": "Go."})["usage"]["calls"] == 1

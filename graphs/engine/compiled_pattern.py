@@ -34,7 +34,7 @@ from graphs.engine.drawing import Box, boxes_in, display, look_into
 from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER, is_nested
 from graphs.engine.record_keys import without_record
 from graphs.engine.run_rules import RunRules
-from graphs.engine.savers import STORAGE, in_threads, needs_threads, original
+from graphs.engine.savers import STORAGE, for_caller, original
 from graphs.engine.state import PatternState, open_input
 from graphs.engine.thread_lock import LocksThreads, thread_lock
 
@@ -160,8 +160,7 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
             configurable[STORAGE] = self.checkpointer
         saver = configurable.get(CHECKPOINTER, self.checkpointer)
         if isinstance(saver, BaseCheckpointSaver) and self.checkpointer is not False:
-            saver = original(saver)
-            saver = in_threads(saver) if needs_threads(saver) else saver
+            saver = for_caller(original(saver))
             if is_resumed(input_, own):
                 saver = checking(saver, partial(check_code, pattern, self.fingerprint))
             configurable[CHECKPOINTER] = saver

@@ -87,11 +87,8 @@ def _distinct(graph: Graph) -> Graph:
 
 
 def _group(edge: Edge) -> str:
-    return ":".join(takewhile(bool, (a if a == b else "" for a, b in zip(*_ends(edge), strict=False))))
-
-
-def _ends(edge: Edge) -> tuple[list[str], list[str]]:
-    return edge.source.split(":")[:-1], edge.target.split(":")[:-1]
+    source, target = (end.split(":")[:-1] for end in (edge.source, edge.target))
+    return ":".join(takewhile(bool, (a if a == b else "" for a, b in zip(source, target, strict=False))))
 
 
 def _opened(graph: Graph, name: str, boxes: Sequence[Box], deeper: int | bool) -> Graph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import wraps
 from typing import Any, Generic, TypeVar
 
@@ -138,12 +139,8 @@ def counted(function: Callable[..., Any]) -> Callable[..., object]:
 def _with_usage(update: object, usage: Usage) -> object:
     if not usage["calls"]:
         return update
-    if update is None:
-        return {"usage": usage}
-    if isinstance(update, Mapping):
-        return {"usage": usage, **update}
+    if update is None or isinstance(update, Mapping):
+        return {"usage": usage, **(update or {})}
     if isinstance(update, Command) and (update.update is None or isinstance(update.update, Mapping)):
-        return Command(
-            graph=update.graph, update={"usage": usage, **(update.update or {})}, resume=update.resume, goto=update.goto
-        )
+        return replace(update, update={"usage": usage, **(update.update or {})})
     return update

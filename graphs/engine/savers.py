@@ -34,18 +34,14 @@ def original(saver: object) -> Any:
     return getattr(saver, "original", saver)
 
 
-def needs_threads(saver: Saver) -> bool:
-    """Return whether a sync caller waits for a run, and its saver may be for sync code, or belong to another loop."""
-    return sync_caller.get() is not None and not (
-        getattr(saver, "works_in_background", False) or type(saver) is InMemorySaver
-    )
-
-
-def in_threads(saver: Saver) -> Saver:
-    """Return a copy of a saver, on the same storage, that async code calls as sync code does, in threads.
+def for_caller(saver: Saver) -> Saver:
+    """Return a saver that a run may await: for a sync caller mostly a copy, on the same storage, that works in threads.
 
     Savers for sync code often have no async methods, and those for async code belong to a loop.
     """
+    is_any_loops = getattr(saver, "works_in_background", False) or type(saver) is InMemorySaver
+    if sync_caller.get() is None or is_any_loops:
+        return saver
     own = copy_of(saver)
     own.aget_tuple = _in_thread(saver.get_tuple)
     own.aput, own.aput_writes = _in_thread(saver.put), _in_thread(saver.put_writes)
