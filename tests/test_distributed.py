@@ -22,7 +22,7 @@ from agents.runtime.provider_errors import retry_after
 from agents.testing import LASTING_FAULTS, TRANSIENT_FAULTS, FaultyProvider
 from graphs import Network, Step, Supervisor, Workflow
 from graphs.distributed import on
-from graphs.distributed.packing import pack, unpack
+from graphs.distributed.remote_work import pack, unpack
 from tests.conftest import Call
 from tests.markdown import ROOT
 from tests.remote_team import Sum, checked, keep_notes, until_there

@@ -1,8 +1,8 @@
 """Work beyond one process: steps on other machines, and a queue of runs for workers.
 
-executor     agents whose assignments are worked on elsewhere, behind any executor; remote_work: the work of a worker
+executor     agents whose assignments are worked on elsewhere, behind any executor
+remote_work  the work of a worker, and what passes between them as bytes
 prefect      Prefect as such an executor
-packing      what passes between them, as bytes
 queue        runs over workers: a queue of runs in Postgres
 worker       a worker of that queue; at_work: one of its runs
 jobs         the queue's tables

@@ -33,8 +33,7 @@ from agents.runtime import (
 )
 from agents.settings import Settings, context_of_run
 from graphs.decisions import handoffs
-from graphs.distributed.packing import pack, unpack
-from graphs.distributed.remote_work import RemoteAssignment, RemoteReply, marks_folder, team_at, work_on
+from graphs.distributed.remote_work import RemoteAssignment, RemoteReply, marks_folder, pack, team_at, unpack, work_on
 from graphs.engine import spent
 
 T = TypeVar("T")

@@ -1,9 +1,16 @@
-"""The work of a worker: one assignment of an agent that is looked up by name, from bytes to bytes."""
+"""The work of a worker: one assignment of an agent that is looked up by name, from bytes to bytes.
+
+Values are pickled as executors do it, errors of any class included: providers' errors cannot be unpickled, and so would
+break a process pool, because their classes want the provider's response.
+"""
 
 from __future__ import annotations
 
+import io
+import json
 import math
 import os
+import pickle
 import platform
 import tempfile
 import threading
@@ -13,6 +20,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NotRequired, cast
 
@@ -22,7 +31,7 @@ from langgraph.errors import GraphInterrupt
 from langgraph.func import entrypoint
 from typing_extensions import TypedDict
 
-from agents import Agent, AgentError, Answer, Assignment, Retry, UnknownAgentError
+from agents import Agent, AgentError, Answer, Assignment, Retry, TransientError, UnknownAgentError
 from agents.runtime import (
     Cancellation,
     FailedAttempt,
@@ -30,13 +39,15 @@ from agents.runtime import (
     Tally,
     Usage,
     WorkCancelledError,
+    evidence,
+    explain,
     extended,
     in_run_scope,
+    is_transient,
     run_scope,
 )
 from agents.settings import run_context, settings_from
 from graphs.decisions import handoffs
-from graphs.distributed.packing import pack, unpack
 from graphs.engine import Spent, load_named, team_of, with_rest, within_budget
 
 _LOOK = 0.1
@@ -45,6 +56,8 @@ _FRAMES = 5
 """Innermost frames of a worker's traceback that are kept."""
 
 
+_Judged = tuple[str, str, bool]
+"""An error's text, its explanation, and whether it is transient."""
 Mark = tuple[str, str]
 """A file that exists as long as the coordinator waits, after the name of its folder."""
 
@@ -190,3 +203,67 @@ def team_at(place: str) -> Mapping[str, Agent]:
     """
     value = load_named(place)
     return team_of(value() if callable(value) else value)
+
+
+def pack(value: object) -> bytes:
+    """Return a value as bytes.
+
+    Raises:
+        Exception: Something in it cannot be pickled.
+    """
+    packed = io.BytesIO()
+    _Pickler(packed).dump(value)
+    return packed.getvalue()
+
+
+def unpack(packed: bytes) -> object:
+    """Return the value of some bytes; its classes are imported, so read only what a worker of yours wrote."""
+    return pickle.loads(packed)  # noqa: S301 - the executor reads its own pickles from the same sender
+
+
+class _Pickler(pickle.Pickler):
+    def reducer_override(self, value: object) -> Any:
+        """Take an error apart into its class, arguments, cause and the attributes that decide about retries."""
+        if not isinstance(value, Exception):
+            return NotImplemented
+        kind = type(value)
+        judged_by = {**evidence(value), **vars(value)}
+        attributes = {name: item for name, item in judged_by.items() if item and _is_plain(item)}
+        is_group = isinstance(value, ExceptionGroup)
+        args = value.args if is_group else tuple(arg if _is_plain(arg) else str(arg) for arg in value.args)
+        return _error, (f"{kind.__module__}:{kind.__qualname__}", args, attributes, value.__cause__, _judged(value))
+
+
+def _error(
+    name: str, args: tuple[Any, ...], attributes: Mapping[str, object], cause: BaseException | None, judged: _Judged
+) -> Exception:
+    """Return the error: of its own class if it reads the same here, else a `TransientError` or `AgentError`."""
+    _, explained, transient = judged
+    try:
+        module, _, path = name.partition(":")
+        kind = attrgetter(path)(import_module(module))
+        error = _restored(kind.__new__(kind, *args), attributes, cause)  # without __init__, which wants the response
+        if _judged(error) == judged:
+            return error
+    except Exception:  # noqa: S110 - its class is not here, or needs more than data
+        pass
+    return _restored((TransientError if transient else AgentError)(explained), attributes, cause)
+
+
+def _restored(error: Exception, attributes: Mapping[str, object], cause: BaseException | None) -> Exception:
+    for name, item in attributes.items():
+        BaseException.__setattr__(error, name, item)  # also where its class forbids attributes
+    error.__cause__ = cause
+    return error
+
+
+def _judged(error: Exception) -> _Judged:
+    return str(error), explain(error), is_transient(error)
+
+
+def _is_plain(value: object) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
