@@ -61,13 +61,7 @@ class WaitsForAnswerError(Exception):
 
 
 async def do_run(
-    graph: Any,
-    job_id: int | None,
-    arguments: Arguments,
-    *,
-    storage: Storage,
-    control: RunControl,
-    query: Query,
+    graph: Any, job_id: int | None, arguments: Arguments, *, storage: Storage, control: RunControl, query: Query
 ) -> None:
     """Do a run, or the rest of it.
 

@@ -9,9 +9,6 @@ from agents.runtime import COUNTS, sum_usage, visible
 from graphs.show.run_summary import AgentCost, RunSummary
 from graphs.show.wording import Record, cut, duration, signed
 
-Columns = tuple[tuple[str, str], ...]
-"""The heading of each column, and the key of its values in the records."""
-
 
 class Table(NamedTuple):
     """A table of texts, not yet escaped for any output."""
@@ -22,26 +19,20 @@ class Table(NamedTuple):
     """A sentence below the table."""
 
 
-_COLUMNS: Mapping[str, Columns] = {
-    "plan": (("step", "id"), ("agent", "agent"), ("task", "task"), ("after", "dependencies")),
-    "steps": (
-        ("step", "id"),
-        ("agent", "by"),
-        ("status", "status"),
-        ("tries", "attempts"),
-        ("time", "time"),
-        ("result", "result"),
-    ),
-    "reviews": (("by", "by"), ("criteria met", "score"), ("verdict", "acceptable"), ("feedback", "feedback")),
-    "criteria": (("criterion", "criterion"), ("met", "met"), ("evidence", "evidence")),
-    "candidates": (("agent", "agent"), ("confidence", "confidence"), ("asked", "asked")),
-    "handoffs": (("from", "by"), ("to", "to"), ("task", "task"), ("reason", "reason"), ("refused", "refused")),
-    "said": (("who", "by"), ("text", "text")),
-    "errors": (("where", "where"), ("kind", "kind"), ("message", "message")),
-    "triage": (("small", "small"), ("best agent", "agent"), ("reason", "reason")),
-    "chosen": (("shape", "shape"), ("agent", "agent"), ("calls", "calls"), ("tokens", "tokens"), ("reason", "reason")),
-    "ruling": (("ruling", "type"), ("text", "text"), ("feedback", "feedback")),
+_COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "plan": {"step": "id", "agent": "agent", "task": "task", "after": "dependencies"},
+    "steps": {"step": "id", "agent": "by", "status": "status", "tries": "attempts", "time": "time", "result": "result"},
+    "reviews": {"by": "by", "criteria met": "score", "verdict": "acceptable", "feedback": "feedback"},
+    "criteria": {"criterion": "criterion", "met": "met", "evidence": "evidence"},
+    "candidates": {"agent": "agent", "confidence": "confidence", "asked": "asked"},
+    "handoffs": {"from": "by", "to": "to", "task": "task", "reason": "reason", "refused": "refused"},
+    "said": {"who": "by", "text": "text"},
+    "errors": {"where": "where", "kind": "kind", "message": "message"},
+    "triage": {"small": "small", "best agent": "agent", "reason": "reason"},
+    "chosen": {"shape": "shape", "agent": "agent", "calls": "calls", "tokens": "tokens", "reason": "reason"},
+    "ruling": {"ruling": "type", "text": "text", "feedback": "feedback"},
 }
+"""The headings of columns, and the keys of their values in the records."""
 _DECISIONS = ("triage", "chosen", "route", "plan", "handoffs", "said")
 """Keys of decisions in the order they are made."""
 
@@ -134,10 +125,13 @@ def _step(step: Record) -> dict[str, object]:
 
 
 def _records(key: str, records: Sequence[Record], note: str = "") -> Table | None:
-    columns = _COLUMNS.get(key, ())
-    kept = [column for column in columns if any(record.get(column[1]) not in (None, "", []) for record in records)]
-    rows = [[_cell(name, record.get(name)) for _, name in kept] for record in records]
-    return Table([title for title, _ in kept], rows, note) if kept else None
+    kept = {
+        heading: name
+        for heading, name in _COLUMNS.get(key, {}).items()
+        if any(record.get(name) not in (None, "", []) for record in records)
+    }
+    rows = [[_cell(name, record.get(name)) for name in kept.values()] for record in records]
+    return Table([*kept], rows, note) if kept else None
 
 
 def _cell(name: str, value: object) -> str:
