@@ -16,7 +16,8 @@ from langgraph.config import get_config
 from agents import Agent, Retry
 from agents.runtime import Cancellation, WorkCancelledError, is_cancelled
 from agents.testing import Reply, ScriptedModel
-from graphs import Network, Planner, Router, Step, Supervisor, Workflow
+from graphs import Step, Workflow
+from tests.nested import PATTERNS, Make, team_model
 from tests.waiting import PATIENCE, until
 from tests.workflows import ASK
 
@@ -39,40 +40,19 @@ def interrupted(by: Callable[[], None] = press_ctrl_c) -> tuple[Agent, ScriptedM
         until(lambda: is_cancelled(config))
         return "found"
 
-    return Agent("ann", "Looks up.", instructions="Look up.", model=model, tools=[look_up]), model
+    return Agent("leaf", "Looks up.", instructions="Look up.", model=model, tools=[look_up]), model
 
 
 def in_workflow(agent: Agent) -> Any:
-    return Workflow([Step("a", "ann", "go"), Step("b", "ann", "go")], agents=[agent], max_parallel=1)
-
-
-def in_supervisor(agent: Agent) -> Any:
-    return Supervisor(agent, reviewer=Agent("critic", function=lambda task: "unread"))
-
-
-def in_router(agent: Agent) -> Any:
-    bob = Agent("bob", "Too.", function=lambda task: "bob")
-    return Router([agent, bob], classifier=lambda text: ["ann", "bob"], model=False, multiple=True)
-
-
-def in_network(agent: Agent) -> Any:
-    return Network([agent, Agent("bob", "Too.", function=lambda task: "bob")])
-
-
-def in_planner(agent: Agent) -> Any:
-    steps = [{"id": "a", "agent": "ann", "task": "go", "dependencies": []}]
-    return Planner([in_supervisor(agent).as_agent("ann")], model=ScriptedModel([{"steps": steps}, "unread"]))
-
-
-PATTERNS = [in_workflow, in_supervisor, in_router, in_network, in_planner]
+    return Workflow([Step("a", "leaf", "go"), Step("b", "leaf", "go")], agents=[agent], max_parallel=1)
 
 
 @pytest.mark.parametrize("modes", [["values"], ["custom", "messages"]], ids=["called", "watched"])
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_after_ctrl_c_no_agent_goes_on(pattern: Callable[[Agent], Any], modes: Any) -> None:
+@pytest.mark.parametrize("make", PATTERNS)
+def test_after_ctrl_c_no_agent_goes_on(make: Make, modes: Any) -> None:
     agent, model = interrupted()
     with pytest.raises(KeyboardInterrupt):
-        list(pattern(agent).compile().stream(ASK, stream_mode=modes))
+        list(make(agent, team_model()).compile().stream(ASK, stream_mode=modes))
     assert len(model.calls) == 1
 
 

@@ -19,7 +19,6 @@ from graphs.engine import Pattern
 from graphs.storage import sqlite
 from graphs.storage import state as stored
 from tests.noted import CONFIG, Noted, elsewhere
-from tests.waiting import PATIENCE
 
 
 def asking(folder: Path) -> Any:
@@ -136,30 +135,3 @@ def test_agents_in_supervised_steps_of_a_plan_wait_for_leave_each_for_its_own(tm
     calls = Noted(tmp_path).calls
     assert {"ann-sent", "bob-sent"} < set(calls)
     assert len(calls) == len(set(calls))
-
-
-def test_a_cancelled_run_keeps_what_was_done(tmp_path: Path) -> None:
-    noted, begun = Noted(tmp_path), asyncio.Event()
-
-    async def slow(task: str) -> str:
-        noted("slow-starts")
-        begun.set()
-        await asyncio.sleep(0 if noted.calls.count("slow-starts") > 1 else PATIENCE)
-        return noted("slow")
-
-    agents = [Agent("quick", function=lambda task: noted("quick")), Agent("slow", function=slow)]
-    steps = [Step("a", "quick", "a"), Step("b", "slow", "b", ["a"]), Step("c", "quick", "c", ["b"])]
-    workflow = Workflow(steps, agents=agents)
-
-    async def cancelled(graph: Any) -> None:
-        running = asyncio.create_task(graph.ainvoke({"messages": "go"}, CONFIG))
-        await begun.wait()
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-    with sqlite(tmp_path / "runs.sqlite") as saver:
-        asyncio.run(cancelled(workflow.compile(saver)))
-    with sqlite(tmp_path / "runs.sqlite") as saver:
-        assert asyncio.run(workflow.compile(saver).ainvoke(None, CONFIG))["status"] == "completed"
-    assert sorted(noted.calls) == ["quick", "quick", "slow", "slow-starts", "slow-starts"]

@@ -142,11 +142,7 @@ def test_the_same_settings_share_one_object_and_changed_ones_do_not(monkeypatch:
     assert chat_model() is not model
 
 
-def test_a_server_is_asked_for_its_first_model(provider: Provider) -> None:
-    assert model_name(chat_model()) == "first"
-
-
-def test_a_server_that_is_loading_its_model_is_asked_again(provider: Provider) -> None:
+def test_a_server_that_is_loading_its_model_is_asked_for_its_first_one_again(provider: Provider) -> None:
     provider.loading = 2
     assert model_name(chat_model()) == "first"
 

@@ -221,13 +221,6 @@ def test_a_function_gets_the_task_and_the_result(call: Any) -> None:
     assert verdict["criteria"][0]["evidence"] == "Write of rain. rain"
 
 
-def test_a_reviewer_may_be_async() -> None:
-    async def judge(task: str) -> Any:
-        return ACCEPTED
-
-    assert review_by(Agent("judge", function=judge)).invoke(work())["acceptable"] is True
-
-
 # Checks
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from langgraph.types import Command, interrupt
 from agents import Agent
 from agents.runtime import is_cancelled
 from graphs import Workflow
+from graphs.storage import sqlite
 from tests.waiting import PATIENCE, until
 from tests.workflows import ASK, ECHO, FAIL, THREAD, graph_of, statuses, step
 
@@ -71,7 +73,7 @@ def test_after_ctrl_c_nothing_new_starts_and_the_run_can_go_on() -> None:
     assert statuses(graph.invoke(None, THREAD)) == "a:completed b:completed kill:completed c:completed"
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", ["async", "ours"])
 def test_a_cancelled_run_goes_on_where_it_was(tmp_path: Path, kind: str) -> None:
     log: list[str] = []
     reached = asyncio.Event()
@@ -84,12 +86,13 @@ def test_a_cancelled_run_goes_on_where_it_was(tmp_path: Path, kind: str) -> None
         return task
 
     async def run() -> Any:
-        async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "runs.db")) as sqlite:
-            saver = sqlite if kind == "sqlite" else InMemorySaver()
+        async with AsyncExitStack() as stack:
+            theirs = AsyncSqliteSaver.from_conn_string(str(tmp_path / "runs.db"))
+            ours = sqlite(tmp_path / "runs.db")
+            saver = stack.enter_context(ours) if kind == "ours" else await stack.enter_async_context(theirs)
             graph = graph_of(*KILLED, agents=[Agent("echo", function=work)], checkpointer=saver)
             running = asyncio.create_task(graph.ainvoke(ASK, THREAD))
             await reached.wait()
-            await asyncio.sleep(0.05)  # the results before it are being written
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
