@@ -71,6 +71,19 @@ def test_an_answer_that_loses_what_a_step_calculated_is_written_again(call: Any,
     assert state["steps"]["cost"]["result"] == "What do 12 chairs at 45.50 cost?\ntotal: 546"
 
 
+def test_an_answer_that_breaks_a_limit_is_replaced_by_the_last_result_with_the_figures_it_lost(call: Any) -> None:
+    model = ScriptedModel("total_cost = 12 * 45.50", profile={"tool_calling": False})
+    team = [Agent("clerk", model=model, tools=[calculator]), Agent("writer", function=lambda task: "It is good.")]
+    steps = plan(
+        step("cost", agent="clerk", task="What do 12 chairs at 45.50 cost?"), step("note", "cost", agent="writer")
+    )
+    planner = ScriptedModel([steps, "The twelve chairs cost 546 in all, which is good."])
+    state = call(
+        Planner(team, model=planner).compile(), {"messages": "Note in at most 8 words what 12 chairs at 45.50 cost."}
+    )
+    assert state["messages"][-1].text == "It is good.\n\ntotal cost: 546"
+
+
 @pytest.mark.parametrize(
     ("task", "added"),
     [

@@ -197,6 +197,28 @@ def synthesis_of(assignment: Assignment, plan: Plan, records: Sequence[StepRecor
     return sent_back({**asked, "task": by_id[answer]["task"]}, text, wrong)
 
 
+def kept_draft(draft: Draft, plan: Plan, steps: Mapping[str, StepRecord], assignment: Assignment) -> Draft:
+    """Return the draft; if it breaks a limit of the task, rather the last result, with the figures that this lost."""
+    last = final_step(plan)
+    if (
+        last is None
+        or "status" in draft
+        or len(done_in(steps)) < len(steps)
+        or not as_requested(draft["text"], assignment)
+    ):
+        return draft
+    text, task = steps[last["id"]]["result"] or "", assignment["task"]
+    lost = {name: _lost(steps[name], task, text) for name in last["dependencies"]}
+    lines = [
+        f"{label}: {figure:.15g}".replace("_", " ")
+        for name, figures in lost.items()
+        for label, figure in steps[name].get("figures", {}).items()
+        if f"{figure:.15g}" in figures
+    ]
+    whole = "\n\n".join(filter(None, [text, "\n".join(lines)]))
+    return draft if repeats(text, task) or as_requested(whole, assignment) else Draft(text=whole, message_id=None)
+
+
 def draft_of(answer: Answer, sources: Sequence[str]) -> tuple[Draft, list[Problem]]:
     """Return the answer that an agent wrote, and its problems, among them figures without a source."""
     draft: Draft = {"text": answer["text"], "message_id": answer.get("message_id")}
