@@ -3,8 +3,6 @@
 Or a discussion: a peer speaks -> (choose) -> the next peer ... -> answer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NotRequired
 

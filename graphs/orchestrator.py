@@ -1,7 +1,5 @@
 """An orchestrator: triage -> one agent -> check | plan -> review -> (feedback) agent | plan | escalate -> answer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 

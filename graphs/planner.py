@@ -1,7 +1,5 @@
 """A planner: plan -> check -> (correct) plan | approve -> execute -> assess -> (replan) plan | synthesize -> answer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """A router: classify -> the best agent (or several) | fallback | clarify -> merge -> (next best) agent -> answer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 from uuid import uuid4

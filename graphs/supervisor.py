@@ -1,7 +1,5 @@
 """A supervisor: work -> review -> (feedback) work | escalate -> answer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 

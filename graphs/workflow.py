@@ -1,7 +1,5 @@
 """A workflow of dependent steps: check -> execute (each step as soon as its dependencies end) -> answer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 

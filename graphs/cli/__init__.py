@@ -17,8 +17,6 @@ models      `podium model`
 project     `podium new`
 """
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Sequence
 from typing import NoReturn

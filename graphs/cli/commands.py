@@ -1,7 +1,5 @@
 """Every command with its options, and what its errors look like; a command loads what it needs when it runs."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

@@ -1,7 +1,5 @@
 """`podium eval`: patterns on cases with known answers, and cases from stored runs."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import sys

@@ -1,7 +1,5 @@
 """`podium model`: the local models, and their weights."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from cyclopts import Parameter

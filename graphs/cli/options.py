@@ -1,7 +1,5 @@
 """Options that commands share; importing this loads nothing that a run needs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """All that the command prints, with hidden characters visible and nothing read as markup."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """`podium new`: a small project of one's own, of the files in the folder `project`."""
 
-from __future__ import annotations
-
 import re
 import sys
 from importlib.util import find_spec

@@ -3,8 +3,6 @@
 A question is LangChain's human-in-the-loop request, or anything else, which is answered by a line of text.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

@@ -3,8 +3,6 @@
 Progress goes to stderr and the answer to stdout, each with colours and movement only where that is a terminal.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import time

@@ -1,7 +1,5 @@
 """The commands on stored runs: they list, show and prune them, go on with one, or start a copy of it again."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections import Counter

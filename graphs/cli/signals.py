@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM end the command at any moment with exit code 3, without a traceback."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """From a request to a running graph: opens the storage, gets the model ready, builds the graph."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re

@@ -1,7 +1,5 @@
 """Classifiers: a chat model, a function or embeddings decide which agents suit a request."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress

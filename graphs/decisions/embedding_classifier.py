@@ -1,7 +1,5 @@
 """A classifier without a chat model: it compares a request with the descriptions and examples of agents."""
 
-from __future__ import annotations
-
 import math
 import re
 import threading

@@ -6,8 +6,6 @@ Rule for a plan that turns out flawed, or breaks off: steps that have begun were
 keep their results; no other begins; the model corrects the plan with them as done.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import time

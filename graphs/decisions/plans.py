@@ -1,7 +1,5 @@
 """The texts of a planner, and its rules on plain data: the form of a plan, corrections, figures, the answer."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The prompts of the patterns, and requests in them; the words of agents are always quoted as data."""
 
-from __future__ import annotations
-
 from langchain_core.messages import HumanMessage
 
 from agents.assignment import Assignment, cut_history, files_of, quote, quote_conversation, task_for_model

@@ -1,7 +1,5 @@
 """A discussion in turns: a peer speaks -> (choose) -> the next peer ... until one finishes."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """Triage: the form of the decision, its examples, its record, and the call of the agent or planner it leads to."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 

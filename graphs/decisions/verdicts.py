@@ -1,7 +1,5 @@
 """Reviews: deterministic checks first, then a reviewer's typed verdict, criterion by criterion."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 

@@ -1,7 +1,5 @@
 """One run of the queue: it is begun or resumed from its checkpoints, and its progress is notified."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

@@ -3,8 +3,6 @@
 assignment -> order, as bytes -> executor.submit(work_on, agent, order) -> reply, as bytes -> answer or error
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor

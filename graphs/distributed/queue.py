@@ -8,8 +8,6 @@
 Runs of one thread are done in the order in which they were put, each by one worker at a time.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

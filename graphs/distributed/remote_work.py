@@ -4,8 +4,6 @@ Values are pickled as executors do it, errors of any class included: providers' 
 break a process pool, because their classes want the provider's response.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import math

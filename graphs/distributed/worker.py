@@ -7,8 +7,6 @@ A worker sends a heartbeat. Of one that has sent none for `takeover_after` secon
 with them its locks, and puts its runs back; they go on from their checkpoints.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Mapping

@@ -4,8 +4,6 @@ A budget sits among the run's callbacks, so every chat model call below passes i
 call starts; what is running may finish, and a synthesis may use a share that is kept for it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math

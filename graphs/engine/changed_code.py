@@ -1,7 +1,5 @@
 """Runs that are resumed by other code: they go on where that is safe, else one error says what has changed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any

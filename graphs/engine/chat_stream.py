@@ -4,8 +4,6 @@ Front ends show the `messages` stream of the outermost graph only; what models w
 by itself. Nothing of this is kept in a state, but for the messages of `shown_call`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4

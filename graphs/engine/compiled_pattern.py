@@ -1,7 +1,5 @@
 """The compiled graph of a pattern: what is done with every call before LangGraph runs it."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from copy import copy

@@ -4,8 +4,6 @@ Work takes a slot where an agent, a model or a node function begins, and a neste
 which it runs: who waits for others holds none, so that no limit and no depth of nesting locks a run.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence

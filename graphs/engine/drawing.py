@@ -1,7 +1,5 @@
 """Drawings with `xray`: in place of a node the agents or steps that are at work in it, patterns opened."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, takewhile

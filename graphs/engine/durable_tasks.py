@@ -1,7 +1,5 @@
 """Durable calls: tasks whose results are stored before anybody builds on them, so many open at once."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine

@@ -1,7 +1,5 @@
 """The nodes of a pattern: `ask -> agent -> take`, and functions of the state, with their calls counted."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace

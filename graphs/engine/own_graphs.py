@@ -1,7 +1,5 @@
 """Graphs and agents in modules of the user's, by name."""
 
-from __future__ import annotations
-
 import sys
 from copy import copy
 from importlib import import_module

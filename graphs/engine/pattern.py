@@ -1,7 +1,5 @@
 """The base of every pattern, and its uncompiled graph: nodes, and edges that all end in `answer`."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy

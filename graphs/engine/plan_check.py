@@ -1,7 +1,5 @@
 """Flaws of a plan: sentences that a person or a model can act on, and that never contradict each other."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sized

@@ -1,7 +1,5 @@
 """The keys of a record, which runs fill: left out of inputs, and read from the states of graphs of any kind."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any

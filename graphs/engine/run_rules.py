@@ -1,7 +1,5 @@
 """The rules of a pattern for its graph: how a run begins and ends."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 

@@ -1,7 +1,5 @@
 """Savers as a run calls them: copies on the same storage, with some methods replaced; what their faults end."""
 
-from __future__ import annotations
-
 import asyncio
 import copy
 from collections.abc import Callable, Coroutine

@@ -1,7 +1,5 @@
 """The state that every pattern shares: the messages, how the run stands, and what it was asked to do."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache

@@ -1,7 +1,5 @@
 """The records of steps that have run: answered, failed, or joined from those of a step's items."""
 
-from __future__ import annotations
-
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The work of one step: an attempt of its agent, then of its fallback; for each item of a list, round after round."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Coroutine, Mapping

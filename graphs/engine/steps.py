@@ -1,7 +1,5 @@
 """The rules of a workflow, on plain data: what a step is, what it waits for and gets."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter

@@ -1,7 +1,5 @@
 """Teams: agents by name, from anything that `agent_of` takes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from agents import Agent, AnyAgent, agent_of

@@ -1,7 +1,5 @@
 """Patterns compared: what each did in all and by kind, paired differences with their uncertainty; tables and a page."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Every pattern on every case: in parallel, within one budget, each run stored under an id of its own."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import time

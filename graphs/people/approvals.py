@@ -1,7 +1,5 @@
 """Approvals by people: of a plan before it runs, and of work that was escalated to them."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Collection, Mapping
 from typing import Any

@@ -6,8 +6,6 @@ text where that is unambiguous (`"approve"`; any text where only `respond` is al
 LangGraph's Agent Inbox, which older chat front ends show, and their answers are read too.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence

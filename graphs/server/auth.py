@@ -7,8 +7,6 @@ start programs. `app` guards all of it but the health check, and shuts those two
 With PODIUM_TOKEN=none only programs of this machine get in, and web pages that `http.cors` in langgraph.json names.
 """
 
-from __future__ import annotations
-
 import hmac
 import json
 import os

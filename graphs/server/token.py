@@ -1,7 +1,5 @@
 """The server's token: PODIUM_TOKEN, or one of its own, kept in a private file from the first start on."""
 
-from __future__ import annotations
-
 import os
 import secrets
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A run on an event loop in the background, so that nothing an agent does delays what shows it."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time

@@ -1,7 +1,5 @@
 """The drawing of a compiled graph for people: LangChain's drawing -> shapes and arrows without circles -> SVG."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations, product

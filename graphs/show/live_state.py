@@ -3,8 +3,6 @@
 It works for every graph, also without steps, and for what goes on inside nested ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast

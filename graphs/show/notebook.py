@@ -9,8 +9,6 @@ Outside of notebooks `watch` draws in the terminal, or writes lines where that i
 A `Run` is the plain result as a dict; `Run(await graph.ainvoke(…))` shows the result of any other call.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence

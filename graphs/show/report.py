@@ -1,7 +1,5 @@
 """The report of a run as one HTML page: no script, nothing loaded from elsewhere, texts of models escaped."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from agents.runtime import plausible

@@ -4,8 +4,6 @@ A graph has layers from top to bottom, few boxes in a row, and lines that pass n
 graph -> rows, by the longest way from a start -> lanes for long lines -> order, by the rows around -> places
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Tables of the parts of a result, for every output: plan, steps, route, reviews, handoffs, errors and usage."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 

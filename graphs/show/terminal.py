@@ -3,8 +3,6 @@
 Texts of models are cleaned of control characters and never read as markup.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Words and signs of a run for people: status, durations, counts, texts on one line, and the outcome of a node."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

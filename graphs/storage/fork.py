@@ -4,8 +4,6 @@ A point is a node of the graph, or a step of its plan. A fork at a node restores
 keeps the results of all steps but that one and those that need it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Stored runs, read without their graphs: a list of them, one in full, and the questions that wait for people."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast

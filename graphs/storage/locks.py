@@ -3,8 +3,6 @@
 A lock ends with the process that holds it, or with its connection.
 """
 
-from __future__ import annotations
-
 import hashlib
 import threading
 from collections.abc import Callable, Hashable

@@ -1,7 +1,5 @@
 """Serializers of stored values: LangGraph's, restricted to plain types, and one that compresses."""
 
-from __future__ import annotations
-
 import zlib
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer

@@ -8,8 +8,6 @@
 Reading constructs only plain JSON and LangChain messages, even from a manipulated file.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
