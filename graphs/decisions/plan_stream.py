@@ -92,7 +92,7 @@ class StreamedPlan(Node[S, Decided]):
         if is_timed or not self.may_begin(value) or not await self.decide.streams(effects):
             return await super().run(effects, value, config)
         started, began = time.time(), time.monotonic()
-        run = self.execute.run_of(effects, value, config)
+        run = StepRun(self.execute, effects, value, config)
         plan = PlanInWriting(self, effects, value, config, run)
         try:
             update, end = await plan.follow()

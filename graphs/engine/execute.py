@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, get_args
 
@@ -67,7 +67,7 @@ class Execute(SyncAsyncRunnable[Any, Update]):
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Update:
         """Return the records of all steps, and what they add to `errors` and `usage`."""
         began = time.monotonic()
-        run = self.run_of(effects, value, config)
+        run = StepRun(self, effects, value, config)
         steps = {step.id: step for step in (*read_plan(value["plan"])[0], *self.steps)}  # the code's have the last word
         finished = run.finished
         try:
@@ -89,37 +89,22 @@ class Execute(SyncAsyncRunnable[Any, Update]):
         """Return what a drawing shows in place of the node: the steps, or the team where they are yet to be planned."""
         return each_step(self.steps, self.agents) if self.steps else each([*self.agents.values()])
 
-    def run_of(self, effects: Effects, value: Any, config: RunnableConfig) -> StepRun:
-        """Return a run of steps in the node with this config, none of them open yet."""
-        take_over(config, place_in_run(config), value.get("usage"), value.get("seconds", 0.0))
-        records: Mapping[str, StepRecord] = value.get("steps") or {}
-        is_final = bool(value.get("has_begun"))  # they belong to this plan, not to one before it
-        finished = {name: record for name, record in records.items() if is_final or record["status"] == "completed"}
-        slots = nullcontext() if self.max_parallel is None else asyncio.Semaphore(self.max_parallel)
-        run = StepRun(self, effects, slots, finished, self.assignment(value), config)
-        for record in finished.values():
-            run.ended(record)
-        return run
-
 
 class StepRun:
-    """One run of some steps: each waits for its dependencies, is skipped or done, and reported."""
+    """One run of some steps, none open yet: each waits for its dependencies, is skipped or done, and reported."""
 
-    def __init__(
-        self,
-        node: Execute,
-        effects: Effects,
-        slots: AbstractAsyncContextManager[object],
-        finished: dict[str, StepRecord],
-        assignment: Assignment,
-        config: RunnableConfig,
-    ) -> None:
+    def __init__(self, node: Execute, effects: Effects, state: Any, config: RunnableConfig) -> None:
+        take_over(config, place_in_run(config), state.get("usage"), state.get("seconds", 0.0))
+        records: Mapping[str, StepRecord] = state.get("steps") or {}
+        is_final = bool(state.get("has_begun"))  # they belong to this plan, not to one before it
+        finished = {name: record for name, record in records.items() if is_final or record["status"] == "completed"}
         self.finished = finished
         self.on_failure = node.on_failure
         self.config = config
         self.tasks = Tasks(config, self.ended)
         self.steps = {step.id: step for step in node.steps}
-        self.work = StepWork(effects, node.agents, node.retry, self.steps, assignment, slots, self.tasks)
+        slots = nullcontext() if node.max_parallel is None else asyncio.Semaphore(node.max_parallel)
+        self.work = StepWork(effects, node.agents, node.retry, self.steps, node.assignment(state), slots, self.tasks)
         self._order: list[str] = []
         self._settled = dict(finished)
         self._missing: dict[str, int] = {}
@@ -129,6 +114,8 @@ class StepRun:
         self._dependents: dict[str, list[Step]] = {}
         self._futures: dict[str, Pending] = {}
         self._window = Window(effects, self._go_on)
+        for record in finished.values():
+            self.ended(record)
 
     def open(self, steps: Sequence[Step]) -> None:
         """Begin each step as soon as its dependencies have ended, at most `WINDOW` at once."""
