@@ -2,6 +2,7 @@
 
 # ruff: noqa: RUF001 - dashes and signs of several languages
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import permutations
 
@@ -151,7 +152,10 @@ def unknown_figures(text: str, sources: Iterable[str], *, derived: bool = True, 
 
 
 def _unexplained(asked: Mapping[str, Sequence[float]], known: Iterable[float]) -> list[str]:
-    return [written for written, values in asked.items() if not any(_same(written, value, known) for value in values)]
+    ordered = sorted(map(abs, known))
+    return [
+        written for written, values in asked.items() if not any(_is_near(written, value, ordered) for value in values)
+    ]
 
 
 def by_figure(text: str) -> str:
@@ -241,7 +245,7 @@ def _is_count(values: list[float]) -> bool:
     return all(value == int(value) and value <= SMALL_COUNTS for value in values)
 
 
-def _same(written: str, value: float, known: Iterable[float]) -> bool:
+def _is_near(written: str, value: float, ordered: Sequence[float]) -> bool:
     figure = _FIGURE.match(written)
     number, scale = (figure[1], _scale_of(figure)) if figure else (written, 1.0)
     digits, last = float(re.sub(r"\D", "", number)), re.split(r"[.,]", number)[-1]
@@ -249,4 +253,5 @@ def _same(written: str, value: float, known: Iterable[float]) -> bool:
     margin = 0.5000001 * 10.0**-places * (scale if value >= scale else 1)
     if not places and value >= 1000 and value % 100 == 0:  # "about 12,300"
         margin = max(margin, 50)
-    return any(abs(value - abs(explained)) <= margin for explained in known)
+    place = bisect_left(ordered, value - margin)
+    return place < len(ordered) and ordered[place] <= value + margin

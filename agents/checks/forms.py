@@ -9,7 +9,7 @@ from agents.checks.measures import ITEM, TextCheck, written_as, written_without
 
 _QUESTION = re.compile(
     r"\b(?:what|why|how|who|when|where|which|is|are|does|did|can|was|warum|wie|wer|wo|comment|pourquoi|cómo|qué)\b"
-    r"[^.!?\n]*\?|[^.!?\n]*\b(?:said|says?:|told|wrote|sagt\w*|dit|dijo)[^.!?\n]*[.!?]?",
+    r"[^.!?\n]*\?|(?:^|(?<=[.!?\n]))[^.!?\n]*\b(?:said|says?:|told|wrote|sagt\w*|dit|dijo)[^.!?\n]*[.!?]?",
     re.IGNORECASE,
 )
 _AS = (

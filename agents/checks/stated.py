@@ -32,7 +32,10 @@ MAX_REQUEST, MAX_ANSWER = 2_000, 100_000
 
 _ONE = ("one", "a single", "single", "ein", "einem", "einen", "einer", "eine", "un", "une", "una")
 _NUMBERS = {**NUMBER_WORDS, **dict.fromkeys(_ONE, 1)}
-_N = rf"(\d{{1,3}}[.,]\d{{3}}|\d{{1,4}}|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
+_NUMBER = re.compile(
+    rf"\b(?:{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})\b|(?<=\d)[.,](?=\d{{3}}\b)", re.IGNORECASE
+)
+_N = r"(\d{1,5})"
 _MOST = (
     r"(?:at (?:the )?most|(?:not?|\w{2,6}n['’]t|never) (?:\w+ ){0,2}(?:more|longer) than|up to"
     r"|(?:a |en un )?m[aá]xim(?:um|al|o)?\.?(?: of| de)?|(?:fewer|less) than|(?:not|\w{2,6}n['’]t) exceed"
@@ -133,16 +136,18 @@ _NEGATED = re.compile(r"\b(?:not|nicht|pas|no)\b|n['’]t\b", re.IGNORECASE)
 
 def limits(request: str) -> Iterator[TextCheck]:
     """Check limits of words, sentences, characters, items, lines and paragraphs: `at most 60 words`, `in two lines`."""
-    request = _ABOUT_TEXTS.sub(" ", request)
+    request = in_digits(_ABOUT_TEXTS.sub(" ", request))
     for unit, names in _UNITS.items():
         words, rest = rf"(?:\w+\s)?(?:{names})\b", request
+        if not re.search(words, request, re.IGNORECASE):
+            continue
         for pattern, bounds in (
             (rf"\b{_N}{_TO}{_N}[\s-]+{words}", (0, 1)),
             (rf"\b{_HAS}{_MOST}\s+{_N}\s+{words}|\b{_N}\s+{words},?\s+{_MOST_AFTER}", (None, 0)),
             (rf"\b{_HAS}{_LEAST}\s+{_N}\s+{words}|\b{_N}\s+{words},?\s+{_LEAST_AFTER}", (0, None)),
         ):
             for match in re.finditer(pattern, rest, re.IGNORECASE):
-                numbers = [_number(written) for written in match.groups() if written]
+                numbers = [int(written) for written in match.groups() if written]
                 least, most = (0 if place is None else numbers[place] for place in bounds)
                 if not _is_of_part(match):
                     yield partial(limit, unit, least, most, request.replace(match[0], ""))
@@ -155,7 +160,7 @@ def limits(request: str) -> Iterator[TextCheck]:
     listed += re.finditer(rf"\blist of {_N}\s", request, re.IGNORECASE)
     is_one = len(listed) == 1 and not re.search(rf"\b(?:and|und|et|y|with) {_N}\b", request, re.IGNORECASE)
     if is_one and not _is_of_part(listed[0]):
-        yield partial(items, _number(listed[0][1]))
+        yield partial(items, int(listed[0][1]))
 
 
 def _is_of_part(match: re.Match[str]) -> bool:
@@ -165,7 +170,7 @@ def _is_of_part(match: re.Match[str]) -> bool:
 
 
 def _exactly(unit: str, match: re.Match[str]) -> Iterator[TextCheck]:
-    number = _number(match[1] or match[2])
+    number = int(match[1] or match[2])
     if unit == "items":
         yield partial(items, number)
     elif unit != "characters" or number >= _PERSONS:
@@ -214,8 +219,8 @@ def facts(request: str) -> Iterator[TextCheck]:
 
     Those before it, and in other sentences of the request, may be for a calculation.
     """
-    units = "|".join(_UNITS.values())
-    limit = rf"\b(?:(?:{_MOST}|{_LEAST}|{_N}{_TO})\s*)?{_N}[\s-]+(?:\w+\s)?(?:{units})\b"
+    number = rf"(?:\d[\d.,]*|{'|'.join(_NUMBERS)})"
+    limit = rf"\b(?:(?:{_MOST}|{_LEAST}|{number}{_TO})\s*)?{number}[\s-]+(?:\w+\s)?(?:{'|'.join(_UNITS.values())})\b"
     for sentence in _WRITE.findall(request):
         if re.search(limit, sentence, re.IGNORECASE):
             rest = _AVOID.sub(" ", re.sub(limit, " ", sentence, flags=re.IGNORECASE))
@@ -245,5 +250,6 @@ as_requested = AsRequested()
 """Check what the task itself states in words that leave no doubt: limits, words, a form, a language, figures."""
 
 
-def _number(written: str) -> int:
-    return _NUMBERS.get(written.casefold()) or int(re.sub(r"\D", "", written))
+def in_digits(request: str) -> str:
+    """Return a request with its numbers in digits: `two sentences` as `2 sentences`, `1,000` as `1000`."""
+    return _NUMBER.sub(lambda match: str(_NUMBERS.get(match[0].casefold(), "")), request)
