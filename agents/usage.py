@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import Any, NotRequired
+from typing import Any, NotRequired, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
@@ -47,8 +47,7 @@ def plus(left: Tokens, right: Tokens, sign: int = 1) -> Tokens:
     for name in _OPTIONAL:
         if name in before or (sign > 0 and name in added):
             total[name] = before.get(name, 0) + sign * added.get(name, 0)
-    tokens: Tokens = total
-    return tokens
+    return cast("Tokens", total)
 
 
 def add_usage(left: Usage | None, right: Usage | None) -> Usage:
@@ -91,8 +90,7 @@ def charge_earlier(config: RunnableConfig, reported: Usage, counted: Usage) -> N
 
 def usage_of(error: BaseException) -> Usage | None:
     """Return what a failed call had cost before it failed, where that was noted."""
-    usage: Usage | None = getattr(error, "usage", None)
-    return usage
+    return cast("Usage | None", getattr(error, "usage", None))
 
 
 Prices = Mapping[str, Sequence[float]]
@@ -201,8 +199,7 @@ def _plausible(reported: object) -> Tokens:
     cost = counts.get("cost")
     if isinstance(cost, int | float) and 0 <= cost < MAX_COUNT:
         plain["cost"] = float(cost)
-    tokens: Tokens = plain
-    return tokens
+    return cast("Tokens", plain)
 
 
 def _count(reported: object) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -96,7 +97,7 @@ def test_nonsense_is_refused(wrong: Any) -> None:
 
 
 def test_the_plain_form_makes_the_same_again() -> None:
-    assert Retry(**Retry(attempts=5).as_dict()) == Retry(attempts=5)
+    assert Retry(**asdict(Retry(attempts=5))) == Retry(attempts=5)
 
 
 def hanging(first: int) -> tuple[Any, Callable[[], None]]:

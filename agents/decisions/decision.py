@@ -6,10 +6,10 @@ ask (structured output, or in words) -> read -> validate -> value | the mistake 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from copy import copy
-from typing import Any, Self
+from typing import Self
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, message_chunk_to_message
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel
@@ -176,9 +176,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
             reply = piece if reply is None else reply + piece
         if reply is None:
             raise EmptyReplyError(f"The stream of the reply to {self.name!r} was empty; ask again.")
-        message: Any = message_chunk_to_message(reply)
-        whole: AIMessage = message
-        return whole
+        return reply
 
     def _structured(self, model: object) -> AnyRunnable:
         bound = self._bound  # read once: runs with other models, in other threads, replace it

@@ -6,10 +6,10 @@ What a model's server turned out to refuse is remembered for the process, so tha
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, message_chunk_to_message
 
 from agents.errors import AgentError, EmptyReplyError
 from agents.models.normalize import AS_IT_IS, NO_SYSTEM, PLAIN, normalised, whole_calls
@@ -151,6 +151,6 @@ def read_reply(message: AIMessage, who: str, *, calls: bool = False) -> AIMessag
         AgentError: The reply was refused, filtered or cut off.
         EmptyReplyError: It is empty, or calls a tool with arguments that are not JSON.
     """
-    message = whole_calls(answer_only(message))
+    message = whole_calls(answer_only(cast("AIMessage", message_chunk_to_message(message))))
     check_reply(message, who, calls=calls)
     return message

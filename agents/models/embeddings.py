@@ -3,7 +3,7 @@
 import importlib
 import threading
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.embeddings import Embeddings
 
@@ -26,8 +26,7 @@ class LocalEmbeddings(Embeddings):
         """Return one vector of length 1 for each text."""
         with _loading:
             encoder = _load()
-        vectors: list[list[float]] = encoder.encode(texts).tolist()
-        return vectors
+        return cast("list[list[float]]", encoder.encode(texts).tolist())
 
     def embed_query(self, text: str) -> list[float]:
         return self.embed_documents([text])[0]

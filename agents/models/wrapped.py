@@ -6,7 +6,7 @@ every model inside gets the tools or the form, and the wrappers stay around them
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableWithFallbacks
@@ -20,8 +20,7 @@ class WrappedModel(RunnableBinding[object, object]):
     """A wrapped chat model with the method that LangChain's agents call on a plain one; other attributes are its."""
 
     def bind_tools(self, tools: object, **options: object) -> AnyRunnable:
-        offered: AnyRunnable = on_models(self.bound, lambda model: model.bind_tools(tools, **options))
-        return offered
+        return cast("AnyRunnable", on_models(self.bound, lambda model: model.bind_tools(tools, **options)))
 
 
 def as_chat_model(model: object) -> Any:
@@ -103,8 +102,7 @@ def structured(model: object, schema: JsonObject) -> Runnable[object, object]:
         asked: AnyRunnable = inner.with_structured_output(schema, method="json_schema", include_raw=True)
         return asked | operator.itemgetter("raw")
 
-    asked: AnyRunnable = on_models(model, change)
-    return asked
+    return cast("AnyRunnable", on_models(model, change))
 
 
 def without_stream_usage(model: object) -> AnyRunnable:
@@ -113,8 +111,7 @@ def without_stream_usage(model: object) -> AnyRunnable:
     def change(inner: BaseChatModel) -> BaseChatModel:
         return inner.model_copy(update={"stream_usage": False}) if hasattr(inner, "stream_usage") else inner
 
-    changed: AnyRunnable = on_models(model, change)
-    return changed
+    return cast("AnyRunnable", on_models(model, change))
 
 
 def is_streamed(model: object) -> bool:

@@ -5,8 +5,8 @@ import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp
@@ -53,10 +53,6 @@ class Retry:
         growth = math.exp(min(math.log(self.factor) * (attempt - 1), MAX_EXPONENT))
         backoff = self.wait * growth * (1 + random.random() / 10)  # noqa: S311
         return min(backoff, self.max_wait) if asked is None else asked
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the plain JSON form that states and plans use."""
-        return asdict(self)
 
 
 class FailedAttempt(NamedTuple):

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Hashable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from langchain_core.runnables import RunnableConfig
 
@@ -51,8 +51,7 @@ class RunScope(AbstractContextManager["RunScope"], AbstractAsyncContextManager["
                     continue
                 if resource.value is None:
                     resource.value = make()
-                value: T = resource.value
-                return value
+                return cast("T", resource.value)
 
     def discard(self, key: Hashable, value: object) -> None:
         """Close a resource that is broken, unless another has taken its place; the next call makes a new one."""
@@ -95,8 +94,7 @@ class _Resource:
 
 def run_scope(config: RunnableConfig) -> RunScope | None:
     """Return the scope of the run that a config belongs to, if there is one."""
-    scope: RunScope | None = config.get("configurable", {}).get(_KEY)
-    return scope
+    return cast("RunScope | None", config.get("configurable", {}).get(_KEY))
 
 
 def in_run_scope(config: RunnableConfig) -> tuple[RunScope | nullcontext[None], RunnableConfig]:

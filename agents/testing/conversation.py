@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -42,8 +42,7 @@ def asked(call: Call) -> Exchange:
         "form": call.kwargs.get("response_format"),
         "stop": call.stop,
     }
-    plain: Exchange = json.loads(json.dumps(_without_empty(exchange), default=str))
-    return plain
+    return cast("Exchange", json.loads(json.dumps(_without_empty(exchange), default=str)))
 
 
 def _message(message: BaseMessage, messages: Sequence[BaseMessage]) -> dict[str, object]:
@@ -122,8 +121,7 @@ def load(path: Path) -> JsonObject:
         [list(exchange["prompt"]) for exchange in conversation.setdefault("exchanges", [])]
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ConfigurationError(f"{path} holds no recorded conversation: {error}") from error
-    whole: JsonObject = conversation
-    return whole
+    return cast("JsonObject", conversation)
 
 
 def save(conversation: JsonObject, path: Path) -> None:
@@ -141,8 +139,7 @@ def save(conversation: JsonObject, path: Path) -> None:
 
 def as_yaml(value: Any) -> str:
     """Write YAML with texts of several lines as they are, one line below the other."""
-    text: str = yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=10_000)
-    return text
+    return str(yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=10_000))
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]

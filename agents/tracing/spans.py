@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from langchain_core.tracers.base import BaseTracer
@@ -30,8 +30,7 @@ def _without_content(method: str) -> Callable[..., Run]:
 
     def report(self: Spans, error: BaseException, *args: object, **options: object) -> Run:
         handler = OpenInferenceTracer if self.has_content else BaseTracer
-        run: Run = getattr(handler, method)(self, error, *args, **options)
-        return run
+        return cast("Run", getattr(handler, method)(self, error, *args, **options))
 
     return report
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage, message_chunk_to_message
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel
@@ -224,7 +224,7 @@ class ModelCall(OwnRun[Sequence[BaseMessage], AIMessage], SyncAsyncStream[Sequen
                 for piece in held:
                     yield piece
                 held = []
-        read_reply(message_chunk_to_message(reply), self.who)  # type: ignore[arg-type]
+        read_reply(reply, self.who)
         for piece in held:
             yield piece
 

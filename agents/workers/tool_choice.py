@@ -98,8 +98,7 @@ def choice_form(tools: Sequence[BaseTool]) -> type[BaseModel]:
         fields: dict[str, Any] = {"tool": Literal[tool.name], "arguments": arguments}
         kinds.append(create_model(f"Use_{tool.name}", **fields))
     choice: Any = Union[tuple(kinds)]  # noqa: UP007 - the members are known at run time only
-    form: type[BaseModel] = create_model("ToolChoice", choice=(choice, Field(discriminator="tool")))
-    return form
+    return create_model("ToolChoice", choice=(choice, Field(discriminator="tool")))
 
 
 def examples_of(tools: Sequence[BaseTool]) -> str:

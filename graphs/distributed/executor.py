@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from copy import copy
+from dataclasses import asdict
 from tempfile import NamedTemporaryFile
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
@@ -217,7 +218,7 @@ class RemoteAgent(Agent):
             "tags": list(config.get("tags") or ()),
             "words": scope.words if scope else "",
             "budget": spent(config),
-            "retry": inside.retry.as_dict(),
+            "retry": asdict(inside.retry),
             "attempt": inside.attempt,
             "timeout": inside.timeout,
         }

@@ -1,7 +1,7 @@
 """The rules of a workflow, on plain data: what a step is, what it waits for and gets."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from graphlib import CycleError, TopologicalSorter
 from operator import contains, eq, ne
 from typing import Any, ClassVar, Literal
@@ -77,7 +77,7 @@ class Step:
         return {
             **plain,
             "dependencies": list(self.dependencies),
-            "retry": self.retry.as_dict() if self.retry else None,
+            "retry": asdict(self.retry) if self.retry else None,
             "when": dict(self.when) if self.when else None,
             "until": dict(self.until) if isinstance(self.until, Mapping) else None,
         }
