@@ -136,7 +136,7 @@ _NEGATED = re.compile(r"\b(?:not|nicht|pas|no)\b|n['’]t\b", re.IGNORECASE)
 
 def limits(request: str) -> Iterator[TextCheck]:
     """Check limits of words, sentences, characters, items, lines and paragraphs: `at most 60 words`, `in two lines`."""
-    request = in_digits(_ABOUT_TEXTS.sub(" ", request))
+    request = _in_digits(_ABOUT_TEXTS.sub(" ", request))
     for unit, names in _UNITS.items():
         words, rest = rf"(?:\w+\s)?(?:{names})\b", request
         if not re.search(words, request, re.IGNORECASE):
@@ -250,6 +250,6 @@ as_requested = AsRequested()
 """Check what the task itself states in words that leave no doubt: limits, words, a form, a language, figures."""
 
 
-def in_digits(request: str) -> str:
+def _in_digits(request: str) -> str:
     """Return a request with its numbers in digits: `two sentences` as `2 sentences`, `1,000` as `1000`."""
     return _NUMBER.sub(lambda match: str(_NUMBERS.get(match[0].casefold(), "")), request)
