@@ -24,8 +24,6 @@ from agents.runtime import (
     Effects,
     Names,
     SyncAsyncStream,
-    Tally,
-    Usage,
     extended,
     handlers_of,
     in_place,
@@ -35,6 +33,7 @@ from agents.runtime import (
 )
 from agents.settings import settings
 from agents.tools import NO_USER, memory_tools, user_of
+from agents.usage import Tally, Usage
 from agents.workers import MAX_TURNS, ChatModelWorker, FunctionWorker, GraphWorker, Toolset, newly_written, written
 
 if TYPE_CHECKING:

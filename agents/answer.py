@@ -11,7 +11,8 @@ from pydantic_core import to_jsonable_python
 from typing_extensions import TypedDict
 
 from agents.errors import AgentError, BudgetError, EmptyReplyError
-from agents.runtime import Tally, Usage, charge_earlier, check_reply, clean, clean_data, plausible, usage_of_messages
+from agents.runtime import check_reply, clean, clean_data
+from agents.usage import Tally, Usage, charge_earlier, plausible, usage_of_messages
 
 ENVELOPE = frozenset({"messages", "status", "stop_reason", "errors", "usage"})
 """The keys that the result of every pattern of ours has."""

@@ -12,8 +12,8 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from pydantic import BaseModel
 
 from agents import Agent, AgentError
-from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
+from agents.usage import no_usage
 from tests.chat import ADDING, add
 from tests.tables import each
 

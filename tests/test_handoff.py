@@ -10,8 +10,9 @@ from langchain_core.tools import tool
 from langgraph.types import Command, Send
 
 from agents import Agent, AgentError, EmptyReplyError
-from agents.runtime import Effects, Tally
+from agents.runtime import Effects
 from agents.testing import Reply, ScriptedModel
+from agents.usage import Tally
 from graphs import handoff_tool
 from graphs.decisions.handoffs import FINISH, HANDOFF, TakeTurn, Turn, finish_tool
 

@@ -6,7 +6,7 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 
 from agents import AgentError, Retry, TransientError
-from agents.runtime import no_usage
+from agents.usage import no_usage
 from graphs.engine import Node
 
 STATE = {"messages": [("user", "x")]}

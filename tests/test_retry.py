@@ -11,7 +11,8 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.errors import GraphInterrupt
 
 from agents.errors import AgentError, ConfigurationError, EmptyReplyError, TransientError
-from agents.runtime import Attempts, Retry, no_usage
+from agents.runtime import Attempts, Retry
+from agents.usage import no_usage
 from tests.chat import LimitedError
 from tests.tables import each
 from tests.waiting import PATIENCE

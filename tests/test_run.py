@@ -10,8 +10,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from agents import Agent
-from agents.runtime import no_usage
 from agents.testing import Reply, ScriptedModel
+from agents.usage import no_usage
 from graphs import Planner, Step
 from graphs.cli import command
 from graphs.cli.exit_codes import COMPLETED, FAILED, NEEDS_INPUT, PARTIAL

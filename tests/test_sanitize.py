@@ -15,7 +15,7 @@ from agents.assignment import fill, message_parts
 from agents.checks import figures_in, with_count
 from agents.decisions import Decision, nearest, read_json, read_object
 from agents.models import without_thinking
-from agents.runtime import check_reply, clean, clean_data, explain, masked, no_usage, visible
+from agents.runtime import check_reply, clean, clean_data, explain, masked, visible
 from agents.runtime.langchain_internals import is_foreign_reply, is_unreadable_reply
 from agents.runtime.sanitize import MAX_ERROR
 from agents.teams import toml_file
@@ -23,6 +23,7 @@ from agents.testing import ScriptedModel
 from agents.tools import pages
 from agents.tools.addresses import addresses_in
 from agents.tools.arithmetic import compute
+from agents.usage import no_usage
 from graphs import Network, Planner, Supervisor
 from graphs.show.markup import html_of
 from graphs.show.wording import one_line

@@ -9,9 +9,9 @@ from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agents import Agent, Settings
-from agents.runtime import COUNTS, Tally, Usage, add_usage, extended, named, no_usage, plausible
+from agents.runtime import extended
 from agents.testing import Reply, ScriptedModel
-from agents.usage import usage_of
+from agents.usage import COUNTS, Tally, Usage, add_usage, named, no_usage, plausible, usage_of
 from graphs import Step, Workflow
 
 

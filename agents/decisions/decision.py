@@ -32,8 +32,9 @@ from agents.models import (
     refuses_form,
     structured,
 )
-from agents.runtime import AnyRunnable, Effects, JsonObject, OwnRun, Tally, Usage, clean_data, extended, in_place
+from agents.runtime import AnyRunnable, Effects, JsonObject, OwnRun, clean_data, extended, in_place
 from agents.settings import settings
+from agents.usage import Tally, Usage
 
 AGAIN = """That answer cannot be used: {mistake}
 Answer again with one corrected JSON object and nothing else."""

@@ -17,7 +17,8 @@ from langgraph.types import Command
 from rich.console import Console
 
 from agents.errors import StorageError
-from agents.runtime import explain, no_usage, sum_usage
+from agents.runtime import explain
+from agents.usage import no_usage, sum_usage
 from graphs.cli.exit_codes import FAILED, OF_STATUS, TRACEBACK
 from graphs.cli.options import Shown
 from graphs.cli.output import print_answer, print_json, say, stderr, stdout

@@ -14,8 +14,9 @@ from pydantic import BaseModel, Field, field_validator
 
 from agents import Agent, Assignment, Decision, Retry
 from agents.decisions import OneOf, Short, nearest
-from agents.runtime import Attempts, Effects, SyncAsyncRunnable, Tally, add_usage, no_usage
+from agents.runtime import Attempts, Effects, SyncAsyncRunnable
 from agents.settings import settings
+from agents.usage import Tally, add_usage, no_usage
 from graphs.decisions import prompts
 from graphs.decisions.embedding_classifier import Classified, EmbeddingClassifier, candidate
 from graphs.engine import Problem, describe, problem

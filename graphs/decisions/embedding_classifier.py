@@ -10,7 +10,7 @@ from langchain_core.embeddings import Embeddings
 from typing_extensions import TypedDict
 
 from agents.agent import Agent
-from agents.runtime import Usage, no_usage
+from agents.usage import Usage, no_usage
 
 LEAST_PER_CENT = 2
 """A confidence from here on is read as per cent; what is a little over 1 was rounded."""

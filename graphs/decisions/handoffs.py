@@ -14,8 +14,9 @@ from pydantic import create_model
 from typing_extensions import TypedDict
 
 from agents import Agent, AgentError, Assignment
-from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, clean, clean_data
+from agents.runtime import Effects, SyncAsyncRunnable, clean, clean_data
 from agents.settings import settings
+from agents.usage import Tally, Usage
 from graphs.engine import PatternState, Update, shown_call
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from typing_extensions import TypedDict
 
 from agents import Decided, Decision, DecisionError
 from agents.models import VisibleText
-from agents.runtime import AttemptOutcome, Attempts, Effects, Usage, named, no_usage, sum_usage
+from agents.runtime import AttemptOutcome, Attempts, Effects
+from agents.usage import Usage, named, no_usage, sum_usage
 from graphs.decisions import prompts
 from graphs.decisions.plans import briefly, plan_text
 from graphs.engine import Execute, Node, Plan, Problem, Step, StepRun, Update, Worked, problem, recovered, within_budget

@@ -12,7 +12,8 @@ from typing_extensions import TypedDict
 from agents import Agent, Assignment, ConfigurationError, Decided, Decision, UnknownAgentError
 from agents.assignment import History, select_history
 from agents.decisions import OneOf, Short, nearest
-from agents.runtime import Effects, SyncAsyncRunnable, call, no_usage
+from agents.runtime import Effects, SyncAsyncRunnable, call
+from agents.usage import no_usage
 from graphs.decisions import prompts
 from graphs.decisions.handoffs import FINISH, Turn
 from graphs.engine import (

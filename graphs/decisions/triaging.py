@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 
 from agents import Agent, Answer, Assignment
 from agents.decisions import OneOf
-from agents.runtime import Effects, SyncAsyncRunnable, Usage, named
+from agents.runtime import Effects, SyncAsyncRunnable
+from agents.usage import Usage, named
 from graphs.decisions import prompts
 from graphs.engine import describe, speaking
 

@@ -13,8 +13,9 @@ from typing_extensions import TypedDict
 from agents import Agent, Answer, Assignment, ConfigurationError, Decision, DecisionError, quote
 from agents.checks import Check, Guardrails
 from agents.decisions import AGAIN, Paragraph, Short, read_object
-from agents.runtime import Effects, SyncAsyncRunnable, Tally, Usage, add_usage, clean, clean_data, extended, no_usage
+from agents.runtime import Effects, SyncAsyncRunnable, clean, clean_data, extended
 from agents.settings import settings
+from agents.usage import Tally, Usage, add_usage, no_usage
 from graphs.decisions import prompts
 from graphs.engine import ASKS
 

@@ -16,21 +16,9 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel
 
 from agents import Agent, AgentError, Answer, Assignment, ConfigurationError, TransientError
-from agents.runtime import (
-    Effects,
-    OwnRun,
-    Tally,
-    Usage,
-    charge_earlier,
-    explain,
-    extended,
-    in_place,
-    is_transient,
-    no_usage,
-    plausible,
-    run_scope,
-)
+from agents.runtime import Effects, OwnRun, explain, extended, in_place, is_transient, run_scope
 from agents.settings import Settings, context_of_run
+from agents.usage import Tally, Usage, charge_earlier, no_usage, plausible
 from graphs.decisions import handoffs
 from graphs.distributed.remote_work import RemoteAssignment, RemoteReply, marks_folder, pack, team_at, unpack, work_on
 from graphs.engine import spent

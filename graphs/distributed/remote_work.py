@@ -34,8 +34,6 @@ from agents.runtime import (
     Cancellation,
     FailedAttempt,
     InPlace,
-    Tally,
-    Usage,
     WorkCancelledError,
     evidence,
     explain,
@@ -45,6 +43,7 @@ from agents.runtime import (
     run_scope,
 )
 from agents.settings import run_context, settings_from
+from agents.usage import Tally, Usage
 from graphs.decisions import handoffs
 from graphs.engine import Spent, load_named, team_of, with_rest, within_budget
 

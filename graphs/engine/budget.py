@@ -15,18 +15,9 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict
 
-from agents.runtime import (
-    BUDGET,
-    AnyRunnable,
-    Effects,
-    SyncAsyncRunnable,
-    Tally,
-    Usage,
-    add_usage,
-    extended,
-    model_called,
-)
+from agents.runtime import AnyRunnable, Effects, SyncAsyncRunnable, extended
 from agents.settings import Settings, capped, settings_from
+from agents.usage import BUDGET, Tally, Usage, add_usage, model_called
 from graphs.engine.concurrency import shared_in_run
 from graphs.errors import BudgetError
 

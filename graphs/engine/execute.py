@@ -18,7 +18,8 @@ from langgraph.errors import GraphInterrupt
 
 from agents import Agent, Assignment, ConfigurationError, Retry
 from agents.arguments import check_limits
-from agents.runtime import Effects, SyncAsyncRunnable, WorkCancelledError, is_cancelled, sum_usage
+from agents.runtime import Effects, SyncAsyncRunnable, WorkCancelledError, is_cancelled
+from agents.usage import sum_usage
 from graphs.engine.budget import take_over
 from graphs.engine.chat_stream import begin_call, end_call
 from graphs.engine.drawing import Box, each, each_step

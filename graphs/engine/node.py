@@ -11,19 +11,9 @@ from langgraph.config import get_config
 from langgraph.types import Command
 
 from agents import Agent, Retry
-from agents.runtime import (
-    Attempts,
-    Effects,
-    SyncAsyncRunnable,
-    Tally,
-    Usage,
-    call,
-    current,
-    effects_of,
-    extended,
-    named,
-)
+from agents.runtime import Attempts, Effects, SyncAsyncRunnable, call, current, effects_of, extended
 from agents.settings import settings
+from agents.usage import Tally, Usage, named
 from graphs.engine.budget import take_over, within_budget
 from graphs.engine.chat_stream import speaking
 from graphs.engine.concurrency import at_work

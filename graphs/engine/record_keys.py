@@ -7,7 +7,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from langgraph.types import Overwrite
 
-from agents.runtime import COUNTS
+from agents.usage import COUNTS
 from graphs.engine.state import KEPT, STATUSES, hints_of
 from graphs.engine.step_records import is_record
 from graphs.errors import ConfigurationError

@@ -25,7 +25,8 @@ from langgraph.types import Interrupt, Overwrite
 from typing_extensions import TypedDict, is_typeddict
 
 from agents.assignment import Assignment, History, select_history
-from agents.runtime import FailedAttempt, Usage, add_usage, clean_data, explain, no_usage, provider_words
+from agents.runtime import FailedAttempt, clean_data, explain, provider_words
+from agents.usage import Usage, add_usage, no_usage
 from graphs.engine.chat_stream import free_id, is_shown
 from graphs.errors import BudgetError, ConfigurationError
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from agents import AgentError, Answer, DecisionError, UnknownAgentError
 from agents.decisions import read_json
-from agents.runtime import Usage, sum_usage
+from agents.usage import Usage, sum_usage
 from graphs.engine.state import Conclusion, Problem, problem, problems_inside
 from graphs.engine.steps import Step, StepRecord, new_record
 

@@ -21,17 +21,8 @@ from pydantic_core import to_jsonable_python
 from agents import Agent, AgentError, Answer, Assignment, DecisionError, Retry
 from agents.assignment import escaped, put_into
 from agents.decisions import Form, read_json
-from agents.runtime import (
-    AttemptOutcome,
-    Attempts,
-    Effects,
-    SyncAsyncRunnable,
-    Usage,
-    call,
-    is_cancelled,
-    named,
-    sum_usage,
-)
+from agents.runtime import AttemptOutcome, Attempts, Effects, SyncAsyncRunnable, call, is_cancelled
+from agents.usage import Usage, named, sum_usage
 from graphs.engine.budget import within_budget
 from graphs.engine.chat_stream import inside
 from graphs.engine.concurrency import at_work

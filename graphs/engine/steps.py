@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, InstanceOf, TypeAdapter, ValidationE
 from typing_extensions import TypedDict
 
 from agents.assignment import fill, placeholders
-from agents.runtime import Retry, Usage, no_usage
+from agents.runtime import Retry
+from agents.usage import Usage, no_usage
 from graphs.engine.state import Problem
 
 Plan = Sequence[Mapping[str, Any]]

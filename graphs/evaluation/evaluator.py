@@ -19,8 +19,9 @@ from agents import Agent, AnyAgent, ConfigurationError, NoModelError, PodiumErro
 from agents.arguments import check_limits
 from agents.errors import BudgetError, StorageError
 from agents.models import chat_model
-from agents.runtime import BUDGET, Effects, SyncAsyncRunnable, Tally, explain
+from agents.runtime import Effects, SyncAsyncRunnable, explain
 from agents.settings import settings_from
+from agents.usage import BUDGET, Tally
 from graphs.engine import GRAPHS, Budget, CompiledPattern, Pattern, compiled, out_of_budget, record_of
 from graphs.evaluation.cases import Case, read_cases, wrong_in
 from graphs.evaluation.compare import Evaluation, Outcome

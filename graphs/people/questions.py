@@ -18,7 +18,8 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from agents.errors import ConfigurationError
-from agents.runtime import Effects, SyncAsyncRunnable, Usage, clean_data, no_usage
+from agents.runtime import Effects, SyncAsyncRunnable, clean_data
+from agents.usage import Usage, no_usage
 
 DecisionType = Literal["approve", "edit", "reject", "respond"]
 

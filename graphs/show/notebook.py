@@ -24,7 +24,8 @@ from rich.text import Text
 
 from agents.errors import NoModelError
 from agents.models import chat_model, model_name
-from agents.runtime import no_usage, visible
+from agents.runtime import visible
+from agents.usage import no_usage
 from graphs.engine import record_of
 from graphs.show import svg
 from graphs.show.background import follow

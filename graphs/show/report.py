@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from agents.runtime import plausible
+from agents.usage import plausible
 from graphs.show import svg
 from graphs.show.markup import html_of, render
 from graphs.show.run_summary import RunSummary

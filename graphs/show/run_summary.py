@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import convert_to_messages
 
-from agents.runtime import Usage, add_usage, no_usage, plausible, visible
+from agents.runtime import visible
+from agents.usage import Usage, add_usage, no_usage, plausible
 from graphs.show.wording import SENT_BACK, STOPPED, Record, look
 
 _ASKING = ("approve", "clarify", "escalate")

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from agents.runtime import COUNTS, sum_usage, visible
+from agents.runtime import visible
+from agents.usage import COUNTS, sum_usage
 from graphs.show.run_summary import AgentCost, RunSummary
 from graphs.show.wording import Record, cut, duration, signed
 

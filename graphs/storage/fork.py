@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 
 from agents.errors import ConfigurationError
-from agents.runtime import sum_usage
+from agents.usage import sum_usage
 from graphs.engine import EXECUTE, Plan, StepRecord, record_of
 from graphs.engine import langgraph_internals as internals
 from graphs.storage.checkpointer import Storage
