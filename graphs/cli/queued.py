@@ -24,7 +24,7 @@ from graphs.cli.run import as_result, print_outcome
 from graphs.cli.run_spec import RunSpec
 from graphs.cli.signals import SIGNALS, end
 from graphs.cli.start import opened_storage, ready
-from graphs.distributed import QUEUE_JOB, Graphs, Queue, QueuedRun
+from graphs.distributed import QUEUE_JOB, Queue, QueuedRun
 from graphs.storage import State, Storage
 
 if TYPE_CHECKING:
@@ -111,7 +111,9 @@ def worker_command(
     """Do the runs that are put into the queue of the database that PODIUM_RUNS names, until SIGTERM or Ctrl-C."""
     sys.path.insert(0, str(Path.cwd()))
     capped(Settings())  # a ceiling that cannot be read would fail every run
-    queue = Queue(graphs=graphs or _team_graphs(team_file))
+    model, choices = None if graphs else ready(None, quiet=False), Choices(team_file=team_file)
+    team = {pattern: partial(RunSpec(pattern).with_choices(choices).compile, model) for pattern in PATTERNS}
+    queue = Queue(graphs=graphs or team)
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # it logs inputs
     from graphs.distributed import Worker
 
@@ -135,12 +137,6 @@ async def _work(worker: Worker) -> None:
     for number in SIGNALS:
         loop.add_signal_handler(number, stop)
     await worker.run()
-
-
-def _team_graphs(team_file: Path | None) -> Graphs:
-    model = ready(None, quiet=False)
-    choices = Choices(team_file=team_file)
-    return {pattern: partial(RunSpec(pattern).with_choices(choices).compile, model) for pattern in PATTERNS}
 
 
 def watch_command(run: RunArgument, /, *, as_json: AsJson = False) -> int:

@@ -39,7 +39,8 @@ def for_people(graph: Any) -> Graph:
 def draw_graph(graph: object) -> str:
     """Draw a compiled graph from top to bottom as SVG; ways that a run need not take are dashed."""
     drawn = for_people(graph)
-    agents = _agents(graph)
+    inside = graph.inside if isinstance(graph, CompiledPattern) else {}
+    agents = {name: box.agent.name for name, boxes in inside.items() for box in boxes if not box.label}
     teams = Counter(
         ":".join(parts[:end]) for parts in (name.split(":") for name in drawn.nodes) for end in range(1, len(parts))
     )
@@ -55,11 +56,6 @@ def draw_graph(graph: object) -> str:
         edges, is_gone = _without(dot.id, edges)
         shapes = [shape for shape in shapes if shape is not dot or not is_gone]
     return draw_svg(shapes, _arrows([shape.id for shape in shapes], edges), _IN_A_ROW)
-
-
-def _agents(graph: object) -> dict[str, str]:
-    inside = graph.inside if isinstance(graph, CompiledPattern) else {}
-    return {name: box.agent.name for name, boxes in inside.items() for box in boxes if not box.label}
 
 
 def _shape(node: Node, agent: str, teams: Mapping[str, int]) -> Shape:
