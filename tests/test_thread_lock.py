@@ -48,7 +48,7 @@ def lock(saver: Any) -> Lock:
     """Return the lock of a thread of the saver."""
 
     def make(when_busy: WhenBusy = "wait", thread: str = "t") -> ThreadLock:
-        made, _ = thread_lock(saver, config(thread), when_busy)
+        made, _ = thread_lock(saver, config(thread, when_busy=when_busy))
         assert isinstance(made, ThreadLock)
         return made
 

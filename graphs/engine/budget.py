@@ -42,10 +42,10 @@ class Budget(Tally):
     # Not inline: LangChain leaves coroutines unawaited when an inline handler raises in async code.
     run_inline = False
 
-    def __init__(self, limits: Settings, *, kept: float = 0.0) -> None:
+    def __init__(self, limits: Settings) -> None:
         super().__init__(limits.prices)
         self.limits = limits
-        self.kept = kept
+        self.kept = 0.0
         """Share of each limit that only calls tagged as reserved may use."""
         self.began = time.monotonic()
         self._taken_over: set[str] = set()

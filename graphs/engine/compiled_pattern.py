@@ -28,7 +28,7 @@ from agents.tracing import marked
 from graphs.engine.budget import with_budget
 from graphs.engine.changed_code import Fingerprint, check_code, checking, fingerprint, is_resumed
 from graphs.engine.concurrency import RUN_SLOTS, nested_slots
-from graphs.engine.drawing import Box, boxes_in, display, look_into
+from graphs.engine.drawing import Box, boxes_in, look_into, renderers
 from graphs.engine.langgraph_internals import CACHE, CHECKPOINTER, is_nested
 from graphs.engine.record_keys import without_record
 from graphs.engine.run_rules import RunRules
@@ -219,4 +219,4 @@ class CompiledPattern(CompiledStateGraph[StateT, Settings, Any, StateT], Generic
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """Show the drawing in a notebook; LangGraph would have a service on the internet make the picture."""
-        return display(self)
+        return renderers[-1](self) if renderers else {"text/plain": self.name}

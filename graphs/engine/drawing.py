@@ -18,11 +18,6 @@ renderers: list[Callable[[AnyGraph], dict[str, str]]] = []
 """Renderers of a compiled graph for notebooks, by MIME type; `graphs` registers one, so that the engine needs none."""
 
 
-def display(graph: AnyGraph) -> dict[str, str]:
-    """Return a graph's pictures by MIME type, for notebooks."""
-    return renderers[-1](graph) if renderers else {"text/plain": graph.name}
-
-
 @dataclass(frozen=True)
 class Box:
     """An agent at work in a node."""

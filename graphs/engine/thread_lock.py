@@ -41,6 +41,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2
 """Seconds between two attempts."""
 
 _Release = Callable[[], None]
+_Take = Callable[[], _Release | None]
 LockKey = tuple[Hashable, str]
 """A checkpointer's identity in this process, and the id of a thread."""
 
@@ -76,22 +77,17 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
         key: Which thread of which checkpointer.
         when_busy: Wait for the run that has the lock, or raise `ThreadBusyError`.
         take: Takes the lock against other processes; returns what releases it, or None if another process has it.
-        run: The run of a user's own graph in which this is taken; its locks are held together.
     """
 
-    def __init__(
-        self,
-        key: LockKey,
-        when_busy: WhenBusy = "wait",
-        take: Callable[[], _Release | None] | None = None,
-        run: object | None = None,
-    ) -> None:
+    run: object | None = None
+    """The run of a user's own graph in which this is taken; its locks are held together."""
+
+    def __init__(self, key: LockKey, when_busy: WhenBusy = "wait", take: _Take | None = None) -> None:
         if when_busy not in get_args(WhenBusy):
             raise ConfigurationError(f"when_busy is 'wait' or 'refuse', not {when_busy!r}")
         self.key = key
         self._when_busy = when_busy
         self._take = take
-        self.run = run
         self._until = 0.0
         self._owner: tuple[int, asyncio.Task[object] | None] = (0, None)
 
@@ -201,9 +197,7 @@ class ThreadLock(AbstractContextManager["ThreadLock"], AbstractAsyncContextManag
             release()
 
 
-def thread_lock(
-    saver: object, config: RunnableConfig, when_busy: WhenBusy | None = None
-) -> tuple[ThreadLock | nullcontext[None], RunnableConfig]:
+def thread_lock(saver: object, config: RunnableConfig) -> tuple[ThreadLock | nullcontext[None], RunnableConfig]:
     """Return the lock that a run takes before it works on its thread, and its config that says so.
 
     A run without thread or checkpointer and a graph within a pattern or a run whose caller has the lock take none. In
@@ -211,8 +205,7 @@ def thread_lock(
 
     Args:
         saver: The graph's checkpointer; in a graph of the user's own, the config has that of the run.
-        config: `configurable` has the `thread_id`, and may have `when_busy`.
-        when_busy: None for the config's, else the storage's, else `wait`.
+        config: `configurable` has the `thread_id`, and may have `when_busy`; else the storage's counts, else `wait`.
 
     Raises:
         ThreadBusyError: The run that starts this one works on the same thread.
@@ -230,7 +223,7 @@ def thread_lock(
         raise ConfigurationError(
             'The graph has a checkpointer: name the thread of the run, {"configurable": {"thread_id": "…"}}'
         )
-    chosen: WhenBusy | None = when_busy or configurable.get("when_busy")
+    chosen: WhenBusy | None = configurable.get("when_busy")
     if isinstance(saver, LocksThreads):
         lock = saver.lock_thread(str(thread_id), chosen)
     else:
