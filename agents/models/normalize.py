@@ -6,7 +6,6 @@ as it is -> valid text and names, no empty content or call ids, every tool call 
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 from uuid import uuid4
 
 from langchain_core.messages import (
@@ -28,9 +27,6 @@ text-only models and chat templates want that); NO_SYSTEM has the system message
 EMPTY_RESULT = "(no output)"
 NOT_CALLED = "This call was not made."
 EARLIER = "(Earlier messages are left out.)"
-
-Block = str | dict[Any, Any]
-"""A content block, as LangChain's messages have it."""
 
 _NO_MEDIA = ("text", "thinking", "redacted_thinking", "reasoning", "tool_use", "tool_call", "function_call")
 """Types of blocks that are in the text or the calls of a message, or that no model reads again."""
@@ -83,28 +79,18 @@ def _valid(message: BaseMessage) -> BaseMessage:
     return message.model_copy(update=change) if change else message
 
 
-def _bare(message: BaseMessage) -> str | list[Block]:
-    """Return the content of a message as it can be sent; blocks that are nothing but text are one text."""
+def _bare(message: BaseMessage) -> object:
+    """Return the content of a message as it can be sent; blocks that are nothing but text are one text.
+
+    A block of text with more (a cache mark, an annotation) is left to its provider.
+    """
     if isinstance(message.content, str):
         return clean(message.content)
-    blocks = [_clean_block(block) for block in message.content if not _is_empty(block)]
-    return clean(message.text) if all(map(_is_bare_text, blocks)) else blocks
-
-
-def _is_empty(block: Block) -> bool:
-    text = block.get("text") or "" if isinstance(block, dict) and block.get("type") == "text" else block
-    return isinstance(text, str) and not text.strip()
-
-
-def _clean_block(block: Block) -> Block:
-    if isinstance(block, str):
-        return clean(block)
-    return {**block, "text": clean(block["text"])} if isinstance(block.get("text"), str) else block
-
-
-def _is_bare_text(block: Block) -> bool:
-    """Tell a block that is nothing but text; one with more (a cache mark, an annotation) is left to its provider."""
-    return isinstance(block, str) or (block.get("type") == "text" and block.keys() <= {"type", "text", "index", "id"})
+    blocks = [{"type": "text", "text": block} if isinstance(block, str) else block for block in message.content]
+    full = [block for block in blocks if block.get("type") != "text" or str(block.get("text") or "").strip()]
+    if all(block.get("type") == "text" and block.keys() <= {"type", "text", "index", "id"} for block in full):
+        return clean(message.text)
+    return [{**block, "text": clean(block["text"])} if isinstance(block.get("text"), str) else block for block in full]
 
 
 def _has_media(message: BaseMessage) -> bool:

@@ -6,6 +6,7 @@ Everything is decided when `chat_model` is called; importing this needs no key a
 import os
 import threading
 from functools import lru_cache
+from typing import cast
 from urllib.parse import urlsplit
 
 from langchain_core.language_models import BaseChatModel
@@ -121,8 +122,7 @@ async def model_of_run(effects: Effects, own: BaseChatModel | str | None) -> Bas
     """Return the model to use: `own`, else the one the run's settings name, else the default."""
     wanted = own or settings().model or None
     if wanted is not None and not isinstance(wanted, str):
-        usable: BaseChatModel = on_models(wanted, _for_any_loop)
-        return usable
+        return cast("BaseChatModel", on_models(wanted, _for_any_loop))
     # Finding out may load the local model or ask a server, which must not hold up an event loop.
     return await effects.function(chat_model, wanted)
 

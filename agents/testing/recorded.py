@@ -95,10 +95,6 @@ class RecordedModel(ScriptedModel):
         super().__init__(model_name=noted.get("model", "recorded"), profile=noted.get("profile", {}))
         self._script = self._recording = recording
 
-    @property
-    def _llm_type(self) -> str:
-        return "recorded"
-
     def assert_all_used(self) -> None:
         """Check that every exchange in the file was asked for; does nothing while recording.
 
