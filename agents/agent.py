@@ -70,7 +70,7 @@ class Agent(SyncAsyncStream[Asked, Answer]):
 
     Raises:
         ConfigurationError: The name is not an identifier, or there is more than one kind of worker.
-        AgentError: (when called) there is no usable answer, or a check did not pass.
+        AgentError: (when called) the worker gave no usable answer, or a check did not pass.
     """
 
     def __init__(

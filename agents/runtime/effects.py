@@ -169,7 +169,7 @@ def is_async(function: Callable[..., object]) -> bool:
 
 
 def is_async_only(runnable: object) -> bool:
-    """Tell whether a user's graph or chain has an async function for which there is no sync one."""
+    """Tell whether a user's graph or chain has an async function without a sync one."""
     inner = innermost(runnable)
     if isinstance(inner, RunnableSequence):
         return any(map(is_async_only, inner.steps))

@@ -69,7 +69,7 @@ class StreamedPlan(Node[S, Decided]):
         no_plan: (state, problem) -> update, where no plan was written.
         execute: Runs the steps that begin early.
         may_begin: Whether steps may begin before the plan is whole.
-        flaws: Flaws of the steps so far; another one begins only if there are none.
+        flaws: Flaws of the steps so far; the next step begins only without any.
     """
 
     def __init__(
