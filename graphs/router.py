@@ -269,7 +269,7 @@ class Router(Pattern[RouterState]):
             return {"replies": [reply], "errors": [problem(name, error)]}
 
         # With several agents at once it is the merger whose words are the answer.
-        return Node(self.assignment, agent if alone else plans.Quiet(agent), answered, failed=failed)
+        return Node(self.assignment, agent, answered, failed=failed, is_heard=alone)
 
 
 def _questions(replies: Sequence[RouterReply]) -> list[RouterReply]:

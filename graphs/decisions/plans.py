@@ -14,7 +14,7 @@ from agents.checks import as_requested, figures_in, sent_back, unknown_figures
 from agents.decisions import OneOf, Paragraph, Short
 from agents.runtime import Effects, SyncAsyncRunnable
 from graphs.decisions import prompts
-from graphs.engine import RESERVED, Plan, Problem, StepRecord, inside, problems_inside
+from graphs.engine import RESERVED, Plan, Problem, StepRecord, problems_inside
 
 
 def plan_form(names: Sequence[str]) -> type[BaseModel]:
@@ -251,18 +251,6 @@ class Synthesis(SyncAsyncRunnable[Assignment, Answer]):
             reason = f"Agent {self.agent.name!r} only repeated the request; ask again or use another model."
             raise EmptyReplyError(reason, usage=answer["usage"])
         return answer
-
-
-class Quiet(SyncAsyncRunnable[Assignment, Answer]):
-    """An agent whose words are not streamed as the graph's answer."""
-
-    def __init__(self, agent: Agent) -> None:
-        self.agent = agent
-        self.agents = [agent]
-        self.books = agent.name
-
-    async def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Answer:
-        return await effects.invoke(self.agent, value, inside(config, self.agent))
 
 
 def repeats(text: str, request: str) -> bool:

@@ -24,7 +24,7 @@ langgraph_internals  all that depends on undocumented behaviour of LangGraph
 from graphs.engine import langgraph_internals
 from graphs.engine.budget import RESERVED, Budget, Spent, spent, with_rest, within_budget
 from graphs.engine.changed_code import lacking_in_steps
-from graphs.engine.chat_stream import inside, shown_call, speaking
+from graphs.engine.chat_stream import shown_call, speaking
 from graphs.engine.compiled_pattern import CompiledPattern
 from graphs.engine.drawing import renderers
 from graphs.engine.execute import EXECUTE, Execute, StepRun
@@ -89,7 +89,6 @@ __all__ = [
     "describe",
     "ended_as",
     "findings",
-    "inside",
     "is_record",
     "judge",
     "lacking_in_steps",

@@ -15,7 +15,7 @@ from agents.runtime import Attempts, Effects, SyncAsyncRunnable, call, current, 
 from agents.settings import settings
 from agents.usage import Tally, Usage, named
 from graphs.engine.budget import take_over, within_budget
-from graphs.engine.chat_stream import speaking
+from graphs.engine.chat_stream import inside, speaking
 from graphs.engine.concurrency import at_work
 from graphs.engine.drawing import Box, each
 from graphs.engine.langgraph_internals import node_of, place_in_run
@@ -37,9 +37,10 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
     Args:
         ask: State -> the input of `agent`.
         agent: An `Agent`, or another Runnable whose reply is a mapping with `usage`; its `agents`, if it has any,
-            are those at work in it, and its `speaker` is the one whose words are streamed as the graph's own.
+            are those at work in it, and its `speaker` is the one that is heard.
         take: (state, reply) -> update.
         failed: (state, error) -> update, for errors that retries do not cure; without it they are raised.
+        is_heard: Stream the words of the agent as the graph's own.
     """
 
     retry: Retry | None = None
@@ -52,11 +53,13 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         take: Callable[[S, R], Update] | Callable[[S, R | None], Update],
         *,
         failed: Callable[[S, Exception], Update] | None = None,
+        is_heard: bool = True,
     ) -> None:
         self.ask = ask
         self.agent = agent
         self.take: Callable[..., Update] = take
         self.failed = failed
+        self.is_heard = is_heard
         self.books = getattr(agent, "name", None) or getattr(agent, "books", None)
 
     async def run(self, effects: Effects, value: Any, config: RunnableConfig) -> Update:
@@ -69,7 +72,9 @@ class Node(SyncAsyncRunnable[Any, Update], Generic[S, R]):
         speaker = self.agent if isinstance(self.agent, Agent) else getattr(self.agent, "speaker", None)
         async with at_work(effects, config) as own:
             work = Attempts(within_budget(self.agent, own), self.retry)
-            outcome = await effects.invoke(work, request, speaking(own, speaker) if speaker else own)
+            if speaker:
+                own = speaking(own, speaker) if self.is_heard else inside(own, speaker)
+            outcome = await effects.invoke(work, request, own)
         node = node_of(config.get("metadata", {}))
         usage = named(outcome.usage, self.books) if self.books else outcome.usage
         agent = next(iter(usage["agents"]), self.books or "").partition("/")[0]
