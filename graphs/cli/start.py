@@ -116,7 +116,12 @@ def begin(
     The value is an input, None to go on, or a `Command` with answers. A run without storage is not stored.
     """
     spec.check()
-    spec, model = _with_models(spec, quiet=shown.quiet)
+    model = None
+    if not spec.is_own:  # a graph of the user's own has its own models
+        model = ready(spec.model or None, quiet=shown.quiet)
+        spec = spec.with_model(model)
+        for agent in spec.agents(model):
+            chat_model(agent.model)
     for library in ("langchain_openai", "mcp"):  # what they log is raised, too, and shown as an error
         logging.getLogger(library).setLevel(logging.CRITICAL)
     graph = spec.compile(model, storage or InMemorySaver())
@@ -134,17 +139,6 @@ def begin(
         shown=shown,
         stored=partial(stores.state, storage, run) if storage and run else None,
     )
-
-
-def _with_models(spec: RunSpec, *, quiet: bool) -> tuple[RunSpec, BaseChatModel | None]:
-    """Get the models of a team ready before the run begins; a graph of the user's own has its own."""
-    if spec.is_own:
-        return spec, None
-    model = ready(spec.model or None, quiet=quiet)
-    spec = spec.with_model(model)
-    for agent in spec.agents(model):
-        chat_model(agent.model)
-    return spec, model
 
 
 def ready(name: str | None, *, quiet: bool) -> BaseChatModel:

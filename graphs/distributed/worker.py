@@ -214,7 +214,11 @@ class Worker:
         if self._is_stopping:
             control.request_drain("the worker stops")
         self._report(f"{name}: at work")
-        put_back = partial(self._put_back, job.id, name)
+
+        def put_back(reason: str, seconds: float = 0.0, *, counts: bool = False) -> None:
+            self._report(f"{name}: put back: {reason}")
+            self._jobs.put_back[job.id] = seconds, counts
+
         try:
             await self._at_work(job, arguments, control)
             self._report(f"{name}: done in {time.monotonic() - began:.1f} s")
@@ -237,10 +241,6 @@ class Worker:
                 self._report(f"{name}: failed: {reason}")
         finally:
             self._controls.discard(control)
-
-    def _put_back(self, job: int | None, name: str, reason: str, seconds: float = 0.0, *, counts: bool = False) -> None:
-        self._report(f"{name}: put back: {reason}")
-        self._jobs.put_back[job] = seconds, counts
 
     async def _at_work(self, job: Row, arguments: Arguments, control: RunControl) -> None:
         loop, graph = asyncio.get_running_loop(), self._graphs[arguments["graph"]]
