@@ -71,12 +71,19 @@ _SLACK = 0.35
 """Share by which a number of words may be missed where it is not a limit."""
 _THEN = re.compile(
     r"\b(?:then|afterwards|dann|danach|puis|ensuite|luego|después)\b"
+    r"|\b(?:calculate|compute|work out|count|convert|translate|name|list)\b[^.!?\n]*"
+    r"\band (?:explain|describe|write|say|tell)\b"
     r"|\b(?:and|und|et|y) (?:an?|the|eine?n?|une?|una?) \w+ (?:of|with|von|mit|de)\b",
     re.IGNORECASE,
 )
 _EACH = re.compile(r"\b(?:each|every|per|jede[rsnm]?|je|pro|chaque|cada)\b[^.!?\n]{0,40}\Z", re.IGNORECASE)
 _OF_EACH = re.compile(r"\W{0,2}(?:for )?(?:each|every|per|je|pro|chacun\w*|cada)\b", re.IGNORECASE)
 """Show that a number is of a part of the answer."""
+_MORE = re.compile(
+    r"\b(?:and|und|et|y|with) (?:\d|(?:calculate|compute|work out|explain|describe|write|say|tell|add|compare)\b)",
+    re.IGNORECASE,
+)
+"""Shows that an answer has more than one list."""
 _IN_ALL = re.compile(r"\b(?:in all|in total|altogether|overall|insgesamt|en tout|au total|en total)\b", re.IGNORECASE)
 _SENTENCES_OR_SO = rf"(?:\w+\s)?(?:{'|'.join(names for unit, names in _UNITS.items() if unit != 'items')})\b"
 _HAS = r"(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bscored )"
@@ -110,7 +117,8 @@ _USE = re.compile(
     rf"|\bkeywords(?: to use)?: ([^\W\d_]+(?:, [^\W\d_]+){{0,9}})",
     re.IGNORECASE,
 )
-_WITH = rf"\b[^.!?\n]{{0,20}}? with (?:the )?(?:{_WORD_OF} )?{_QUOTED}"
+_TEXT = r"(?:answer|reply|text|letter|note|story|poem|speech|post|e-?mail|message)"
+_WITH = rf"(?: it| (?:the|your|an?) {_TEXT})? with (?:the )?(?:{_WORD_OF} )?{_QUOTED}"
 _BEGIN = re.compile(rf"\b(?:begin|start)s?{_WITH}|\bfirst word (?:must be|is) {_QUOTED}", re.IGNORECASE)
 _END = re.compile(rf"\b(?:end|close|finish)(?:s|es)?{_WITH}", re.IGNORECASE)
 _ABOUT_TEXTS = re.compile(
@@ -127,7 +135,8 @@ _IN_LANGUAGE = re.compile(
     r"|erklär\w*|écri\w*|répond\w*|tradui\w*|expli\w*|escr[ií]b\w*|respond\w*|traduc\w*)\b[^.!?\n]{0,150}?\b"
     rf"(?:(?:in|into|to|ins|al|a)\s+(?:simple |plain )?({_LANGUAGE})e?"
     rf"(?=\s*(?:[.,;:!?)]|$)|\s+(?:and|with|of at|in|about|to|for|on|that)\b)|(?:auf|en)\s+({_LANGUAGE})\b)"
-    rf"|(?:^|[.!?]\s)(?:(?:in|auf|en|use|language:)\s+({_LANGUAGE}))\b|\bauf ({_LANGUAGE}) (?:antwort|schreib)"
+    rf"|(?:^|[.!?]\s)(?:(?:in|use|language:)\s+({_LANGUAGE})(?=\s*(?:[.,;:!]|please|$))"
+    rf"|(?:auf|en)\s+({_LANGUAGE})\b)|\bauf ({_LANGUAGE}) (?:antwort|schreib)"
     rf"|\b(?:write|draft|compose) an? ({_LANGUAGE}) (?:poem|letter|text|note|summary|e-?mail|story|message|version)\b",
     re.IGNORECASE,
 )
@@ -156,11 +165,10 @@ def limits(request: str) -> Iterator[TextCheck]:
         exactly = list(re.finditer(exact, rest, re.IGNORECASE))
         if len(exactly) == 1 and not _is_of_part(exactly[0]):
             yield from _exactly(unit, exactly[0])
-    listed = list(re.finditer(rf"\b{_LISTING}\s+{_ABOUT}{_N}\s+(?!{_SENTENCES_OR_SO})\w+", request, re.IGNORECASE))
-    listed += re.finditer(rf"\blist of {_N}\s", request, re.IGNORECASE)
-    is_one = len(listed) == 1 and not re.search(rf"\b(?:and|und|et|y|with) {_N}\b", request, re.IGNORECASE)
-    if is_one and not _is_of_part(listed[0]):
-        yield partial(items, int(listed[0][1]))
+    listing = rf"\s*(?:please )?{_LISTING}\s+{_ABOUT}{_N}\s+(?!{_SENTENCES_OR_SO})\w+|.*?\blist of {_N}\s"
+    listed = re.match(listing, request, re.IGNORECASE)
+    if listed and not _is_of_part(listed) and not _MORE.search(request):
+        yield partial(items, int(listed[1] or listed[2]))
 
 
 def _is_of_part(match: re.Match[str]) -> bool:
