@@ -9,7 +9,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 from typing_extensions import TypedDict
 
 from agents.errors import ConfigurationError
-from agents.runtime import is_async
+from agents.runtime import is_async, reads_foreign_text
 from agents.settings import HISTORY_TOKENS
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w[\w.\-]*)\}")
@@ -76,6 +76,7 @@ def placeholders(template: str) -> list[str]:
     return [match[1] for match in _PLACEHOLDER.finditer(template) if match[1]]
 
 
+@reads_foreign_text(lambda read, text: read(text, {"a": text[:99]}))
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Fill in the placeholders of a template; those without a value stay as they are."""
 
@@ -110,6 +111,7 @@ def task_for_model(assignment: Assignment) -> str:
     return fill(template, {**{label: f"[{_DISPLAY.get(label, label)}]" for label in context}, "request": "[request]"})
 
 
+@reads_foreign_text(lambda read, text: read("label", text))
 def quote(label: str, text: str) -> str:
     """Quote a text as data below its label, in a fence that the text itself cannot close."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
@@ -133,6 +135,7 @@ def messages_of(assignment: Assignment, *, max_tokens: int = HISTORY_TOKENS) -> 
     return [*cut_history(assignment.get("conversation", ()), max_tokens), HumanMessage(_content(assignment))]
 
 
+@reads_foreign_text()
 def message_parts(text: str) -> tuple[str, str, str]:
     """Return the request, the context and the task in a message that `messages_of` has written."""
     above, _, task = text.rpartition(YOUR_TASK)

@@ -1,8 +1,9 @@
 """Texts and data that others wrote: nothing that cannot be stored, no keys."""
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,25 +11,20 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
-from agents import Agent, AgentError, as_requested, quote
-from agents.assignment import fill, message_parts
-from agents.checks import figures_in, with_count
-from agents.decisions import Decision, nearest, read_json, read_object
+import agents
+import graphs
+from agents import Agent, AgentError
+from agents.decisions import Decision
 from agents.models import without_thinking
-from agents.runtime import check_reply, clean, clean_data, explain, masked, visible
-from agents.runtime.langchain_internals import is_foreign_reply, is_unreadable_reply
-from agents.runtime.sanitize import MAX_ERROR
-from agents.teams import toml_file
+from agents.runtime import clean, clean_data, explain, masked, visible
+from agents.runtime.sanitize import FOREIGN_TEXT_READERS, MAX_ERROR
 from agents.testing import ScriptedModel
-from agents.tools import pages
-from agents.tools.addresses import addresses_in
-from agents.tools.arithmetic import compute
 from agents.usage import no_usage
 from graphs import Network, Planner, Supervisor
-from graphs.show.markup import html_of
-from graphs.show.wording import one_line
 from graphs.storage.serializer import strict
 from tests.tables import each
+
+ROOT = Path(__file__).parent.parent
 
 
 @each(
@@ -125,35 +121,10 @@ WORST = [*'a \n`{[<\\"=&*|é', "a_", '{"a":', "<a", "<!--", "9,", "a.", "a@", ":
 WORST += ['\\"', '"""', "!["]
 WORST += ["-----BEGIN ", "response keys: ", "\x00", "\ud800", "<think>", "```json\n", "- ", "\x1b[", "\u202e"]
 
-STATED = "Write in German as a numbered list, as JSON, at most 5 words, at most 2 sentences, at most 2 items, no 'x'."
-
-READERS: dict[str, Callable[[str], object]] = {
-    "addresses_in": addresses_in,
-    "as_requested": lambda text: as_requested(text, {"task": STATED}),
-    "check_reply": lambda text: check_reply(AIMessage("", additional_kwargs={"refusal": text}), text),
-    "clean": clean,
-    "clean_data": lambda text: clean_data({text: [text]}),
-    "compute": lambda text: compute(text, {}),
-    "explain": lambda text: explain(ValueError({"message": text})),
-    "figures_in": figures_in,
-    "fill": lambda text: fill(text, {"a": text[:99]}),
-    "html_of": html_of,
-    "is_foreign_reply": lambda text: is_foreign_reply(ValueError(text)),
-    "is_unreadable_reply": lambda text: is_unreadable_reply(ValueError(text)),
-    "lines of a team file": toml_file._lines,
-    "masked": masked,
-    "message_parts": message_parts,
-    "nearest": lambda text: nearest(text, ["bank", "travel"]),
-    "one_line": one_line,
-    "quote": lambda text: quote("label", text),
-    "read_json": read_json,
-    "read_object": read_object,
-    "shortened page": lambda text: pages._shortened(text.encode()),
-    "visible": visible,
-    "with_count": with_count,
-    "without_thinking": without_thinking,
-}
-"""Functions that read what models, providers, pages or files say, each as a function of that text."""
+for package in (agents, graphs):
+    for file in sorted(Path(package.__path__[0]).rglob("*.py")):
+        if "@reads_foreign_text(" in file.read_text(encoding="utf-8"):  # registered when it is imported
+            import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
 
 
 def seconds(read: Any, text: str) -> float:
@@ -174,9 +145,9 @@ def grows_as_the_text(read: Any, quarter: str, whole: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", sorted(FOREIGN_TEXT_READERS))
 def test_the_time_to_read_a_text_grows_as_the_text_does(name: str) -> None:
-    read = READERS[name]
+    read = FOREIGN_TEXT_READERS[name]
     for characters in WORST:
         quarter, whole = ((characters * length)[:length] for length in (2**10, 2**12))
         if seconds(read, whole) > 0.02:

@@ -6,6 +6,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import permutations
 
+from agents.runtime import reads_foreign_text
+
 MAX_TEXT = 20_000
 """Characters of a text that are searched for figures, from its beginning."""
 MOST_COMBINED = 60
@@ -98,6 +100,7 @@ _UNITS = (2, 7, 12, 24, 52, 60, 365, 1000, 1_000_000, 1.609344, 2.20462, 2.54, 3
 """Factors between units."""
 
 
+@reads_foreign_text()
 def figures_in(text: str) -> dict[str, list[float]]:
     """Return the figures of a text as written, each with the values that it may have: `1,250` is 1250 or 1.25."""
     return _figures(_NOT_FIGURES.sub(" ", text[:MAX_TEXT]))
@@ -176,6 +179,7 @@ def with_named(text: str, task: str) -> str:
     return re.sub(r"(?<=\.)\s*…\.?|[,;:]?\s*…", "", re.sub(r"…(?:[,;\n]\s*|\s(?:and|und|et|y)\s)", "", text))
 
 
+@reads_foreign_text()
 def with_count(text: str) -> str:
     """Return `Crew: 3` for `Crew: Jo, Kim and Ravi`, which a small model cannot count; other texts as they are."""
     heading, _, listed = text[:MAX_TEXT].strip().partition(":")

@@ -23,12 +23,14 @@ from agents.checks.measures import (
     written_as,
     written_without,
 )
+from agents.runtime import reads_foreign_text
 
 StatedRule = Callable[[str], Iterator[TextCheck]]
 """Makes checks of a request."""
 
 MAX_REQUEST, MAX_ANSWER = 2_000, 100_000
 """Characters of a request and of an answer that are read."""
+_ALL = "Write in German as a numbered list, as JSON, at most 5 words, at most 2 sentences, at most 2 items, no 'x'."
 
 _ONE = ("one", "a single", "single", "ein", "einem", "einen", "einer", "eine", "un", "une", "una")
 _NUMBERS = {**NUMBER_WORDS, **dict.fromkeys(_ONE, 1)}
@@ -247,6 +249,7 @@ class AsRequested:
     def __init__(self, rules: Sequence[StatedRule] = RULES) -> None:
         self.rules = tuple(rules)
 
+    @reads_foreign_text(lambda check, text: check(AsRequested(), text, {"task": _ALL}))
     def __call__(self, text: str, assignment: Assignment) -> str | None:
         """Return what to change in an answer, or None."""
         request, text = assignment["task"][:MAX_REQUEST], text[:MAX_ANSWER]

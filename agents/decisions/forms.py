@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function
 
 from agents.errors import ConfigurationError, DecisionError
-from agents.runtime import JsonObject
+from agents.runtime import JsonObject, reads_foreign_text
 
 Short = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 300})]
 """A reason or evidence. The bound keeps a model that loops from writing to its token limit; longer texts are read."""
@@ -24,6 +24,7 @@ MAX_NAME = 200
 _FILLERS = {"the", "a", "an", "agent", "agents", "assistant", "member", "team", "named", "called", "step"}
 
 
+@reads_foreign_text(lambda read, text: read(text, ["bank", "travel"]))
 def nearest(name: str, choices: Sequence[str]) -> str | None:
     """Return the choice that a model means by a name: `'Bank'`, `**bank**`, `bank agent`; None unless one fits."""
     if name in choices:

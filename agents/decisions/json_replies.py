@@ -5,6 +5,7 @@ import re
 
 from agents.errors import DecisionError
 from agents.models import without_thinking
+from agents.runtime import reads_foreign_text
 
 MAX_REPAIRED = 50_000
 """Characters of broken JSON that are repaired; repairing takes a second for a few times as many."""
@@ -15,6 +16,7 @@ _HARMLESS = ("Multiple top-level", "Empty key")
 """Beginnings of json-repair's objections to values whose meaning is plain."""
 
 
+@reads_foreign_text()
 def read_json(text: str) -> object:
     """Read the JSON in a model's reply: after thinking, fenced, in prose, or slightly broken.
 
@@ -46,6 +48,7 @@ def read_json(text: str) -> object:
     return value
 
 
+@reads_foreign_text()
 def read_object(text: str, *, whole: bool = True) -> dict[str, object]:
     """Read a reply that holds exactly one JSON object, in whatever dressing.
 

@@ -5,11 +5,14 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 
+from agents.runtime import reads_foreign_text
+
 _MARK = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>|\[(/?)THINK\]", re.IGNORECASE)
 _OPENINGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "[think]")
 _LONGEST_MARK = len("</reasoning>")
 
 
+@reads_foreign_text()
 def without_thinking(text: str) -> str:
     """Return a reply's text without its thinking; a block without an end is thinking to the end.
 

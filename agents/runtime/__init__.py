@@ -37,7 +37,7 @@ from agents.runtime.provider_errors import evidence, explain, is_rejection, is_t
 from agents.runtime.replies import check_reply, is_json
 from agents.runtime.retry import FailedAttempt, InPlace, Retry, in_place, is_exhausted
 from agents.runtime.run_config import CALCULATED, Names, calculated, current, extended, handlers_of, names_for
-from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, visible
+from agents.runtime.sanitize import JsonObject, clean, clean_data, masked, reads_foreign_text, visible
 from agents.runtime.scope import RunScope, in_run_scope, run_scope
 from agents.runtime.sync_async import OwnRun, SyncAsyncRunnable, SyncAsyncStream, effects_of, is_watched
 
@@ -89,6 +89,7 @@ __all__ = [
     "per_model",
     "provider_words",
     "raised_ending",
+    "reads_foreign_text",
     "run_in_background",
     "run_scope",
     "start_in_background",

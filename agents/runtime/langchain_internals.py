@@ -10,11 +10,12 @@ from json import JSONDecodeError
 
 from langchain_core.messages import AIMessage
 
-from agents.runtime.sanitize import MAX_SEARCHED, words_of
+from agents.runtime.sanitize import MAX_SEARCHED, reads_foreign_text, words_of
 
 _EMPTY = re.compile("No generation(s found in stream| chunks were returned)")
 
 
+@reads_foreign_text(lambda read, text: read(ValueError(text)))
 def is_unreadable_reply(error: BaseException) -> bool:
     """Return whether a client library raised a built-in error over a reply with status 200 but without an answer."""
     if error.args and isinstance(error.args[0], Mapping) and error.args[0].keys() & {"message", "code", "type"}:
@@ -30,6 +31,7 @@ def is_unreadable_reply(error: BaseException) -> bool:
     return reading or _EMPTY.match(words) is not None or "value for 'choices'" in words
 
 
+@reads_foreign_text(lambda read, text: read(ValueError(text)))
 def is_foreign_reply(error: BaseException) -> bool:
     """Return whether a reply had the form of another API: Anthropic's, Gemini's, Ollama's, OpenAI's Responses.
 

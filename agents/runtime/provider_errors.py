@@ -13,7 +13,7 @@ from langgraph.errors import EmptyInputError, GraphBubbleUp, InvalidUpdateError
 
 from agents.errors import PodiumError, TransientError
 from agents.runtime.langchain_internals import is_foreign_reply, is_unreadable_reply
-from agents.runtime.sanitize import MAX_SEARCHED, attribute_of, masked, words_of
+from agents.runtime.sanitize import MAX_SEARCHED, attribute_of, masked, reads_foreign_text, words_of
 
 T = TypeVar("T")
 
@@ -117,6 +117,7 @@ def retry_after(error: BaseException) -> float | None:
     return wait if wait and wait > 0 else None
 
 
+@reads_foreign_text(lambda read, text: read(ValueError({"message": text})))
 def explain(error: BaseException) -> str:
     """Return one sentence on what went wrong and what to do, without keys, prompts or bodies."""
     if isinstance(error, BaseExceptionGroup):

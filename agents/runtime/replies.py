@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from agents.errors import AgentError, EmptyReplyError
 from agents.runtime.langchain_internals import is_cut_stream
 from agents.runtime.provider_errors import SENTENCES
-from agents.runtime.sanitize import clean_data, masked
+from agents.runtime.sanitize import clean_data, masked, reads_foreign_text
 
 _NO_ANSWER = {
     "refused": r"refusal|refused",
@@ -22,6 +22,7 @@ _BROKEN_OFF = r"error|failed|abort(ed)?|cancell?ed|network_error|insufficient_sy
 _BROKEN_OFF += r"|malformed_(function_call|response)|unexpected_tool_call|too_many_tool_calls|eos_token_missing"
 
 
+@reads_foreign_text(lambda read, text: read(AIMessage("", additional_kwargs={"refusal": text}), text))
 def check_reply(message: AIMessage, who: str, *, calls: bool = True) -> None:
     """Raise if a model's reply is not an answer; providers return these as ordinary messages.
 

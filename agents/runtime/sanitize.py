@@ -1,15 +1,17 @@
 """Texts and data that others wrote, made fit to be stored and shown: storable, without keys, with nothing hidden.
 
 Every function here, and every other that reads foreign text, takes time proportional to the text at most: cut first,
-then search. One test (tests/test_sanitize.py) tries them all on the worst characters.
+then search. Those marked by `reads_foreign_text` are tried by one test on a megabyte of the worst characters.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 JsonObject = dict[str, Any]
 """An object of JSON data, whose form only its reader knows."""
+
+F = TypeVar("F", bound=Callable[..., object])
 
 MAX_ERROR = 300
 """Characters of an exception's or a model's own words that are passed on."""
@@ -24,7 +26,26 @@ _STORABLE = range(-(2**63), 2**64)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
+FOREIGN_TEXT_READERS: dict[str, Callable[[str], object]] = {}
+"""Functions that read foreign text by qualified name, each as a function of that text."""
 
+
+def reads_foreign_text(call: Callable[[Any, str], object] = lambda function, text: function(text)) -> Callable[[F], F]:
+    """Register a function that reads what models, providers, pages or files say.
+
+    Args:
+        call: Calls the function with a text, if it takes anything else: `lambda read, text: read(AIMessage(text))`.
+    """
+
+    def register(function: F) -> F:
+        name = f"{function.__module__}.{function.__qualname__}"
+        FOREIGN_TEXT_READERS[name] = lambda text: call(function, text)
+        return function
+
+    return register
+
+
+@reads_foreign_text()
 def clean(text: str) -> str:
     """Replace NUL and lone surrogates by U+FFFD: Postgres refuses the one, UTF-8 the other."""
     if not _UNSTORABLE.search(text):
@@ -34,6 +55,7 @@ def clean(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", whole)
 
 
+@reads_foreign_text(lambda read, text: read({text: [text]}))
 def clean_data(data: object, *path: str | int) -> Any:
     """Clean every text in JSON data, the keys of objects too.
 
@@ -79,6 +101,7 @@ _HIDDEN = re.compile(  # control, bidi and invisible characters, except tab, lin
 )
 
 
+@reads_foreign_text()
 def visible(text: str) -> str:
     r"""Return a text for terminals, pages and logs, with what they would obey or hide as `\x1b`, `\u202e`.
 
@@ -112,6 +135,7 @@ _WORDS = re.compile(
 """Words that only a machine can have written: secret keys of AWS, and long ones with digits (`_unless_random`)."""
 
 
+@reads_foreign_text()
 def masked(text: str) -> str:
     """Return the first line, without what looks like a key, in a length for people."""
     line = clean(text.strip()[:MAX_SEARCHED]).partition("\n")[0]

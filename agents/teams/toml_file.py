@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, Validati
 from pydantic_core import ErrorDetails
 
 from agents.errors import TeamFileError
-from agents.runtime import install_hint
+from agents.runtime import install_hint, reads_foreign_text
 from agents.tools import calculator, can_search, fetch_page, file_tools, web_search
 
 Place = tuple[int | str, ...]
@@ -185,6 +185,7 @@ def _in_words(error: ErrorDetails) -> str:
     return f"{key or 'agents'!r} must be a {wanted}, not {value}"
 
 
+@reads_foreign_text()
 def _lines(text: str) -> dict[Place, int]:
     """Return the line of each key; tomllib gives none, so the text is scanned for tables and keys."""
     lines: dict[Place, int] = {}

@@ -13,7 +13,7 @@ import httpx2
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import StructuredTool, ToolException
 
-from agents.runtime import run_scope
+from agents.runtime import reads_foreign_text, run_scope
 
 MAX_ADDRESS = 2_000
 """Characters of a URL."""
@@ -117,6 +117,7 @@ def _remember(config: RunnableConfig, result: object) -> object:
     return result
 
 
+@reads_foreign_text()
 def addresses_in(text: str) -> set[str]:
     """Return the addresses that a text names, in a form that can be compared: without scheme, `www.` and fragment."""
     return {address for word in _WORD.findall(text) for name in _names(word) if (address := _normal(name))}

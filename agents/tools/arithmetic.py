@@ -12,7 +12,7 @@ from langchain_core.tools import ToolException
 from pydantic import Field
 from simpleeval import FunctionNotDefined, NameNotDefined, SimpleEval  # type: ignore[import-untyped]
 
-from agents.runtime import calculated
+from agents.runtime import calculated, reads_foreign_text
 from agents.tools.readable_tool import readable_tool
 
 MAX_EXPRESSION = 1000
@@ -128,6 +128,7 @@ _NAMED = re.compile(r"\s*([^\W\d]\w*)\s*=(?!=)\s*(.*)", re.DOTALL)
 _EXAMPLE = "For example: (1250 - 300) * 0.19, or with names: net = 1250 - 300; tax = net * 0.19"
 
 
+@reads_foreign_text(lambda compute, text: compute(text, {}))
 def compute(expression: str, names: MutableMapping[str, float]) -> str:
     """Compute one formula, or several parted by `;` or lines, which use earlier names and add theirs to `names`."""
     if len(expression) > MAX_EXPRESSION:

@@ -9,6 +9,8 @@ from urllib.parse import urljoin
 import webencodings  # type: ignore[import-untyped]
 from justhtml import JustHTML, Text
 
+from agents.runtime import reads_foreign_text
+
 MAX_HTML = 300_000
 """Bytes of a page that are parsed, without its scripts and styles; hostile ones of this size take seconds."""
 
@@ -54,6 +56,7 @@ def page_text(page: Page, *, links: bool = False) -> str:
     return unescape(_ESCAPE.sub(r"\1", root.to_markdown())).strip()
 
 
+@reads_foreign_text(lambda shorten, text: shorten(text.encode()))
 def _shortened(content: bytes) -> bytes:
     """Cut scripts and styles out, in one pass, and then the end of a page that is still too long."""
     lower = content.lower()

@@ -9,7 +9,7 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING
 
-from agents.runtime import visible
+from agents.runtime import reads_foreign_text, visible
 from graphs.show.run_summary import text
 from graphs.show.wording import cut, duration, look, signed
 
@@ -52,6 +52,7 @@ def _environment() -> Environment:
     return environment
 
 
+@reads_foreign_text()
 def html_of(markdown: str) -> str:
     """Return Markdown as HTML; a text that is too long stays as it is."""
     markdown = visible(markdown)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from langgraph.types import Overwrite
 from rich.text import Text
 
-from agents.runtime import visible
+from agents.runtime import reads_foreign_text, visible
 
 Record = Mapping[str, Any]
 """Plain JSON: the update of a node, the record of a step, or the result of a run."""
@@ -46,6 +46,7 @@ def signed(status: str) -> str:
     return f"{look(status).sign} {status.replace('_', ' ')}" if status else ""
 
 
+@reads_foreign_text()
 def one_line(text: str, most: int = 500) -> str:
     """Return the beginning of a text on one line, hidden characters made visible."""
     line = " ".join(visible(text[: 2 * most]).split())
