@@ -18,7 +18,7 @@ from langgraph.types import Command
 
 from agents.errors import ConfigurationError
 from agents.runtime import masked, start_in_background
-from graphs.distributed.jobs import NOTE_ASKED, NOTIFY, QUEUE_JOB, Arguments, channel_of, decode
+from graphs.distributed.jobs import NOTE, NOTIFY, QUEUE_JOB, Arguments, channel_of, decode
 from graphs.engine import langgraph_internals as internals
 from graphs.show import LiveState, news
 from graphs.storage import Storage
@@ -129,7 +129,7 @@ def _input(last: CheckpointTuple | None, arguments: Arguments, job_id: int | Non
     if "resume" not in arguments:
         return None
     if (before := arguments.get("asked")) is None:
-        query(NOTE_ASKED, id=job_id, asked=json.dumps(asked)).result()
+        query(NOTE, id=job_id, notes={"asked": asked}).result()
     else:  # an earlier worker may have answered, and died when the run asked something else
         asked = {key: digest for key, digest in asked.items() if before.get(key) == digest}
     answers = _answers(arguments["resume"], asked)

@@ -117,17 +117,8 @@ WITH mine AS (
 SELECT CASE WHEN abort_requested THEN procrastinate_finish_job_v1(id, 'aborted', false)
     ELSE procrastinate_retry_job_v2(id, now() + make_interval(secs => %(seconds)s), NULL, NULL, NULL) END FROM mine
 """
-COUNT_TAKEOVER = """
-UPDATE procrastinate_jobs SET args = args || jsonb_build_object('takeovers', (args->>'takeovers')::int + 1)
-WHERE id = %(id)s AND worker_id = %(worker)s RETURNING id
-"""
-NOTE_ERROR = """
-UPDATE procrastinate_jobs SET args = args || jsonb_build_object('error', %(error)s::text)
-WHERE id = %(id)s AND worker_id = %(worker)s RETURNING id
-"""
-NOTE_ASKED = """
-UPDATE procrastinate_jobs SET args = args || jsonb_build_object('asked', %(asked)s::jsonb) WHERE id = %(id)s
-RETURNING id
+NOTE = """
+UPDATE procrastinate_jobs SET args = args || %(notes)s::jsonb WHERE id = %(id)s AND worker_id = %(worker)s RETURNING id
 """
 DELETE = "DELETE FROM procrastinate_jobs WHERE id = %(id)s AND status = 'doing' RETURNING id"
 BEAT = "UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = %(worker)s RETURNING id"

@@ -9,7 +9,7 @@ with them its locks, and puts its runs back; they go on from their checkpoints.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -57,13 +57,14 @@ class _OwnJobs(JobManager):
     def __init__(self, connector: PsycopgConnector, worker_id: int) -> None:
         super().__init__(connector)
         self.worker_id = worker_id
-        self.failed: dict[int | None, str] = {}
-        """Reasons why jobs failed for good, by id; procrastinate would log them, with inputs, if they were raised."""
-        self.put_back: dict[int | None, tuple[float, bool]] = {}
-        """Jobs put back by id: after how many seconds they may be taken, and whether that counts as a takeover."""
+        self.endings: dict[int | None, tuple[Arguments, float | None]] = {}
+        """Notes on jobs that did not succeed, by id, and the seconds after which each is put back, None if it failed.
+
+        Procrastinate would log errors with inputs, if they were raised.
+        """
 
     async def query(self, statement: str, **values: object) -> list[dict[str, Any]]:
-        return await self.connector.execute_query_all_async(statement, **values)
+        return await self.connector.execute_query_all_async(statement, worker=self.worker_id, **values)
 
     async def register_worker(self) -> int:
         return self.worker_id
@@ -76,18 +77,15 @@ class _OwnJobs(JobManager):
         """Do nothing: the next heartbeat would find no worker."""
 
     async def finish_job(self, job: Row, status: Status, delete_job: bool) -> None:
-        mine: Mapping[str, object] = {"id": job.id, "worker": self.worker_id}
-        if job.id in self.put_back:
-            seconds, counts = self.put_back.pop(job.id)
-            if counts:
-                await self.query(jobs.COUNT_TAKEOVER, **mine)
-            await self.query(jobs.PUT_BACK, **mine, seconds=seconds)
-            return
-        if reason := self.failed.pop(job.id, None):
+        if job.id in self.endings:
+            notes, seconds = self.endings.pop(job.id)
+            await self.query(jobs.NOTE, id=job.id, notes=notes)
+            if seconds is not None:
+                await self.query(jobs.PUT_BACK, id=job.id, seconds=seconds)
+                return
             status, delete_job = Status.FAILED, False
-            await self.query(jobs.NOTE_ERROR, **mine, error=reason)
         channel = jobs.channel_of(str(job.task_kwargs["thread_id"]))
-        await self.query(jobs.FINISH_JOB, **mine, status=status.value, delete=delete_job, channel=channel)
+        await self.query(jobs.FINISH_JOB, id=job.id, status=status.value, delete=delete_job, channel=channel)
 
 
 class Worker:
@@ -186,13 +184,12 @@ class Worker:
             await JobManager.unregister_worker(self._jobs, self._jobs.worker_id)
 
     async def _stay_alive(self, ended: asyncio.Event) -> None:
-        worker = self._jobs.worker_id
         error = (
             f"Gave up after {self._max_takeovers + 1} workers died or stalled at work on this run, which may be what"
             " ends them; what it has finished is kept: podium resume goes on with it"
         )
         limits = {"seconds": self._takeover_after, "most": self._max_takeovers, "error": error}
-        while await self._jobs.query(jobs.BEAT, worker=worker):
+        while await self._jobs.query(jobs.BEAT):
             for freed in await self._jobs.query(jobs.TAKE_OVER, **limits):
                 what = "put back" if freed["status"] == "todo" else freed["status"]
                 self._report(f"{freed['thread_id']}: {what}, because its worker died or stalled")
@@ -215,9 +212,9 @@ class Worker:
             control.request_drain("the worker stops")
         self._report(f"{name}: at work")
 
-        def put_back(reason: str, seconds: float = 0.0, *, counts: bool = False) -> None:
+        def put_back(reason: str, seconds: float = 0.0, notes: Arguments | None = None) -> None:
             self._report(f"{name}: put back: {reason}")
-            self._jobs.put_back[job.id] = seconds, counts
+            self._jobs.endings[job.id] = notes or {}, seconds
 
         try:
             await self._at_work(job, arguments, control)
@@ -235,9 +232,9 @@ class Worker:
         except Exception as error:
             reason = masked(f"{type(error).__name__}: {error}")
             if isinstance(error, StorageError) and arguments["takeovers"] < self._max_takeovers:
-                put_back(reason, _PAUSE, counts=True)
+                put_back(reason, _PAUSE, {"takeovers": arguments["takeovers"] + 1})
             else:
-                self._jobs.failed[job.id] = reason
+                self._jobs.endings[job.id] = {"error": reason}, None
                 self._report(f"{name}: failed: {reason}")
         finally:
             self._controls.discard(control)
