@@ -70,6 +70,7 @@ bench: .venv/dev ## Measure the workflow engine, the router's classifiers, and w
 	$(BIN)/python -m benchmarks.workflow --steps 100,1000,10000
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python benchmarks/router.py
+	$(BIN)/python benchmarks/checks.py
 	$(BIN)/python -m benchmarks.kill --kills 240
 	$(BIN)/python -m benchmarks.many
 	$(BIN)/python -m benchmarks.workers
