@@ -58,6 +58,8 @@ class Settings:
         for name in _LIMITS:
             if not _is_amount(value := getattr(self, name)):
                 raise ConfigurationError(f"{name} must be a number from 0 up, not {value!r}; 0 means no limit")
+        if not isinstance(self.approval, bool):  # "false" would be true
+            raise ConfigurationError(f"approval must be True or False, not {self.approval!r}")
         prices = self.prices if isinstance(self.prices, Mapping) else {"prices": self.prices}
         pairs = {name for name, price in prices.items() if isinstance(price, list | tuple) and len(price) == 2}
         if wrong := [name for name in prices if name not in pairs or not all(map(_is_amount, prices[name]))]:

@@ -205,6 +205,7 @@ def test_calls_are_counted_of_a_model_that_tells_no_tokens(call: Any) -> None:
     ("wrong", "told"),
     [
         ({"max_calls": -1}, "max_calls must be a number from 0 up, not -1"),
+        ({"approval": "false"}, "approval must be True or False, not 'false'"),
         ({"max_seconds": math.nan}, "max_seconds must be a number from 0 up, not nan"),
         ({"max_tokens": math.inf}, "max_tokens must be a number from 0 up, not inf"),
         ({"max_cost": math.nan, "prices": PRICES}, "max_cost must be a number from 0 up, not nan"),

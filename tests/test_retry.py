@@ -91,7 +91,7 @@ def test_pauses(retry: Retry, attempt: int, error: Exception, low: float, high: 
     assert low <= retry.pause(attempt, error) <= high
 
 
-@pytest.mark.parametrize("wrong", [{"attempts": 0}, {"wait": -1}, {"factor": 0.5}, {"max_wait": -1}])
+@pytest.mark.parametrize("wrong", [{"attempts": 0}, {"wait": -1}, {"factor": 0.5}, {"max_wait": -1}, {"wait": "1"}])
 def test_nonsense_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="attempts >= 1"):
         Retry(**wrong)

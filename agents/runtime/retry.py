@@ -44,7 +44,12 @@ class Retry:
     """Longest wait in seconds. Where a server asks for more (`Retry-After`), the call fails at once."""
 
     def __post_init__(self) -> None:
-        if not (self.attempts >= 1 and self.wait >= 0 and self.factor >= 1 and self.max_wait >= 0):  # nor NaN
+        numbers = all(
+            isinstance(value, int | float) for value in (self.attempts, self.wait, self.factor, self.max_wait)
+        )
+        if not (
+            numbers and self.attempts >= 1 and self.wait >= 0 and self.factor >= 1 and self.max_wait >= 0
+        ):  # nor NaN
             raise ConfigurationError(f"{self} needs attempts >= 1, factor >= 1, and waits that are not negative")
 
     def pause(self, attempt: int, error: BaseException) -> float:
