@@ -26,6 +26,7 @@ from graphs.engine import (
     member,
     problem,
     problems_inside,
+    shown_call,
     team_of,
 )
 from graphs.errors import ConfigurationError
@@ -170,7 +171,9 @@ class Network(Pattern[NetworkState]):
         to, task, reason = handoff["to"], handoff["task"], handoff["reason"]
         record = HandoffRecord(by=name, to=to, task=task, reason=reason, ignored=turn["ignored"])
         stop = self._reason_to_stop(state, record)
-        if refused := stop or self._unlinked(record):
+        linked = self.links[name]
+        unlinked = f"{name!r} may hand over to {', '.join(linked) or 'nobody'}, not to {to!r}"
+        if refused := stop or (unlinked if to not in linked else None):
             record["refused"] = refused
         update["handoffs"] = [*state["handoffs"], record]
         if stop:
@@ -178,13 +181,10 @@ class Network(Pattern[NetworkState]):
         if refused:
             failure: Problem = {"where": name, "kind": "UnknownAgentError", "message": refused}
             return {**update, "errors": [*errors, failure]}
-        return {**update, "active": record["to"], "messages": handoffs.handoff_messages(name, handoff, state, turn)}
-
-    def _unlinked(self, record: HandoffRecord) -> str | None:
-        linked = self.links[record["by"]]
-        if record["to"] in linked:
-            return None
-        return f"{record['by']!r} may hand over to {', '.join(linked) or 'nobody'}, not to {record['to']!r}"
+        # In place of the peer's own call of the tool.
+        call = (f"{handoffs.HANDOFF_TOOL}{to}", {"task": task, "reason": reason})
+        messages = shown_call(state["messages"], name, call, f"{name} handed over to {to}.", turn["message_id"])
+        return {**update, "active": to, "messages": messages}
 
     def _reason_to_stop(self, state: NetworkState, record: HandoffRecord) -> str | None:
         if any(_same(earlier, record) for earlier in state["handoffs"]):

@@ -17,7 +17,7 @@ from agents import Agent, AgentError, Assignment
 from agents.runtime import Effects, SyncAsyncRunnable, clean, clean_data
 from agents.settings import settings
 from agents.usage import Tally, Usage
-from graphs.engine import PatternState, Update, shown_call
+from graphs.engine import Update
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware, AgentState
@@ -66,13 +66,6 @@ def handoff_tool(to: str, description: str = "") -> BaseTool:
 
     about = f"Hand the work over to {to}. {description} Say what it is to do, completely, and why.".strip()
     return _returning(f"{HANDOFF_TOOL}{to}", about, hand_over, "task", "reason")
-
-
-def handoff_messages(by: str, handoff: Handoff, state: PatternState, turn: Turn) -> list[BaseMessage]:
-    """Return the messages that show a handoff in the thread, in place of the peer's own call of the tool."""
-    to, args = handoff["to"], {"task": handoff["task"], "reason": handoff["reason"]}
-    call = (f"{HANDOFF_TOOL}{to}", args)
-    return shown_call(state["messages"], by, call, f"{by} handed over to {to}.", turn["message_id"])
 
 
 def finish_tool() -> BaseTool:
