@@ -59,8 +59,8 @@ class Tracing(AbstractContextManager["Tracing"]):
 
     def close(self) -> None:
         """Switch it off and send what is left, unless the provider is the application's."""
-        self.is_on = False
-        if self.own_provider is not None:
+        was_on, self.is_on = self.is_on, False
+        if was_on and self.own_provider is not None:
             self.own_provider.shutdown()
 
     def __exit__(self, *_: object) -> None:

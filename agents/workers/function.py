@@ -31,7 +31,7 @@ class FunctionWorker(OwnRun[Assignment, Any]):
         return self, assignment
 
     def run(self, effects: Effects, value: Assignment, config: RunnableConfig) -> Coroutine[Any, Any, Any]:
-        message, data = value.get("request"), value.get("data", {})
+        message, data = value.get("request"), value.get("data") or {}
         extras: dict[str, object] = {
             "task": value["task"],
             "context": {label: data.get(label, text) for label, text in value.get("context", {}).items()},
