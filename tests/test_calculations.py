@@ -87,7 +87,13 @@ def test_instructions_guide_the_answer_and_not_the_lines_unless_they_have_figure
     ("written", "read"),
     [
         ("20% of 1,450 = 0.2 * 1,450 = 300", "result_1 = 20% of 1,450"),
-        ("- Cost of all = 4 * $45 = 170", "Cost_of_all = 4 * 45"),
+        ("- Cost of all = 4 * $45 = 170", "Cost_of_all = 4 * $45"),
+        ("a = 3; b = a * 2", "a = 3\nb = a * 2"),
+        ("1. **net** = 4 * 45\n2. tax = 0.19 * net", "net = 4 * 45\ntax = 0.19 * net"),
+        ("total: 4 * 45 = 180", "total = 4 * 45"),
+        (r"\[ \text{total} = 4 \times 45 \]", "total = 4 * 45"),
+        ("net = 950\ngross = net + 19%", ""),  # which is not 950.19
+        ("a = 2 ** 3 ** 2", "a = 2 ** 3 ** 2"),
         ("hours = 90 minutes / 60 minutes", "hours = 90 / 60"),
         ('cup = {"price": 3}\ntotal = cup["price"] * 2', ""),
         ("2 cats and a dog eat 2 * 3 + 4 = 10", "result_1 = 2 * 3 + 4"),

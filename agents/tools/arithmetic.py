@@ -102,7 +102,7 @@ _SIGNS |= str.maketrans({"²": "**2", "³": "**3"})
 _CALL = re.compile(r"[A-Za-z]\w*\s*\(")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%(?=\s*(?:$|[)*/]|of\b))")
-_PERCENT_ADDED = re.compile(r"[\d)%]\s*[-+]\s*\d+(?:\.\d+)?\s*%\s*(?:$|\))|\d\s*%\s*[-+]")
+_PERCENT_ADDED = re.compile(r"[\w)%]\s*[-+]\s*\d+(?:\.\d+)?\s*%\s*(?:$|\))|\d\s*%\s*[-+]")
 _GROUPS = re.compile(r"(?<![\w.,])\d{1,3}(?:[ '’]\d{3})+(?!\d)")  # noqa: RUF001
 _MONEY = re.compile(r"[€$£¥]\s?(?=\d)|(?<=\d)\s?[€$£¥]")
 _TIMES = re.compile(r"(?<=[\d)])\s*[x×]\s+(?=[\d(])|(?<=[\d)])\s+[x×](?=[\d(])")  # noqa: RUF001

@@ -22,7 +22,14 @@ MAX_LABEL = 60
 _LABEL = re.compile(r"[^\W\d][\w '(),]*")
 _WITH_UNIT = re.compile(r"(?<=\d)[ \t]*[^\W\d_]+\b(?![ \t]*\()(?<!of)|[€$£]")
 _FORMULA_AT_END = re.compile(r"[\d(][\d .()+*/-]*$")
-_OPERATOR = re.compile(r"[\w)%]\s*[-+*/]|\w\s*\(|%\s*of\b")
+_OPERATOR = re.compile(r"[\w)%€$£]\s*[-+*/^\u00d7\u00f7\u2212\u00b7]|\w\s*\(|%\s*of\b|\d x [\d(]")
+_LATEX = {r"\times": "*", r"\cdot": "*", r"\div": "/", r"\(": "", r"\)": "", r"\[": "", r"\]": "", r"\%": "%"}
+_MARKUP = re.compile(
+    r"\\text\{([^{}\n]{0,60})\}|(?<![\w)])\*\*(?=[^\W\d_])([^*\n]{1,60})\*\*|^[ \t]*\d{1,2}[.)][ \t]+(?=\*\*|[^\W\d])",
+    re.MULTILINE,
+)
+"""Words in LaTeX, bold ones, and numbers of a list."""
+_COLON = re.compile(r"([^\W\d][\w '(),]*):=?\s+(?=[\d(])|([^\W\d]\w*)\s*:=")
 _FIGURE = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*")
 _NUMBER_WORD = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|twenty|thirty|forty|fifty|hundred|thousand"
@@ -93,13 +100,19 @@ def lines_in(text: str, results: Mapping[str, float], compute: Compute) -> str:
     """
     names = dict(results)
     kept: list[str] = []
-    for line in text[:MAX_LINES].splitlines():
+    for line in re.split(r"[\n;]", _without_markup(text[:MAX_LINES])):
         for named in _readings(line.partition("#")[0], f"result_{len(kept) + 1}"):
             with suppress(ToolException):
                 compute(named, names)
                 kept.append(named)
                 break
     return "\n".join(kept) if any(map(_is_formula, kept)) else ""
+
+
+def _without_markup(text: str) -> str:
+    for sign, plain in _LATEX.items():
+        text = text.replace(sign, plain)
+    return _MARKUP.sub(lambda match: match[1] or match[2] or "", text)
 
 
 def values_of(lines: str, computed: str) -> dict[str, str]:
@@ -138,7 +151,10 @@ def _compared(formula: str, value: str, values: Mapping[str, str]) -> str:
 
 def _readings(line: str, unnamed: str) -> Iterator[str]:
     """Yield what a line may mean, as `name = formula`: its label, and each of its sides that is not one."""
-    label, *sides = re.split(r"(?<![=<>!])=(?!=)", line.strip(" \t-*`$"))
+    line = re.sub(r"^[ \t\-*`$]+|[ \t*`$]+$", "", line)
+    if named := _COLON.match(line):
+        line = f"{named[1] or named[2]} = {line[named.end() :]}"
+    label, *sides = re.split(r"(?<![=<>!])=(?!=)", line)
     if not sides:
         return
     name = "_".join(re.findall(r"\w+", label))[:MAX_LABEL] if _LABEL.fullmatch(label.strip()) else unnamed
