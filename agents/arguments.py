@@ -1,7 +1,8 @@
 """Arguments of agents and patterns, checked when they are built."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from typing import Any
 
 from langchain_core.runnables import Runnable
 from langgraph.store.base import BaseStore
@@ -11,21 +12,21 @@ from agents.errors import ConfigurationError
 _CHAT_MODEL = ("instructions", "model", "tools", "middleware", "response_format", "memory")
 
 
-def is_list_of(kind: type, value: object) -> bool:
-    """Tell whether a value is a list of things of a kind; a text is not a list."""
-    return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(item, kind) for item in value)
+def is_list_of(kind: type, value: Any) -> bool:
+    """Tell whether a value is a list or set of things of a kind, not a text or a mapping."""
+    is_list = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
+    return is_list and all(isinstance(item, kind) for item in value)
 
 
-def _are_middleware(value: object) -> bool:
-    return is_list_of(object, value) and all(hasattr(item, "wrap_model_call") for item in value)  # type: ignore[attr-defined]
-
-
-_KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
+_KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "description": ("a text", lambda value: isinstance(value, str)),
     "instructions": ("a text", lambda value: isinstance(value, str)),
     "examples": ("a list of texts", partial(is_list_of, str)),
     "tools": ("a list", partial(is_list_of, object)),
-    "middleware": ("a list of LangChain's middleware or yours", _are_middleware),
+    "middleware": (
+        "a list of LangChain's middleware or yours",
+        lambda value: is_list_of(object, value) and all(hasattr(item, "wrap_model_call") for item in value),
+    ),
     "memory": ("a LangGraph store", lambda value: isinstance(value, BaseStore | None)),
 }
 

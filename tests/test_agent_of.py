@@ -1,8 +1,9 @@
 """Anything a user has is an agent, or one clear error."""
 
 import pickle
+from collections.abc import Callable
 from copy import deepcopy
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import pytest
@@ -189,6 +190,18 @@ def test_what_is_only_async_works_for_a_sync_caller_too(call: Any, worker: Any, 
     assert list(agent.stream("x y"))[-1]["text"] == text
     state = call(Workflow([Step("a", "later", "x y")], agents=[agent]).compile(), {"messages": "go"})
     assert (state["status"], state["messages"][-1].text) == ("completed", text)
+
+
+def priced(function: Callable[..., str]) -> Callable[..., str]:
+    return wraps(function)(lambda **arguments: function(**arguments, price=3))
+
+
+def test_a_decorator_may_pass_what_a_function_needs() -> None:
+    @priced
+    def cost(task: str, price: int) -> str:
+        return f"{task}: {price}"
+
+    assert Agent("clerk", function=cost).invoke("Tea")["text"] == "Tea: 3"
 
 
 @each("function", [lambda task, price: "", lambda *, text: ""])

@@ -17,8 +17,9 @@ import pytest
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from agents.models.local import PROFILE, available, find, local_model, prepare
-from agents.models.local.server import SLOTS, TIMEOUT_SECONDS, Running, Server, chat, server_of
-from agents.models.local.server_process import wait_until_idle
+from agents.models.local.prompts import _save
+from agents.models.local.server import SLOTS, TIMEOUT_SECONDS, LocalModelError, Running, Server, chat, server_of
+from agents.models.local.server_process import restore, wait_until_idle
 from agents.teams import team
 from agents.testing import FaultyProvider, ScriptedModel
 from graphs import Planner
@@ -163,7 +164,10 @@ def test_a_model_that_reads_its_prompt_for_minutes_is_waited_for(
     assert chat(Server(tmp_path / "model.gguf", "slow"), {}).stream_chunk_timeout == TIMEOUT_SECONDS
 
 
-def test_a_server_is_idle_once_no_request_is_at_work_and_its_counters_stand_still() -> None:
+def test_a_server_is_idle_once_no_request_is_at_work_and_its_counters_stand_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # which cannot reach the loopback interface
     at_work = "# HELP llamacpp:requests_processing 1\nllamacpp:requests_processing {}\nllamacpp:tokens_total {}\n"
     stands = [at_work.format(1, 5), at_work.format(1, 5), at_work.format(0, 6), at_work.format(0, 7)]
     looks: list[str | None] = []
@@ -178,6 +182,42 @@ def test_a_server_is_idle_once_no_request_is_at_work_and_its_counters_stand_stil
         wait_until_idle(server.url, "key", idle_seconds=0.5)
     assert len(looks) > len(stands)
     assert set(looks) == {"Bearer key"}
+
+
+def test_a_prompt_that_a_runtime_cannot_load_is_removed_and_the_others_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    asked: list[tuple[str, str | None]] = []
+
+    class Slots(Handler):
+        def serve(self, body: bytes) -> None:
+            asked.append((self.path, json.loads(body).get("filename")))
+            self.answer(b"{}", status=400 if b"damaged" in body else 200)
+
+    for name in ("a", "damaged", "z"):
+        (tmp_path / f"{name}.bin").touch()
+    with Loopback(Slots) as server:
+        restore(server.url, "key", tmp_path, slots=2)
+    assert asked[-1] == ("/slots/0?action=restore", "z.bin")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.bin", "z.bin"]
+
+
+def test_a_runtime_that_cannot_store_a_prompt_is_an_error_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(Handler):
+        def serve(self, body: bytes) -> None:
+            self.answer(b"{}", status=500 if body else 200)
+
+    monkeypatch.setenv("PODIUM_CACHE", str(tmp_path))
+    (tmp_path / "model.gguf").touch()
+    server = Server(tmp_path / "model.gguf", "full")
+    server.file.parent.mkdir()
+    with Loopback(Full) as runtime:
+        server._write(Running(runtime.url, "key", os.getpid()))
+        with pytest.raises(LocalModelError, match="is the disk full"):
+            _save(server, "new")
 
 
 def beginning(word: str) -> list[BaseMessage]:

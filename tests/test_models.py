@@ -160,6 +160,16 @@ def test_a_server_without_models_asks_for_a_name(provider: Provider) -> None:
         chat_model()
 
 
+@pytest.mark.parametrize("body", [b'{"object": "list"}', b"[]", b'{"data": ["m"]}'])
+def test_a_server_that_lists_models_in_another_form_asks_for_a_name(body: bytes) -> None:
+    class Models(Handler):
+        def serve(self, _: bytes) -> None:
+            self.answer(body)
+
+    with Loopback(Models) as server, pytest.raises(NoModelError, match="Set OPENAI_MODEL"):
+        first_model(server.url, "key")
+
+
 def talk(*models: BaseChatModel) -> None:
     """Call each model twice in an event loop of their own."""
 

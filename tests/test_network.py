@@ -171,6 +171,6 @@ def test_handoffs_go_along_the_links(call: Any) -> None:
 
 
 def test_a_known_peer_off_the_links_is_refused(call: Any) -> None:
-    state = run(call, says("ann", to("bob"), "alone"), says("bob", "b"), links={"bob": ["ann"]})
+    state = run(call, says("ann", to("bob"), "alone"), says("bob", "b"), links={"bob": {"ann"}})
     assert (text(state), way(state)) == ("alone", ["ann>bob refused"])
     assert state["errors"][0]["message"] == "'ann' may hand over to nobody, not to 'bob'"

@@ -105,7 +105,7 @@ def first_model(base_url: str, api_key: str, *, loading_seconds: float = LOADING
         with openai.OpenAI(base_url=base_url, api_key=api_key, timeout=LOOKUP_SECONDS, max_retries=0) as client:
             while True:
                 try:
-                    return next(iter(client.models.list().data)).id
+                    return next(iter(client.models.list().data or ())).id
                 except openai.InternalServerError as error:
                     if error.status_code != 503 or time.monotonic() + wait > deadline:
                         raise
@@ -115,6 +115,6 @@ def first_model(base_url: str, api_key: str, *, loading_seconds: float = LOADING
     except openai.APIConnectionError as error:
         unreachable = f"{masked(base_url)} cannot be reached; check OPENAI_BASE_URL, and whether a server runs there"
         raise NoModelError(unreachable) from error
-    except (openai.OpenAIError, StopIteration, ValueError) as error:
+    except (openai.OpenAIError, StopIteration, ValueError, AttributeError) as error:  # AttributeError: not an object
         reason = str(error) or "it lists no model"
         raise NoModelError(f"Set OPENAI_MODEL: {masked(base_url)} names no model ({reason})") from error

@@ -61,11 +61,12 @@ def _parameters(function: Callable[..., object]) -> tuple[bool, list[str]]:
     takes_task = first not in extras and kinds.get(first, Parameter.KEYWORD_ONLY) < Parameter.KEYWORD_ONLY
     given = {*extras, first} if takes_task else {*extras}
     variable = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-    if needed := [
+    needed = [
         name
         for name, parameter in parameters.items()
         if name not in given and parameter.default is Parameter.empty and parameter.kind not in variable
-    ]:
+    ]
+    if needed and not hasattr(function, "__wrapped__"):  # a decorator may pass what the function below it needs
         raise ConfigurationError(
             f"The function {function!r:.80} needs {', '.join(needed)}, which no assignment has; it may have"
             f" {', '.join(_EXTRAS)}, or the task as its first parameter under any name"

@@ -9,19 +9,19 @@ a private folder beside the weights, and hold no user's request.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 
 import httpx2
 from filelock import FileLock
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
 
-from agents.models.local.server import TIMEOUT_SECONDS, Server, chat, server_of
+from agents.models.local.server import TIMEOUT_SECONDS, LocalModelError, Server, chat, server_of
 
 SLOT = {"id_slot": 0}
 
@@ -41,12 +41,13 @@ def prepare(
 
     Raises:
         NoModelError: The runtime or the weights are missing.
-        LocalModelError: The model cannot be loaded.
+        LocalModelError: The model cannot be loaded, or what it has read not be written.
     """
     server = server_of(name)
     folder = server.prompts
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files = {folder / f"{_digest(messages)}.bin": messages for messages in prompts}
+    written = {json.dumps(convert_to_openai_messages(messages)): messages for messages in prompts}
+    files = {folder / f"{sha256(text.encode()).hexdigest()[:16]}.bin": messages for text, messages in written.items()}
     with FileLock(folder.with_name(f"{folder.name}.lock"), mode=0o600), _unshared(server) as reader:
         for number, (file, messages) in enumerate(files.items()):
             progress(number, len(files))
@@ -57,7 +58,7 @@ def prepare(
         progress(len(files), len(files))
         for old in (*folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*/"), *folder.iterdir()):
             if old not in (folder, *files):
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
+                shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -69,15 +70,13 @@ def _unshared(server: Server) -> Iterator[Server]:
     finally:
         if running := reader.look_up():
             os.kill(running.process, signal.SIGTERM)
-            reader.file.unlink()
+            reader.file.unlink(missing_ok=True)
 
 
 def _save(server: Server, name: str) -> None:
     """Have the server write what it keeps of the prompt in its slot."""
     address = f"http://127.0.0.1/slots/{SLOT['id_slot']}"  # The server says which port.
     with httpx2.Client(auth=server, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
-        client.post(address, params={"action": "save"}, json={"filename": name}).raise_for_status()
-
-
-def _digest(messages: Sequence[BaseMessage]) -> str:
-    return hashlib.sha256(json.dumps(convert_to_openai_messages(messages)).encode()).hexdigest()[:16]
+        reply = client.post(address, params={"action": "save"}, json={"filename": name})
+    if reply.is_error:
+        raise LocalModelError(f"The runtime cannot store what it has read ({reply.text:.200}); is the disk full?")

@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Opens addresses without a proxy, which cannot reach the loopback interface and must not see the key."""
 LOOK_SECONDS = 2.0
 """Interval of looking whether the server is in use."""
 
@@ -61,18 +63,17 @@ def serve(settings: dict[str, Any]) -> None:
 def restore(address: str, key: str, folder: Path, slots: int) -> None:
     """Load the prompts that were read in advance; a file that cannot be loaded is removed."""
     for number, file in enumerate(sorted(folder.glob("*.bin"))):
-        slot = number % slots
-        if number >= slots:  # A short prompt makes the runtime move what the slot holds into its memory of prompts.
-            _post(address, key, "/completion", {"prompt": chr(ord("a") + number), "n_predict": 0})
         try:
-            _post(address, key, f"/slots/{slot}?action=restore", {"filename": file.name})
+            if number >= slots:  # A short prompt makes the runtime move what the slot holds into its memory of prompts.
+                _post(address, key, "/completion", {"prompt": chr(ord("a") + number), "n_predict": 0})
+            _post(address, key, f"/slots/{number % slots}?action=restore", {"filename": file.name})
         except urllib.error.HTTPError:
             file.unlink(missing_ok=True)
 
 
 def _post(address: str, key: str, path: str, body: dict[str, object]) -> None:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(address + path, json.dumps(body).encode(), headers)).close()  # noqa: S310
+    _OPENER.open(urllib.request.Request(address + path, json.dumps(body).encode(), headers)).close()  # noqa: S310
 
 
 def wait_until_idle(url: str, key: str, idle_seconds: float) -> None:
@@ -81,7 +82,7 @@ def wait_until_idle(url: str, key: str, idle_seconds: float) -> None:
     counters, since = "", time.monotonic()
     while time.monotonic() - since < idle_seconds:
         time.sleep(min(LOOK_SECONDS, idle_seconds / 4))
-        with urllib.request.urlopen(request) as reply:  # noqa: S310
+        with _OPENER.open(request) as reply:
             lines = [line for line in reply.read().decode().splitlines() if not line.startswith("#")]
         is_busy = any(line.startswith("llamacpp:requests_") and not line.endswith(" 0") for line in lines)
         seen = "\n".join(line for line in lines if "_total" in line)
