@@ -34,7 +34,8 @@ def check_reply(message: AIMessage, who: str, *, calls: bool = True) -> None:
     """
     reason = _finish_reason(message)
     note = f" (finish reason {reason!r})" if reason else ""
-    refusal = _refusal(message)
+    refusals = [message.additional_kwargs.get("refusal"), *(block.get("refusal") for block in _blocks(message))]
+    refusal = " ".join(str(part) for part in refusals if part)
     for kind, pattern in _NO_ANSWER.items():
         if re.fullmatch(pattern, reason) or (kind == "refused" and refusal):
             quoted = f'; it said "{masked(refusal)}"' if kind == "refused" and refusal else ""
@@ -76,11 +77,6 @@ def _finish_reason(message: AIMessage) -> str:
 
 def _blocks(message: AIMessage) -> list[dict[str, object]]:
     return [] if isinstance(message.content, str) else [block for block in message.content if isinstance(block, dict)]
-
-
-def _refusal(message: AIMessage) -> str:
-    refusals = [message.additional_kwargs.get("refusal"), *(block.get("refusal") for block in _blocks(message))]
-    return " ".join(str(refusal) for refusal in refusals if refusal)
 
 
 def _has_media(message: AIMessage) -> bool:
