@@ -91,12 +91,14 @@ class BackgroundWork(NamedTuple, Generic[T]):
 
 def run_in_background(work: Callable[[], Coroutine[object, None, T]]) -> T:
     """Do async work for sync code, and return its result."""
-    caller = SyncCaller()
-    running = start_in_background(work, caller)
+    caller, running = SyncCaller(), None
     try:
+        running = start_in_background(work, caller)
         return running.future.result()
     except BaseException:
-        running.end(caller)
+        caller.cancellation.cancel()  # also of work whose start was interrupted
+        if running is not None:
+            running.end(caller)
         raise
 
 
