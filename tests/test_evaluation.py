@@ -212,6 +212,7 @@ def test_a_stored_run_becomes_a_case_that_expects_its_figures() -> None:
     case = case_of_run("ab3de", "What do 4 chairs cost?", [*_messages(evaluation.outcomes[0]["answer"])])
     assert case == {"id": "ab3de", "request": "What do 4 chairs cost?", "expect": [1300.5]}
     assert "judge" in case_of_run("ab3de", "Is it fair?", [*_messages("Yes.")])
+    assert case_of_run("ab3de", "When?", _messages("On 2024.05.01, for 1,250.50 or 1,2,3"))["expect"] == [1250.5]
 
 
 def _messages(answer: str) -> list[Any]:

@@ -60,6 +60,7 @@ EXPLAINED = [
     ("238 with 19% tax", "200 without"),
     ("from 9:15 to 11:45", "2.5 hours, 150 minutes"),
     ("5 miles at 68 °F", "8 km at 20 °C"),
+    ("1,2,3 and 1,234,56, and 2024.05.01", "1,2,3 and 1,234,56, 20 in all on 2024.05.01"),
     ("Hotel 360, train 89, budget 900", "Together 449, so 451 are left."),
 ]
 INVENTED = [

@@ -5,6 +5,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import permutations
+from statistics import fmean
 
 from agents.runtime import reads_foreign_text
 
@@ -96,8 +97,15 @@ _REST = re.compile(
 )
 _FILE_NAME = re.compile(r"[\w./-]*[\w-]\.[a-zA-Z]\w{0,9}\b")
 _AND = re.compile(r"\s(?:and|und|et|y)\s")
-_UNITS = (2, 7, 12, 24, 52, 60, 365, 1000, 1_000_000, 1.609344, 2.20462, 2.54, 3.6, 3.78541, 28.3495, 30.48)
+_UNITS = (2, 7, 12, 24, 52, 60, 365, 1000, 1_000_000)
 """Factors between units."""
+_MEASURES = (1.609344, 2.20462, 2.54, 3.6, 3.78541, 28.3495, 30.48)
+"""Factors between metric units and others, and between metres per second and kilometres per hour."""
+_OF_MEASURES = re.compile(
+    r"mile|mph|km/h|m/s|feet|foot|inch|\blb|pound|pfund|gallon|\boz|ounce|meile|zoll|pied|pouce|milla|°"
+)
+_OF_TIME = re.compile(r"\bh\b|hour|minut|stunde|heure|hora|uhr|\d:\d\d")
+_OF_SHARES = re.compile(r"%|per ?cent|prozent|pour ?cent|por ciento")
 
 
 @reads_foreign_text()
@@ -144,14 +152,21 @@ def unknown_figures(text: str, sources: Iterable[str], *, derived: bool = True, 
     asked = {written: values for written, values in figures_in(text).items() if counts or not _is_count(values)}
     if not asked:
         return []
+    sources = [source[:MAX_TEXT] for source in sources]
     known = {value for source in sources for value in _known(source)}
     if not derived:
         return _unexplained(asked, known | {value * factor for value in known for factor in (100, 0.01)})
-    unknown = _unexplained(asked, known | set(_derived(known)))
+    about = f"{text} {' '.join(sources)}".casefold()
+    averages = {
+        fmean(values)
+        for source in sources
+        if (values := [value for likely in _figures(source).values() for value in likely[:1]])
+    }
+    unknown = _unexplained(asked, known | averages | set(_derived(known, about)))
     if not unknown or len(unknown) == len(asked):
         return unknown
     known |= {value for written, values in asked.items() if written not in unknown for value in values}
-    return _unexplained({written: asked[written] for written in unknown}, set(_derived(known)))
+    return _unexplained({written: asked[written] for written in unknown}, set(_derived(known, about)))
 
 
 def _unexplained(asked: Mapping[str, Sequence[float]], known: Iterable[float]) -> list[str]:
@@ -211,7 +226,7 @@ def _known(source: str) -> Iterator[float]:
     for hours, minutes in _TIME.findall(source):
         yield from (int(hours) + int(minutes) / 60, int(hours) * 60 + int(minutes))
     if len(found) > 2:
-        yield from (sum(found), sum(found) / len(found))
+        yield sum(found)
 
 
 def _spelled(number: str) -> Iterator[float]:
@@ -229,20 +244,30 @@ def _spelled(number: str) -> Iterator[float]:
     yield total + part
 
 
-def _derived(known: set[float]) -> Iterator[float]:
-    """Yield what follows from one figure by a unit, from two by an operation, and as a percentage."""
+def _derived(known: set[float], about: str) -> Iterator[float]:
+    """Yield what follows from one figure by a unit, from two by an operation, and as a percentage.
+
+    Operations that only units, times or percentages need are tried where a text is about these: of two figures among
+    others half of all small numbers would follow from some operation.
+    """
+    measures, times, shares = (kind.search(about) is not None for kind in (_OF_MEASURES, _OF_TIME, _OF_SHARES))
+    factors = (*_UNITS, *(_MEASURES if measures else ()))
     for figure in known:
-        yield from (figure * 100, figure / 100, 100 - figure, figure % 60, figure * 1.8 + 32, (figure - 32) / 1.8)
-        yield from (result for unit in _UNITS for result in (figure * unit, figure / unit))
+        yield from (figure * 100, figure / 100)
+        yield from (result for factor in factors for result in (figure * factor, figure / factor))
+        yield from (figure * 1.8 + 32, (figure - 32) / 1.8) if measures else ()
+        yield from (figure % 60,) if times else ()
+        yield from (100 - figure,) if shares else ()
     if len(known) > MOST_COMBINED:
         return
     for first, second in permutations(known, 2):
         share = first * second / 100
         yield from (first + second, first - second, first * second, share, first + share, first - share)
-        yield from (100 - first - second, first * 60 + second)
+        yield from (first * 60 + second,) if times else ()
+        yield from (100 - first - second, first / (1 + second / 100)) if shares and second != -100 else ()
         if second:
             ratio = first / second
-            yield from (ratio, 100 * ratio, 100 * (ratio - 1), first / (1 + second / 100))
+            yield from (ratio, 100 * ratio, 100 * (ratio - 1))
 
 
 def _is_count(values: list[float]) -> bool:

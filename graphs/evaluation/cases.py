@@ -135,7 +135,11 @@ def case_of_run(run: str, request: str, messages: Sequence[object]) -> dict[str,
     if not answer.strip() or not request:
         raise ConfigurationError(f"The run {run} has no answer that a case could expect")
     asked = [value for values in figures(request) for value in values]
-    expected = [number for number in dict.fromkeys(first for first, *_ in figures(answer)) if number not in asked]
+    expected = [
+        number
+        for number in dict.fromkeys(value for likely in figures(answer) for value in likely[:1])
+        if number not in asked
+    ]
     right: dict[str, object] = {"expect": expected}
     if not expected:
         right = {"judge": f"It agrees with this answer, whatever its wording: {answer}"}
