@@ -249,8 +249,9 @@ class Planner(Pattern[PlannerState]):
     def take_answer(self, state: PlannerState, answer: Answer) -> Update:
         """Keep the answer; figures in it that nothing explains are noted in `errors`."""
         draft, errors = plans.draft_of(answer, self._sources(state))
-        kept = plans.kept_draft(draft, state["plan"], state["steps"], self.assignment(state))
-        return {"draft": kept, "errors": errors}
+        if not state["stop_reason"]:  # else the last result is that of a part only
+            draft = plans.kept_draft(draft, state["plan"], state["steps"], self.assignment(state))
+        return {"draft": draft, "errors": errors}
 
     def answer_failed(self, state: PlannerState, error: Exception) -> Update:
         """Answer with all the results as they are."""

@@ -98,6 +98,13 @@ def test_without_a_sound_new_plan_the_results_are_kept(call: Any) -> None:
     assert team.tasks.count("Compare red and blue") == 0
 
 
+def test_a_part_does_not_replace_an_answer_that_is_too_long(call: Any) -> None:
+    too_long = Reply("Red is done, but blue cannot be had.")
+    ask = {"messages": "Compare red and blue in at most 3 words."}
+    state = call(Team().planner(HALF, *[plan(step("x", "z"))] * 3, too_long), ask)
+    assert (state["status"], state["messages"][-1].text) == ("partial", "Red is done, but blue cannot be had.")
+
+
 def test_a_planner_that_breaks_down_while_replanning_keeps_the_results(call: Any) -> None:
     state = call(Team().planner(HALF, Reply(refusal="No more"), ANSWER), ASK)
     assert (state["status"], statuses(state)) == ("partial", "red:completed")
