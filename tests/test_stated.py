@@ -70,6 +70,8 @@ BROKEN += [
     ("Réponds en moins de 10 mots.", W10, f"{W10} more"),
     ("Answer in one or two sentences.", TWO, f"{TWO} {TWO}"),
     ("Erkläre es in zwei bis drei Sätzen.", TWO, f"{TWO} {TWO}"),
+    ("Can you explain it in two sentences?", TWO, f"{TWO} {TWO}"),
+    ("Can you give me a table of prices?", "| a |\n|---|\n| 1 |", "a is 1"),
     ("What is photosynthesis, in two sentences?", TWO, f"{TWO} {TWO}"),
     ("Write a poem of four lines.", FOUR, "a\nb"),
     ("Write a 4-line poem.", FOUR, f"{FOUR}\ne"),
