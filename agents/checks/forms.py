@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from agents.checks.measures import ITEM, TextCheck, written_as, written_without
 
 _QUESTION = re.compile(
-    r"\b(?:what|why|how|who|when|where|which|is|are|does|did|can(?! you)|was|warum|wie|wer|wo|comment|pourquoi|cómo|qué)\b"
+    r"\b(?:what|why|how|who|when|where|which|is|are|does|did|can(?! you)|was|warum|wie|wer|comment|pourquoi|cómo|qué)\b"
     r"[^.!?\n]*\?|(?:^|(?<=[.!?\n]))[^.!?\n]*\b(?:said|says?:|told|wrote|sagt\w*|dit|dijo)[^.!?\n]*[.!?]?",
     re.IGNORECASE,
 )

@@ -124,7 +124,7 @@ _WITH = rf"(?: it| (?:the|your|an?) {_TEXT})? with (?:the )?(?:{_WORD_OF} )?{_QU
 _BEGIN = re.compile(rf"\b(?:begin|start)s?{_WITH}|\bfirst word (?:must be|is) {_QUOTED}", re.IGNORECASE)
 _END = re.compile(rf"\b(?:end|close|finish)(?:s|es)?{_WITH}", re.IGNORECASE)
 _ABOUT_TEXTS = re.compile(
-    rf"(?:^|(?<=[.!?:]\s))(?:is|are|was|does|do|did|can(?! you)|how|why|which|ist|sind|est-ce|es)\b[^.!?\n]*\?|{_QUOTED}",
+    rf"(?:^|(?<=[.!?:]\s))(?:is|are|was|does|do|did|can(?! you)|how|why|which|ist|sind|es)\b[^.!?\n]*\?|{_QUOTED}",
     re.IGNORECASE,
 )
 """Questions and quotations that speak of limits and state none."""
