@@ -76,6 +76,7 @@ def test_only_what_is_allowed_counts() -> None:
     assert read({"type": "response", "args": "No."}, "approve", "reject") == ("reject", ARGS, "No.")
     assert read(["Blue."], "respond") == read({"message": "Blue."}, "respond") == ("respond", ARGS, "Blue.")
     assert read('{"type": "respond", "message": "Blue."}', "respond") == ("respond", ARGS, "Blue.")
+    assert read('{"type": "object"}', "respond") == ("respond", ARGS, '{"type": "object"}')
 
 
 TEXTS = st.text("aB 9_\n\t\"'\\{}[]`é\u2028\u3000😀")

@@ -155,7 +155,8 @@ def _from_text(text: str, allowed: Sequence[DecisionType]) -> object:
 
 
 def _is_decision(parsed: object) -> bool:
-    return isinstance(parsed, Mapping) and bool(parsed.keys() & {"type", "decisions"})
+    kinds = (*get_args(DecisionType), "response")  # any other type is of data that somebody answers with
+    return isinstance(parsed, Mapping) and ("decisions" in parsed or _kind(parsed.get("type")) in kinds)
 
 
 def _edited(answer: Mapping[str, object], args: Mapping[str, object]) -> dict[str, object] | None:
