@@ -111,7 +111,8 @@ class Orchestrator(Supervisor[OrchestratorState]):
     def take_triage(self, state: OrchestratorState, decided: Decided) -> dict[str, Any]:
         """Record which agent gets the request, if one can answer it alone."""
         small = decided["value"]["small"]
-        return {"triage": {**decided["value"], "reason": ALONE if small else SEVERAL}}
+        agent = triaging.able_to_read(self.agents, decided["value"]["agent"], self.assignment(state)["task"])
+        return {"triage": {"small": small, "agent": agent, "reason": ALONE if small else SEVERAL}}
 
     def triage_failed(self, state: OrchestratorState, error: Exception) -> dict[str, Any]:
         """Plan a request that could not be sorted."""

@@ -1,10 +1,11 @@
 """Triage: the form of the decision, its examples, its record, and the call of the agent or planner it leads to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
 from langgraph.types import Overwrite
 from pydantic import BaseModel
 from typing_extensions import TypedDict
@@ -77,6 +78,18 @@ def triage_form(names: Sequence[str]) -> type[BaseModel]:
         small: bool
 
     return Triage
+
+
+def able_to_read(team: Mapping[str, Agent], name: str, request: str) -> str:
+    """Return an agent's name, or the first of the team's that reads a file which the request names, if it cannot."""
+    readers = [agent.name for agent in team.values() if any(_reads(tool, request) for tool in agent.tools)]
+    is_able = name in readers or not team[name].is_chat_model  # what an agent of another kind can do is unknown
+    return name if is_able or not readers else readers[0]
+
+
+def _reads(tool: BaseTool, request: str) -> bool:
+    named = (tool.metadata or {}).get("named_in")
+    return named is not None and bool(named(request))
 
 
 def _examples(team: Sequence[Agent]) -> str:
