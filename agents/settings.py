@@ -124,7 +124,7 @@ def _prices() -> dict[str, list[float]]:
         prices = json.loads(text)
     except ValueError:
         prices = None
-    if not isinstance(prices, dict):
+    if not isinstance(prices, dict) or not all(isinstance(pair, list) and len(pair) == 2 for pair in prices.values()):
         raise ConfigurationError(
             f"PODIUM_MAX_COST needs {PRICES} as JSON, prices per million tokens, not {text!r:.80}; for example"
             ' {"*": [1.5, 6]}'

@@ -263,6 +263,13 @@ def test_ceilings_are_read_as_settings_are(monkeypatch: Any) -> None:
     assert (own.max_tokens, own.max_seconds, own.max_cost, own.max_calls, own.prices) == (50, 1.5, 2, 7, {"*": [1, 2]})
 
 
+def test_prices_that_cannot_be_read_name_their_variable(monkeypatch: Any) -> None:
+    monkeypatch.setenv("PODIUM_MAX_COST", "2")
+    monkeypatch.setenv("PODIUM_PRICES", '{"*": 1.5}')
+    with pytest.raises(ConfigurationError, match="PODIUM_PRICES"):
+        capped(Settings())
+
+
 @pytest.mark.parametrize(
     ("variable", "text"),
     [
