@@ -90,6 +90,7 @@ BROKEN += [
     ("Write it without exclamation marks.", "Fine.", "Fine!"),
     ("Write it without bullet points.", "Fine.", LIST),
     ("Use German.", GERMAN, "It is the text and it is not of this kind."),
+    ("Translate 'I do not know' to German.", GERMAN, "It is the text and it is not of this kind."),
     ("Bitte auf Deutsch antworten.", GERMAN, "It is the text and it is not of this kind."),
     ("Return the data as CSV.", "name,age\nBo,3", "Bo is three"),
     ("Make a small table of prices.", "| a |\n|---|\n| 1 |", "a is 1"),

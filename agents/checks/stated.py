@@ -142,7 +142,7 @@ _IN_LANGUAGE = re.compile(
     rf"|\b(?:write|draft|compose) an? ({_LANGUAGE}) (?:poem|letter|text|note|summary|e-?mail|story|message|version)\b",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(r"\b(?:not|nicht|pas|no)\b|n['’]t\b", re.IGNORECASE)
+_NEGATED = re.compile(r"(?:\b(?:not|nicht|pas|no)|n['’]t)\s", re.IGNORECASE)
 
 
 def limits(request: str) -> Iterator[TextCheck]:
@@ -215,7 +215,8 @@ def language(request: str) -> Iterator[TextCheck]:
     named = {
         name.casefold()
         for match in _IN_LANGUAGE.finditer(request)
-        if not _NEGATED.search(request[max(0, match.start() - len("do not ")) : match.end()])
+        # Next to the verb or the language: "do not write in", "not in German".
+        if not _NEGATED.search(" ".join([*request[: match.start()].split()[-1:], *match[0].split()[-3:]]))
         for name in match.groups()
         if name
     }
