@@ -152,6 +152,12 @@ def test_lines_that_an_answer_repeats_are_left_out(call: Any) -> None:
     assert call(agent, "What do 4 chairs at 45.00 cost?")["text"] == "They cost 180."
 
 
+def test_an_answer_names_also_an_earlier_result_of_which_the_task_asks_how_many(call: Any) -> None:
+    model = unable("area = 8 * 2.5\nlitres = area / 5\ncost = litres * 11.50", "The paint costs 46.00.")
+    task = "A wall is 8 by 2.5 m, a litre at 11.50 covers 5 square metres. How many litres are needed, at what cost?"
+    assert call(Agent("clerk", model=model, tools=[calculator]), task)["text"] == "The paint costs 46.00.\n\nlitres: 4"
+
+
 def test_an_amount_of_money_gets_no_measure(call: Any) -> None:
     model = unable("litres = 9 * 4\npetrol_cost = litres * 2", "The 36 litres cost 72 litres.")
     answer = call(Agent("clerk", model=model, tools=[calculator]), "What do 9 times 4 litres at 2 cost?")

@@ -36,6 +36,9 @@ _NUMBER_WORD = re.compile(
     r"|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|deux|trois|quatre|cinq|huit|neuf|dix|dos|tres|cuatro|cinco|diez)\b",
     re.IGNORECASE,
 )
+_HOW_MANY = re.compile(
+    r"\bhow (?:many|much) (\w+)|\bwie viele? (\w+)|\bcombien de (\w+)|\bcu[aá]nt[oa]s? (\w+)", re.IGNORECASE
+)
 _DIFFERENCE = re.compile(r"(?:abs\()?[^\W\d]\w* ?- ?[^\W\d]\w*\)?")
 _EXTREME = re.compile(r"(?:min|max)\([^\W\d]\w*(?:, ?[^\W\d]\w*)+\)")
 _OF_WHAT = re.compile(r"^(?:total|costs?|price)_|_(?:total|costs?|price)\b")
@@ -123,11 +126,17 @@ def values_of(lines: str, computed: str) -> dict[str, str]:
     return {name: _compared(formulas.get(name, ""), value, values) for name, value in values.items()}
 
 
-def asked_values(lines: str, computed: str) -> dict[str, str]:
-    """Return by name the results that no later formula uses: what the task asks for."""
+def asked_values(lines: str, computed: str, task: str) -> dict[str, str]:
+    """Return by name what the task asks for: results that no formula uses, and those of which it asks how many."""
+    how_many = {word.casefold() for words in _HOW_MANY.findall(task) for word in words if word}
     formulas = _sides(lines)
     used = {name for formula in formulas.values() for name in re.findall(r"[^\W\d]\w*", formula)}
-    wanted = {name for name, formula in formulas.items() if name not in used and _is_formula(f"{name} = {formula}")}
+    wanted = {
+        name
+        for name, formula in formulas.items()
+        if _is_formula(f"{name} = {formula}")
+        and (name not in used or not how_many.isdisjoint(name.casefold().split("_")))
+    }
     return {name: value for name, value in values_of(lines, computed).items() if name in wanted}
 
 

@@ -235,7 +235,7 @@ class AnswerWithoutTools(SyncAsyncRunnable["ToolChoiceState", dict[str, Any]]):
         if value["lines"] in ("", "none"):
             reply = await effects.invoke(self.answering, without_calls(messages), config)
             return reply if isinstance(reply, dict) else {"messages": [reply]}
-        wanted = asked_values(value["lines"], messages[-1].text)
+        wanted = asked_values(value["lines"], messages[-1].text, task)
         if is_brief and asks_for_figures(task) and not asks_for_words(task):  # the results alone do it
             return {"messages": [AIMessage(f"{task}\n{plainly(wanted)}")]}
         computed = values_of(value["lines"], messages[-1].text)
