@@ -152,6 +152,13 @@ def test_lines_that_an_answer_repeats_are_left_out(call: Any) -> None:
     assert call(agent, "What do 4 chairs at 45.00 cost?")["text"] == "They cost 180."
 
 
+def test_nothing_is_calculated_where_a_task_only_reads_files(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "price.txt").write_text("Oak costs 48 a metre, 4 metres are needed.")
+    model = unable("Oak costs 48 a metre, 4 metres are needed.")
+    call(Agent("clerk", model=model, tools=[*file_tools(tmp_path), calculator]), "Read price.txt.")
+    assert len(model.calls) == 1
+
+
 def test_an_answer_names_also_an_earlier_result_of_which_the_task_asks_how_many(call: Any) -> None:
     model = unable("area = 8 * 2.5\nlitres = area / 5\ncost = litres * 11.50", "The paint costs 46.00.")
     task = "A wall is 8 by 2.5 m, a litre at 11.50 covers 5 square metres. How many litres are needed, at what cost?"

@@ -162,7 +162,8 @@ class Choose(SyncAsyncRunnable[MessagesState, Mapping[str, object]]):
             added[-1] = added[-1].model_copy(update={"content": content})
         messages = [*value["messages"], *added]
         read = "\n".join(message.text for message in added)
-        if self.calculator and lines_wanted(task, read, "\n".join([*earlier, request, context])):
+        around = "\n".join([*earlier, request, context])
+        if self.calculator and not _only_reads(task) and lines_wanted(task, read, around):
             lines = await self._lines(effects, messages, self.calculator, config)
             if lines:
                 added += await self._call(effects, self.calculator.name, {"expression": lines}, LINES, config)
