@@ -23,6 +23,7 @@ REVIEWED = {
         "state.began",
         "cells",
         "room",
+        "many",
         "task.level",
     ],
 }

@@ -120,7 +120,7 @@ def test_reads_a_calculation_written_as_lines(reply: str, lines: str | None, res
     kept = lines_in(reply, {}, compute)
     assert kept == (reply if lines is None else lines)
     if kept:
-        assert asked_values(kept, calculator.invoke({"expression": kept})) == results
+        assert asked_values(kept, calculator.invoke({"expression": kept}), "") == results
 
 
 def test_a_wrong_argument_is_explained() -> None:
