@@ -22,10 +22,9 @@ from agents.models import model_name
 from graphs import Orchestrator
 
 REQUESTS = [
-    "A 10 km bus ride costs 3.20 and a taxi 2.10 per km. What does each cost for three people who share the taxi? Then"
-    " write one sentence that recommends one.",
-    "Read prices.txt and work out what 4 chairs and 1 table cost together. Put the sum into a one-sentence e-mail to Ms"
-    " Lind.",
+    "What do 12 chairs at 45.50 and 4 tables at 120 cost together? Name two things that make an office chair"
+    " comfortable. Then write a note of two sentences with both.",
+    "Read prices.txt and work out what 4 chairs and 1 table cost together.",
     "Write a one-line slogan for a bicycle repair shop.",
 ]
 FILES = {"prices.txt": "chair 45.00\ntable 120.00\nlamp 18.50\n"}

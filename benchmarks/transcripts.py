@@ -26,8 +26,8 @@ from graphs.engine import StepRecord
 REQUESTS = [
     "Compare a bicycle and an electric scooter for a daily ride of 5 km in a city, and write a recommendation of two"
     " sentences.",
-    "Renting a laptop costs 45 euros a month, buying one costs 1100 euros. We need 2 laptops for 3 years. Work out what"
-    " renting and buying cost, and write a recommendation of two sentences.",
+    "What do 250 flyers at 0.12 each cost? Write a slogan of at most 8 words for a flower shop. Then write an order of"
+    " two sentences to the printer with slogan and price.",
     "Read room.txt and price.txt, then work out what an oak floor for the room costs.",
     "Write a short product description for a bamboo toothbrush, have it checked, and write the final version.",
 ]

@@ -18,7 +18,6 @@ REVIEWED = {
         "shown",
         "name",
         "_about(task)",
-        "_tokens(task.tokens)",
         "reason",
         "state.began",
         "cells",
