@@ -20,6 +20,7 @@ from agents.decisions.forms import Form
 from agents.decisions.json_replies import read_object
 from agents.errors import DecisionError, EmptyReplyError
 from agents.models import (
+    UnstructuredError,
     as_chat_model,
     beginning_with,
     call_once,
@@ -163,7 +164,7 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
             except Exception as error:
                 if not refuses_form(error):
                     raise
-                refused = not isinstance(error, NotImplementedError)
+                refused = not isinstance(error, UnstructuredError)
         reply = await call_once(model, words, ask, self.name)
         habits.form_in_words = refused
         return read_reply(reply, self.name)
@@ -183,8 +184,8 @@ class Decision(OwnRun[Sequence[BaseMessage], Decided]):
         if bound is None or not is_same(bound[0], model):
             try:
                 self._bound = bound = (model, structured(model, self.form.schema))
-            except (ValueError, TypeError) as error:
-                raise NotImplementedError("The model's class has no structured output") from error
+            except (NotImplementedError, ValueError, TypeError) as error:
+                raise UnstructuredError from error
         return bound[1]
 
     def read(self, reply: BaseMessage) -> JsonObject:

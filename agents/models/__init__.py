@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 from agents.runtime import lazily
 
 if TYPE_CHECKING:
-    from agents.models.calls import WrittenArguments, call_once, habits_of, read_reply, refuses_form, refuses_tools
+    from agents.models.calls import (
+        UnstructuredError,
+        WrittenArguments,
+        call_once,
+        habits_of,
+        read_reply,
+        refuses_form,
+        refuses_tools,
+    )
     from agents.models.embeddings import LocalEmbeddings
     from agents.models.openai_compatible import openai_chat
     from agents.models.resolve import chat_model, model_name, model_of_run
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LocalEmbeddings",
+    "UnstructuredError",
     "VisibleText",
     "WrittenArguments",
     "as_chat_model",

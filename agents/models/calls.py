@@ -99,7 +99,7 @@ def refuses_form(error: Exception) -> bool:
     """Return whether a server may have refused structured output: most do so by 400, 404 or 422, in many words."""
     words = _words(error)
     is_refused = is_rejection(error) and not _NO_MODEL.search(words)
-    return isinstance(error, NotImplementedError) or is_refused or _FORM.search(words) is not None
+    return isinstance(error, UnstructuredError) or is_refused or _FORM.search(words) is not None
 
 
 def refuses_tools(error: Exception) -> bool:
@@ -112,6 +112,10 @@ def _simpler(level: int, words: str, messages: Sequence[BaseMessage], sent: list
     """Return the next level at which a refused history looks different; None after the last."""
     highest = NO_SYSTEM if _ROLES.search(words) else PLAIN
     return next((other for other in range(level + 1, highest + 1) if normalised(messages, other) != sent), None)
+
+
+class UnstructuredError(Exception):
+    """The model's class has no structured output."""
 
 
 class WrittenArguments(BaseCallbackHandler):

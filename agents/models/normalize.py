@@ -8,7 +8,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage, merge_message_runs
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+    merge_message_runs,
+)
 
 from agents.models.thinking import answer_only
 from agents.runtime import clean

@@ -151,7 +151,8 @@ def inbox_command(*, as_json: AsJson = False) -> None:
 
 
 def prune_command(
-    *, older_than: Annotated[float | None, Parameter(help="Delete runs that ended more than so many days ago.")] = None
+    *,
+    older_than: Annotated[float | None, Parameter(help="Delete runs that ended more than so many days ago.")] = None,
 ) -> None:
     """Reduce stored runs that have ended to their result; they can then no longer be forked."""
     if older_than is not None and not 0 <= older_than <= _MAX_DAYS:
