@@ -78,10 +78,7 @@ class Orchestrator(Supervisor[OrchestratorState]):
         history: History = "full",
         retry: Retry | None = None,
     ) -> None:
-        if not isinstance(planner, Planner | None):
-            raise ConfigurationError(f"planner must be a Planner, not {planner!r:.80}")
-        if planner is not None and review_steps:
-            raise ConfigurationError("review_steps= excludes planner=; put your planner's agents into supervisors")
+        _check_planner(planner, review_steps)
         self.agents = team_of(agents)
         options = {"reviewer": reviewer, "model": model, "retry": retry}
         team = [_supervised(agent, **options) if review_steps else agent for agent in self.agents.values()]
@@ -238,6 +235,13 @@ class Orchestrator(Supervisor[OrchestratorState]):
         graph.add_conditional_edges("review", self.reviewed_answer)
         graph.add_conditional_edges("escalate", self.escalated, {"work": "plan", "answer": "answer"})
         return graph
+
+
+def _check_planner(planner: object, review_steps: bool) -> None:
+    if not isinstance(planner, Planner | None):
+        raise ConfigurationError(f"planner must be a Planner, not {planner!r:.80}")
+    if planner is not None and review_steps:
+        raise ConfigurationError("review_steps= excludes planner=; put your planner's agents into supervisors")
 
 
 def _assistant(team: Sequence[Agent], model: BaseChatModel | str | None) -> Agent:

@@ -19,7 +19,7 @@ from graphs.cli.output import print_json, print_table, say, stderr, stdout
 from graphs.cli.run_spec import RunSpec
 from graphs.cli.runs import AsHtml, write_page
 from graphs.cli.start import opened_storage, ready, run_id
-from graphs.evaluation import Evaluation, Outcome, case_of_run, evaluate, evaluation_page, read_cases, tables
+from graphs.evaluation import Case, Evaluation, Outcome, case_of_run, evaluate, evaluation_page, read_cases, tables
 from graphs.show import one_line
 from graphs.storage import Storage
 
@@ -46,9 +46,7 @@ def eval_command(
         return COMPLETED
     if cases is None:
         raise ConfigurationError("podium eval needs a file of cases, or --from-run RUN; see docs/evaluate.md")
-    folder = (choices.folder or Path()).absolute()
-    sys.path.append(str(folder))  # for functions that check answers
-    read = read_cases(cases, folder=folder)
+    read = _read(cases, (choices.folder or Path()).absolute())
     specs = _specs(pattern, choices)
     model = None if all(spec.is_own for spec in specs.values()) else ready(choices.model, quiet=quiet)
     with opened_storage() as storage:
@@ -66,6 +64,11 @@ def eval_command(
             on_outcome=_progress(len(read) * len(specs), quiet),
         )
     return _report(evaluation, as_json, as_html)
+
+
+def _read(cases: Path, folder: Path) -> list[Case]:
+    sys.path.append(str(folder))  # for functions that check answers
+    return read_cases(cases, folder=folder)
 
 
 def _specs(patterns: str, choices: Choices) -> dict[str, RunSpec]:
