@@ -279,6 +279,12 @@ def test_a_name_that_fits_two_fits_none() -> None:
     assert nearest("x_y", ["xy", "x_y"]) == "x_y"
 
 
+def test_an_error_of_the_models_own_code_is_not_taken_for_a_refused_form(call: Any) -> None:
+    with pytest.raises(NotImplementedError, match="boom"):
+        call(Decision(Verdict, model=(model := ScriptedModel([NotImplementedError("boom"), JSON]))), ASKED)
+    assert len(model.calls) == 1
+
+
 def test_names_and_texts_are_bounded_in_the_schema_and_read_generously() -> None:
     class Route(BaseModel):
         agent: Annotated[str, OneOf(["bank", "travel"])]
